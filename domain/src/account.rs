@@ -1,0 +1,192 @@
+//! An account: a business that uses WASend, and its API keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cqrs_es::event_sink::EventSink;
+use cqrs_es::{Aggregate, DomainEvent};
+use serde::{Deserialize, Serialize};
+
+use crate::content::Label;
+use crate::{Decide, KeyId, Sealed, SubjectId};
+
+/// What an API key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Scope {
+    /// Send, cancel and retry messages; change contacts and groups.
+    Send,
+    /// Read messages, contacts, groups and numbers.
+    Read,
+    /// Read the usage.
+    Billing,
+    /// Read the audit trail and the event history.
+    Audit,
+    /// Requests of data subjects, and personal values in exported history.
+    Privacy,
+    /// Everything about keys and numbers.
+    Admin,
+}
+
+impl Scope {
+    pub const ALL: [Self; 6] = [Self::Send, Self::Read, Self::Billing, Self::Audit, Self::Privacy, Self::Admin];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Send => "SEND",
+            Self::Read => "READ",
+            Self::Billing => "BILLING",
+            Self::Audit => "AUDIT",
+            Self::Privacy => "PRIVACY",
+            Self::Admin => "ADMIN",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name().eq_ignore_ascii_case(name))
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    pub opened: bool,
+    /// The subject under which the account's own labels and credentials are sealed.
+    pub subject: Option<SubjectId>,
+    pub keys: BTreeMap<KeyId, Key>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    pub hash: String,
+    pub scopes: BTreeSet<Scope>,
+    pub revoked: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum Command {
+    Open {
+        name: Sealed<Label>,
+    },
+    IssueKey {
+        key: KeyId,
+        secret: KeySecret,
+        scopes: BTreeSet<Scope>,
+        label: Option<Sealed<Label>>,
+    },
+    /// A new secret for the same key; the old one stops working at once.
+    RotateKey {
+        key: KeyId,
+        secret: KeySecret,
+    },
+    RevokeKey {
+        key: KeyId,
+    },
+}
+
+/// What is kept of a key's secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySecret {
+    /// Keyed hash of the whole secret.
+    pub hash: String,
+    /// Its first characters, by which people tell keys apart.
+    pub hint: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    Opened { name: Sealed<Label> },
+    KeyIssued { key: KeyId, secret: KeySecret, scopes: BTreeSet<Scope>, label: Option<Sealed<Label>> },
+    KeyRotated { key: KeyId, secret: KeySecret },
+    KeyRevoked { key: KeyId },
+}
+
+impl DomainEvent for Event {
+    fn event_type(&self) -> String {
+        match self {
+            Self::Opened { .. } => "AccountOpened",
+            Self::KeyIssued { .. } => "KeyIssued",
+            Self::KeyRotated { .. } => "KeyRotated",
+            Self::KeyRevoked { .. } => "KeyRevoked",
+        }
+        .to_owned()
+    }
+
+    fn event_version(&self) -> String {
+        "1".to_owned()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("there is no such account")]
+    NotFound,
+    #[error("there is no such key")]
+    KeyNotFound,
+    #[error("a key needs at least one scope")]
+    NoScopes,
+    #[error("the key is revoked")]
+    KeyRevoked,
+    #[error("it is the last key that may administer the account; issue another first")]
+    LastAdminKey,
+}
+
+impl Aggregate for Account {
+    const TYPE: &'static str = "account";
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+    type Services = ();
+
+    async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
+        crate::decide::handle(self, command, sink).await
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Opened { name } => {
+                self.opened = true;
+                self.subject = Some(name.subject());
+            }
+            Event::KeyIssued { key, secret, scopes, .. } => {
+                self.keys.insert(key, Key { hash: secret.hash, scopes, revoked: false });
+            }
+            Event::KeyRotated { key, secret } => {
+                self.keys.entry(key).and_modify(|known| known.hash = secret.hash);
+            }
+            Event::KeyRevoked { key } => {
+                self.keys.entry(key).and_modify(|known| known.revoked = true);
+            }
+        }
+    }
+}
+
+impl Decide for Account {
+    fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
+        match command {
+            Command::Open { name } if !self.opened => Ok(vec![Event::Opened { name }]),
+            Command::Open { .. } => Ok(vec![]),
+            _ if !self.opened => Err(Error::NotFound),
+            Command::IssueKey { scopes, .. } if scopes.is_empty() => Err(Error::NoScopes),
+            Command::IssueKey { key, secret, scopes, label } => {
+                Ok(self.news([Event::KeyIssued { key, secret, scopes, label }]))
+            }
+            Command::RotateKey { key, secret } => match self.keys.get(&key) {
+                None => Err(Error::KeyNotFound),
+                Some(known) if known.revoked => Err(Error::KeyRevoked),
+                Some(_) => Ok(self.news([Event::KeyRotated { key, secret }])),
+            },
+            Command::RevokeKey { key } => self.revoke(key),
+        }
+    }
+}
+
+impl Account {
+    fn revoke(&self, key: KeyId) -> Result<Vec<Event>, Error> {
+        let known = self.keys.get(&key).ok_or(Error::KeyNotFound)?;
+        let administers = |key: &Key| !key.revoked && key.scopes.contains(&Scope::Admin);
+        // Without it nobody could ever administer the account again.
+        if administers(known) && self.keys.values().filter(|key| administers(key)).count() == 1 {
+            return Err(Error::LastAdminKey);
+        }
+        Ok(self.news([Event::KeyRevoked { key }]))
+    }
+}

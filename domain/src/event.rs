@@ -1,0 +1,50 @@
+//! Any event of any aggregate, decoded: what folds and exports see.
+
+use cqrs_es::Aggregate;
+use serde::Serialize;
+
+use crate::{Recorded, account, contact, group, inbox, message, number};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "aggregate", content = "event", rename_all = "snake_case")]
+pub enum Event {
+    Account(account::Event),
+    Number(number::Event),
+    Contact(contact::Event),
+    Group(group::Event),
+    Message(Box<message::Event>),
+    Inbox(inbox::Event),
+}
+
+/// The event is of no known kind or its payload is not what its kind promises. Never names the payload's content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undecodable {
+    #[error("no aggregate is called {0:?}")]
+    Aggregate(String),
+    #[error("the payload of {event_type} version {event_version} is not valid ({category:?} at column {column})")]
+    Payload { event_type: String, event_version: String, category: serde_json::error::Category, column: usize },
+}
+
+impl Event {
+    /// Decodes a recorded event (already upcast to the newest version of its kind).
+    pub fn decode(recorded: &Recorded) -> Result<Self, Undecodable> {
+        match recorded.aggregate_type.as_str() {
+            account::Account::TYPE => payload(recorded).map(Self::Account),
+            number::Number::TYPE => payload(recorded).map(Self::Number),
+            contact::Contact::TYPE => payload(recorded).map(Self::Contact),
+            group::Group::TYPE => payload(recorded).map(Self::Group),
+            message::Message::TYPE => payload(recorded).map(|event| Self::Message(Box::new(event))),
+            inbox::Inbox::TYPE => payload(recorded).map(Self::Inbox),
+            other => Err(Undecodable::Aggregate(other.to_owned())),
+        }
+    }
+}
+
+fn payload<E: serde::de::DeserializeOwned>(recorded: &Recorded) -> Result<E, Undecodable> {
+    serde_json::from_str(&recorded.payload).map_err(|error| Undecodable::Payload {
+        event_type: recorded.event_type.clone(),
+        event_version: recorded.event_version.clone(),
+        category: error.classify(),
+        column: error.column(),
+    })
+}

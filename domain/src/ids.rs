@@ -1,0 +1,129 @@
+//! Random identifiers, one type for each kind of thing, so that one never stands in for another.
+
+use std::{fmt, hash, marker::PhantomData, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::Time;
+
+/// A 128-bit identifier of a `K`. Never derived from personal data.
+pub struct Id<K>(Uuid, PhantomData<fn() -> K>);
+
+/// Names of the things that have identifiers; they exist only as type parameters.
+pub mod kind {
+    /// A business that uses WASend.
+    pub enum Account {}
+    /// An API key.
+    pub enum Key {}
+    /// A WhatsApp phone number connected to an account.
+    pub enum Number {}
+    /// A data subject: whom the vault knows and the log does not.
+    pub enum Subject {}
+    /// A group of contacts.
+    pub enum Group {}
+    /// A message, outbound or inbound.
+    pub enum Message {}
+    /// A webhook that was kept because it was not understood.
+    pub enum Inbox {}
+    /// One recorded event.
+    pub enum Event {}
+}
+
+pub type AccountId = Id<kind::Account>;
+pub type KeyId = Id<kind::Key>;
+pub type NumberId = Id<kind::Number>;
+/// A contact's id is its data subject's: the vault knows who it is.
+pub type SubjectId = Id<kind::Subject>;
+pub type GroupId = Id<kind::Group>;
+pub type MessageId = Id<kind::Message>;
+pub type InboxId = Id<kind::Inbox>;
+pub type EventId = Id<kind::Event>;
+
+impl<K> Id<K> {
+    /// A new id that sorts by the time of its making (UUID version 7), for things that are listed in that order.
+    pub fn fresh(now: Time) -> Self {
+        let micros = u64::try_from(now.micros()).unwrap_or(0);
+        let nanos = u32::try_from(micros % 1_000_000).unwrap_or(0) * 1_000;
+        let timestamp = uuid::Timestamp::from_unix(uuid::NoContext, micros / 1_000_000, nanos);
+        Self(Uuid::new_v7(timestamp), PhantomData)
+    }
+
+    /// A new id that says nothing, not even when it was made (UUID version 4), for data subjects.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4(), PhantomData)
+    }
+
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid, PhantomData)
+    }
+
+    pub const fn uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl<K> Clone for Id<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<K> Copy for Id<K> {}
+impl<K> PartialEq for Id<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+impl<K> Eq for Id<K> {}
+impl<K> PartialOrd for Id<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<K> Ord for Id<K> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+impl<K> hash::Hash for Id<K> {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+impl<K> fmt::Debug for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+impl<K> fmt::Display for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The text is not an identifier (a UUID in its hyphenated form).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not an identifier")]
+pub struct InvalidId;
+
+impl<K> FromStr for Id<K> {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        // One spelling only: the id is compared and stored as text by both databases.
+        if text.len() != 36 || text.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(InvalidId);
+        }
+        Uuid::try_parse(text).map(Self::from_uuid).map_err(|_| InvalidId)
+    }
+}
+impl<K> Serialize for Id<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+impl<'de, K> Deserialize<'de> for Id<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Uuid::deserialize(deserializer).map(Self::from_uuid)
+    }
+}

@@ -1,0 +1,34 @@
+//! The rules: commands in, events out. No clock, network, database or async, and nothing of ours imported.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`ids`] | identifiers |
+//! | [`time`] | moments, days, the injected clock |
+//! | [`personal`] | personal data in the process and at rest |
+//! | [`record`] | what the log keeps about every event |
+//! | [`decide`] | how an aggregate decides |
+//! | [`event`] | any event, decoded |
+//! | [`phone`], [`content`] | values that arrive from outside, parsed |
+//! | [`account`], [`number`], [`contact`], [`group`], [`message`], [`inbox`] | one aggregate each |
+
+pub mod account;
+pub mod contact;
+pub mod content;
+pub mod decide;
+pub mod event;
+pub mod group;
+pub mod ids;
+pub mod inbox;
+pub mod message;
+pub mod number;
+pub mod personal;
+pub mod phone;
+pub mod record;
+pub mod time;
+
+pub use decide::Decide;
+pub use event::Event;
+pub use ids::{AccountId, EventId, GroupId, Id, InboxId, KeyId, MessageId, NumberId, SubjectId};
+pub use personal::{BlindIndex, Category, Erased, Opened, Personal, PersonalValue, Purpose, Sealed};
+pub use record::{Actor, Metadata, Position, Recorded, StreamId};
+pub use time::{Clock, Day, Time};

@@ -1,0 +1,18 @@
+//! A message: accepted, attempted, submitted, and what Meta says became of it.
+//!
+//! Meta repeats, reorders, skips and contradicts itself, so the state keeps each fact on its own (the earliest
+//! moment of each kind) and the status is derived from the facts together. Any order and any repetition of the same
+//! facts gives the same state.
+
+mod decide;
+mod event;
+mod state;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+pub use decide::{Command, Error, Outcome, Submission};
+pub use event::{CancelReason, Event};
+pub use state::{Failure, Message, Origin};
+pub use status::{Direction, Pricing, PricingCategory, Status, StatusWord, UsageLine};

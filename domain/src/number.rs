@@ -1,0 +1,193 @@
+//! A WhatsApp phone number connected to an account. Several per account, each independent.
+
+use cqrs_es::event_sink::EventSink;
+use cqrs_es::{Aggregate, DomainEvent};
+use serde::{Deserialize, Serialize};
+
+use crate::content::Label;
+use crate::{Category, Decide, PersonalValue, Sealed, Time};
+
+/// Messages per second that Meta allows a number by default (Cloud API, throughput).
+pub const DEFAULT_RATE: u32 = 80;
+/// Messages per second after Meta's automatic upgrade, the most it allows.
+pub const MAX_RATE: u32 = 1_000;
+
+/// What it takes to speak for a number, and to believe Meta when it speaks of it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    pub access_token: String,
+    pub app_secret: String,
+    pub verify_token: String,
+}
+
+impl PersonalValue for Credentials {
+    const FIELD: &'static str = "number.credentials";
+    const CATEGORY: Category = Category::Credential;
+}
+
+/// Meta's ids of a number. They are the business's own and name no person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetaIds {
+    pub phone_number_id: String,
+    pub waba_id: String,
+}
+
+/// The text is not an id of Meta's: 1 to 40 digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not an id of Meta's (digits)")]
+pub struct InvalidMetaId;
+
+/// Checks the form of a phone number id or WABA id.
+pub fn meta_id(text: &str) -> Result<String, InvalidMetaId> {
+    let digits = (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if digits { Ok(text.to_owned()) } else { Err(InvalidMetaId) }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Number {
+    pub meta: Option<MetaIds>,
+    /// Root of the API it speaks to; the server's configured one when absent.
+    pub base_url: Option<String>,
+    pub rate: u32,
+    pub stopped: Option<Stop>,
+    pub disconnected: bool,
+    /// How often its sealed parts were changed.
+    pub changes: u64,
+}
+
+/// Why nothing is sent from a number for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Meta's error code; none when a client paused it.
+    pub code: Option<i64>,
+    pub at: Time,
+}
+
+#[derive(Debug, Clone)]
+pub enum Command {
+    Connect {
+        meta: MetaIds,
+        display: Sealed<Label>,
+        credentials: Sealed<Credentials>,
+        base_url: Option<String>,
+        rate: u32,
+    },
+    ChangeCredentials {
+        credentials: Sealed<Credentials>,
+    },
+    ChangeRate {
+        rate: u32,
+    },
+    Stop {
+        code: Option<i64>,
+        at: Time,
+    },
+    Resume {
+        at: Time,
+    },
+    Disconnect {
+        at: Time,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    Connected {
+        meta: MetaIds,
+        display: Sealed<Label>,
+        credentials: Sealed<Credentials>,
+        base_url: Option<String>,
+        rate: u32,
+    },
+    CredentialsChanged {
+        credentials: Sealed<Credentials>,
+    },
+    RateChanged {
+        rate: u32,
+    },
+    Stopped {
+        code: Option<i64>,
+        at: Time,
+    },
+    Resumed {
+        at: Time,
+    },
+    Disconnected {
+        at: Time,
+    },
+}
+
+impl DomainEvent for Event {
+    fn event_type(&self) -> String {
+        match self {
+            Self::Connected { .. } => "NumberConnected",
+            Self::CredentialsChanged { .. } => "NumberCredentialsChanged",
+            Self::RateChanged { .. } => "NumberRateChanged",
+            Self::Stopped { .. } => "NumberStopped",
+            Self::Resumed { .. } => "NumberResumed",
+            Self::Disconnected { .. } => "NumberDisconnected",
+        }
+        .to_owned()
+    }
+
+    fn event_version(&self) -> String {
+        "1".to_owned()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("there is no such number")]
+    NotFound,
+    #[error("the number is disconnected")]
+    Disconnected,
+    #[error("messages per second must lie between 1 and {MAX_RATE}")]
+    Rate,
+}
+
+impl Aggregate for Number {
+    const TYPE: &'static str = "number";
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+    type Services = ();
+
+    async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
+        crate::decide::handle(self, command, sink).await
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Connected { meta, base_url, rate, .. } => {
+                *self = Self { meta: Some(meta), base_url, rate, changes: self.changes + 1, ..Self::default() };
+            }
+            Event::CredentialsChanged { .. } => self.changes += 1,
+            Event::RateChanged { rate } => self.rate = rate,
+            Event::Stopped { code, at } => self.stopped = Some(Stop { code, at }),
+            Event::Resumed { .. } => self.stopped = None,
+            Event::Disconnected { .. } => self.disconnected = true,
+        }
+    }
+}
+
+impl Decide for Number {
+    fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
+        match command {
+            Command::Connect { rate, .. } | Command::ChangeRate { rate } if !(1..=MAX_RATE).contains(&rate) => {
+                Err(Error::Rate)
+            }
+            Command::Connect { meta, display, credentials, base_url, rate } if self.meta.is_none() => {
+                Ok(vec![Event::Connected { meta, display, credentials, base_url, rate }])
+            }
+            Command::Connect { .. } => Ok(vec![]),
+            _ if self.meta.is_none() => Err(Error::NotFound),
+            Command::Disconnect { at } => Ok(self.news([Event::Disconnected { at }])),
+            _ if self.disconnected => Err(Error::Disconnected),
+            Command::ChangeCredentials { credentials } => Ok(vec![Event::CredentialsChanged { credentials }]),
+            Command::ChangeRate { rate } => Ok(self.news([Event::RateChanged { rate }])),
+            Command::Stop { .. } if self.stopped.is_some() => Ok(vec![]),
+            Command::Stop { code, at } => Ok(vec![Event::Stopped { code, at }]),
+            Command::Resume { at } => Ok(self.news([Event::Resumed { at }])),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Whom a message is for: a phone number, or Meta's business-scoped user id.
+
+use std::{fmt, str::FromStr};
+
+use rlibphonenumber::{PhoneNumberFormat, ValidationError};
+use serde::{Deserialize, Serialize};
+
+/// A possible phone number in E.164, such as `+16505551234`. Possible, not valid: real WhatsApp accounts in Brazil
+/// and Mexico, and Meta's own test numbers, fail the stricter check.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PhoneNumber(String);
+
+/// Why a text is no phone number to send to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPhone {
+    #[error("is not a phone number; give it in international form, such as +16505551234")]
+    Unreadable,
+    #[error("needs its country code, with a leading +")]
+    NoCountryCode,
+    #[error("is too short for its country")]
+    TooShort,
+    #[error("is too long for its country")]
+    TooLong,
+    #[error("has an extension; WhatsApp reaches whole numbers only")]
+    Extension,
+}
+
+impl PhoneNumber {
+    /// Reads a number in international form; spaces, dots, dashes, brackets, `00` and full-width digits are understood.
+    pub fn parse(text: &str) -> Result<Self, InvalidPhone> {
+        let text = text.trim();
+        // A bound before the parser looks at it: E.164 has 15 digits, the rest is punctuation.
+        if text.chars().count() > 64 {
+            return Err(InvalidPhone::TooLong);
+        }
+        let international = match text.strip_prefix("00") {
+            Some(rest) => format!("+{rest}"),
+            None => text.to_owned(),
+        };
+        if !international.starts_with(['+', '\u{ff0b}']) && !international.starts_with("tel:+") {
+            let looks_like_a_number =
+                text.chars().any(|c| c.is_ascii_digit()) && !text.chars().any(char::is_alphabetic);
+            return Err(if looks_like_a_number { InvalidPhone::NoCountryCode } else { InvalidPhone::Unreadable });
+        }
+        // "1-800-FLOWERS" is a number to the parser; here a letter is a mistake worth naming.
+        if international.trim_start_matches("tel:").chars().any(char::is_alphabetic) {
+            return Err(InvalidPhone::Unreadable);
+        }
+        let number = rlibphonenumber::PhoneNumber::parse(&international, None).map_err(|_| InvalidPhone::Unreadable)?;
+        if number.extension.as_deref().is_some_and(|extension| !extension.is_empty()) {
+            return Err(InvalidPhone::Extension);
+        }
+        match number.is_possible_with_reason() {
+            Ok(rlibphonenumber::NumberLengthType::IsPossible) => {}
+            Ok(_) | Err(ValidationError::TooShort) => return Err(InvalidPhone::TooShort),
+            Err(ValidationError::TooLong) if is_old_mexican_mobile(&number) => {}
+            Err(ValidationError::TooLong) => return Err(InvalidPhone::TooLong),
+            Err(_) => return Err(InvalidPhone::Unreadable),
+        }
+        Ok(Self(number.format_as(PhoneNumberFormat::E164).into_owned()))
+    }
+
+    /// Reads a `wa_id` of Meta's: digits without `+`, believed even where no numbering plan knows them.
+    pub fn from_wa_id(wa_id: &str) -> Result<Self, InvalidPhone> {
+        let digits = wa_id.strip_prefix('+').unwrap_or(wa_id);
+        if !digits.bytes().all(|b| b.is_ascii_digit()) || digits.starts_with('0') {
+            return Err(InvalidPhone::Unreadable);
+        }
+        match digits.len() {
+            0..=4 => Err(InvalidPhone::TooShort),
+            5..=15 => Ok(Self(format!("+{digits}"))),
+            _ => Err(InvalidPhone::TooLong),
+        }
+    }
+
+    /// E.164 with its leading `+`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Mexican mobiles carried a 1 after the country code until 2019; accounts made then still have it in their WhatsApp id.
+fn is_old_mexican_mobile(number: &rlibphonenumber::PhoneNumber) -> bool {
+    let national = number.get_national_significant_number();
+    number.country_code == 52 && national.len() == 11 && national.starts_with('1')
+}
+
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[personal]")
+    }
+}
+impl TryFrom<String> for PhoneNumber {
+    type Error = InvalidPhone;
+
+    fn try_from(text: String) -> Result<Self, InvalidPhone> {
+        Self::from_wa_id(&text)
+    }
+}
+impl From<PhoneNumber> for String {
+    fn from(phone: PhoneNumber) -> Self {
+        phone.0
+    }
+}
+
+/// A business-scoped user id: two letters of a country, a dot, and up to 128 letters and digits, with `ENT.` between
+/// for a parent id (Meta, "Business-scoped user IDs", May 2026).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Bsuid(String);
+
+impl Bsuid {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Bsuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[personal]")
+    }
+}
+
+/// The text is no business-scoped user id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a business-scoped user id")]
+pub struct InvalidBsuid;
+
+impl FromStr for Bsuid {
+    type Err = InvalidBsuid;
+
+    fn from_str(text: &str) -> Result<Self, InvalidBsuid> {
+        let (country, rest) = text.split_once('.').ok_or(InvalidBsuid)?;
+        let rest = rest.strip_prefix("ENT.").unwrap_or(rest);
+        let well_formed = country.len() == 2
+            && country.bytes().all(|b| b.is_ascii_uppercase())
+            && (1..=128).contains(&rest.len())
+            && rest.bytes().all(|b| b.is_ascii_alphanumeric());
+        if well_formed { Ok(Self(text.to_owned())) } else { Err(InvalidBsuid) }
+    }
+}
+
+/// Whom a message is for, as the caller named them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Recipient {
+    Phone(PhoneNumber),
+    Bsuid(Bsuid),
+}
+
+impl Recipient {
+    /// A BSUID if it looks like one, else a phone number.
+    pub fn parse(text: &str) -> Result<Self, InvalidPhone> {
+        match text.trim().parse() {
+            Ok(bsuid) => Ok(Self::Bsuid(bsuid)),
+            Err(InvalidBsuid) => PhoneNumber::parse(text).map(Self::Phone),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn understands_the_spellings_people_use() {
+        for text in ["+1 650-555-1234", "+1 (650) 555 1234", "0016505551234", "tel:+16505551234", " +16505551234 "] {
+            assert_eq!(PhoneNumber::parse(text).map(String::from), Ok("+16505551234".to_owned()), "{text}");
+        }
+        assert_eq!(PhoneNumber::parse("+４４７９１１１２３４５６").map(String::from), Ok("+447911123456".to_owned()));
+    }
+
+    #[test]
+    fn keeps_possible_numbers_that_are_not_valid() {
+        for text in ["+15550783881", "+551112345678", "+5215512345678"] {
+            assert!(PhoneNumber::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let cases = [
+            ("6505551234", InvalidPhone::NoCountryCode),
+            ("hello", InvalidPhone::Unreadable),
+            ("", InvalidPhone::Unreadable),
+            ("+", InvalidPhone::Unreadable),
+            ("+1", InvalidPhone::Unreadable),
+            ("+1650555", InvalidPhone::TooShort),
+            ("+165055512345678", InvalidPhone::TooLong),
+            ("+1650FLOWERS", InvalidPhone::Unreadable),
+            ("+999123456789", InvalidPhone::Unreadable),
+        ];
+        for (text, error) in cases {
+            assert_eq!(PhoneNumber::parse(text), Err(error), "{text}");
+        }
+        assert!(PhoneNumber::parse("+1 650 555 1234;ext=5").is_err());
+    }
+
+    #[test]
+    fn tells_a_bsuid_from_a_number() {
+        assert!(matches!(Recipient::parse("US.13491208655302741918"), Ok(Recipient::Bsuid(_))));
+        assert!(matches!(Recipient::parse("US.ENT.11815799212886844830"), Ok(Recipient::Bsuid(_))));
+        assert!(matches!(Recipient::parse("+16505551234"), Ok(Recipient::Phone(_))));
+        assert!(Recipient::parse("us.134").is_err());
+    }
+}
