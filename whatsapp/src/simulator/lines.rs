@@ -1,0 +1,75 @@
+//! Which numbers the simulator plays Meta for.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{PoisonError, RwLock},
+};
+
+use async_trait::async_trait;
+
+use crate::redacted::SECRET;
+
+/// The numbers that exist; asked on every call, so they may come and go.
+#[async_trait]
+pub trait Lines: Send + Sync {
+    async fn line(&self, phone_number_id: &str) -> Option<SimulatedLine>;
+
+    /// The numbers of a business account; empty if there is no such account.
+    async fn waba(&self, waba_id: &str) -> Vec<SimulatedLine>;
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct SimulatedLine {
+    pub phone_number_id: String,
+    pub waba_id: String,
+    /// Digits, as in `metadata.display_phone_number`.
+    pub display_phone_number: String,
+    pub access_token: String,
+    pub app_secret: String,
+}
+
+impl fmt::Debug for SimulatedLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimulatedLine")
+            .field("phone_number_id", &self.phone_number_id)
+            .field("waba_id", &self.waba_id)
+            .field("access_token", &SECRET)
+            .field("app_secret", &SECRET)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Numbers that are simply listed.
+#[derive(Debug, Default)]
+pub struct MemoryLines(RwLock<BTreeMap<String, SimulatedLine>>);
+
+impl MemoryLines {
+    pub fn new(lines: impl IntoIterator<Item = SimulatedLine>) -> Self {
+        let all = Self::default();
+        for line in lines {
+            all.put(line);
+        }
+        all
+    }
+
+    /// Adds a number, or changes the one with the same id.
+    pub fn put(&self, line: SimulatedLine) {
+        let mut lines = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        lines.insert(line.phone_number_id.clone(), line);
+    }
+}
+
+#[async_trait]
+impl Lines for MemoryLines {
+    async fn line(&self, phone_number_id: &str) -> Option<SimulatedLine> {
+        let lines = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        lines.get(phone_number_id).cloned()
+    }
+
+    async fn waba(&self, waba_id: &str) -> Vec<SimulatedLine> {
+        let lines = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let of_account = lines.values().filter(|line| line.waba_id == waba_id);
+        of_account.cloned().collect()
+    }
+}

@@ -1,0 +1,372 @@
+//! A webhook's body. Reading never fails for JSON, whatever its shape: what is not understood is kept as
+//! [`Update::Unknown`], and one odd element never costs its neighbours. Meta may put 1,000 updates into one body.
+
+use std::collections::BTreeSet;
+
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::{
+    inbound::{Contact, InboundMessage},
+    json::{Object, RawJson, list},
+    preferences::Preference,
+    statuses::StatusUpdate,
+};
+
+/// Members of a `value` that are read here, or only describe their neighbours.
+const DESCRIBED: [&str; 3] = ["messaging_product", "metadata", "contacts"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the webhook's body is not JSON")]
+pub struct Malformed;
+
+/// A whole body; entries, changes and the elements of a list keep their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    pub changes: Vec<Change>,
+    /// Bytes after the JSON, ignored; white space is not counted.
+    pub trailing_bytes: usize,
+}
+
+/// One change of one object, with the updates it brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The WhatsApp Business Account (`entry.id`).
+    pub waba_id: Option<String>,
+    /// `metadata.phone_number_id`: the number of ours that is concerned.
+    pub phone_number_id: Option<String>,
+    /// Meta's name of what changed, such as `messages`.
+    pub field: Option<String>,
+    /// Never empty.
+    pub updates: Vec<Update>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    Status(Box<StatusUpdate>),
+    Message(Box<InboundMessage>),
+    Preference(Box<Preference>),
+    /// JSON that is not understood: an element of a list, a member of a value, a change, an entry, or the whole body.
+    Unknown(RawJson),
+}
+
+/// Who a payload speaks about: whose app secret may verify it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamedLines {
+    pub phone_number_ids: BTreeSet<String>,
+    pub waba_ids: BTreeSet<String>,
+}
+
+impl Payload {
+    pub fn parse(raw: &[u8]) -> Result<Self, Malformed> {
+        let mut values = serde_json::Deserializer::from_slice(raw).into_iter::<&RawValue>();
+        let first = values.next().ok_or(Malformed)?.map_err(|_| Malformed)?;
+        let trailing = raw[values.byte_offset()..].trim_ascii();
+        Ok(Self {
+            changes: read_body(first).unwrap_or_else(|| vec![Change::unknown(None, first)]),
+            trailing_bytes: trailing.len(),
+        })
+    }
+
+    /// Every number and business account that is named.
+    pub fn lines(&self) -> NamedLines {
+        let ids = |id: fn(&Change) -> Option<&String>| self.changes.iter().filter_map(id).cloned().collect();
+        NamedLines {
+            phone_number_ids: ids(|change| change.phone_number_id.as_ref()),
+            waba_ids: ids(|change| change.waba_id.as_ref()),
+        }
+    }
+
+    /// All updates, each with the change that brought it.
+    pub fn updates(&self) -> impl Iterator<Item = (&Change, &Update)> {
+        self.changes.iter().flat_map(|change| change.updates.iter().map(move |update| (change, update)))
+    }
+}
+
+impl Change {
+    fn unknown(waba_id: Option<String>, raw: &RawValue) -> Self {
+        Self { waba_id, phone_number_id: None, field: None, updates: vec![Update::Unknown(raw.into())] }
+    }
+
+    fn read(waba_id: Option<String>, raw: &RawValue) -> Self {
+        let Some(change) = Object::read(raw) else {
+            return Self::unknown(waba_id, raw);
+        };
+        let field = change.filled("field");
+        let value = change.object("value");
+        let phone_number_id = value
+            .as_ref()
+            .and_then(|value| value.object("metadata"))
+            .and_then(|metadata| metadata.filled("phone_number_id"));
+        let understood = matches!(field.as_deref(), None | Some("messages" | "user_preferences"));
+        let mut updates = value.filter(|_| understood).map(|value| read_value(&value)).unwrap_or_default();
+        if updates.is_empty() {
+            updates.push(Update::Unknown(raw.into()));
+        }
+        Self { waba_id, phone_number_id, field, updates }
+    }
+}
+
+/// `None` if this is no body of Meta's at all.
+fn read_body(raw: &RawValue) -> Option<Vec<Change>> {
+    let entries = Object::read(raw)?.list("entry")?;
+    let changes: Vec<Change> = entries.into_iter().flat_map(read_entry).collect();
+    Some(changes).filter(|changes| !changes.is_empty())
+}
+
+fn read_entry(raw: &RawValue) -> Vec<Change> {
+    let entry = Object::read(raw);
+    let waba_id = entry.as_ref().and_then(|entry| entry.filled("id"));
+    let changes = entry.and_then(|entry| entry.list("changes")).unwrap_or_default();
+    if changes.is_empty() {
+        return vec![Change::unknown(waba_id, raw)];
+    }
+    changes.into_iter().map(|change| Change::read(waba_id.clone(), change)).collect()
+}
+
+fn read_value(value: &Object<'_>) -> Vec<Update> {
+    let contacts = Contact::read_all(value);
+    let mut updates = Vec::new();
+    for (name, raw) in value.members() {
+        if DESCRIBED.contains(&name) {
+            continue;
+        }
+        match list(raw).filter(|_| matches!(name, "statuses" | "messages" | "user_preferences")) {
+            Some(elements) => updates.extend(elements.into_iter().map(|element| {
+                read_element(name, element, &contacts).unwrap_or_else(|| Update::Unknown(element.into()))
+            })),
+            None => updates.push(Update::Unknown(raw.into())),
+        }
+    }
+    updates
+}
+
+fn read_element(list: &str, raw: &RawValue, contacts: &[Contact]) -> Option<Update> {
+    match list {
+        "statuses" => StatusUpdate::read(raw).map(|status| Update::Status(Box::new(status))),
+        "messages" => InboundMessage::read(raw, contacts).map(|message| Update::Message(Box::new(message))),
+        _ => Preference::read(raw).map(|preference| Update::Preference(Box::new(preference))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::statuses::Status;
+
+    fn body(field: &str, value: &Value) -> Vec<u8> {
+        let change = json!({"field": field, "value": value});
+        json!({"object": "whatsapp_business_account", "entry": [{"id": "41", "changes": [change]}]})
+            .to_string()
+            .into_bytes()
+    }
+
+    fn updates(raw: &[u8]) -> Vec<Update> {
+        let payload = Payload::parse(raw).unwrap();
+        payload.updates().map(|(_, update)| update.clone()).collect()
+    }
+
+    fn kinds(raw: &[u8]) -> String {
+        let letter = |update: &Update| match update {
+            Update::Status(_) => 's',
+            Update::Message(_) => 'm',
+            Update::Preference(_) => 'p',
+            Update::Unknown(_) => '?',
+        };
+        updates(raw).iter().map(letter).collect()
+    }
+
+    #[test]
+    fn names_the_number_and_the_account() {
+        let raw = body(
+            "messages",
+            &json!({
+                "messaging_product": "whatsapp",
+                "metadata": {"display_phone_number": "15550783881", "phone_number_id": 106_540_352},
+                "contacts": [{"profile": {"name": "Ana"}, "wa_id": "1", "user_id": "US.1"}],
+                "messages": [{"from": "1", "id": "wamid.A", "timestamp": "1", "type": "text", "text": {"body": "hi"}}],
+            }),
+        );
+        let payload = Payload::parse(&raw).unwrap();
+        let lines = payload.lines();
+        assert!(lines.phone_number_ids.contains("106540352") && lines.waba_ids.contains("41"));
+        let [change] = payload.changes.as_slice() else {
+            panic!("one change");
+        };
+        assert_eq!(change.field.as_deref(), Some("messages"));
+        let [Update::Message(message)] = change.updates.as_slice() else {
+            panic!("one message");
+        };
+        assert_eq!(message.profile_name.as_deref(), Some("Ana"));
+        assert!(!format!("{payload:?}").contains("Ana"));
+    }
+
+    #[test]
+    fn one_bad_element_costs_no_neighbour() {
+        let good = json!({"id": "w", "status": "sent"});
+        let value = json!({
+            "statuses": [good, 7, null, {"id": "w"}, [], good],
+            "messages": [{"id": "w", "type": "system", "system": {}}, "no", {"id": "w", "group_id": "g"}],
+            "user_preferences": [{"wa_id": "1", "category": "marketing_messages", "value": "stop"}, {}],
+            "errors": [{"code": 131_000}],
+            "to_come": {"a": 1},
+        });
+        assert_eq!(kinds(&body("messages", &value)), "?m?ms????s?p?");
+    }
+
+    #[test]
+    fn what_no_json_tree_can_hold_stays_local() {
+        let raw = format!(
+            r#"{{"entry":[{{"id":"1","changes":[{{"field":"messages","value":{{"statuses":[
+                {{"id":"a","status":"sent","x":1e999}},{{"id":"b\ud800","status":"read"}},{{"id":"c","status":"sent","deep":{}{}}}
+            ]}}}}]}}]}}"#,
+            "[".repeat(50_000),
+            "]".repeat(50_000),
+        );
+        assert_eq!(kinds(raw.as_bytes()), "sss");
+    }
+
+    #[test]
+    fn several_entries_mix_fields_known_and_unknown() {
+        let status = |id: &str| json!({"id": id, "status": "read", "timestamp": "1"});
+        let raw = json!({"object": "whatsapp_business_account", "new": 1, "entry": [
+            {"id": "1", "time": 7, "changes": [
+                {"field": "messages", "value": {"statuses": [status("a")]}},
+                {"field": "message_template_status_update", "value": {"event": "PAUSED", "reason": null}},
+                {"field": "history", "value": {"messages": [{"id": "old"}]}},
+                {"value": {"statuses": [status("b"), status("a")]}},
+                5,
+            ]},
+            {"id": "2", "changes": []},
+            {"id": "3", "changes": {}},
+            "entry",
+            {"id": 4, "changes": [{"field": "messages", "value": []}, {"field": "messages"}]},
+        ]});
+        let raw = raw.to_string();
+        assert_eq!(kinds(raw.as_bytes()), "s??ss??????");
+        let payload = Payload::parse(raw.as_bytes()).unwrap();
+        let wabas: Vec<_> = payload.lines().waba_ids.into_iter().collect();
+        assert_eq!(wabas, ["1", "2", "3", "4"]);
+    }
+
+    #[test]
+    fn shapes_never_seen_are_one_unknown() {
+        for raw in [
+            r#"{"hello":1}"#,
+            "[1,2]",
+            "42",
+            "null",
+            "\"text\"",
+            r#"{"entry":[]}"#,
+            r#"{"entry":{}}"#,
+            " 1e999 ",
+            r#""\udead""#,
+        ] {
+            assert_eq!(kinds(raw.as_bytes()), "?", "{raw}");
+        }
+        for raw in ["", "  ", "{", "hello", "{'a':1}", "{\"a\":\"\u{1}\"}"] {
+            assert_eq!(Payload::parse(raw.as_bytes()), Err(Malformed), "{raw}");
+        }
+        assert_eq!(Payload::parse(b"\"\xff\""), Err(Malformed));
+    }
+
+    #[test]
+    fn trailing_bytes_are_counted_and_ignored() {
+        let mut raw = body("messages", &json!({"statuses": [{"id": "w", "status": "sent"}]}));
+        raw.extend_from_slice(b" \r\n");
+        assert_eq!(Payload::parse(&raw).unwrap().trailing_bytes, 0);
+        raw.extend_from_slice(b"}\0\xff");
+        assert_eq!(Payload::parse(&raw).unwrap().trailing_bytes, 3);
+        assert_eq!(kinds(&raw), "s");
+    }
+
+    #[test]
+    fn escaped_text_is_read_and_kept_escaped() {
+        let raw = br#"{"entry":[{"changes":[{"field":"messages","value":{"messages":[{"id":"w","type":"text","text":{"body":"Luc\u00eda \ud83d\ude00"}}]}}]}]}"#;
+        let found = updates(raw);
+        let [Update::Message(message)] = found.as_slice() else {
+            panic!("one message");
+        };
+        assert_eq!(message.text.as_deref(), Some("Lucía 😀"));
+        assert!(message.raw.get().contains(r"\ud83d"));
+    }
+
+    #[test]
+    fn a_batch_of_a_thousand_keeps_its_order() {
+        let statuses: Vec<_> = (0..1_000).map(|n| json!({"id": n.to_string(), "status": "sent"})).collect();
+        let found = updates(&body("messages", &json!({"statuses": statuses})));
+        let ids = found.iter().map(|update| match update {
+            Update::Status(status) if status.status == Status::Sent => status.wamid.as_str(),
+            _ => panic!("a sent status"),
+        });
+        assert!(ids.eq((0..1_000).map(|n| n.to_string())));
+    }
+
+    /// Any JSON, but with the names and values that steer the reader far more often than chance would have it.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let words = [
+            "entry",
+            "changes",
+            "value",
+            "field",
+            "messages",
+            "statuses",
+            "user_preferences",
+            "contacts",
+            "metadata",
+            "phone_number_id",
+            "id",
+            "status",
+            "type",
+            "text",
+            "body",
+            "errors",
+            "code",
+            "timestamp",
+            "profile",
+            "wa_id",
+        ];
+        let word = prop::sample::select(words.to_vec()).prop_map(str::to_owned);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            word.clone().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(8, 64, 6, move |inner| {
+            let name = prop_oneof![4 => word.clone(), 1 => any::<String>()];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((name, inner), 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_read_and_nothing_is_empty(json in any_json()) {
+            let payload = Payload::parse(json.to_string().as_bytes()).unwrap();
+            prop_assert!(!payload.changes.is_empty());
+            prop_assert!(payload.changes.iter().all(|change| !change.updates.is_empty()));
+        }
+
+        #[test]
+        fn any_elements_are_all_there(list in prop::sample::select(vec!["statuses", "messages", "user_preferences"]),
+                                      elements in prop::collection::vec(any_json(), 1..8)) {
+            let raw = body("messages", &json!({list: elements}));
+            prop_assert_eq!(updates(&raw).len(), elements.len());
+        }
+
+        #[test]
+        fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let answer = Payload::parse(&bytes);
+            prop_assert_eq!(answer.is_err() && serde_json::from_slice::<Value>(&bytes).is_ok(), false);
+        }
+    }
+}
