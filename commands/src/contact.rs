@@ -1,0 +1,159 @@
+//! Contacts.
+
+use std::collections::BTreeMap;
+
+use wasend_domain::contact::{Command, Contact, Error, Part, Source, Via};
+use wasend_domain::content::{self, Attributes};
+use wasend_domain::phone::{Bsuid, PhoneNumber};
+use wasend_domain::{AccountId, Personal, Sealed, SubjectId};
+use wasend_eventlog::{Stream, execute, load};
+use wasend_vault::{Identity, NewPerson, VaultError};
+
+use crate::account::LABEL_MAX;
+use crate::{Caller, Code, CommandError, Commands, Done, Refusal};
+
+/// Most custom attributes of a contact.
+pub const ATTRIBUTES_MAX: usize = 50;
+/// Longest name of an attribute, in characters.
+pub const ATTRIBUTE_NAME_MAX: usize = 100;
+/// Longest value of an attribute, in characters.
+pub const ATTRIBUTE_VALUE_MAX: usize = 1_000;
+
+/// A contact as a caller gave it.
+#[derive(Debug, Clone, Default)]
+pub struct ContactInput {
+    pub phone: Option<Personal<String>>,
+    pub bsuid: Option<Personal<String>>,
+    pub name: Option<Personal<String>>,
+    pub attributes: Option<Personal<BTreeMap<String, String>>>,
+}
+
+/// The same, checked.
+struct Checked {
+    identities: Vec<Identity>,
+    name: Option<Personal<String>>,
+    attributes: Option<Personal<Attributes>>,
+}
+
+impl Commands {
+    /// Makes a contact known by its phone number or BSUID; the account must not know it yet.
+    pub async fn create_contact(&self, caller: Caller, input: ContactInput) -> Result<Done<SubjectId>, CommandError> {
+        let Checked { identities, name, attributes } = check(input)?;
+        if identities.is_empty() {
+            return Err(Refusal::new("phone", Code::Required, "a contact needs a phone number or a BSUID").into());
+        }
+        let person = NewPerson { identities, name: name.clone() };
+        let (subject, new) = self.vault.subject_for(caller.account_id, &person).await?;
+        if !new && self.contact_known(caller.account_id, subject).await? {
+            return Err(Refusal::new("phone", Code::Duplicate, "the account has this contact already").into());
+        }
+        if !new && name.is_some() {
+            self.vault.update_profile(caller.account_id, subject, name.as_ref()).await?;
+        }
+        let attributes = self.seal_attributes(caller.account_id, subject, attributes).await?;
+        self.contact(caller, subject, Command::Create { source: Source::Api, attributes }).await
+    }
+
+    /// Changes what is given and leaves the rest as it is.
+    pub async fn update_contact(
+        &self,
+        caller: Caller,
+        id: SubjectId,
+        input: ContactInput,
+    ) -> Result<Done<SubjectId>, CommandError> {
+        let Checked { identities, name, attributes } = check(input)?;
+        if !self.contact_known(caller.account_id, id).await? {
+            return Err(Refusal::not_found("id", "contact").into());
+        }
+        let mut changed = Vec::new();
+        for identity in &identities {
+            let (field, part) = match identity {
+                Identity::Bsuid(_) => ("bsuid", Part::Bsuid),
+                Identity::Phone(_) | Identity::WaId(_) => ("phone", Part::Phone),
+            };
+            self.vault.add_alias(caller.account_id, id, identity).await.map_err(|error| match error {
+                VaultError::AliasTaken => Refusal::new(field, Code::Duplicate, "another contact has it").into(),
+                other => CommandError::from(other),
+            })?;
+            changed.push(part);
+        }
+        if name.is_some() {
+            self.vault.update_profile(caller.account_id, id, name.as_ref()).await?;
+            changed.push(Part::Name);
+        }
+        if attributes.is_some() {
+            changed.push(Part::Attributes);
+        }
+        let attributes = self.seal_attributes(caller.account_id, id, attributes).await?;
+        self.contact(caller, id, Command::Update { changed, attributes }).await
+    }
+
+    /// No further messages to the contact are accepted, and none that waits is sent.
+    pub async fn opt_out(&self, caller: Caller, id: SubjectId, via: Via) -> Result<Done<SubjectId>, CommandError> {
+        self.contact(caller, id, Command::OptOut { via }).await
+    }
+
+    pub async fn opt_in(&self, caller: Caller, id: SubjectId, via: Via) -> Result<Done<SubjectId>, CommandError> {
+        self.contact(caller, id, Command::OptIn { via }).await
+    }
+
+    async fn contact(&self, caller: Caller, id: SubjectId, command: Command) -> Result<Done<SubjectId>, CommandError> {
+        let done = execute::<Contact>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
+        let done = done.map_err(|failure| CommandError::of(failure, "id", |Error::NotFound| Code::NotFound))?;
+        Ok(Done { value: id, position: done.position })
+    }
+
+    async fn contact_known(&self, account: AccountId, id: SubjectId) -> Result<bool, CommandError> {
+        let mut found = load::<Contact>(&*self.log, account, &[id.uuid()]).await?;
+        Ok(found.remove(&id.uuid()).and_then(Stream::present).is_some_and(|contact| contact.state.created))
+    }
+
+    async fn seal_attributes(
+        &self,
+        account: AccountId,
+        subject: SubjectId,
+        attributes: Option<Personal<Attributes>>,
+    ) -> Result<Option<Sealed<Attributes>>, CommandError> {
+        let Some(attributes) = attributes else { return Ok(None) };
+        Ok(Some(self.vault.seal(account, subject, &attributes, self.clock.now().day()).await?))
+    }
+}
+
+fn check(input: ContactInput) -> Result<Checked, CommandError> {
+    let mut identities = Vec::new();
+    if let Some(phone) = input.phone {
+        let phone = PhoneNumber::parse(phone.expose());
+        let phone = phone.map_err(|error| Refusal::new("phone", Code::InvalidPhone, error))?;
+        identities.push(Identity::phone(phone.as_str()));
+    }
+    if let Some(bsuid) = input.bsuid {
+        let bsuid = bsuid.expose().parse::<Bsuid>();
+        let bsuid = bsuid.map_err(|error| Refusal::new("bsuid", Code::Invalid, error))?;
+        identities.push(Identity::bsuid(bsuid.as_str()));
+    }
+    let name = match input.name {
+        Some(name) => {
+            let name = content::text(name.expose(), LABEL_MAX).map_err(|error| Refusal::content("name", &error))?;
+            Some(Personal::new(name.trim().to_owned()))
+        }
+        None => None,
+    };
+    Ok(Checked { identities, name, attributes: input.attributes.map(check_attributes).transpose()? })
+}
+
+fn check_attributes(given: Personal<BTreeMap<String, String>>) -> Result<Personal<Attributes>, CommandError> {
+    let given = given.into_exposed();
+    if given.len() > ATTRIBUTES_MAX {
+        let message = format_args!("at most {ATTRIBUTES_MAX} attributes");
+        return Err(Refusal::new("attributes", Code::TooMany, message).into());
+    }
+    for (index, (name, value)) in given.iter().enumerate() {
+        let field = format!("attributes.{index}");
+        content::text(name, ATTRIBUTE_NAME_MAX).map_err(|error| Refusal::content(&format!("{field}.name"), &error))?;
+        match content::text(value, ATTRIBUTE_VALUE_MAX) {
+            Ok(_) | Err(content::InvalidContent::Empty) => {}
+            Err(error) => return Err(Refusal::content(&format!("{field}.value"), &error).into()),
+        }
+    }
+    Ok(Personal::new(Attributes(given)))
+}

@@ -1,0 +1,83 @@
+//! What may be asked of WASend: one file a noun. Each command is validated, what is personal in it is sealed, the
+//! aggregates that it concerns are loaded as a set, they decide, and what follows is appended as one.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`account`] | opening an account; issuing, rotating and revoking its API keys |
+//! | [`number`] | connecting WhatsApp numbers, their credentials and pace |
+//! | [`contact`], [`group`] | contacts, opt-out and opt-in, groups and who belongs to them |
+//! | [`message`] | accepting messages, cancelling them |
+//! | [`webhook`] | what Meta reports |
+//! | [`lines`] | a number's way to Meta: address and credentials |
+//! | [`templates`] | which variables an approved template takes |
+//! | [`refusal`] | why a command was not carried out |
+
+use std::sync::Arc;
+
+use wasend_domain::{AccountId, Actor, Clock, Personal, Position};
+use wasend_eventlog::{CommandId, Context, EventLog};
+use wasend_projections::engine::reads::Reads;
+use wasend_vault::Vault;
+
+pub mod account;
+pub mod contact;
+pub mod group;
+pub mod lines;
+pub mod message;
+pub mod number;
+pub mod refusal;
+pub mod templates;
+pub mod webhook;
+
+pub use lines::Lines;
+pub use refusal::{Code, CommandError, Refusal};
+pub use templates::Templates;
+
+/// On whose behalf a command comes, and by whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    pub account_id: AccountId,
+    pub actor: Actor,
+}
+
+/// A command's effect: what there is now, and up to where one must have read to see it.
+#[derive(Debug, Clone)]
+pub struct Done<T> {
+    pub value: T,
+    pub position: Position,
+}
+
+/// The one way in: everything that changes anything goes through here.
+pub struct Commands {
+    pub log: Arc<dyn EventLog>,
+    pub vault: Arc<Vault>,
+    pub reads: Reads,
+    pub lines: Arc<Lines>,
+    pub templates: Templates,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Commands {
+    /// The context of a command that nobody will repeat.
+    pub(crate) fn once(caller: Caller) -> Context {
+        let command = CommandId::Fresh(uuid::Uuid::new_v4().to_string());
+        Context { account_id: caller.account_id, actor: caller.actor, command }
+    }
+
+    /// The context of a command that its sender may repeat under `key`. Both the key and the content are hashed under
+    /// a key of the account: clients put order numbers and worse into them.
+    pub(crate) async fn repeatable(
+        &self,
+        caller: Caller,
+        name: &str,
+        key: &str,
+        content: String,
+    ) -> Result<Context, CommandError> {
+        let key = Personal::new(format!("{name}\n{key}"));
+        let id = self.vault.index(caller.account_id, "command", &key).await?;
+        let fingerprint = self.vault.index(caller.account_id, "fingerprint", &Personal::new(content)).await?;
+        let command =
+            CommandId::Repeatable { id: id.as_str().to_owned(), fingerprint: fingerprint.as_str().to_owned() };
+        Ok(Context { account_id: caller.account_id, actor: caller.actor, command })
+    }
+}

@@ -1,0 +1,80 @@
+//! A number's way to Meta: where its API is, and with which credentials.
+
+use std::sync::Arc;
+
+use url::Url;
+use wasend_domain::number::Credentials;
+use wasend_domain::{AccountId, Personal, Sealed};
+use wasend_projections::Cell;
+use wasend_projections::engine::reads::Reads;
+use wasend_projections::numbers::NumberRow;
+use wasend_vault::Vault;
+use wasend_whatsapp::Line;
+
+use crate::{Code, CommandError, Refusal};
+
+/// Finds lines by the numbers' read model and opens their credentials.
+pub struct Lines {
+    reads: Reads,
+    vault: Arc<Vault>,
+    /// Root of the API for numbers that name none.
+    base_url: Url,
+    /// Which other roots a number may name: the server's operator decides where it connects to.
+    allowed: Vec<Url>,
+}
+
+impl Lines {
+    pub const fn new(reads: Reads, vault: Arc<Vault>, base_url: Url, allowed: Vec<Url>) -> Self {
+        Self { reads, vault, base_url, allowed }
+    }
+
+    /// The root of the API for numbers that name none.
+    pub const fn base_url(&self) -> &Url {
+        &self.base_url
+    }
+
+    /// A root that a number may name, in its one spelling.
+    pub(crate) fn allowed(&self, text: &str) -> Result<String, CommandError> {
+        let url = Url::parse(text).map_err(|_| Refusal::new("baseUrl", Code::Invalid, "is not a URL"))?;
+        if url == self.base_url || self.allowed.contains(&url) {
+            return Ok(url.to_string());
+        }
+        Err(Refusal::new("baseUrl", Code::Invalid, "is not among the roots that this server allows").into())
+    }
+
+    pub async fn credentials(&self, row: &NumberRow) -> Result<Personal<Credentials>, CommandError> {
+        let damaged = || wasend_eventlog::LogError::Damaged("a number's row".to_owned());
+        let account: AccountId = row.account_id.parse().map_err(|_| damaged())?;
+        let sealed = Sealed::<Credentials>::parse(&row.credentials).map_err(|_| damaged())?;
+        let opened = self.vault.open(account, &sealed).await?.value();
+        opened.ok_or_else(|| Refusal::new("numberId", Code::Erased, "the number's credentials were erased").into())
+    }
+
+    /// What it takes to send from the number.
+    pub async fn line(&self, row: &NumberRow) -> Result<Line, CommandError> {
+        let credentials = self.credentials(row).await?.into_exposed();
+        let base_url = row.base_url.as_deref().and_then(|url| Url::parse(url).ok());
+        Ok(Line {
+            base_url: base_url.unwrap_or_else(|| self.base_url.clone()),
+            phone_number_id: row.phone_number_id.clone(),
+            waba_id: row.waba_id.clone(),
+            access_token: credentials.access_token,
+        })
+    }
+
+    /// The connected numbers with one of Meta's ids, of every account.
+    pub async fn by_meta_id(&self, phone_number_id: &str) -> Result<Vec<NumberRow>, CommandError> {
+        const BY_ID: &str = "WHERE phone_number_id = $1 AND disconnected_at IS NULL";
+        Ok(self.reads.fetch(BY_ID, &[Cell::from(phone_number_id)]).await?)
+    }
+
+    pub async fn by_waba(&self, waba_id: &str) -> Result<Vec<NumberRow>, CommandError> {
+        const BY_WABA: &str = "WHERE waba_id = $1 AND disconnected_at IS NULL";
+        Ok(self.reads.fetch(BY_WABA, &[Cell::from(waba_id)]).await?)
+    }
+
+    /// Every connected number, of every account.
+    pub async fn all(&self) -> Result<Vec<NumberRow>, CommandError> {
+        Ok(self.reads.fetch("WHERE disconnected_at IS NULL ORDER BY id", &[]).await?)
+    }
+}

@@ -1,0 +1,96 @@
+//! Accepting messages, one or a thousand at once, and cancelling them.
+
+mod accept;
+mod check;
+mod settle;
+
+use wasend_domain::message::{CancelReason, Command, Error, Message};
+use wasend_domain::{MessageId, Personal, Position};
+use wasend_eventlog::execute;
+use wasend_projections::messages::MessageRow;
+
+use crate::{Caller, Code, CommandError, Commands, Done};
+
+/// Most messages in one call.
+pub const MESSAGES_MAX: usize = 1_000;
+/// Longest idempotency key, in characters.
+pub const IDEMPOTENCY_KEY_MAX: usize = 200;
+
+/// A message to send, as the caller gave it.
+#[derive(Debug, Clone)]
+pub struct SendMessage {
+    pub number_id: String,
+    pub to: To,
+    pub content: ContentInput,
+    /// The same key with the same content is answered with the first message.
+    pub idempotency_key: Option<String>,
+}
+
+/// Whom it is for: a phone number or BSUID, or a contact that the account has.
+#[derive(Debug, Clone)]
+pub enum To {
+    Address(Personal<String>),
+    Contact(String),
+}
+
+/// What it says. None of both, or both, is refused.
+#[derive(Debug, Clone, Default)]
+pub struct ContentInput {
+    pub text: Option<TextInput>,
+    pub template: Option<TemplateInput>,
+}
+
+#[derive(Debug, Clone)]
+pub struct TextInput {
+    pub body: Personal<String>,
+    pub preview_url: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct TemplateInput {
+    pub name: String,
+    pub language: String,
+    pub parameters: Vec<ParameterInput>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ParameterInput {
+    pub name: Option<String>,
+    pub text: Personal<String>,
+}
+
+/// A message that was accepted.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// As the read model will have it.
+    pub row: MessageRow,
+    pub position: Position,
+    /// The idempotency key had been used before: this is the message of then.
+    pub repeated: bool,
+}
+
+impl Commands {
+    /// Accepts one message.
+    pub async fn send_message(&self, caller: Caller, input: SendMessage) -> Result<Accepted, CommandError> {
+        let mut answers = self.send_messages(caller, vec![input]).await?;
+        answers.pop().unwrap_or_else(|| Err(CommandError::Refused(vec![])))
+    }
+
+    /// Withdraws a message that was not tried yet.
+    pub async fn cancel_message(
+        &self,
+        caller: Caller,
+        id: MessageId,
+        reason: CancelReason,
+    ) -> Result<Done<Message>, CommandError> {
+        let command = Command::Cancel { reason, at: self.clock.now() };
+        let done = execute::<Message>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
+        let done = done.map_err(|failure| {
+            CommandError::of(failure, "id", |error| match error {
+                Error::NotFound => Code::NotFound,
+                Error::NotCancellable(_) | Error::NotNext => Code::NotCancellable,
+            })
+        })?;
+        Ok(Done { value: done.state, position: done.position })
+    }
+}

@@ -1,0 +1,275 @@
+//! Accepting messages: everything about a batch is looked up, created, loaded, sealed and appended as a set, while
+//! each message stands and falls on its own.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+use wasend_domain::contact::{self, Contact, Source};
+use wasend_domain::content::Content;
+use wasend_domain::message::{Command, Message};
+use wasend_domain::phone::Recipient;
+use wasend_domain::{MessageId, Personal, Sealed, SubjectId};
+use wasend_eventlog::{Append, Context, Loaded, Plan, Rejected, Stream, load};
+use wasend_projections::messages::MessageRow;
+use wasend_projections::numbers::NumberRow;
+use wasend_vault::{Identity, NewPerson};
+
+use super::check::{Addressee, Checked, check};
+use super::{Accepted, MESSAGES_MAX, SendMessage};
+use crate::templates::Known;
+use crate::{Caller, Code, CommandError, Commands, Refusal};
+
+/// How often the messages that met a conflict are decided again.
+const ATTEMPTS: usize = 32;
+
+/// One message on its way through the batch.
+pub(super) struct Item {
+    pub index: usize,
+    pub checked: Checked,
+    pub context: Context,
+    subject: Option<SubjectId>,
+}
+
+type Answer = Result<Accepted, CommandError>;
+
+impl Commands {
+    /// Accepts up to 1,000 messages in one transaction; answers in their order, each on its own merits.
+    pub async fn send_messages(&self, caller: Caller, inputs: Vec<SendMessage>) -> Result<Vec<Answer>, CommandError> {
+        if inputs.len() > MESSAGES_MAX {
+            let message = format_args!("at most {MESSAGES_MAX} messages at once");
+            return Err(Refusal::new("messages", Code::TooMany, message).into());
+        }
+        let mut answers: Vec<Option<Answer>> = inputs.iter().map(|_| None).collect();
+        let mut items = Vec::with_capacity(inputs.len());
+        for (index, input) in inputs.iter().enumerate() {
+            match check(input) {
+                Err(refusals) => answers[index] = Some(Err(CommandError::Refused(refusals))),
+                Ok(checked) => {
+                    let context = match &checked.key {
+                        Some(key) => self.repeatable(caller, "send", &key.key, key.content.clone()).await?,
+                        None => Self::once(caller),
+                    };
+                    items.push(Item { index, checked, context, subject: None });
+                }
+            }
+        }
+        self.judge_numbers(caller, &mut items, &mut answers).await?;
+        let mut contacts = self.known_contacts(caller, &mut items, &mut answers).await?;
+        self.make_subjects(caller, &mut items, &mut contacts).await?;
+        self.append(caller, items, contacts, &mut answers).await?;
+        Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(busy()))).collect())
+    }
+
+    /// Refuses what names a number that the account does not have, or a template that does not fit.
+    async fn judge_numbers(
+        &self,
+        caller: Caller,
+        items: &mut Vec<Item>,
+        answers: &mut [Option<Answer>],
+    ) -> Result<(), CommandError> {
+        let mut ids: Vec<_> = items.iter().map(|item| item.checked.number.to_string()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut rows = self.reads.by_ids::<NumberRow>(&ids).await?;
+        rows.retain(|_, row| row.account_id == caller.account_id.to_string());
+        let mut kept = Vec::with_capacity(items.len());
+        for item in items.drain(..) {
+            match self.judge(rows.get(&item.checked.number.to_string()), &item.checked.content).await? {
+                None => kept.push(item),
+                Some(refusal) => answers[item.index] = Some(self.refused(caller, &item, refusal).await),
+            }
+        }
+        *items = kept;
+        Ok(())
+    }
+
+    async fn judge(&self, number: Option<&NumberRow>, content: &Content) -> Result<Option<Refusal>, CommandError> {
+        let Some(number) = number else { return Ok(Some(Refusal::not_found("numberId", "number"))) };
+        if number.disconnected_at.is_some() {
+            let message = "the number is disconnected";
+            return Ok(Some(Refusal::new("numberId", Code::NumberDisconnected, message)));
+        }
+        let Content::Template(template) = content else { return Ok(None) };
+        Ok(match self.templates.shape(number, &template.name, &template.language).await? {
+            Known::Unknown => None,
+            Known::Absent => {
+                let message = "there is no approved template of this name and language";
+                Some(Refusal::new("template.name", Code::InvalidTemplate, message))
+            }
+            Known::Shape(shape) => {
+                template.fits(&shape).err().map(|error| Refusal::content("template.parameters", &error))
+            }
+        })
+    }
+
+    /// Finds the recipients that are known, loads their contacts and refuses those that opted out.
+    async fn known_contacts(
+        &self,
+        caller: Caller,
+        items: &mut Vec<Item>,
+        answers: &mut [Option<Answer>],
+    ) -> Result<HashMap<Uuid, Loaded<Contact>>, CommandError> {
+        let identities: Vec<_> = items.iter().filter_map(|item| identity(&item.checked.to)).collect();
+        let mut found = self.vault.find_many(caller.account_id, &identities).await?.into_iter();
+        for item in items.iter_mut() {
+            item.subject = match &item.checked.to {
+                Addressee::Contact(id) => Some(*id),
+                Addressee::Recipient(_) => found.next().flatten(),
+            };
+        }
+        let ids: Vec<_> = items.iter().filter_map(|item| item.subject).map(|subject| subject.uuid()).collect();
+        let contacts: HashMap<_, _> = load::<Contact>(&*self.log, caller.account_id, &ids)
+            .await?
+            .into_iter()
+            .filter_map(|(id, stream)| Some((id, Stream::present(stream)?)))
+            .collect();
+        let mut kept = Vec::with_capacity(items.len());
+        for item in items.drain(..) {
+            let contact = item.subject.and_then(|subject| contacts.get(&subject.uuid()));
+            let by_id = matches!(item.checked.to, Addressee::Contact(_));
+            let refusal = match contact {
+                None if by_id => Some(Refusal::not_found("contactId", "contact")),
+                Some(contact) if contact.state.opted_out => {
+                    let field = if by_id { "contactId" } else { "to" };
+                    Some(Refusal::new(field, Code::OptedOut, "the recipient has opted out"))
+                }
+                _ => None,
+            };
+            match refusal {
+                None => kept.push(item),
+                Some(refusal) => answers[item.index] = Some(self.refused(caller, &item, refusal).await),
+            }
+        }
+        *items = kept;
+        Ok(contacts)
+    }
+
+    /// Makes the recipients known that are not: one subject each, however often the batch names it.
+    async fn make_subjects(
+        &self,
+        caller: Caller,
+        items: &mut [Item],
+        contacts: &mut HashMap<Uuid, Loaded<Contact>>,
+    ) -> Result<(), CommandError> {
+        let new = |item: &Item| item.subject.is_none().then(|| identity(&item.checked.to)).flatten();
+        let person = |identity| NewPerson { identities: vec![identity], name: None };
+        let people: Vec<_> = items.iter().filter_map(new).map(person).collect();
+        let made = self.vault.subjects_for(caller.account_id, &people).await?;
+        let mut made = made.into_iter();
+        for item in items.iter_mut().filter(|item| item.subject.is_none()) {
+            item.subject = made.next().map(|(subject, _)| subject);
+        }
+        for subject in items.iter().filter_map(|item| item.subject) {
+            contacts.entry(subject.uuid()).or_default();
+        }
+        Ok(())
+    }
+
+    /// Seals and appends; those that met a conflict are decided again on what is there now.
+    async fn append(
+        &self,
+        caller: Caller,
+        mut items: Vec<Item>,
+        mut contacts: HashMap<Uuid, Loaded<Contact>>,
+        answers: &mut [Option<Answer>],
+    ) -> Result<(), CommandError> {
+        for _ in 0..ATTEMPTS {
+            if items.is_empty() {
+                return Ok(());
+            }
+            let mut planned = self.plan(caller, &items, &mut contacts).await?;
+            let batch: Vec<Append> = planned.iter_mut().filter_map(|(append, _)| append.take()).collect();
+            let outcomes = self.log.append(batch).await?;
+            let mut open = Vec::new();
+            for ((item, (_, row)), outcome) in items.into_iter().zip(planned).zip(outcomes) {
+                let answer = match outcome {
+                    Ok(done) if done.repeated => self.repeated(caller, &item).await,
+                    Ok(done) => Ok(Accepted { row, position: done.last, repeated: false }),
+                    Err(Rejected::CommandReused) => Err(reused()),
+                    Err(Rejected::Conflict { .. }) => {
+                        open.push(item);
+                        continue;
+                    }
+                };
+                answers[item.index] = Some(answer);
+            }
+            items = open;
+            contacts = self.known_contacts(caller, &mut items, answers).await?;
+            for subject in items.iter().filter_map(|item| item.subject) {
+                contacts.entry(subject.uuid()).or_default();
+            }
+        }
+        Ok(())
+    }
+
+    async fn plan(
+        &self,
+        caller: Caller,
+        items: &[Item],
+        contacts: &mut HashMap<Uuid, Loaded<Contact>>,
+    ) -> Result<Vec<(Option<Append>, MessageRow)>, CommandError> {
+        let now = self.clock.now();
+        let values: Vec<_> = items
+            .iter()
+            .filter_map(|item| Some((item.subject?, Personal::new(item.checked.content.clone()))))
+            .collect();
+        let sealed = self.vault.seal_many(caller.account_id, &values, now.day()).await;
+        let mut planned = Vec::with_capacity(items.len());
+        for ((item, (subject, content)), sealed) in items.iter().zip(&values).zip(sealed) {
+            let (id, sealed): (_, Sealed<Content>) = (MessageId::fresh(now), sealed?);
+            let mut plan = Plan::new(item.context.clone(), now);
+            let contact = contacts.entry(subject.uuid()).or_default();
+            let create = contact::Command::Create { source: Source::Message, attributes: None };
+            plan.decide(subject.uuid(), contact, create)
+                .map_err(|failure| CommandError::of(failure, "to", |contact::Error::NotFound| Code::NotFound))?;
+            let mut message = Loaded::<Message>::default();
+            let template = match content.expose() {
+                Content::Template(template) => Some(template.name.clone()),
+                Content::Text { .. } => None,
+            };
+            let (number, kind) = (item.checked.number, content.expose().kind());
+            let row_content = sealed.as_str().to_owned();
+            let accept = Command::Accept {
+                number,
+                contact: *subject,
+                kind,
+                template: template.clone(),
+                content: sealed,
+                at: now,
+            };
+            plan.decide(id.uuid(), &mut message, accept)
+                .map_err(|failure| CommandError::of(failure, "to", |_| Code::Invalid))?;
+            let row = MessageRow {
+                id: id.to_string(),
+                account_id: caller.account_id.to_string(),
+                state: message.state,
+                template,
+                content: row_content,
+                wamid: None,
+                error_detail: None,
+                submitted_at: None,
+                updated_at: now,
+                position: 0,
+            };
+            planned.push((Some(plan.into_append()), row));
+        }
+        Ok(planned)
+    }
+}
+
+fn identity(to: &Addressee) -> Option<Identity> {
+    match to {
+        Addressee::Recipient(Recipient::Phone(phone)) => Some(Identity::phone(phone.as_str())),
+        Addressee::Recipient(Recipient::Bsuid(bsuid)) => Some(Identity::bsuid(bsuid.as_str())),
+        Addressee::Contact(_) => None,
+    }
+}
+
+pub(super) fn reused() -> CommandError {
+    let text = "this key was used before for a request with another content";
+    Refusal::new("idempotencyKey", Code::IdempotencyKeyReused, text).into()
+}
+
+fn busy() -> CommandError {
+    Refusal::new("to", Code::Busy, "many others are changing the same contact").into()
+}

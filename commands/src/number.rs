@@ -1,0 +1,155 @@
+//! Connected WhatsApp numbers.
+
+use wasend_domain::number::{self, Command, Credentials, DEFAULT_RATE, Error, MetaIds, Number};
+use wasend_domain::{NumberId, Personal, Position};
+use wasend_eventlog::{Executed, execute, execute_new};
+use wasend_projections::Cell;
+use wasend_projections::numbers::NumberRow;
+
+use crate::account::label;
+use crate::{Caller, Code, CommandError, Commands, Done, Refusal};
+
+/// Longest access token, app secret or verify token, in characters.
+const SECRET_MAX: usize = 2_000;
+
+/// A number to connect, as the caller gave it.
+#[derive(Debug, Clone)]
+pub struct ConnectNumber {
+    pub phone_number_id: String,
+    pub waba_id: String,
+    /// The number as people read it.
+    pub display: String,
+    pub access_token: Personal<String>,
+    pub app_secret: Personal<String>,
+    pub verify_token: Personal<String>,
+    /// Root of the API, one of those that the server allows; its default when absent.
+    pub base_url: Option<String>,
+    /// Messages per second; Meta's default when absent.
+    pub rate: Option<u32>,
+}
+
+impl Commands {
+    pub async fn connect_number(&self, caller: Caller, input: ConnectNumber) -> Result<Done<NumberId>, CommandError> {
+        let meta = MetaIds {
+            phone_number_id: meta_id("phoneNumberId", &input.phone_number_id)?,
+            waba_id: meta_id("wabaId", &input.waba_id)?,
+        };
+        let display = label("displayPhoneNumber", &input.display)?;
+        let credentials = Credentials {
+            access_token: secret("accessToken", &input.access_token)?,
+            app_secret: secret("appSecret", &input.app_secret)?,
+            verify_token: secret("verifyToken", &input.verify_token)?,
+        };
+        let base_url = input.base_url.as_deref().map(|url| self.lines.allowed(url)).transpose()?;
+        self.not_yet_connected(caller, &meta.phone_number_id).await?;
+        let (account, day) = (caller.account_id, self.clock.now().day());
+        let subject = self.account_subject(account).await?;
+        let display = self.vault.seal(account, subject, &Personal::new(display), day).await?;
+        let credentials = self.vault.seal(account, subject, &Personal::new(credentials), day).await?;
+        let id = NumberId::fresh(self.clock.now());
+        let rate = input.rate.unwrap_or(DEFAULT_RATE);
+        let command = Command::Connect { meta, display, credentials, base_url, rate };
+        let done = execute_new::<Number>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
+        let done = done.map_err(|failure| CommandError::of(failure, "messagesPerSecond", code))?;
+        Ok(Done { value: id, position: done.position })
+    }
+
+    /// New credentials; each that is absent stays as it is.
+    pub async fn change_credentials(
+        &self,
+        caller: Caller,
+        id: NumberId,
+        access_token: Option<Personal<String>>,
+        app_secret: Option<Personal<String>>,
+        verify_token: Option<Personal<String>>,
+    ) -> Result<Done<NumberId>, CommandError> {
+        let row = self.number_row(caller, "id", id).await?;
+        let known = self.lines.credentials(&row).await?;
+        let kept = |field, new: Option<Personal<String>>, old: &String| match new {
+            Some(new) => secret(field, &new),
+            None => Ok(old.clone()),
+        };
+        let known = known.expose();
+        let credentials = Credentials {
+            access_token: kept("accessToken", access_token, &known.access_token)?,
+            app_secret: kept("appSecret", app_secret, &known.app_secret)?,
+            verify_token: kept("verifyToken", verify_token, &known.verify_token)?,
+        };
+        let subject = self.account_subject(caller.account_id).await?;
+        let day = self.clock.now().day();
+        let credentials = self.vault.seal(caller.account_id, subject, &Personal::new(credentials), day).await?;
+        self.number(caller, id, Command::ChangeCredentials { credentials }).await
+    }
+
+    pub async fn change_rate(&self, caller: Caller, id: NumberId, rate: u32) -> Result<Done<NumberId>, CommandError> {
+        self.number(caller, id, Command::ChangeRate { rate }).await
+    }
+
+    /// Nothing is sent from the number until it is resumed; what is accepted meanwhile waits.
+    pub async fn stop_number(
+        &self,
+        caller: Caller,
+        id: NumberId,
+        code: Option<i64>,
+    ) -> Result<Done<NumberId>, CommandError> {
+        self.number(caller, id, Command::Stop { code, at: self.clock.now() }).await
+    }
+
+    pub async fn resume_number(&self, caller: Caller, id: NumberId) -> Result<Done<NumberId>, CommandError> {
+        self.number(caller, id, Command::Resume { at: self.clock.now() }).await
+    }
+
+    pub async fn disconnect_number(&self, caller: Caller, id: NumberId) -> Result<Done<NumberId>, CommandError> {
+        self.number(caller, id, Command::Disconnect { at: self.clock.now() }).await
+    }
+
+    async fn number(&self, caller: Caller, id: NumberId, command: Command) -> Result<Done<NumberId>, CommandError> {
+        let done = execute::<Number>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
+        let Executed { position, .. } = done.map_err(|failure| CommandError::of(failure, "id", code))?;
+        Ok(Done { value: id, position: Position::max(position, 1) })
+    }
+
+    /// The account's number, as the read model has it.
+    pub(crate) async fn number_row(
+        &self,
+        caller: Caller,
+        field: &str,
+        id: NumberId,
+    ) -> Result<NumberRow, CommandError> {
+        let row = self.reads.get::<NumberRow>(&id.to_string()).await?;
+        row.filter(|row| row.account_id == caller.account_id.to_string())
+            .ok_or_else(|| Refusal::not_found(field, "number").into())
+    }
+
+    async fn not_yet_connected(&self, caller: Caller, phone_number_id: &str) -> Result<(), CommandError> {
+        const CONNECTED: &str = "WHERE account_id = $1 AND phone_number_id = $2 AND disconnected_at IS NULL LIMIT 1";
+        let binds = [Cell::text(&caller.account_id), Cell::from(phone_number_id)];
+        if self.reads.fetch::<NumberRow>(CONNECTED, &binds).await?.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::new("phoneNumberId", Code::Duplicate, "this number is connected already").into())
+    }
+}
+
+fn meta_id(field: &str, text: &str) -> Result<String, CommandError> {
+    number::meta_id(text).map_err(|error| Refusal::new(field, Code::Invalid, error).into())
+}
+
+fn secret(field: &str, text: &Personal<String>) -> Result<String, CommandError> {
+    let text = text.expose();
+    let visible = text.bytes().all(|b| b.is_ascii_graphic());
+    match text.len() {
+        0 => Err(Refusal::new(field, Code::Required, "must not be empty").into()),
+        length if length > SECRET_MAX => Err(Refusal::new(field, Code::TooLong, "is too long").into()),
+        _ if !visible => Err(Refusal::new(field, Code::Invalid, "may hold visible ASCII characters only").into()),
+        _ => Ok(text.clone()),
+    }
+}
+
+const fn code(error: &Error) -> Code {
+    match error {
+        Error::NotFound => Code::NotFound,
+        Error::Disconnected => Code::NumberDisconnected,
+        Error::Rate => Code::OutOfRange,
+    }
+}

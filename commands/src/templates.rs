@@ -1,0 +1,82 @@
+//! Which variables an approved template takes, asked of Meta and remembered for a while, so that a message with a
+//! missing variable is refused at once instead of failing at Meta.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use wasend_domain::content::TemplateShape;
+use wasend_domain::{Clock, Time};
+use wasend_projections::numbers::NumberRow;
+use wasend_whatsapp::{Gateway, TemplateDefinition};
+
+use crate::{CommandError, Lines};
+
+/// How long an answer is believed; Meta may approve, pause or change a template at any time.
+const FRESH: Duration = Duration::from_secs(300);
+/// How long an absence is believed: somebody may be waiting for an approval.
+const FRESH_ABSENCE: Duration = Duration::from_secs(15);
+/// How many templates are remembered at most.
+const REMEMBERED: usize = 10_000;
+
+/// What is known of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    Shape(TemplateShape),
+    /// Meta has no approved template of this name and language.
+    Absent,
+    /// Meta could not be asked: the message is accepted, and Meta will judge it.
+    Unknown,
+}
+
+/// WABA, template name, language.
+type Key = (String, String, String);
+
+pub struct Templates {
+    gateway: Arc<dyn Gateway>,
+    lines: Arc<Lines>,
+    clock: Arc<dyn Clock>,
+    seen: Mutex<HashMap<Key, (Time, Known)>>,
+}
+
+impl Templates {
+    pub fn new(gateway: Arc<dyn Gateway>, lines: Arc<Lines>, clock: Arc<dyn Clock>) -> Self {
+        Self { gateway, lines, clock, seen: Mutex::default() }
+    }
+
+    pub async fn shape(&self, number: &NumberRow, name: &str, language: &str) -> Result<Known, CommandError> {
+        let key = (number.waba_id.clone(), name.to_owned(), language.to_owned());
+        if let Some(known) = self.remembered(&key) {
+            return Ok(known);
+        }
+        let line = self.lines.line(number).await?;
+        let Ok(definitions) = self.gateway.templates(&line, name).await else { return Ok(Known::Unknown) };
+        let definition = definitions.iter().find(|t| t.name == name && t.language == language && t.is_approved());
+        let known = definition.map_or(Known::Absent, |definition| Known::Shape(shape(definition)));
+        self.remember(key, known.clone());
+        Ok(known)
+    }
+
+    fn remembered(&self, key: &Key) -> Option<Known> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, known) = seen.get(key)?;
+        let fresh = if *known == Known::Absent { FRESH_ABSENCE } else { FRESH };
+        (self.clock.now().since(*at) < fresh).then(|| known.clone())
+    }
+
+    fn remember(&self, key: Key, known: Known) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= REMEMBERED {
+            seen.clear();
+        }
+        seen.insert(key, (self.clock.now(), known));
+    }
+}
+
+fn shape(definition: &TemplateDefinition) -> TemplateShape {
+    if definition.has_named_parameters() {
+        TemplateShape::Named(definition.body_parameters.clone())
+    } else {
+        TemplateShape::Positional(definition.body_parameters.len())
+    }
+}

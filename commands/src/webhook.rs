@@ -1,0 +1,172 @@
+//! What Meta reports: statuses of messages, inbound messages, preferences, and what is not understood. Everything is
+//! durable before Meta is answered, and everything may come again.
+
+mod inbound;
+mod keep;
+mod statuses;
+
+use std::collections::{HashMap, HashSet};
+
+use wasend_domain::inbox::Reason;
+use wasend_domain::{AccountId, Actor, Time};
+use wasend_projections::numbers::NumberRow;
+use wasend_whatsapp::{Change, Payload, Update, signature};
+
+use crate::{Caller, CommandError, Commands};
+
+/// Why a webhook was turned away. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// Not JSON.
+    #[error("the body is not JSON")]
+    Malformed,
+    /// No signature, a malformed one, or one of none of the numbers that the body speaks of.
+    #[error("the signature is missing or wrong")]
+    Signature,
+    #[error(transparent)]
+    Failed(#[from] CommandError),
+}
+
+/// What became of a webhook's updates, for the metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    pub statuses: usize,
+    pub inbound: usize,
+    pub preferences: usize,
+    /// Kept, sealed, because they were not understood or concern no message of ours.
+    pub kept: usize,
+}
+
+/// One update, for one number that it concerns.
+struct Concern<'a> {
+    number: &'a NumberRow,
+    update: &'a Update,
+}
+
+impl Commands {
+    /// Takes in a webhook's raw body with its `X-Hub-Signature-256`.
+    pub async fn take_webhook(&self, raw: &[u8], signature: Option<&str>) -> Result<Taken, WebhookError> {
+        let signature = signature.ok_or(WebhookError::Signature)?;
+        // Parsed before it is believed, to learn whose secret must have signed it; bounded by the body's size.
+        let payload = Payload::parse(raw);
+        let numbers = self.signers(payload.as_ref().ok(), raw, signature).await?;
+        let payload = payload.map_err(|_| WebhookError::Malformed)?;
+        let mut concerns = Vec::new();
+        for change in &payload.changes {
+            let concerned: Vec<_> = numbers.iter().filter(|number| concerns_number(change, number)).collect();
+            if concerned.is_empty() {
+                // Signed for one number, but speaking of another.
+                return Err(WebhookError::Signature);
+            }
+            for number in scope(change, concerned) {
+                concerns.extend(change.updates.iter().map(|update| Concern { number, update }));
+            }
+        }
+        Ok(self.take(&concerns).await?)
+    }
+
+    /// The challenge to answer Meta's subscription handshake with, if some number has this verify token.
+    pub async fn subscription_challenge(&self, query: &str) -> Result<Option<String>, CommandError> {
+        for number in self.lines.all().await? {
+            let credentials = self.lines.credentials(&number).await?;
+            if let Some(challenge) = signature::verify_subscription(query, &credentials.expose().verify_token) {
+                return Ok(Some(challenge));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The numbers that the body may speak of and whose app secret signed it. A body that names no number known here
+    /// is believed if any number's secret signed it.
+    async fn signers(
+        &self,
+        payload: Option<&Payload>,
+        raw: &[u8],
+        signature: &str,
+    ) -> Result<Vec<NumberRow>, WebhookError> {
+        let mut candidates = Vec::new();
+        if let Some(payload) = payload {
+            let named = payload.lines();
+            for id in &named.phone_number_ids {
+                candidates.extend(self.lines.by_meta_id(id).await?);
+            }
+            for id in &named.waba_ids {
+                candidates.extend(self.lines.by_waba(id).await?);
+            }
+        }
+        if candidates.is_empty() {
+            candidates = self.lines.all().await?;
+        }
+        let mut seen = HashSet::new();
+        let mut signers = Vec::new();
+        let mut verdicts: HashMap<String, bool> = HashMap::new();
+        for number in candidates.into_iter().filter(|number| seen.insert(number.id.clone())) {
+            let credentials = self.lines.credentials(&number).await?;
+            let secret = &credentials.expose().app_secret;
+            let verdict = match verdicts.get(secret) {
+                Some(verdict) => *verdict,
+                None => signature::verify(secret, raw, signature).is_ok(),
+            };
+            verdicts.insert(secret.clone(), verdict);
+            if verdict {
+                signers.push(number);
+            }
+        }
+        if signers.is_empty() { Err(WebhookError::Signature) } else { Ok(signers) }
+    }
+
+    async fn take(&self, concerns: &[Concern<'_>]) -> Result<Taken, CommandError> {
+        let mut taken = Taken::default();
+        let (mut statuses, mut unknown) = (Vec::new(), Vec::new());
+        for concern in concerns {
+            let number = concern.number;
+            match concern.update {
+                Update::Status(update) => statuses.push((number, &**update)),
+                Update::Message(message) => match self.receive(number, message).await? {
+                    true => taken.inbound += 1,
+                    false => unknown.push((number, Reason::UnknownShape, message.raw.get())),
+                },
+                Update::Preference(preference) => match self.prefer(number, preference).await? {
+                    true => taken.preferences += 1,
+                    false => unknown.push((number, Reason::UnknownShape, preference.raw.get())),
+                },
+                Update::Unknown(raw) => unknown.push((number, Reason::UnknownShape, raw.get())),
+            }
+        }
+        let strangers = self.report(&statuses).await?;
+        taken.statuses = statuses.len() - strangers.len();
+        unknown.extend(strangers.into_iter().map(|(number, reason, update)| (number, reason, update.raw.get())));
+        taken.kept = unknown.len();
+        self.keep(unknown).await?;
+        Ok(taken)
+    }
+}
+
+fn concerns_number(change: &Change, number: &NumberRow) -> bool {
+    match (&change.phone_number_id, &change.waba_id) {
+        (Some(id), _) => *id == number.phone_number_id,
+        (None, Some(waba)) => *waba == number.waba_id,
+        (None, None) => true,
+    }
+}
+
+/// A change that names no number is taken in once an account, not once a number.
+fn scope<'a>(change: &Change, concerned: Vec<&'a NumberRow>) -> Vec<&'a NumberRow> {
+    if change.phone_number_id.is_some() {
+        return concerned;
+    }
+    let mut accounts = HashSet::new();
+    concerned.into_iter().filter(|number| accounts.insert(number.account_id.clone())).collect()
+}
+
+/// What Meta does, it does in the name of the account whose number it is.
+fn caller(number: &NumberRow) -> Result<Caller, CommandError> {
+    let account_id: AccountId =
+        number.account_id.parse().map_err(|_| wasend_eventlog::LogError::Damaged("a number's row".to_owned()))?;
+    Ok(Caller { account_id, actor: Actor::Meta })
+}
+
+/// Meta's moment, or ours where it gave none that can be read.
+fn moment(timestamp: Option<i64>, now: Time) -> Time {
+    timestamp.map_or(now, Time::from_seconds)
+}

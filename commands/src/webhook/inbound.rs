@@ -1,0 +1,98 @@
+use wasend_domain::contact::{self, Contact, Source, Via};
+use wasend_domain::content::{InboundContent, Kind, Wamid};
+use wasend_domain::message::{Command, Message};
+use wasend_domain::phone::PhoneNumber;
+use wasend_domain::{MessageId, NumberId, Personal, SubjectId};
+use wasend_eventlog::{Loaded, Plan, Rejected, Stream, execute, load};
+use wasend_projections::numbers::NumberRow;
+use wasend_vault::{Identity, NewPerson};
+use wasend_whatsapp::{InboundMessage, Preference, PreferenceValue, is_bsuid};
+
+use super::{caller, moment};
+use crate::{Caller, Code, CommandError, Commands, Refusal};
+
+/// How often a message that met a conflict is decided again.
+const ATTEMPTS: usize = 32;
+
+impl Commands {
+    /// Records an inbound message, once however often Meta repeats it; false if it does not say who wrote it.
+    pub(super) async fn receive(&self, number: &NumberRow, message: &InboundMessage) -> Result<bool, CommandError> {
+        let caller = caller(number)?;
+        let identities = identities(message.from.as_deref(), message.from_user_id.as_deref());
+        let Ok(number_id) = number.id.parse::<NumberId>() else { return Ok(false) };
+        if identities.is_empty() {
+            return Ok(false);
+        }
+        // The same wamid is the same message, whatever else the repetition says.
+        let context = self.repeatable(caller, "receive", &message.wamid, message.wamid.clone()).await?;
+        let name = message.profile_name.clone().map(Personal::new);
+        let person = NewPerson { identities, name };
+        let (contact, _) = self.vault.subject_for(caller.account_id, &person).await?;
+        let (account, now) = (caller.account_id, self.clock.now());
+        let wamid = Personal::new(message.wamid.clone());
+        let wamid_index = self.vault.index(account, "wamid", &wamid).await?;
+        let content = InboundContent { text: message.text.clone(), raw: message.raw.get().to_owned() };
+        let receive = Command::Receive {
+            number: number_id,
+            contact,
+            kind: Kind::named(&message.kind),
+            content: self.vault.seal(account, contact, &Personal::new(content), now.day()).await?,
+            wamid: self.vault.seal(account, contact, &wamid.map(Wamid), now.day()).await?,
+            wamid_index,
+            at: moment(message.timestamp, now),
+        };
+        let id = MessageId::fresh(now);
+        for _ in 0..ATTEMPTS {
+            let mut plan = Plan::new(context.clone(), now);
+            let mut known = self.contact_stream(caller, contact).await?;
+            let create = contact::Command::Create { source: Source::Inbound, attributes: None };
+            plan.decide(contact.uuid(), &mut known, create)
+                .map_err(|failure| CommandError::of(failure, "from", |_| Code::NotFound))?;
+            plan.decide(id.uuid(), &mut Loaded::<Message>::default(), receive.clone())
+                .map_err(|failure| CommandError::of(failure, "message", |_| Code::Invalid))?;
+            match self.log.append(vec![plan.into_append()]).await?.pop() {
+                Some(Err(Rejected::Conflict { .. })) => {}
+                // A repetition, recorded or not as the first one.
+                Some(Ok(_) | Err(Rejected::CommandReused)) | None => return Ok(true),
+            }
+        }
+        Err(Refusal::new("from", Code::Busy, "many others are changing the same contact").into())
+    }
+
+    /// Takes in that a user stopped or resumed marketing messages; false if nobody known is meant.
+    pub(super) async fn prefer(&self, number: &NumberRow, preference: &Preference) -> Result<bool, CommandError> {
+        let caller = caller(number)?;
+        let command = match preference.value {
+            PreferenceValue::Stop => contact::Command::OptOut { via: Via::Meta },
+            PreferenceValue::Resume => contact::Command::OptIn { via: Via::Meta },
+            PreferenceValue::Other(_) => return Ok(false),
+        };
+        for identity in identities(preference.wa_id.as_deref(), preference.user_id.as_deref()) {
+            if let Some(contact) = self.vault.find(caller.account_id, &identity).await? {
+                let done = execute::<Contact>(&*self.log, &*self.clock, Self::once(caller), contact.uuid(), command);
+                done.await.map_err(|failure| CommandError::of(failure, "contact", |_| Code::NotFound))?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn contact_stream(&self, caller: Caller, id: SubjectId) -> Result<Loaded<Contact>, CommandError> {
+        let mut found = load::<Contact>(&*self.log, caller.account_id, &[id.uuid()]).await?;
+        Ok(found.remove(&id.uuid()).and_then(Stream::present).unwrap_or_default())
+    }
+}
+
+/// By what the person may be known here. Meta has put a BSUID where a number was expected.
+fn identities(wa_id: Option<&str>, user_id: Option<&str>) -> Vec<Identity> {
+    let mut identities = Vec::new();
+    if let Some(phone) = wa_id.and_then(|wa_id| PhoneNumber::from_wa_id(wa_id).ok()) {
+        identities.push(Identity::wa_id(phone.as_str().trim_start_matches('+')));
+        identities.push(Identity::phone(phone.as_str()));
+    }
+    for id in [user_id, wa_id].into_iter().flatten().filter(|id| is_bsuid(id)) {
+        identities.push(Identity::bsuid(id));
+    }
+    identities.dedup();
+    identities
+}

@@ -1,0 +1,147 @@
+use std::collections::HashMap;
+
+use wasend_domain::contact::{self, Contact, Via};
+use wasend_domain::content::{ErrorText, Wamid};
+use wasend_domain::inbox::Reason;
+use wasend_domain::message::{Command, Message, Pricing, PricingCategory, StatusWord, Submission};
+use wasend_domain::{BlindIndex, MessageId, Personal, SubjectId};
+use wasend_eventlog::{Stream, execute, execute_all, load};
+use wasend_projections::Cell;
+use wasend_projections::messages::MessageRow;
+use wasend_projections::numbers::NumberRow;
+use wasend_whatsapp::{ErrorClass, Status, StatusUpdate};
+
+use super::{caller, moment};
+use crate::{Caller, CommandError, Commands};
+
+type Stranger<'a> = (&'a NumberRow, Reason, &'a StatusUpdate);
+
+/// A status of a message that we sent.
+struct Known<'a> {
+    caller: Caller,
+    message: MessageId,
+    contact: SubjectId,
+    update: &'a StatusUpdate,
+    wamid_index: BlindIndex,
+}
+
+impl Commands {
+    /// Records statuses as a set: one load, one append. Answers those that are of no message of ours, or in words that
+    /// are not understood.
+    pub(super) async fn report<'a>(
+        &self,
+        updates: &[(&'a NumberRow, &'a StatusUpdate)],
+    ) -> Result<Vec<Stranger<'a>>, CommandError> {
+        let mut strangers = Vec::new();
+        let mut by_number: HashMap<&str, Vec<(&'a NumberRow, &'a StatusUpdate)>> = HashMap::new();
+        for (number, update) in updates {
+            by_number.entry(&number.id).or_default().push((number, update));
+        }
+        let mut commands = Vec::new();
+        let mut suppressed = Vec::new();
+        for updates in by_number.into_values() {
+            let (known, unknown) = self.match_up(&updates).await?;
+            strangers.extend(unknown);
+            for known in known {
+                if known.update.errors.iter().any(|error| error.class == ErrorClass::Suppress) {
+                    suppressed.push((known.caller, known.contact));
+                }
+                let command = self.command(&known).await?;
+                commands.push((Self::once(known.caller), known.message.uuid(), command));
+            }
+        }
+        for done in execute_all::<Message>(&*self.log, &*self.clock, commands).await {
+            done.map_err(|failure| CommandError::of(failure, "status", |_| crate::Code::NotFound))?;
+        }
+        for (caller, contact) in suppressed {
+            let command = contact::Command::OptOut { via: Via::Meta };
+            execute::<Contact>(&*self.log, &*self.clock, Self::once(caller), contact.uuid(), command)
+                .await
+                .map_err(|failure| CommandError::of(failure, "contact", |_| crate::Code::NotFound))?;
+        }
+        Ok(strangers)
+    }
+
+    /// Finds the message of each status: by our id, which Meta returns with it, or by the wamid.
+    async fn match_up<'a>(
+        &self,
+        updates: &[(&'a NumberRow, &'a StatusUpdate)],
+    ) -> Result<(Vec<Known<'a>>, Vec<Stranger<'a>>), CommandError> {
+        let Some((number, _)) = updates.first() else { return Ok((vec![], vec![])) };
+        let caller = caller(number)?;
+        let wamids: Vec<_> = updates.iter().map(|(_, update)| Personal::new(update.wamid.clone())).collect();
+        let indexes = self.vault.index_many(caller.account_id, "wamid", &wamids).await?;
+        let ours = |update: &StatusUpdate| update.biz_opaque_callback_data.as_deref()?.parse::<MessageId>().ok();
+        let mut ids = Vec::with_capacity(updates.len());
+        for ((_, update), index) in updates.iter().zip(&indexes) {
+            ids.push(match ours(update) {
+                Some(id) => Some(id),
+                None => self.by_wamid(caller, index).await?,
+            });
+        }
+        let streams: Vec<_> = ids.iter().flatten().map(|id| id.uuid()).collect();
+        let found = load::<Message>(&*self.log, caller.account_id, &streams).await?;
+        let (mut known, mut strangers) = (Vec::new(), Vec::new());
+        for (((number, update), id), wamid_index) in updates.iter().zip(ids).zip(indexes) {
+            let origin = id.and_then(|id| match found.get(&id.uuid()) {
+                Some(Stream::Present(message)) if message.state.is_outbound() => message.state.origin.as_ref(),
+                _ => None,
+            });
+            let understood = matches!(update.status, Status::Sent | Status::Delivered | Status::Read)
+                || matches!(update.status, Status::Played | Status::Failed);
+            match (id, origin) {
+                (Some(message), Some(origin)) if understood && origin.number.to_string() == number.id => {
+                    known.push(Known { caller, message, contact: origin.contact, update, wamid_index });
+                }
+                _ if understood => strangers.push((*number, Reason::UnknownMessage, *update)),
+                _ => strangers.push((*number, Reason::UnknownShape, *update)),
+            }
+        }
+        Ok((known, strangers))
+    }
+
+    async fn by_wamid(&self, caller: Caller, index: &BlindIndex) -> Result<Option<MessageId>, CommandError> {
+        const BY_WAMID: &str = "WHERE account_id = $1 AND wamid_index = $2 LIMIT 1";
+        let binds = [Cell::text(&caller.account_id), Cell::from(index.as_str())];
+        let rows = self.reads.fetch::<MessageRow>(BY_WAMID, &binds).await?;
+        Ok(rows.first().and_then(|row| row.id.parse().ok()))
+    }
+
+    async fn command(&self, known: &Known<'_>) -> Result<Command, CommandError> {
+        let Known { caller, contact, update, wamid_index, .. } = known;
+        let (account, now) = (caller.account_id, self.clock.now());
+        let at = moment(update.timestamp, now);
+        let wamid = Personal::new(Wamid(update.wamid.clone()));
+        let wamid = self.vault.seal(account, *contact, &wamid, now.day()).await?;
+        let submission = Some(Submission { wamid, wamid_index: wamid_index.clone() });
+        let word = match update.status {
+            Status::Delivered => StatusWord::Delivered,
+            Status::Read | Status::Played => StatusWord::Read,
+            Status::Failed => {
+                let error = update.errors.first();
+                let detail = match error.map(error_text).filter(|text| !text.is_empty()) {
+                    Some(text) => {
+                        Some(self.vault.seal(account, *contact, &Personal::new(ErrorText(text)), now.day()).await?)
+                    }
+                    None => None,
+                };
+                let class = error.map_or("unknown", |error| error.class.name()).to_owned();
+                return Ok(Command::ReportFailure { code: error.map(|e| e.code), class, detail, submission, at });
+            }
+            _ => StatusWord::Sent,
+        };
+        let pricing = update.pricing.as_ref().map(|pricing| Pricing {
+            at,
+            category: PricingCategory::new(pricing.category.as_deref().unwrap_or_default()),
+            billable: pricing.billable.unwrap_or(false),
+        });
+        Ok(Command::Report { word, pricing, submission, at })
+    }
+}
+
+fn error_text(error: &wasend_whatsapp::StatusError) -> String {
+    let parts = [&error.title, &error.message, &error.details];
+    let mut texts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+    texts.dedup();
+    texts.join(": ")
+}

@@ -1,0 +1,115 @@
+//! The audit trail: who did what to what, when, with which key, at which position.
+
+use wasend_domain::{Event, Recorded, Time};
+
+use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::messages::time;
+use crate::{FoldError, Keys, Projection, Rows};
+
+/// One entry: an event, without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    pub event_id: String,
+    pub account_id: String,
+    pub position: u64,
+    /// What was done, such as `MessageAccepted`.
+    pub event_type: String,
+    pub aggregate_type: String,
+    pub aggregate_id: String,
+    pub sequence: u64,
+    /// Who did it: `key:<id>`, `system:<processor>`, `meta` or `operator`.
+    pub actor: String,
+    pub command_id: String,
+    pub recorded_at: Time,
+}
+
+static AUDIT: Table = Table {
+    name: "audit",
+    columns: &[
+        Column::text("account_id"),
+        Column::int("position"),
+        Column::text("event_type"),
+        Column::text("aggregate_type"),
+        Column::text("aggregate_id"),
+        Column::int("sequence"),
+        Column::text("actor"),
+        Column::text("command_id"),
+        Column::int("recorded_at"),
+    ],
+    indexes: &[&["position"], &["account_id", "position"], &["aggregate_id", "position"]],
+    append_only: true,
+};
+
+impl Record for AuditRow {
+    const TABLE: &'static Table = &AUDIT;
+
+    fn id(&self) -> String {
+        self.event_id.clone()
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            self.account_id.clone().into(),
+            Cell::count(self.position),
+            self.event_type.clone().into(),
+            self.aggregate_type.clone().into(),
+            self.aggregate_id.clone().into(),
+            Cell::count(self.sequence),
+            self.actor.clone().into(),
+            self.command_id.clone().into(),
+            self.recorded_at.micros().into(),
+        ]
+    }
+
+    fn from_cells(event_id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+        Ok(Self {
+            event_id,
+            account_id: cells.text()?,
+            position: cells.count()?,
+            event_type: cells.text()?,
+            aggregate_type: cells.text()?,
+            aggregate_id: cells.text()?,
+            sequence: cells.count()?,
+            actor: cells.text()?,
+            command_id: cells.text()?,
+            recorded_at: time(cells.int()?),
+        })
+    }
+}
+
+static TABLES: &[&Table] = &[&AUDIT];
+
+/// The projection of the table.
+pub struct Audit;
+
+impl Projection for Audit {
+    fn name(&self) -> &'static str {
+        "audit"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn tables(&self) -> &'static [&'static Table] {
+        TABLES
+    }
+
+    fn keys(&self, _: &Event, _: &Recorded, _: &mut Keys) {}
+
+    fn fold(&self, _: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+        rows.put(AuditRow {
+            event_id: recorded.event_id.to_string(),
+            account_id: recorded.account_id.to_string(),
+            position: recorded.position,
+            event_type: recorded.event_type.clone(),
+            aggregate_type: recorded.aggregate_type.clone(),
+            aggregate_id: recorded.aggregate_id.to_string(),
+            sequence: recorded.sequence,
+            actor: recorded.metadata.actor().to_owned(),
+            command_id: recorded.command_id.clone(),
+            recorded_at: recorded.recorded_at,
+        });
+        Ok(())
+    }
+}

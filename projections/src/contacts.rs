@@ -1,0 +1,299 @@
+//! Contacts, groups, and which contact belongs to which group. Who a contact is, the vault knows.
+
+use wasend_domain::contact::{Event as ContactEvent, Part};
+use wasend_domain::group::Event as GroupEvent;
+use wasend_domain::{Event, Recorded, Time};
+
+use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::messages::{moment, time};
+use crate::{FoldError, Keys, Projection, Rows};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactRow {
+    pub id: String,
+    pub account_id: String,
+    pub source: String,
+    pub opted_out: bool,
+    /// When and through which door it last opted out or in.
+    pub choice_at: Option<Time>,
+    pub choice_via: Option<String>,
+    /// Sealed `Attributes`.
+    pub attributes: Option<String>,
+    pub created_at: Time,
+    pub updated_at: Time,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRow {
+    pub id: String,
+    pub account_id: String,
+    /// Sealed `Label`.
+    pub name: String,
+    pub members: i64,
+    pub created_at: Time,
+    pub updated_at: Time,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MembershipRow {
+    pub account_id: String,
+    pub group_id: String,
+    pub contact_id: String,
+    pub joined_at: Time,
+}
+
+impl ContactRow {
+    /// Its place in the list of contacts: by creation. The id alone is random and says nothing of it.
+    pub fn listed(&self) -> String {
+        format!("{:020}/{}", self.created_at.micros(), self.id)
+    }
+}
+
+static CONTACTS: Table = Table {
+    name: "contacts",
+    columns: &[
+        Column::text("account_id"),
+        Column::text("source"),
+        Column::int("opted_out"),
+        Column::optional_int("choice_at"),
+        Column::optional_text("choice_via"),
+        Column::optional_text("attributes"),
+        Column::int("created_at"),
+        Column::int("updated_at"),
+        Column::text("listed"),
+    ],
+    indexes: &[&["account_id", "listed"], &["account_id", "opted_out", "listed"]],
+    append_only: false,
+};
+
+static GROUPS: Table = Table {
+    name: "groups",
+    columns: &[
+        Column::text("account_id"),
+        Column::text("name"),
+        Column::int("members"),
+        Column::int("created_at"),
+        Column::int("updated_at"),
+    ],
+    indexes: &[&["account_id", "id"]],
+    append_only: false,
+};
+
+static MEMBERSHIPS: Table = Table {
+    name: "memberships",
+    columns: &[
+        Column::text("account_id"),
+        Column::text("group_id"),
+        Column::text("contact_id"),
+        Column::int("joined_at"),
+    ],
+    indexes: &[&["group_id", "id"], &["contact_id", "group_id"]],
+    append_only: false,
+};
+
+impl Record for ContactRow {
+    const TABLE: &'static Table = &CONTACTS;
+
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            self.account_id.clone().into(),
+            self.source.clone().into(),
+            i64::from(self.opted_out).into(),
+            moment(self.choice_at),
+            self.choice_via.clone().into(),
+            self.attributes.clone().into(),
+            self.created_at.micros().into(),
+            self.updated_at.micros().into(),
+            self.listed().into(),
+        ]
+    }
+
+    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+        Ok(Self {
+            id,
+            account_id: cells.text()?,
+            source: cells.text()?,
+            opted_out: cells.int()? != 0,
+            choice_at: cells.optional_int()?.map(time),
+            choice_via: cells.optional_text()?,
+            attributes: cells.optional_text()?,
+            created_at: time(cells.int()?),
+            updated_at: time(cells.int()?),
+        })
+    }
+}
+
+impl Record for GroupRow {
+    const TABLE: &'static Table = &GROUPS;
+
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            self.account_id.clone().into(),
+            self.name.clone().into(),
+            self.members.into(),
+            self.created_at.micros().into(),
+            self.updated_at.micros().into(),
+        ]
+    }
+
+    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+        Ok(Self {
+            id,
+            account_id: cells.text()?,
+            name: cells.text()?,
+            members: cells.int()?,
+            created_at: time(cells.int()?),
+            updated_at: time(cells.int()?),
+        })
+    }
+}
+
+impl Record for MembershipRow {
+    const TABLE: &'static Table = &MEMBERSHIPS;
+
+    fn id(&self) -> String {
+        membership(&self.group_id, &self.contact_id)
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            self.account_id.clone().into(),
+            self.group_id.clone().into(),
+            self.contact_id.clone().into(),
+            self.joined_at.micros().into(),
+        ]
+    }
+
+    fn from_cells(_: String, cells: &mut Reader) -> Result<Self, Damaged> {
+        Ok(Self {
+            account_id: cells.text()?,
+            group_id: cells.text()?,
+            contact_id: cells.text()?,
+            joined_at: time(cells.int()?),
+        })
+    }
+}
+
+fn membership(group: &str, contact: &str) -> String {
+    format!("{group}/{contact}")
+}
+
+static TABLES: &[&Table] = &[&CONTACTS, &GROUPS, &MEMBERSHIPS];
+
+/// The projection of the three tables.
+pub struct Contacts;
+
+impl Projection for Contacts {
+    fn name(&self) -> &'static str {
+        "contacts"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn tables(&self) -> &'static [&'static Table] {
+        TABLES
+    }
+
+    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
+        let id = recorded.aggregate_id.to_string();
+        match event {
+            Event::Contact(change) => {
+                if let ContactEvent::GroupJoined { group } | ContactEvent::GroupLeft { group } = change {
+                    keys.touch::<GroupRow>(group.to_string());
+                    keys.touch::<MembershipRow>(membership(&group.to_string(), &id));
+                }
+                keys.touch::<ContactRow>(id);
+            }
+            Event::Group(_) => keys.touch::<GroupRow>(id),
+            _ => {}
+        }
+    }
+
+    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+        match event {
+            Event::Contact(change) => contact(change, recorded, rows),
+            Event::Group(change) => group(change, recorded, rows),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn contact(change: &ContactEvent, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+    let (id, at) = (recorded.aggregate_id.to_string(), recorded.recorded_at);
+    if let ContactEvent::Created { source, attributes } = change {
+        rows.put(ContactRow {
+            id,
+            account_id: recorded.account_id.to_string(),
+            source: source.name().to_owned(),
+            opted_out: false,
+            choice_at: None,
+            choice_via: None,
+            attributes: attributes.as_ref().map(|sealed| sealed.as_str().to_owned()),
+            created_at: at,
+            updated_at: at,
+        });
+        return Ok(());
+    }
+    let mut row = rows.get::<ContactRow>(&id).cloned().ok_or(FoldError("a contact begins with its creation"))?;
+    row.updated_at = at;
+    match change {
+        ContactEvent::Created { .. } => {}
+        ContactEvent::Updated { changed, attributes } if changed.contains(&Part::Attributes) => {
+            row.attributes = attributes.as_ref().map(|sealed| sealed.as_str().to_owned());
+        }
+        ContactEvent::Updated { .. } => {}
+        ContactEvent::OptedOut { via } | ContactEvent::OptedIn { via } => {
+            row.opted_out = matches!(change, ContactEvent::OptedOut { .. });
+            row.choice_at = Some(at);
+            row.choice_via = Some(via.name().to_owned());
+        }
+        ContactEvent::GroupJoined { group } => {
+            let group_id = group.to_string();
+            member(rows, &group_id, 1);
+            rows.put(MembershipRow { account_id: row.account_id.clone(), group_id, contact_id: id, joined_at: at });
+        }
+        ContactEvent::GroupLeft { group } => {
+            member(rows, &group.to_string(), -1);
+            rows.delete::<MembershipRow>(&membership(&group.to_string(), &id));
+        }
+    }
+    rows.put(row);
+    Ok(())
+}
+
+/// A group that was deleted has no row; whoever leaves it later leaves nothing.
+fn member(rows: &mut Rows, group: &str, by: i64) {
+    if let Some(row) = rows.get::<GroupRow>(group).cloned() {
+        rows.put(GroupRow { members: row.members + by, ..row });
+    }
+}
+
+fn group(change: &GroupEvent, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+    let (id, at) = (recorded.aggregate_id.to_string(), recorded.recorded_at);
+    match change {
+        GroupEvent::Created { name } => rows.put(GroupRow {
+            id,
+            account_id: recorded.account_id.to_string(),
+            name: name.as_str().to_owned(),
+            members: 0,
+            created_at: at,
+            updated_at: at,
+        }),
+        GroupEvent::Renamed { name } => {
+            let row = rows.get::<GroupRow>(&id).cloned().ok_or(FoldError("a group begins with its creation"))?;
+            rows.put(GroupRow { name: name.as_str().to_owned(), updated_at: at, ..row });
+        }
+        GroupEvent::Deleted {} => rows.delete::<GroupRow>(&id),
+    }
+    Ok(())
+}

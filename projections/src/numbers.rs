@@ -1,0 +1,152 @@
+//! Connected numbers.
+
+use wasend_domain::number::Event as Change;
+use wasend_domain::{Event, Recorded, Time};
+
+use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::messages::{moment, time};
+use crate::{FoldError, Keys, Projection, Rows};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberRow {
+    pub id: String,
+    pub account_id: String,
+    pub phone_number_id: String,
+    pub waba_id: String,
+    /// Sealed `Label`: the number as people read it.
+    pub display: String,
+    /// Sealed `Credentials`.
+    pub credentials: String,
+    pub base_url: Option<String>,
+    /// Messages per second.
+    pub rate: i64,
+    pub stopped_at: Option<Time>,
+    /// Meta's error code, if Meta is why it stopped.
+    pub stop_code: Option<i64>,
+    pub disconnected_at: Option<Time>,
+    pub connected_at: Time,
+    pub updated_at: Time,
+}
+
+static NUMBERS: Table = Table {
+    name: "numbers",
+    columns: &[
+        Column::text("account_id"),
+        Column::text("phone_number_id"),
+        Column::text("waba_id"),
+        Column::text("display"),
+        Column::text("credentials"),
+        Column::optional_text("base_url"),
+        Column::int("rate"),
+        Column::optional_int("stopped_at"),
+        Column::optional_int("stop_code"),
+        Column::optional_int("disconnected_at"),
+        Column::int("connected_at"),
+        Column::int("updated_at"),
+    ],
+    indexes: &[&["account_id", "id"], &["phone_number_id"], &["waba_id"]],
+    append_only: false,
+};
+
+impl Record for NumberRow {
+    const TABLE: &'static Table = &NUMBERS;
+
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            self.account_id.clone().into(),
+            self.phone_number_id.clone().into(),
+            self.waba_id.clone().into(),
+            self.display.clone().into(),
+            self.credentials.clone().into(),
+            self.base_url.clone().into(),
+            self.rate.into(),
+            moment(self.stopped_at),
+            self.stop_code.into(),
+            moment(self.disconnected_at),
+            self.connected_at.micros().into(),
+            self.updated_at.micros().into(),
+        ]
+    }
+
+    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+        Ok(Self {
+            id,
+            account_id: cells.text()?,
+            phone_number_id: cells.text()?,
+            waba_id: cells.text()?,
+            display: cells.text()?,
+            credentials: cells.text()?,
+            base_url: cells.optional_text()?,
+            rate: cells.int()?,
+            stopped_at: cells.optional_int()?.map(time),
+            stop_code: cells.optional_int()?,
+            disconnected_at: cells.optional_int()?.map(time),
+            connected_at: time(cells.int()?),
+            updated_at: time(cells.int()?),
+        })
+    }
+}
+
+static TABLES: &[&Table] = &[&NUMBERS];
+
+/// The projection of the table.
+pub struct Numbers;
+
+impl Projection for Numbers {
+    fn name(&self) -> &'static str {
+        "numbers"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn tables(&self) -> &'static [&'static Table] {
+        TABLES
+    }
+
+    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
+        if let Event::Number(_) = event {
+            keys.touch::<NumberRow>(recorded.aggregate_id.to_string());
+        }
+    }
+
+    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+        let Event::Number(change) = event else { return Ok(()) };
+        let (id, at) = (recorded.aggregate_id.to_string(), recorded.recorded_at);
+        if let Change::Connected { meta, display, credentials, base_url, rate } = change {
+            rows.put(NumberRow {
+                id,
+                account_id: recorded.account_id.to_string(),
+                phone_number_id: meta.phone_number_id.clone(),
+                waba_id: meta.waba_id.clone(),
+                display: display.as_str().to_owned(),
+                credentials: credentials.as_str().to_owned(),
+                base_url: base_url.clone(),
+                rate: i64::from(*rate),
+                stopped_at: None,
+                stop_code: None,
+                disconnected_at: None,
+                connected_at: at,
+                updated_at: at,
+            });
+            return Ok(());
+        }
+        let mut row = rows.get::<NumberRow>(&id).cloned().ok_or(FoldError("a number begins with its connection"))?;
+        row.updated_at = at;
+        match change {
+            Change::Connected { .. } => {}
+            Change::CredentialsChanged { credentials } => credentials.as_str().clone_into(&mut row.credentials),
+            Change::RateChanged { rate } => row.rate = i64::from(*rate),
+            Change::Stopped { code, at } => (row.stopped_at, row.stop_code) = (Some(*at), *code),
+            Change::Resumed { .. } => (row.stopped_at, row.stop_code) = (None, None),
+            Change::Disconnected { at } => row.disconnected_at = Some(*at),
+        }
+        rows.put(row);
+        Ok(())
+    }
+}

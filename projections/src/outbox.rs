@@ -1,0 +1,184 @@
+//! What is left to do for outbound messages: the dispatcher's list.
+
+use wasend_domain::message::Event as Change;
+use wasend_domain::{Event, Recorded, Time};
+
+use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::messages::time;
+use crate::{FoldError, Keys, Projection, Rows};
+
+/// What a message waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Todo {
+    /// To be tried, not before `due_at`.
+    Send,
+    /// A call was begun at `due_at` and its outcome is not recorded.
+    Conclude,
+    /// A webhook that tells what became of a call whose outcome is unknown since `due_at`.
+    Reconcile,
+    /// Delivery, within the time to live that began at `due_at`.
+    Deliver,
+}
+
+impl Todo {
+    const ALL: [Self; 4] = [Self::Send, Self::Conclude, Self::Reconcile, Self::Deliver];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Conclude => "conclude",
+            Self::Reconcile => "reconcile",
+            Self::Deliver => "deliver",
+        }
+    }
+}
+
+/// One outbound message that is not settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// The message's id.
+    pub id: String,
+    pub account_id: String,
+    pub number_id: String,
+    pub contact_id: String,
+    pub todo: Todo,
+    pub due_at: Time,
+    /// Calls begun so far.
+    pub attempts: i64,
+    /// It was surfaced: nothing more is done about an unknown outcome.
+    pub surfaced: bool,
+    pub accepted_at: Time,
+    /// Sealed `Content`.
+    pub content: String,
+}
+
+static OUTBOX: Table = Table {
+    name: "outbox",
+    columns: &[
+        Column::text("account_id"),
+        Column::text("number_id"),
+        Column::text("contact_id"),
+        Column::text("todo"),
+        Column::int("due_at"),
+        Column::int("attempts"),
+        Column::int("surfaced"),
+        Column::int("accepted_at"),
+        Column::text("content"),
+    ],
+    indexes: &[&["todo", "number_id", "due_at", "id"], &["todo", "surfaced", "due_at"]],
+    append_only: false,
+};
+
+impl Record for OutboxRow {
+    const TABLE: &'static Table = &OUTBOX;
+
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            self.account_id.clone().into(),
+            self.number_id.clone().into(),
+            self.contact_id.clone().into(),
+            self.todo.name().into(),
+            self.due_at.micros().into(),
+            self.attempts.into(),
+            i64::from(self.surfaced).into(),
+            self.accepted_at.micros().into(),
+            self.content.clone().into(),
+        ]
+    }
+
+    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+        let (account_id, number_id, contact_id) = (cells.text()?, cells.text()?, cells.text()?);
+        let todo = cells.text()?;
+        let todo = Todo::ALL.into_iter().find(|known| known.name() == todo).ok_or_else(|| cells.damaged())?;
+        Ok(Self {
+            id,
+            account_id,
+            number_id,
+            contact_id,
+            todo,
+            due_at: time(cells.int()?),
+            attempts: cells.int()?,
+            surfaced: cells.int()? != 0,
+            accepted_at: time(cells.int()?),
+            content: cells.text()?,
+        })
+    }
+}
+
+static TABLES: &[&Table] = &[&OUTBOX];
+
+/// The projection of the table.
+pub struct Outbox;
+
+impl Projection for Outbox {
+    fn name(&self) -> &'static str {
+        "outbox"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn tables(&self) -> &'static [&'static Table] {
+        TABLES
+    }
+
+    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
+        if let Event::Message(_) = event {
+            keys.touch::<OutboxRow>(recorded.aggregate_id.to_string());
+        }
+    }
+
+    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+        let Event::Message(change) = event else { return Ok(()) };
+        let id = recorded.aggregate_id.to_string();
+        if let Change::Accepted { number, contact, content, at, .. } = &**change {
+            rows.put(OutboxRow {
+                id,
+                account_id: recorded.account_id.to_string(),
+                number_id: number.to_string(),
+                contact_id: contact.to_string(),
+                todo: Todo::Send,
+                due_at: *at,
+                attempts: 0,
+                surfaced: false,
+                accepted_at: *at,
+                content: content.as_str().to_owned(),
+            });
+            return Ok(());
+        }
+        // Settled messages and inbound ones are on no list.
+        let Some(mut row) = rows.get::<OutboxRow>(&id).cloned() else { return Ok(()) };
+        match &**change {
+            Change::Attempted { attempt, at } => {
+                row.attempts = i64::from(*attempt);
+                (row.todo, row.due_at) = (Todo::Conclude, *at);
+            }
+            Change::Deferred { until, .. } => (row.todo, row.due_at) = (Todo::Send, *until),
+            Change::OutcomeUnknown { at, .. } => (row.todo, row.due_at) = (Todo::Reconcile, *at),
+            Change::Unresolved { .. } => row.surfaced = true,
+            Change::Submitted { .. } | Change::Sent { .. } => (row.todo, row.due_at) = (Todo::Deliver, row.accepted_at),
+            Change::Delivered { .. }
+            | Change::Read { .. }
+            | Change::Failed { .. }
+            | Change::Expired { .. }
+            | Change::Cancelled { .. } => {
+                rows.delete::<OutboxRow>(&id);
+                return Ok(());
+            }
+            Change::Accepted { .. }
+            | Change::Received { .. }
+            | Change::Held { .. }
+            | Change::Priced(_)
+            | Change::Counted { .. } => {
+                return Ok(());
+            }
+        }
+        rows.put(row);
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! Usage by account, number, direction, category and day. Each message stands on exactly one line: the aggregate
+//! says when it moves, so that however often Meta repeats itself the sums stay right.
+
+use wasend_domain::message::{Event as Change, UsageLine};
+use wasend_domain::{Day, Event, Recorded};
+
+use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::{FoldError, Keys, Projection, Rows};
+
+/// One line of the usage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageRow {
+    pub account_id: String,
+    pub number_id: String,
+    pub direction: String,
+    pub category: String,
+    /// The UTC day on which WASend accepted or received the messages.
+    pub day: Day,
+    /// Messages that Meta showed to have gone out, or that came in.
+    pub messages: i64,
+    /// Those of them that reached a device.
+    pub delivered: i64,
+    /// Those of them that Meta said it charges.
+    pub billable: i64,
+}
+
+static USAGE: Table = Table {
+    name: "usage",
+    columns: &[
+        Column::text("account_id"),
+        Column::text("number_id"),
+        Column::text("direction"),
+        Column::text("category"),
+        Column::int("day"),
+        Column::int("messages"),
+        Column::int("delivered"),
+        Column::int("billable"),
+    ],
+    indexes: &[&["account_id", "day", "id"]],
+    append_only: false,
+};
+
+impl Record for UsageRow {
+    const TABLE: &'static Table = &USAGE;
+
+    /// Begins with the account and the day, so that pages come in that order.
+    fn id(&self) -> String {
+        let Self { account_id, day, number_id, direction, category, .. } = self;
+        format!("{account_id}/{day}/{number_id}/{direction}/{category}")
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            self.account_id.clone().into(),
+            self.number_id.clone().into(),
+            self.direction.clone().into(),
+            self.category.clone().into(),
+            self.day.number().into(),
+            self.messages.into(),
+            self.delivered.into(),
+            self.billable.into(),
+        ]
+    }
+
+    fn from_cells(_: String, cells: &mut Reader) -> Result<Self, Damaged> {
+        Ok(Self {
+            account_id: cells.text()?,
+            number_id: cells.text()?,
+            direction: cells.text()?,
+            category: cells.text()?,
+            day: Day::from_number(cells.int()?),
+            messages: cells.int()?,
+            delivered: cells.int()?,
+            billable: cells.int()?,
+        })
+    }
+}
+
+static TABLES: &[&Table] = &[&USAGE];
+
+/// The projection of the table.
+pub struct Usage;
+
+impl Projection for Usage {
+    fn name(&self) -> &'static str {
+        "usage"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn tables(&self) -> &'static [&'static Table] {
+        TABLES
+    }
+
+    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
+        for (row, _) in moves(event, recorded) {
+            keys.touch::<UsageRow>(row.id());
+        }
+    }
+
+    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+        for (moved, sign) in moves(event, recorded) {
+            let id = moved.id();
+            let mut row = rows.get::<UsageRow>(&id).cloned().unwrap_or(UsageRow {
+                messages: 0,
+                delivered: 0,
+                billable: 0,
+                ..moved.clone()
+            });
+            row.messages += sign * moved.messages;
+            row.delivered += sign * moved.delivered;
+            row.billable += sign * moved.billable;
+            if row.messages == 0 {
+                rows.delete::<UsageRow>(&id);
+            } else {
+                rows.put(row);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The lines that a message leaves (-1) and joins (+1), each holding that one message.
+fn moves(event: &Event, recorded: &Recorded) -> Vec<(UsageRow, i64)> {
+    let Event::Message(change) = event else { return vec![] };
+    let Change::Counted { number, direction, day, before, after } = &**change else { return vec![] };
+    let row = |line: &UsageLine| UsageRow {
+        account_id: recorded.account_id.to_string(),
+        number_id: number.to_string(),
+        direction: direction.name().to_owned(),
+        category: line.category.as_str().to_owned(),
+        day: *day,
+        messages: 1,
+        delivered: i64::from(line.delivered),
+        billable: i64::from(line.billable),
+    };
+    before.iter().map(|line| (row(line), -1)).chain([(row(after), 1)]).collect()
+}
