@@ -1,0 +1,181 @@
+//! The database under the log and the read models: SQLite embedded, Postgres in production.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// How long a SQLite connection waits for another process's write to end.
+const SQLITE_BUSY: Duration = Duration::from_secs(30);
+/// Two processes that create one SQLite file at once meet a lock that SQLite does not wait for.
+const SQLITE_OPEN_ATTEMPTS: u32 = 100;
+const SQLITE_OPEN_PAUSE: Duration = Duration::from_millis(20);
+
+/// An open database with its schema up to date. Clones share it.
+#[derive(Debug, Clone)]
+pub enum Db {
+    Sqlite(SqliteDb),
+    Postgres(PgPool),
+}
+
+/// A SQLite file. It has one write lock, for which its own waiting connections would sleep and poll; so the writers
+/// of this process queue for their turn first.
+#[derive(Debug, Clone)]
+pub struct SqliteDb {
+    pool: SqlitePool,
+    turn: Arc<Mutex<()>>,
+}
+
+impl SqliteDb {
+    pub const fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
+    /// Waits for this process's turn to write; hold it from before `BEGIN IMMEDIATE` until after `COMMIT`.
+    pub async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+}
+
+/// How a database is opened.
+#[derive(Debug, Clone)]
+pub struct DbOptions {
+    /// Connections for reading and for the read models; the log's writer has its own.
+    pub connections: u32,
+    /// How long a caller waits for a free connection.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for DbOptions {
+    fn default() -> Self {
+        Self { connections: 16, acquire_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the database could not be opened: {0}")]
+    Connect(#[from] sqlx::Error),
+    #[error("the database schema could not be brought up to date: {0}")]
+    Migrate(#[from] MigrateError),
+}
+
+impl Db {
+    /// Opens `postgres://…`, `sqlite:…` or the path of a SQLite file (made if missing) and applies the migrations.
+    /// Several nodes may do so at once.
+    pub async fn open(url: &str, options: &DbOptions) -> Result<Self, OpenError> {
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Self::open_postgres(PgConnectOptions::from_str(url)?, options).await
+        } else if url.starts_with("sqlite:") {
+            Self::open_sqlite(SqliteConnectOptions::from_str(url)?, options).await
+        } else {
+            Self::open_sqlite(SqliteConnectOptions::new().filename(Path::new(url)), options).await
+        }
+    }
+
+    pub async fn open_postgres(connect: PgConnectOptions, options: &DbOptions) -> Result<Self, OpenError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections)
+            .acquire_timeout(options.acquire_timeout)
+            .connect_with(connect.application_name("wasend"))
+            .await?;
+        // Takes an advisory lock for as long as it runs.
+        POSTGRES_MIGRATIONS.run(&pool).await?;
+        Ok(Self::Postgres(pool))
+    }
+
+    pub async fn open_sqlite(connect: SqliteConnectOptions, options: &DbOptions) -> Result<Self, OpenError> {
+        let connect = connect
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // An acknowledged event survives a power loss: every commit waits for the disk.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(SQLITE_BUSY)
+            .pragma("cache_size", "-16384")
+            .pragma("temp_store", "memory")
+            .pragma("journal_size_limit", "67108864");
+        let mut attempt = 1;
+        let pool = loop {
+            let pool = SqlitePoolOptions::new()
+                .max_connections(options.connections)
+                .acquire_timeout(options.acquire_timeout)
+                .connect_with(connect.clone())
+                .await;
+            match pool {
+                Err(error) if attempt < SQLITE_OPEN_ATTEMPTS && is_busy(&error) => {
+                    attempt += 1;
+                    tokio::time::sleep(SQLITE_OPEN_PAUSE).await;
+                }
+                pool => break pool?,
+            }
+        };
+        // sqlx takes no lock of its own on SQLite: the write lock keeps a second process waiting.
+        let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+        SQLITE_MIGRATIONS.run_direct(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(Self::Sqlite(SqliteDb { pool, turn: Arc::default() }))
+    }
+
+    /// Waits for running queries and closes every connection.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|e| {
+        // SQLITE_BUSY (5) and SQLITE_LOCKED (6) in the low byte of the extended code; https://sqlite.org/rescode.html
+        e.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+    })
+}
+
+/// Expands the same sqlx code for both engines: `with_db!(&db, pool => sqlx::query(SQL).fetch_all(pool).await)`.
+#[macro_export]
+macro_rules! with_db {
+    ($db:expr, $pool:ident => $body:expr) => {
+        match $db {
+            $crate::Db::Sqlite(sqlite) => {
+                let $pool = sqlite.pool();
+                $body
+            }
+            $crate::Db::Postgres($pool) => $body,
+        }
+    };
+}
+
+/// Runs the same sqlx code in a write transaction of either engine and commits it:
+/// `with_transaction!(&db, tx => { sqlx::query(SQL).execute(&mut *tx).await?; })`. Needs an enclosing function
+/// whose error is made from `sqlx::Error`; leaving early by `?` rolls back. On SQLite it waits for its turn and
+/// holds the write lock from the start, so that what it reads stays true until it commits.
+#[macro_export]
+macro_rules! with_transaction {
+    ($db:expr, $transaction:ident => $body:expr) => {
+        match $db {
+            $crate::Db::Sqlite(sqlite) => {
+                let _turn = sqlite.turn().await;
+                let mut $transaction = sqlite.pool().begin_with("BEGIN IMMEDIATE").await?;
+                let value = $body;
+                $transaction.commit().await?;
+                value
+            }
+            $crate::Db::Postgres(pool) => {
+                let mut $transaction = pool.begin().await?;
+                let value = $body;
+                $transaction.commit().await?;
+                value
+            }
+        }
+    };
+}

@@ -1,0 +1,95 @@
+//! How this process learns that another one has moved the head: Postgres says so, and both are asked now and then.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgListener, PgPool};
+use sqlx::{ConnectOptions as _, Executor as _, PgConnection};
+use tokio::sync::watch;
+use wasend_domain::Position;
+
+use crate::writer::moved;
+use crate::{Db, LogError, rows, with_db};
+
+const CHANNEL: &str = "wasend_log";
+const NOTIFY: &str = "SELECT pg_notify('wasend_log', $1)";
+pub(crate) const HEAD: &str = "SELECT position FROM log_head WHERE id = 1";
+
+/// How often SQLite is asked for what another process has written: the command line beside a running server.
+const POLL_SQLITE: Duration = Duration::from_millis(250);
+/// How often Postgres is asked, in case a notification was lost.
+const POLL_POSTGRES: Duration = Duration::from_secs(1);
+/// Notifications are sent at most this often: one tells of all commits before it.
+const NOTIFY_PAUSE: Duration = Duration::from_millis(5);
+/// Before a lost connection is made again.
+const RECONNECT: Duration = Duration::from_secs(1);
+
+pub(crate) async fn head(db: &Db) -> Result<Position, LogError> {
+    let found: (i64,) = with_db!(db, pool => sqlx::query_as(HEAD).fetch_one(pool).await)?;
+    rows::position(found.0)
+}
+
+/// Asks for the head for as long as anybody watches.
+pub(crate) async fn poll(db: Db, known: watch::Sender<Position>) {
+    let every = match &db {
+        Db::Sqlite(_) => POLL_SQLITE,
+        Db::Postgres(_) => POLL_POSTGRES,
+    };
+    loop {
+        tokio::time::sleep(every).await;
+        match head(&db).await {
+            Ok(position) => moved(&known, position),
+            Err(error) => tracing::warn!(%error, "the head of the log could not be read"),
+        }
+    }
+}
+
+/// Hears of the commits of other nodes.
+pub(crate) async fn listen(pool: PgPool, known: watch::Sender<Position>) {
+    loop {
+        if let Err(error) = hear(&pool, &known).await {
+            tracing::warn!(%error, "not listening for other nodes' commits");
+        }
+        tokio::time::sleep(RECONNECT).await;
+    }
+}
+
+async fn hear(pool: &PgPool, known: &watch::Sender<Position>) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    loop {
+        let notification = listener.recv().await?;
+        if let Ok(position) = notification.payload().parse() {
+            moved(known, position);
+        }
+    }
+}
+
+/// Tells other nodes of this one's commits, outside their transactions: a transaction that notifies takes a lock on
+/// the whole server when it commits.
+pub(crate) async fn notify(pool: PgPool, mut known: watch::Receiver<Position>) {
+    let mut connection = None;
+    while known.changed().await.is_ok() {
+        let position = *known.borrow_and_update();
+        match say(&pool, connection.take(), position).await {
+            Ok(open) => connection = Some(open),
+            Err(error) => {
+                tracing::warn!(%error, "other nodes were not told of a commit");
+                tokio::time::sleep(RECONNECT).await;
+            }
+        }
+        tokio::time::sleep(NOTIFY_PAUSE).await;
+    }
+}
+
+async fn say(pool: &PgPool, open: Option<PgConnection>, position: Position) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = if let Some(connection) = open {
+        connection
+    } else {
+        let mut connection = pool.connect_options().connect().await?;
+        // A notification needs no disk.
+        connection.execute("SET synchronous_commit = off").await?;
+        connection
+    };
+    sqlx::query(NOTIFY).bind(position.to_string()).execute(&mut connection).await?;
+    Ok(connection)
+}

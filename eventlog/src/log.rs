@@ -1,0 +1,122 @@
+//! The log on SQLite or Postgres.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use serde::de::IgnoredAny;
+use tokio::sync::{Mutex, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+use wasend_domain::{AccountId, Clock, Position, Recorded, StreamId};
+
+use crate::postgres::PostgresEngine;
+use crate::sqlite::SqliteEngine;
+use crate::writer::{self, Queue};
+use crate::{Append, Appended, CommandId, Db, EventLog, Filter, LogError, Rejected, Upcasters, follow, read};
+
+/// The log in a database of ours. Dropped without [`EventLog::close`] it still commits what is queued, as long as the
+/// runtime lives.
+pub struct SqlLog {
+    db: Db,
+    upcasters: Upcasters,
+    queue: Queue,
+    head: watch::Sender<Position>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    followers: Vec<AbortHandle>,
+}
+
+impl SqlLog {
+    /// Starts the writer and the followers of other nodes' commits. `clock` stamps what is recorded.
+    pub async fn open(db: Db, clock: Arc<dyn Clock>, upcasters: Upcasters) -> Result<Self, LogError> {
+        let (head, _) = watch::channel(follow::head(&db).await?);
+        let mut followers = vec![tokio::spawn(follow::poll(db.clone(), head.clone())).abort_handle()];
+        let (queue, writer): (_, BoxFuture<'static, ()>) = match &db {
+            Db::Sqlite(sqlite) => {
+                let (queue, writer) = writer::start(SqliteEngine::new(sqlite.clone()), clock, head.clone());
+                (queue, Box::pin(writer))
+            }
+            Db::Postgres(pool) => {
+                followers.push(tokio::spawn(follow::listen(pool.clone(), head.clone())).abort_handle());
+                followers.push(tokio::spawn(follow::notify(pool.clone(), head.subscribe())).abort_handle());
+                let (queue, writer) = writer::start(PostgresEngine::new(pool), clock, head.clone());
+                (queue, Box::pin(writer))
+            }
+        };
+        let writer = Mutex::new(Some(tokio::spawn(writer)));
+        Ok(Self { db, upcasters, queue, head, writer, followers })
+    }
+
+    pub const fn db(&self) -> &Db {
+        &self.db
+    }
+}
+
+impl Drop for SqlLog {
+    fn drop(&mut self) {
+        for follower in &self.followers {
+            follower.abort();
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for SqlLog {
+    #[tracing::instrument(name = "log.append", skip_all, fields(append.count = batch.len()))]
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Result<Appended, Rejected>>, LogError> {
+        batch.iter().try_for_each(check)?;
+        let start = Instant::now();
+        let answers = self.queue.append(batch).await;
+        metrics::histogram!("wasend_log_append_seconds").record(start.elapsed().as_secs_f64());
+        answers
+    }
+
+    async fn load(&self, streams: &[StreamId]) -> Result<Vec<Recorded>, LogError> {
+        self.upcasters.apply_all(read::load(&self.db, streams).await?)
+    }
+
+    async fn command(&self, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError> {
+        self.upcasters.apply_all(read::command(&self.db, account_id, command_id).await?)
+    }
+
+    async fn read(&self, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError> {
+        self.upcasters.apply_all(read::read(&self.db, after, limit, filter).await?)
+    }
+
+    async fn head(&self) -> Result<Position, LogError> {
+        follow::head(&self.db).await
+    }
+
+    fn watch(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    async fn close(&self) {
+        self.queue.close().await;
+        if let Some(writer) = self.writer.lock().await.take()
+            && let Err(error) = writer.await
+        {
+            tracing::error!(%error, "the log's writer did not end well");
+        }
+        for follower in &self.followers {
+            follower.abort();
+        }
+    }
+}
+
+/// Refuses what one of the engines could not store: it would fail the batch and its neighbours with it.
+fn check(append: &Append) -> Result<(), LogError> {
+    let text = |text: &str| {
+        if text.contains('\0') { Err(LogError::Malformed("a text contains the character NUL")) } else { Ok(()) }
+    };
+    match &append.command_id {
+        CommandId::Fresh(id) => text(id)?,
+        CommandId::Repeatable { id, fingerprint: _ } => text(id)?,
+    }
+    for event in append.streams.iter().flat_map(|part| &part.events) {
+        text(&event.event_type)?;
+        text(&event.event_version)?;
+        serde_json::from_str::<IgnoredAny>(&event.payload).map_err(|_| LogError::Malformed("a payload is not JSON"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Decisions of one command, over one or more aggregates of any type, gathered into one append.
+
+use uuid::Uuid;
+use wasend_domain::{AccountId, Actor, EventId, Metadata, StreamId, Time};
+
+use crate::{Append, CommandId, Executable, Loaded, LogError, NewEvent, StreamAppend};
+
+/// On whose behalf a command is executed, by whom, and which one it is.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub account_id: AccountId,
+    pub actor: Actor,
+    pub command: CommandId,
+}
+
+/// Why a command had no effect. `E` is the aggregate's own refusal.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Failure<E> {
+    /// The aggregate refused it.
+    #[error("{0}")]
+    Refused(E),
+    /// The account has nothing under this id.
+    #[error("there is nothing under this id")]
+    NotFound,
+    /// Its id was used before for a command with another content.
+    #[error("the same command id was used before with another content")]
+    CommandReused,
+    /// Others kept changing the same aggregate; it may be tried again.
+    #[error("too many others are changing the same thing")]
+    Busy,
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// What one command is going to append.
+#[derive(Debug)]
+pub struct Plan {
+    context: Context,
+    now: Time,
+    streams: Vec<StreamAppend>,
+}
+
+impl Plan {
+    pub const fn new(context: Context, now: Time) -> Self {
+        Self { context, now, streams: Vec::new() }
+    }
+
+    /// Lets the aggregate decide, and moves it on by the events that follow; a refusal leaves it as it is.
+    pub fn decide<A: Executable>(
+        &mut self,
+        id: Uuid,
+        loaded: &mut Loaded<A>,
+        command: A::Command,
+    ) -> Result<Vec<A::Event>, Failure<A::Error>> {
+        let events = loaded.state.decide(command).map_err(Failure::Refused)?;
+        if events.is_empty() {
+            return Ok(events);
+        }
+        let new = events.iter().map(|event| self.event(event)).collect::<Result<Vec<_>, _>>()?;
+        let stream = StreamId { aggregate_type: A::TYPE, aggregate_id: id };
+        self.streams.push(StreamAppend { stream, expected: loaded.sequence, events: new });
+        loaded.sequence += events.len() as u64;
+        for event in &events {
+            loaded.state.apply(event.clone());
+        }
+        Ok(events)
+    }
+
+    fn event(&self, event: &impl cqrs_es::DomainEvent) -> Result<NewEvent, LogError> {
+        Ok(NewEvent {
+            event_id: EventId::fresh(self.now),
+            event_type: event.event_type(),
+            event_version: event.event_version(),
+            payload: serde_json::to_string(event).map_err(|_| LogError::Malformed("an event is not JSON"))?,
+        })
+    }
+
+    /// Nothing was decided that would have to be recorded.
+    pub const fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    pub fn into_append(self) -> Append {
+        Append {
+            account_id: self.context.account_id,
+            metadata: Metadata::by(self.context.actor),
+            command_id: self.context.command,
+            streams: self.streams,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Batches on SQLite.
+
+use std::sync::OnceLock;
+
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Arguments as _, ConnectOptions as _, Connection as _};
+use wasend_domain::Time;
+
+use crate::judge::{self, Accepted, Known, KnownRow, Verdict};
+use crate::rows::stored;
+use crate::writer::{Committed, Engine};
+use crate::{Append, SqliteDb};
+
+/// Everything that a batch must know, in one question: the head, the last sequence of each stream, and where each
+/// repeatable command was recorded. `$1` and `$2` are JSON arrays of pairs. `CROSS JOIN` keeps the order of the loops.
+const KNOWN: &str = "\
+    SELECT 0, 0, position, 0, NULL FROM log_head WHERE id = 1 \
+    UNION ALL \
+    SELECT 1, s.key, e.sequence, 0, e.account_id \
+      FROM json_each($1) s CROSS JOIN events e ON e.position = \
+           (SELECT t.position FROM events t WHERE t.aggregate_type = s.value ->> 0 AND t.aggregate_id = s.value ->> 1 \
+             ORDER BY t.sequence DESC LIMIT 1) \
+    UNION ALL \
+    SELECT 2, c.key, min(e.position), max(e.position), e.metadata \
+      FROM json_each($2) c CROSS JOIN events e \
+     WHERE e.account_id = c.value ->> 0 AND e.command_id = c.value ->> 1 \
+     GROUP BY c.key";
+
+const MOVE_HEAD: &str = "UPDATE log_head SET position = $1 WHERE id = 1";
+
+/// A statement is prepared once for each of these numbers of rows, so that any batch takes few statements and none
+/// is parsed twice. More rows a statement were no faster when measured.
+const ROWS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
+
+pub(crate) struct SqliteEngine {
+    db: SqliteDb,
+    /// Away while a transaction is open on it, so that a failed one is never used again.
+    connection: Option<SqliteConnection>,
+}
+
+impl SqliteEngine {
+    pub const fn new(db: SqliteDb) -> Self {
+        Self { db, connection: None }
+    }
+}
+
+#[async_trait]
+impl Engine for SqliteEngine {
+    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<Committed, sqlx::Error> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.db.pool().connect_options().connect().await?,
+        };
+        let turn = self.db.turn().await;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let known = known(&mut transaction, batch).await?;
+        let verdict = judge::judge(batch.iter().copied(), known);
+        if verdict.events.is_empty() {
+            transaction.rollback().await?;
+        } else {
+            insert(&mut transaction, &verdict, now).await?;
+            sqlx::query(MOVE_HEAD).bind(stored(verdict.head)).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+        }
+        drop(turn);
+        self.connection = Some(connection);
+        Ok(Committed { events: verdict.events.len(), answers: verdict.answers, head: verdict.head })
+    }
+
+    async fn close(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "the writer's connection did not close");
+        }
+    }
+}
+
+async fn known(connection: &mut SqliteConnection, batch: &[&Append]) -> Result<Known, sqlx::Error> {
+    let streams = judge::streams(batch.iter().copied());
+    let commands = judge::commands(batch.iter().copied());
+    let rows: Vec<KnownRow> = sqlx::query_as(KNOWN)
+        .bind(pairs(streams.iter().map(|s| (s.aggregate_type, s.aggregate_id)))?)
+        .bind(pairs(commands.iter())?)
+        .fetch_all(connection)
+        .await?;
+    Known::from_rows(rows, &streams, &commands)
+}
+
+fn pairs<T: serde::Serialize>(pairs: impl Iterator<Item = T>) -> Result<String, sqlx::Error> {
+    serde_json::to_string(&pairs.collect::<Vec<_>>()).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+async fn insert(connection: &mut SqliteConnection, verdict: &Verdict<'_>, now: Time) -> Result<(), sqlx::Error> {
+    let mut rest = verdict.events.as_slice();
+    for (rows, sql) in ROWS.iter().zip(inserts()) {
+        while let Some((chunk, after)) = rest.split_at_checked(*rows) {
+            let mut arguments = SqliteArguments::default();
+            for event in chunk {
+                bind(&mut arguments, event, &verdict.metadata[event.metadata], now).map_err(sqlx::Error::Encode)?;
+            }
+            sqlx::query_with(sql, arguments).execute(&mut *connection).await?;
+            rest = after;
+        }
+    }
+    Ok(())
+}
+
+fn bind<'a>(
+    arguments: &mut SqliteArguments<'a>,
+    event: &Accepted<'a>,
+    metadata: &'a str,
+    now: Time,
+) -> Result<(), sqlx::error::BoxDynError> {
+    arguments.add(stored(event.position))?;
+    arguments.add(event.account_id.to_string())?;
+    arguments.add(event.stream.aggregate_type)?;
+    arguments.add(event.stream.aggregate_id.to_string())?;
+    arguments.add(stored(event.sequence))?;
+    arguments.add(event.event.event_id.to_string())?;
+    arguments.add(event.event.event_type.as_str())?;
+    arguments.add(event.event.event_version.as_str())?;
+    arguments.add(event.event.payload.as_str())?;
+    arguments.add(metadata)?;
+    arguments.add(event.command_id)?;
+    arguments.add(now.micros())
+}
+
+/// The statement for each number of [`ROWS`].
+fn inserts() -> &'static [String; ROWS.len()] {
+    static INSERTS: OnceLock<[String; ROWS.len()]> = OnceLock::new();
+    INSERTS.get_or_init(|| {
+        ROWS.map(|rows| {
+            let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            format!(
+                "INSERT INTO events (position, account_id, aggregate_type, aggregate_id, sequence, event_id, event_type, \
+                 event_version, payload, metadata, command_id, recorded_at) VALUES {}",
+                vec![row; rows].join(", ")
+            )
+        })
+    })
+}

@@ -1,0 +1,70 @@
+//! Events are only ever extended or upcast: what was written under an older version is read as the newest.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cqrs_es::persist::{EventUpcaster, SerializedEvent};
+use serde_json::Value;
+use wasend_domain::Recorded;
+
+use crate::{LogError, rows};
+
+/// cqrs-es's upcasters, in the order in which they are applied. Clones share them, and the set is itself an upcaster.
+#[derive(Clone, Default)]
+pub struct Upcasters(Arc<[Box<dyn EventUpcaster>]>);
+
+impl Upcasters {
+    pub fn new(upcasters: Vec<Box<dyn EventUpcaster>>) -> Self {
+        Self(upcasters.into())
+    }
+
+    pub(crate) fn apply_all(&self, events: Vec<Recorded>) -> Result<Vec<Recorded>, LogError> {
+        if self.0.is_empty() {
+            return Ok(events);
+        }
+        events.into_iter().map(|event| self.apply(event)).collect()
+    }
+
+    fn apply(&self, event: Recorded) -> Result<Recorded, LogError> {
+        if !self.can_upcast(&event.event_type, &event.event_version) {
+            return Ok(event);
+        }
+        let damaged = |what| LogError::Damaged(format!("{what} of the event at position {}", event.position));
+        let json = |text: &str| serde_json::from_str::<Value>(text).map_err(|_| damaged("the payload"));
+        let newest = self.upcast(SerializedEvent::new(
+            event.aggregate_id.to_string(),
+            usize::try_from(event.sequence).map_err(|_| damaged("the sequence"))?,
+            event.aggregate_type.clone(),
+            event.event_type.clone(),
+            event.event_version.clone(),
+            json(&event.payload)?,
+            serde_json::to_value(&event.metadata).map_err(|_| damaged("the metadata"))?,
+        ));
+        let metadata = rows::metadata(&newest.metadata.to_string()).ok_or_else(|| damaged("the upcast metadata"))?;
+        Ok(Recorded {
+            event_type: newest.event_type,
+            event_version: newest.event_version,
+            payload: newest.payload.to_string(),
+            metadata,
+            ..event
+        })
+    }
+}
+
+impl EventUpcaster for Upcasters {
+    fn can_upcast(&self, event_type: &str, event_version: &str) -> bool {
+        self.0.iter().any(|upcaster| upcaster.can_upcast(event_type, event_version))
+    }
+
+    fn upcast(&self, event: SerializedEvent) -> SerializedEvent {
+        self.0.iter().fold(event, |event, upcaster| {
+            if upcaster.can_upcast(&event.event_type, &event.event_version) { upcaster.upcast(event) } else { event }
+        })
+    }
+}
+
+impl fmt::Debug for Upcasters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Upcasters({})", self.0.len())
+    }
+}

@@ -1,0 +1,161 @@
+//! Group commit: all appends of a process go through one queue to one writer, which takes what is waiting, commits it
+//! as one transaction and only then answers. No timer: a lone append is committed at once, and while one batch is
+//! being committed the next one gathers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot, watch};
+use wasend_domain::{Clock, Position, Time};
+
+use crate::{Append, Appended, LogError, Rejected};
+
+/// Callers that may wait in the queue before others wait to enter it.
+const QUEUE: usize = 4_096;
+/// A batch is closed once it holds this many events or bytes of payload; the last append may go over.
+const BATCH_EVENTS: usize = 10_000;
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+pub(crate) type Answers = Vec<Result<Appended, Rejected>>;
+
+/// What a committed batch came to.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    pub answers: Answers,
+    pub head: Position,
+    pub events: usize,
+}
+
+/// Where batches are committed.
+#[async_trait]
+pub(crate) trait Engine: Send + 'static {
+    /// Judges the appends and commits the accepted ones in one transaction. After an error the engine is ready for
+    /// the next batch, and nothing of this one may be acknowledged.
+    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<Committed, sqlx::Error>;
+
+    async fn close(&mut self);
+}
+
+enum Message {
+    Append(Job),
+    Close,
+}
+
+struct Job {
+    appends: Vec<Append>,
+    answer: oneshot::Sender<Result<Answers, LogError>>,
+}
+
+/// The way into the queue.
+pub(crate) struct Queue(mpsc::Sender<Message>);
+
+impl Queue {
+    pub async fn append(&self, appends: Vec<Append>) -> Result<Answers, LogError> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Message::Append(Job { appends, answer })).await.map_err(|_| LogError::Closed)?;
+        answered.await.map_err(|_| LogError::Closed)?
+    }
+
+    /// Lets in nobody after those who are already waiting.
+    pub async fn close(&self) {
+        // A writer that is gone is closed already.
+        drop(self.0.send(Message::Close).await);
+    }
+}
+
+/// Starts the writer. It ends when the queue is closed or dropped and everything in it is answered.
+pub(crate) fn start(
+    engine: impl Engine,
+    clock: Arc<dyn Clock>,
+    head: watch::Sender<Position>,
+) -> (Queue, impl Future<Output = ()> + Send) {
+    let (sender, messages) = mpsc::channel(QUEUE);
+    (Queue(sender), write(engine, clock, head, messages))
+}
+
+async fn write(
+    mut engine: impl Engine,
+    clock: Arc<dyn Clock>,
+    head: watch::Sender<Position>,
+    mut messages: mpsc::Receiver<Message>,
+) {
+    while let Some(message) = messages.recv().await {
+        // Those whom the last batch has answered may already want more: let them in before this one starts.
+        tokio::task::yield_now().await;
+        let jobs = gather(message, &mut messages);
+        if !jobs.is_empty() {
+            commit(&mut engine, clock.now(), &head, jobs).await;
+        }
+    }
+    engine.close().await;
+}
+
+/// Takes what is waiting, up to the limits of a batch.
+fn gather(first: Message, messages: &mut mpsc::Receiver<Message>) -> Vec<Job> {
+    let (mut jobs, mut events, mut bytes) = (Vec::new(), 0, 0);
+    let mut next = Some(first);
+    while let Some(message) = next {
+        match message {
+            Message::Close => messages.close(),
+            Message::Append(job) => {
+                for event in job.appends.iter().flat_map(|a| &a.streams).flat_map(|s| &s.events) {
+                    events += 1;
+                    bytes += event.payload.len();
+                }
+                jobs.push(job);
+            }
+        }
+        next = if events < BATCH_EVENTS && bytes < BATCH_BYTES && jobs.len() < QUEUE {
+            messages.try_recv().ok()
+        } else {
+            None
+        };
+    }
+    jobs
+}
+
+async fn commit(engine: &mut impl Engine, now: Time, head: &watch::Sender<Position>, jobs: Vec<Job>) {
+    let appends: Vec<&Append> = jobs.iter().flat_map(|job| &job.appends).collect();
+    match engine.commit(&appends, now).await {
+        Ok(committed) => {
+            measure(&committed);
+            moved(head, committed.head);
+            let mut answers = committed.answers.into_iter();
+            for job in jobs {
+                let mine = answers.by_ref().take(job.appends.len()).collect();
+                // A caller that has gone away is not waiting for its answer.
+                drop(job.answer.send(Ok(mine)));
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "a batch was not committed");
+            let error = LogError::Unavailable(Arc::new(error));
+            for job in jobs {
+                drop(job.answer.send(Err(error.clone())));
+            }
+        }
+    }
+}
+
+fn measure(committed: &Committed) {
+    let conflicts = committed.answers.iter().filter(|answer| matches!(answer, Err(Rejected::Conflict { .. }))).count();
+    if conflicts > 0 {
+        metrics::counter!("wasend_log_conflicts_total").increment(conflicts as u64);
+    }
+    if committed.events > 0 {
+        metrics::counter!("wasend_log_events_total").increment(committed.events as u64);
+        #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^52")]
+        metrics::histogram!("wasend_log_batch_events").record(committed.events as f64);
+    }
+}
+
+/// Tells the watchers of a new head; what is already known to lie behind is not news.
+pub(crate) fn moved(head: &watch::Sender<Position>, position: Position) {
+    head.send_if_modified(|known| {
+        let news = position > *known;
+        if news {
+            *known = position;
+        }
+        news
+    });
+}
