@@ -1,0 +1,266 @@
+//! The subject directory: who the subjects of an account are. It finds them by a whole identity alone; names and parts
+//! of numbers are sealed and cannot be searched.
+
+use std::{collections::HashMap, sync::Arc};
+
+use wasend_domain::{AccountId, BlindIndex, Opened, Personal, Purpose, SubjectId};
+use zeroize::Zeroizing;
+
+use crate::{
+    blind::Indexer,
+    error::{Failure, OpenError, VaultError},
+    key::{Held, KeyName, RootKey},
+    person::{Identity, NewPerson, Person},
+    ring::{Ring, opened, wrap},
+    seal::{self, Place},
+    store::{Batch, NewSubject},
+    vault::Vault,
+};
+
+/// Subjects that one transaction creates at most.
+const AT_ONCE: usize = 10_000;
+
+impl Vault {
+    /// The subject that bears any of the identities (the first that is known decides), or else a new one that bears
+    /// them all; and whether it is new. An identity that a known subject does not bear yet is not added: see
+    /// [`Self::add_alias`]. However many ask for a new person at once, one subject comes of it.
+    pub async fn subject_for(&self, account: AccountId, person: &NewPerson) -> Result<(SubjectId, bool), VaultError> {
+        let found = self.subjects_for(account, std::slice::from_ref(person)).await?;
+        found.first().copied().ok_or(VaultError::NoIdentity)
+    }
+
+    /// The same for many persons, in their order; thousands are created in one transaction. Refused as a whole if one
+    /// has no identity.
+    pub async fn subjects_for(
+        &self,
+        account: AccountId,
+        people: &[NewPerson],
+    ) -> Result<Vec<(SubjectId, bool)>, VaultError> {
+        if people.iter().any(|person| person.identities.is_empty()) {
+            return Err(VaultError::NoIdentity);
+        }
+        let indexer = self.indexer(account).await?;
+        let aliases: Vec<_> = people.iter().map(|person| indexes(&indexer, &person.identities)).collect();
+        let mut found: Vec<Option<(SubjectId, bool)>> = vec![None; people.len()];
+        // Once around, unless others take and free the same aliases at the same moment.
+        while found.contains(&None) {
+            self.fill_known(account, &aliases, &mut found).await?;
+            let open: Vec<_> = (0..people.len()).filter(|i| found[*i].is_none()).take(AT_ONCE).collect();
+            if !open.is_empty() {
+                self.fill_new(account, people, &aliases, &open, &mut found).await?;
+            }
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// A subject without an entry in the directory, for what belongs to the account itself: labels, credentials.
+    pub async fn create_subject(&self, account: AccountId) -> Result<SubjectId, VaultError> {
+        let root = KeyName::Account(account);
+        self.ring(&[root]).await?.live(root, VaultError::UnknownAccount)?;
+        let subject = SubjectId::random();
+        self.create_keys(&Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose))).await?;
+        Ok(subject)
+    }
+
+    pub async fn find(&self, account: AccountId, identity: &Identity) -> Result<Option<SubjectId>, VaultError> {
+        let found = self.find_many(account, std::slice::from_ref(identity)).await?;
+        Ok(found.into_iter().flatten().next())
+    }
+
+    /// The bearer of each identity, in their order.
+    pub async fn find_many(
+        &self,
+        account: AccountId,
+        identities: &[Identity],
+    ) -> Result<Vec<Option<SubjectId>>, VaultError> {
+        let indexes = indexes(&self.indexer(account).await?, identities);
+        let owners = self.owners(account, indexes.iter()).await?;
+        Ok(indexes.iter().map(|index| owners.get(index.as_str()).copied()).collect())
+    }
+
+    async fn owners(
+        &self,
+        account: AccountId,
+        indexes: impl Iterator<Item = &BlindIndex>,
+    ) -> Result<HashMap<String, SubjectId>, Failure> {
+        let indexes: Vec<_> = indexes.map(BlindIndex::as_str).collect();
+        let rows = self.store.aliases(account, &indexes).await?;
+        Ok(rows.into_iter().filter_map(|(index, subject)| Some((index, subject.parse().ok()?))).collect())
+    }
+
+    async fn fill_known(
+        &self,
+        account: AccountId,
+        aliases: &[Vec<BlindIndex>],
+        found: &mut [Option<(SubjectId, bool)>],
+    ) -> Result<(), Failure> {
+        let unknown = aliases.iter().zip(&*found).filter(|(_, found)| found.is_none());
+        let owners = self.owners(account, unknown.flat_map(|(aliases, _)| aliases)).await?;
+        for (aliases, found) in aliases.iter().zip(found) {
+            let owner = || aliases.iter().find_map(|index| owners.get(index.as_str()));
+            *found = found.or_else(|| owner().map(|owner| (*owner, false)));
+        }
+        Ok(())
+    }
+
+    async fn fill_new(
+        &self,
+        account: AccountId,
+        people: &[NewPerson],
+        aliases: &[Vec<BlindIndex>],
+        open: &[usize],
+        found: &mut [Option<(SubjectId, bool)>],
+    ) -> Result<(), VaultError> {
+        let root = KeyName::Account(account);
+        let stamp = self.cache.stamp();
+        let now = self.clock.now();
+        let ring = self.ring(&[root]).await?;
+        let root = ring.live(root, VaultError::UnknownAccount)?;
+        let names: Vec<_> = open.iter().map(|_| entry_key(account, SubjectId::random())).collect();
+        let fresh: Vec<_> = names.iter().map(|_| RootKey::random()).collect::<Result<_, _>>()?;
+        let pairs: Vec<_> = names.iter().map(|(_, name)| *name).zip(&fresh).collect();
+        let rows = wrap(&*self.epoch, &pairs).await?;
+        let mut subjects = Vec::with_capacity(open.len());
+        for (((i, (subject, _)), key), row) in open.iter().zip(&names).zip(&fresh).zip(rows) {
+            let person = seal_person([root, key], account, *subject, &Person::new(&people[*i]))?;
+            subjects.push(NewSubject { account, subject: *subject, aliases: aliases[*i].clone(), person, key: row });
+        }
+        let owners = self.queue.create(Batch { keys: Vec::new(), subjects }).await?;
+        let mut created = Vec::new();
+        for (((i, (subject, name)), key), owner) in open.iter().zip(names).zip(fresh).zip(owners) {
+            found[*i] = owner.map(|owner| (owner, owner == subject));
+            if owner == Some(subject) {
+                created.push((name, Held::Live(Arc::new(key))));
+            }
+        }
+        // Not kept if a key was destroyed meanwhile; then they are read when they are needed.
+        self.cache.keep(stamp, now, created);
+        Ok(())
+    }
+
+    /// Who the subject is.
+    pub async fn identity(&self, account: AccountId, subject: SubjectId) -> Result<Opened<Person>, OpenError> {
+        self.identities(account, &[subject]).await.pop().unwrap_or(Err(OpenError::UnknownKey))
+    }
+
+    /// Who the subjects are, in their order. One that was removed from the directory is erased if its key is
+    /// destroyed, and unknown ([`OpenError::UnknownKey`]) otherwise.
+    pub async fn identities(
+        &self,
+        account: AccountId,
+        subjects: &[SubjectId],
+    ) -> Vec<Result<Opened<Person>, OpenError>> {
+        match self.entries(account, subjects).await {
+            Ok((entries, ring)) => {
+                let open = |subject: &SubjectId| open_person(&ring, account, *subject, entries.get(subject));
+                subjects.iter().map(open).collect()
+            }
+            Err(failure) => subjects.iter().map(|_| Err(failure.clone().into())).collect(),
+        }
+    }
+
+    async fn entries(
+        &self,
+        account: AccountId,
+        subjects: &[SubjectId],
+    ) -> Result<(HashMap<SubjectId, String>, Ring), Failure> {
+        let rows = self.store.people(account, subjects).await?;
+        let entries = rows.into_iter().filter_map(|(subject, person)| Some((subject.parse().ok()?, person))).collect();
+        let mut names = vec![KeyName::Account(account)];
+        names.extend(subjects.iter().map(|subject| entry_key(account, *subject).1));
+        Ok((entries, self.ring(&names).await?))
+    }
+
+    /// Gives the subject another name, or none.
+    pub async fn update_profile(
+        &self,
+        account: AccountId,
+        subject: SubjectId,
+        name: Option<&Personal<String>>,
+    ) -> Result<(), VaultError> {
+        loop {
+            let (before, mut person, ring) = self.entry(account, subject).await?;
+            person.name = name.map(|name| name.expose().clone());
+            let after = seal_person(living(&ring, account, subject)?, account, subject, &person)?;
+            // False if somebody else changed the entry meanwhile.
+            if self.store.update_person((account, subject), (&before, &after)).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets the subject be found by one more identity, which becomes the newest of its kind. Repeating it changes
+    /// nothing else.
+    pub async fn add_alias(
+        &self,
+        account: AccountId,
+        subject: SubjectId,
+        identity: &Identity,
+    ) -> Result<(), VaultError> {
+        let index = self.indexer(account).await?.index(identity.domain(), identity.value().expose());
+        loop {
+            let (before, mut person, ring) = self.entry(account, subject).await?;
+            person.add(identity);
+            let after = seal_person(living(&ring, account, subject)?, account, subject, &person)?;
+            if self.store.add_alias((account, subject), &index, (&before, &after)).await? {
+                return Ok(());
+            }
+            let owners = self.owners(account, std::iter::once(&index)).await?;
+            if owners.get(index.as_str()).is_some_and(|owner| *owner != subject) {
+                return Err(VaultError::AliasTaken);
+            }
+        }
+    }
+
+    /// The subject's entry, sealed and opened, to be changed.
+    async fn entry(&self, account: AccountId, subject: SubjectId) -> Result<(String, Person, Ring), VaultError> {
+        let (mut entries, ring) = self.entries(account, &[subject]).await?;
+        let sealed = entries.remove(&subject);
+        match (open_person(&ring, account, subject, sealed.as_ref()), sealed) {
+            (Ok(Opened::Value(person)), Some(sealed)) => Ok((sealed, person.into_exposed(), ring)),
+            (Ok(Opened::Erased(erased)), _) => Err(VaultError::Erased(erased)),
+            (Err(OpenError::Failure(failure)), _) => Err(failure.into()),
+            _ => Err(VaultError::UnknownSubject),
+        }
+    }
+}
+
+fn indexes(indexer: &Indexer, identities: &[Identity]) -> Vec<BlindIndex> {
+    identities.iter().map(|identity| indexer.index(identity.domain(), identity.value().expose())).collect()
+}
+
+/// The key that, with the account's, seals the subject's entry.
+fn entry_key(account: AccountId, subject: SubjectId) -> (SubjectId, KeyName) {
+    (subject, KeyName::Subject(account, subject, Purpose::Messaging))
+}
+
+fn living(ring: &Ring, account: AccountId, subject: SubjectId) -> Result<[&RootKey; 2], VaultError> {
+    let root = ring.live(KeyName::Account(account), VaultError::UnknownAccount)?;
+    Ok([root, ring.live(entry_key(account, subject).1, VaultError::UnknownSubject)?])
+}
+
+fn place(account: AccountId, subject: SubjectId) -> Place<'static> {
+    Place { account, subject, category: "directory", day: None, field: "directory.person" }
+}
+
+fn seal_person(
+    keys: [&RootKey; 2],
+    account: AccountId,
+    subject: SubjectId,
+    person: &Person,
+) -> Result<String, Failure> {
+    let plaintext = Zeroizing::new(serde_json::to_vec(person).map_err(|_| Failure::Encoding)?);
+    seal::seal(&keys, &place(account, subject), &plaintext)
+}
+
+fn open_person(
+    ring: &Ring,
+    account: AccountId,
+    subject: SubjectId,
+    sealed: Option<&String>,
+) -> Result<Opened<Person>, OpenError> {
+    opened(ring.all([KeyName::Account(account), entry_key(account, subject).1])?, |keys| {
+        let plaintext = seal::open(&keys, &place(account, subject), sealed.ok_or(OpenError::UnknownKey)?)?;
+        serde_json::from_slice(&plaintext).map_err(|_| OpenError::Corrupt)
+    })
+}

@@ -1,0 +1,121 @@
+//! The epoch key: wraps every other key and is held outside the database, so that a copy of the database alone
+//! opens nothing.
+
+use aes_gcm::{
+    Aes256Gcm, Nonce,
+    aead::{Aead, KeyInit, Payload},
+};
+use async_trait::async_trait;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use zeroize::Zeroizing;
+
+use crate::key::RootKey;
+
+/// A key and the name that its wrapping is bound to, so that one row's wrapping never serves another's.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a, T: ?Sized> {
+    pub id: &'a str,
+    pub kind: &'a str,
+    pub epoch: i64,
+    pub key: &'a T,
+}
+
+/// Who holds the epoch key: a file ([`crate::FileEpoch`]), a key management service, a hardware module. Works on
+/// many keys at once, since some holders are a network away.
+#[async_trait]
+pub trait EpochKey: Send + Sync {
+    /// The epoch whose key wraps new keys; 1 is the first.
+    fn epoch(&self) -> i64;
+
+    /// Makes the key ready, once, before all else. When `in_use`, keys in the store already depend on it: a holder
+    /// that has lost it fails, and never makes another.
+    async fn prepare(&self, in_use: bool) -> Result<(), EpochError>;
+
+    /// The wrapped form of each key, as text, in the order given.
+    async fn wrap(&self, keys: &[Named<'_, RootKey>]) -> Result<Vec<String>, EpochError>;
+
+    /// Each key in the order given; `None` where the wrapping does not open.
+    async fn unwrap(&self, keys: &[Named<'_, str>]) -> Result<Vec<Option<RootKey>>, EpochError>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EpochError {
+    #[error(
+        "the vault holds keys, but the epoch key {path} that opens them is missing: restore it from its backup; \
+         without it nothing personal can ever be read again"
+    )]
+    Missing { path: String },
+    #[error("the epoch key {path} may be read by others (mode {mode:03o}): run `chmod 600` on it")]
+    Permissions { path: String, mode: u32 },
+    #[error("{path} is not an epoch key (64 hexadecimal digits)")]
+    Malformed { path: String },
+    #[error("the epoch key at hand is not the one that this vault's keys are wrapped with")]
+    WrongKey,
+    #[error("the epoch key {path}: {reason}")]
+    Io { path: String, reason: String },
+    #[error("the epoch key is not ready")]
+    NotReady,
+    #[error("the operating system gives no random bytes")]
+    Entropy,
+}
+
+/// An epoch key in memory: AES-256-GCM with a random nonce, base64 of nonce ‖ ciphertext ‖ tag.
+pub(crate) struct Wrapper(Aes256Gcm);
+
+const NONCE: usize = 12;
+
+impl Wrapper {
+    pub fn new(key: &RootKey) -> Self {
+        Self(Aes256Gcm::new(key.bytes().into()))
+    }
+
+    pub fn wrap(&self, named: &Named<'_, RootKey>) -> Result<String, EpochError> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(|_| EpochError::Entropy)?;
+        let payload = Payload { msg: named.key.bytes(), aad: &bound(named.id, named.kind, named.epoch) };
+        let sealed = self.0.encrypt(&Nonce::from(nonce), payload).expect("32 bytes are within the limits of AES-GCM");
+        Ok(BASE64_STANDARD.encode([&nonce[..], &sealed].concat()))
+    }
+
+    pub fn unwrap(&self, named: &Named<'_, str>) -> Option<RootKey> {
+        let wrapped = BASE64_STANDARD.decode(named.key).ok()?;
+        let (nonce, sealed) = wrapped.split_first_chunk::<NONCE>()?;
+        let payload = Payload { msg: sealed, aad: &bound(named.id, named.kind, named.epoch) };
+        let bytes = Zeroizing::new(self.0.decrypt(&Nonce::from(*nonce), payload).ok()?);
+        Some(RootKey::from_bytes(bytes.as_slice().try_into().ok()?))
+    }
+}
+
+/// Associated data of a wrapping. Ids and kinds hold no NUL.
+fn bound(id: &str, kind: &str, epoch: i64) -> Vec<u8> {
+    format!("wasend/wrap/v1\0{id}\0{kind}\0{epoch}").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named<T: ?Sized>(key: &T) -> Named<'_, T> {
+        Named { id: "account/1", kind: "account", epoch: 1, key }
+    }
+
+    #[test]
+    fn a_wrapping_opens_only_under_its_own_name_kind_and_epoch() {
+        let wrapper = Wrapper::new(&RootKey::from_bytes([1; 32]));
+        let text = wrapper.wrap(&named(&RootKey::from_bytes([2; 32]))).unwrap();
+        let right = named(text.as_str());
+        assert_eq!(wrapper.unwrap(&right).unwrap().bytes(), &[2; 32]);
+        assert!(wrapper.unwrap(&Named { id: "account/2", ..right }).is_none());
+        assert!(wrapper.unwrap(&Named { kind: "index", ..right }).is_none());
+        assert!(wrapper.unwrap(&Named { epoch: 2, ..right }).is_none());
+        assert!(Wrapper::new(&RootKey::from_bytes([3; 32])).unwrap(&right).is_none());
+    }
+
+    #[test]
+    fn what_is_no_wrapping_opens_to_nothing() {
+        let wrapper = Wrapper::new(&RootKey::from_bytes([1; 32]));
+        for text in ["", "A", "AAAA", "%%%%", &"0".repeat(80)] {
+            assert!(wrapper.unwrap(&named(text)).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What can go wrong. A refusal is the caller's to explain; a [`Failure`] is the machine's.
+
+use std::sync::Arc;
+
+use wasend_domain::Erased;
+
+use crate::epoch::EpochError;
+
+/// The vault could not do its work. Carries no personal data.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Failure {
+    #[error("the vault's store failed: {0}")]
+    Store(Arc<sqlx::Error>),
+    #[error("the vault's store could not be brought up to date: {0}")]
+    Migration(Arc<sqlx::migrate::MigrateError>),
+    #[error("the vault's directory {path}: {reason}")]
+    Directory { path: String, reason: String },
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
+    /// A row's wrapping does not open although the epoch key is right: bit rot, or a hand in the store.
+    #[error("a wrapped key is damaged: restore the vault's store from its backup")]
+    DamagedKey,
+    #[error("the operating system gives no random bytes")]
+    Entropy,
+    #[error("a value cannot be written as JSON, or is larger than 4 GiB")]
+    Encoding,
+    /// The destruction is durable, but readers kept the write-ahead log from being emptied: repeat it.
+    #[error("the key is destroyed, but its old bytes could not be cleared from the write-ahead log yet")]
+    Residue,
+    #[error("the vault is closed")]
+    Closed,
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for Failure {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        Self::Migration(Arc::new(error))
+    }
+}
+
+/// Why something was not sealed, created or changed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum VaultError {
+    #[error("the vault knows no such account")]
+    UnknownAccount,
+    /// The account has no such subject, or the subject has no key for the purpose of what was to be sealed.
+    #[error("the vault knows no such subject in the account")]
+    UnknownSubject,
+    /// A key that this needs was destroyed: nothing new is kept under it.
+    #[error("the key is destroyed since {}", .0.since)]
+    Erased(Erased),
+    /// Another subject of the account already bears the identity. The vault never merges two.
+    #[error("another subject already bears this identity")]
+    AliasTaken,
+    #[error("a subject needs at least one identity")]
+    NoIdentity,
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+/// Why a sealed value could not be opened. An erased one is no error: see [`wasend_domain::Opened`].
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// No key of this account opens it: it belongs to another account, or was never sealed here.
+    #[error("no key of this account opens the value")]
+    UnknownKey,
+    /// It was sealed for another subject, field or account, or the keys are others.
+    #[error("the value was sealed with other keys or for another place")]
+    KeyMismatch,
+    #[error("the value is damaged")]
+    Corrupt,
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}

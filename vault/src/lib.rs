@@ -1,0 +1,36 @@
+//! The vault knows who; the log knows what happened. Keys, sealing and opening, the subject directory, and the
+//! destruction of keys.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`vault`](Vault) | opening and closing the vault |
+//! | [`epoch`](EpochKey), [`epoch_file`](FileEpoch) | the key that wraps all others, held outside the database |
+//! | `key`, `ring`, `cache` | root keys: their names, how they are made and found, and how long memory holds them |
+//! | `seal`, `sealing` | the sealed form of one value; sealing and opening values of the domain |
+//! | `blind` | keyed hashes, by which personal values are found |
+//! | `person`, `directory` | who a subject is, and finding or creating it |
+//! | `destroy` | destruction of keys |
+//! | `queue`, `store` | group commit of what is created; both engines |
+
+mod blind;
+mod cache;
+mod destroy;
+mod directory;
+mod epoch;
+mod epoch_file;
+mod error;
+mod key;
+mod person;
+mod queue;
+mod ring;
+mod seal;
+mod sealing;
+mod store;
+mod vault;
+
+pub use epoch::{EpochError, EpochKey, Named};
+pub use epoch_file::FileEpoch;
+pub use error::{Failure, OpenError, VaultError};
+pub use key::RootKey;
+pub use person::{Identity, NewPerson, Person};
+pub use vault::{StoreOptions, Vault, VaultOptions};

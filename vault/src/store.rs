@@ -1,0 +1,99 @@
+//! The vault's own store: a SQLite file, or a schema on Postgres. Its backups follow other rules than the log's.
+
+mod creation;
+mod destruction;
+mod lookup;
+#[cfg(test)]
+mod prepare;
+mod sql;
+
+use std::{fs, os::unix::fs::DirBuilderExt, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Connection, PgPool, SqlitePool,
+    migrate::{Migration, MigrationType, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::error::Failure;
+
+pub(crate) use creation::{Batch, NewKey, NewSubject};
+
+/// Either engine. On SQLite one connection writes and the others read beside it.
+pub(crate) enum Store {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
+const BUSY: Duration = Duration::from_secs(10);
+const READERS: u32 = 4;
+const POSTGRES_CONNECTIONS: u32 = 16;
+
+impl Store {
+    /// Opens the file, making it (and its directory) if there is none, readable by its owner alone.
+    pub async fn open_sqlite(path: &Path) -> Result<Self, Failure> {
+        create_private(path)
+            .map_err(|error| Failure::Directory { path: path.display().to_string(), reason: error.to_string() })?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("secure_delete", "ON")
+            .busy_timeout(BUSY)
+            .disable_statement_logging();
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        migrator(&[(1, include_str!("../../migrations/sqlite-vault/0001_vault.sql"))]).run(&writer).await?;
+        let reading = options.pragma("query_only", "ON");
+        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(reading).await?;
+        Ok(Self::Sqlite { writer, readers })
+    }
+
+    /// Uses the schema `vault` of the database, making it if there is none.
+    pub async fn open_postgres(url: &str) -> Result<Self, Failure> {
+        let options = PgConnectOptions::from_str(url)?
+            .options([("search_path", "vault"), ("synchronous_commit", "on")])
+            .disable_statement_logging();
+        create_schema(&options).await?;
+        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).connect_with(options).await?;
+        migrator(&[(1, include_str!("../../migrations/postgres-vault/0001_vault.sql"))]).run(&pool).await?;
+        Ok(Self::Postgres(pool))
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+fn create_private(path: &Path) -> std::io::Result<()> {
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    // SQLite gives its side files the permissions of the main one.
+    fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
+}
+
+/// Nodes that start at once would otherwise trip over each other: Postgres checks and creates in two steps.
+async fn create_schema(options: &PgConnectOptions) -> Result<(), Failure> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(7310028410)";
+    let mut connection = options.connect().await?;
+    let mut tx = connection.begin().await?;
+    sqlx::query(LOCK).execute(&mut *tx).await?;
+    sqlx::query("CREATE SCHEMA IF NOT EXISTS vault").execute(&mut *tx).await?;
+    tx.commit().await?;
+    connection.close().await?;
+    Ok(())
+}
+
+fn migrator(steps: &[(i64, &'static str)]) -> Migrator {
+    let migration = |&(version, sql): &(i64, &'static str)| {
+        Migration::new(version, "vault".into(), MigrationType::Simple, sql.into(), false)
+    };
+    Migrator { migrations: steps.iter().map(migration).collect(), ..Migrator::DEFAULT }
+}

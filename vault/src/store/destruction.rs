@@ -1,0 +1,85 @@
+//! What is destroyed.
+
+use sqlx::{Row, SqlitePool};
+use wasend_domain::{AccountId, Erased, SubjectId};
+
+use super::{
+    Store,
+    creation::NewKey,
+    sql::{CHUNK, Cell, with_list},
+};
+use crate::error::Failure;
+
+/// The longest wrapped form that is overwritten; a longer one would be a holder's that this schema does not know.
+const LONGEST: usize = 4096;
+/// Overwrites with as many zeros: SQLite then writes them into the same place.
+pub(super) const OVERWRITE: &str = "UPDATE keys SET wrapped = substr($1, 1, CAST(length(wrapped) AS INTEGER)) \
+     WHERE id IN ({list}) AND NOT EXISTS (SELECT 1 FROM destroyed_keys d WHERE d.id = keys.id)";
+pub(super) const RECORD: &str = "INSERT INTO destroyed_keys (id, destroyed_at, why) \
+     SELECT id, CAST($1 AS BIGINT), CAST($2 AS TEXT) FROM keys WHERE id IN ({list}) ORDER BY id ON CONFLICT (id) DO NOTHING";
+pub(super) const FINGERPRINTS: &str =
+    "SELECT fingerprint FROM keys WHERE id IN ({list}) AND fingerprint <> '' ORDER BY id";
+pub(super) const DELETE_SUBJECT: &str = "DELETE FROM subjects WHERE account_id = $1 AND subject_id = $2";
+pub(super) const DELETE_ALIASES: &str = "DELETE FROM aliases WHERE account_id = $1 AND subject_id = $2";
+pub(super) const DELETE_ACCOUNT_SUBJECTS: &str = "DELETE FROM subjects WHERE account_id = $1";
+pub(super) const DELETE_ACCOUNT_ALIASES: &str = "DELETE FROM aliases WHERE account_id = $1";
+
+impl Store {
+    /// Destroys the keys and gives the fingerprints of all of them that ever were. A key that is already destroyed
+    /// keeps its first date and reason. `graves` are put where a key might still come to be, so that none does;
+    /// `directory` is emptied of that account.
+    pub async fn destroy(
+        &self,
+        ids: &[String],
+        graves: &[NewKey],
+        record: &Erased,
+        directory: Option<AccountId>,
+    ) -> Result<Vec<String>, Failure> {
+        let zeros = "0".repeat(LONGEST);
+        let mut fingerprints = Vec::with_capacity(ids.len());
+        let mut tx = self.begin().await?;
+        tx.insert_keys(graves.iter(), record.since).await?;
+        for chunk in ids.chunks(CHUNK) {
+            let cells = |first: Vec<Cell<'static>>| -> Vec<Cell<'_>> {
+                first.into_iter().chain(chunk.iter().map(|id| id.clone().into())).collect()
+            };
+            tx.execute(&with_list(OVERWRITE, 2, chunk.len()), cells(vec![zeros.clone().into()])).await?;
+            let when_and_why = vec![record.since.micros().into(), record.why.clone().into()];
+            tx.execute(&with_list(RECORD, 3, chunk.len()), cells(when_and_why)).await?;
+            let found: Vec<(String,)> = tx.fetch(&with_list(FINGERPRINTS, 1, chunk.len()), cells(Vec::new())).await?;
+            fingerprints.extend(found.into_iter().map(|(fingerprint,)| fingerprint));
+        }
+        if let Some(account) = directory {
+            for sql in [DELETE_ACCOUNT_SUBJECTS, DELETE_ACCOUNT_ALIASES] {
+                tx.execute(sql, vec![account.to_string().into()]).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(fingerprints)
+    }
+
+    /// Whether there was an entry.
+    pub async fn remove_person(&self, account: AccountId, subject: SubjectId) -> Result<bool, Failure> {
+        let cells = || vec![account.to_string().into(), subject.to_string().into()];
+        let mut tx = self.begin().await?;
+        tx.execute(DELETE_ALIASES, cells()).await?;
+        let removed = tx.execute(DELETE_SUBJECT, cells()).await? > 0;
+        tx.commit().await?;
+        Ok(removed)
+    }
+
+    /// Clears old bytes from SQLite's write-ahead log. On Postgres they stay in dead rows and in its log until these
+    /// are recycled: there, ending the epoch is what makes them noise.
+    pub async fn clear_residue(&self) -> Result<(), Failure> {
+        match self {
+            Self::Sqlite { writer, .. } => truncate_log(writer).await,
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+}
+
+async fn truncate_log(writer: &SqlitePool) -> Result<(), Failure> {
+    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
+    // Waits for readers as long as the busy timeout and then says so instead of failing.
+    if row.try_get::<i64, _>(0)? == 0 { Ok(()) } else { Err(Failure::Residue) }
+}

@@ -1,0 +1,90 @@
+//! What the store is asked.
+
+use wasend_domain::{AccountId, Erased, SubjectId, Time};
+
+use super::{
+    Store,
+    sql::{CHUNK, Cell, with_list},
+};
+use crate::error::Failure;
+
+pub(super) const KEYS: &str = "SELECT k.id, k.kind, k.epoch, k.wrapped, d.destroyed_at, d.why \
+     FROM keys k LEFT JOIN destroyed_keys d ON d.id = k.id WHERE k.id IN ({list})";
+pub(super) const ALIASES: &str =
+    "SELECT blind_index, subject_id FROM aliases WHERE account_id = $1 AND blind_index IN ({list})";
+pub(super) const PEOPLE: &str =
+    "SELECT subject_id, person FROM subjects WHERE account_id = $1 AND subject_id IN ({list})";
+pub(super) const EPOCHS: &str = "SELECT epoch, check_value FROM epochs ORDER BY epoch";
+pub(super) const INSERT_EPOCH: &str =
+    "INSERT INTO epochs (epoch, check_value, created_at) VALUES ($1, $2, $3) ON CONFLICT (epoch) DO NOTHING";
+
+/// A key as it is stored.
+pub(crate) struct KeyRow {
+    pub id: String,
+    pub kind: String,
+    pub epoch: i64,
+    pub wrapped: String,
+    pub destroyed: Option<Erased>,
+}
+
+/// The columns of [`KEYS`].
+type KeyColumns = (String, String, i64, String, Option<i64>, Option<String>);
+
+impl From<KeyColumns> for KeyRow {
+    fn from((id, kind, epoch, wrapped, destroyed_at, why): KeyColumns) -> Self {
+        let destroyed =
+            destroyed_at.map(|micros| Erased { since: Time::from_micros(micros), why: why.unwrap_or_default() });
+        Self { id, kind, epoch, wrapped, destroyed }
+    }
+}
+
+impl Store {
+    /// Those of the keys that exist, in any order.
+    pub async fn keys(&self, ids: &[String]) -> Result<Vec<KeyRow>, Failure> {
+        let mut rows = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(CHUNK) {
+            let cells = chunk.iter().map(|id| id.as_str().into()).collect();
+            let found: Vec<KeyColumns> = self.fetch(&with_list(KEYS, 1, chunk.len()), cells).await?;
+            rows.extend(found.into_iter().map(KeyRow::from));
+        }
+        Ok(rows)
+    }
+
+    /// Whose the blind indexes are, for those that are known: (index, subject id).
+    pub async fn aliases(&self, account: AccountId, indexes: &[&str]) -> Result<Vec<(String, String)>, Failure> {
+        self.of_account(ALIASES, account, indexes.iter().map(|index| (*index).into()).collect()).await
+    }
+
+    /// The sealed directory entries of those subjects that have one: (subject id, sealed person).
+    pub async fn people(&self, account: AccountId, ids: &[SubjectId]) -> Result<Vec<(String, String)>, Failure> {
+        self.of_account(PEOPLE, account, ids.iter().map(|id| id.to_string().into()).collect()).await
+    }
+
+    async fn of_account(
+        &self,
+        sql: &str,
+        account: AccountId,
+        mut values: Vec<Cell<'_>>,
+    ) -> Result<Vec<(String, String)>, Failure> {
+        let mut rows = Vec::with_capacity(values.len());
+        while !values.is_empty() {
+            let mut cells = values.split_off(values.len().saturating_sub(CHUNK));
+            let count = cells.len();
+            cells.insert(0, account.to_string().into());
+            rows.extend(self.fetch(&with_list(sql, 2, count), cells).await?);
+        }
+        Ok(rows)
+    }
+
+    /// Every epoch with its check value.
+    pub async fn epochs(&self) -> Result<Vec<(i64, String)>, Failure> {
+        self.fetch(EPOCHS, Vec::new()).await
+    }
+
+    /// Of several nodes that start at once, the first decides.
+    pub async fn add_epoch(&self, epoch: i64, check: &str, now: Time) -> Result<(), Failure> {
+        let mut tx = self.begin().await?;
+        tx.execute(INSERT_EPOCH, vec![epoch.into(), check.into(), now.micros().into()]).await?;
+        tx.commit().await
+    }
+}

@@ -1,0 +1,56 @@
+//! Every SQL text of the vault is understood by both engines.
+
+use sqlx::{Connection, Executor, PgConnection, Statement};
+
+use super::{Store, creation, destruction, lookup, sql::with_list};
+
+fn texts() -> Vec<String> {
+    let rows = |sql: &str, width: usize| {
+        let row: Vec<_> = (1..=width).map(|n| format!("${n}")).collect();
+        sql.replace("{rows}", &format!("({})", row.join(",")))
+    };
+    vec![
+        with_list(lookup::KEYS, 1, 2),
+        with_list(lookup::ALIASES, 2, 2),
+        with_list(lookup::PEOPLE, 2, 2),
+        lookup::EPOCHS.to_owned(),
+        lookup::INSERT_EPOCH.to_owned(),
+        rows(creation::INSERT_KEYS, 8),
+        rows(creation::INSERT_ALIASES, 3),
+        with_list(creation::ALIASES_OF_SUBJECTS, 2, 2),
+        rows(creation::INSERT_SUBJECTS, 4),
+        creation::UPDATE_PERSON.to_owned(),
+        with_list(destruction::OVERWRITE, 2, 2),
+        with_list(destruction::RECORD, 3, 2),
+        with_list(destruction::FINGERPRINTS, 1, 2),
+        destruction::DELETE_SUBJECT.to_owned(),
+        destruction::DELETE_ALIASES.to_owned(),
+        destruction::DELETE_ACCOUNT_SUBJECTS.to_owned(),
+        destruction::DELETE_ACCOUNT_ALIASES.to_owned(),
+    ]
+}
+
+#[tokio::test]
+async fn every_text_is_prepared_on_both() {
+    let directory = tempfile::tempdir().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the test server is named by the environment")]
+    let server = std::env::var("WASEND_TEST_POSTGRES").expect("WASEND_TEST_POSTGRES: the URL of a test server");
+    let mut own: url::Url = server.parse().unwrap();
+    own.set_path(&format!("vault_{}", uuid::Uuid::new_v4().simple()));
+    let name = own.path().trim_start_matches('/').to_owned();
+    let mut admin = PgConnection::connect(&server).await.unwrap();
+    admin.execute(format!("CREATE DATABASE {name}").as_str()).await.unwrap();
+    let stores =
+        [Store::open_sqlite(&directory.path().join("vault.db")).await, Store::open_postgres(own.as_str()).await];
+    for store in stores.map(Result::unwrap) {
+        for text in texts() {
+            let prepared = match &store {
+                Store::Sqlite { writer, .. } => writer.prepare(&text).await.map(|it| it.sql().len()),
+                Store::Postgres(pool) => pool.prepare(&text).await.map(|it| it.sql().len()),
+            };
+            assert!(prepared.is_ok(), "{text}: {prepared:?}");
+        }
+        store.close().await;
+    }
+    admin.execute(format!("DROP DATABASE {name}").as_str()).await.unwrap();
+}

@@ -1,0 +1,153 @@
+//! One SQL text for both engines. Every column of the vault is text or a 64-bit integer, so that is all it binds.
+
+use std::fmt::Write;
+
+use sqlx::{FromRow, Postgres, Sqlite, Transaction, postgres::PgRow, sqlite::SqliteRow};
+
+use super::Store;
+use crate::error::Failure;
+
+/// Rows or values in one statement: far below the 32,766 parameters of SQLite, and few enough shapes to be prepared.
+pub(super) const CHUNK: usize = 500;
+
+pub(super) enum Cell<'a> {
+    Text(&'a str),
+    OptionalText(Option<&'a str>),
+    Owned(String),
+    Integer(i64),
+}
+
+impl<'a> From<&'a str> for Cell<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+impl<'a> From<Option<&'a str>> for Cell<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        Self::OptionalText(text)
+    }
+}
+impl From<String> for Cell<'_> {
+    fn from(text: String) -> Self {
+        Self::Owned(text)
+    }
+}
+impl From<i64> for Cell<'_> {
+    fn from(integer: i64) -> Self {
+        Self::Integer(integer)
+    }
+}
+
+/// A row that both engines can give.
+pub(super) trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
+
+pub(super) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Binds the cells and keeps the statement prepared only if its shape comes back.
+macro_rules! bound {
+    ($query:expr, $cells:expr, $again:expr) => {{
+        let mut query = $query.persistent($again);
+        for cell in $cells {
+            query = match cell {
+                Cell::Text(text) => query.bind(text),
+                Cell::OptionalText(text) => query.bind(text),
+                Cell::Owned(text) => query.bind(text),
+                Cell::Integer(integer) => query.bind(integer),
+            };
+        }
+        query
+    }};
+}
+
+impl Store {
+    /// A transaction that may write; on SQLite it holds the write lock from the start.
+    pub(super) async fn begin(&self) -> Result<Tx, Failure> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    pub(super) async fn fetch<T: Row>(&self, sql: &str, cells: Vec<Cell<'_>>) -> Result<Vec<T>, Failure> {
+        let again = cells.len() <= 4 || cells.len() >= CHUNK;
+        Ok(match self {
+            Self::Sqlite { readers, .. } => {
+                bound!(sqlx::query_as::<_, T>(sql), cells, again).fetch_all(readers).await?
+            }
+            Self::Postgres(pool) => bound!(sqlx::query_as::<_, T>(sql), cells, again).fetch_all(pool).await?,
+        })
+    }
+}
+
+impl Tx {
+    /// The number of rows changed.
+    pub(super) async fn execute(&mut self, sql: &str, cells: Vec<Cell<'_>>) -> Result<u64, Failure> {
+        let again = cells.len() <= 8 || cells.len() >= CHUNK;
+        Ok(match self {
+            Self::Sqlite(tx) => bound!(sqlx::query(sql), cells, again).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres(tx) => bound!(sqlx::query(sql), cells, again).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    pub(super) async fn fetch<T: Row>(&mut self, sql: &str, cells: Vec<Cell<'_>>) -> Result<Vec<T>, Failure> {
+        let again = cells.len() <= 8 || cells.len() >= CHUNK;
+        Ok(match self {
+            Self::Sqlite(tx) => bound!(sqlx::query_as::<_, T>(sql), cells, again).fetch_all(&mut **tx).await?,
+            Self::Postgres(tx) => bound!(sqlx::query_as::<_, T>(sql), cells, again).fetch_all(&mut **tx).await?,
+        })
+    }
+
+    /// Runs an `INSERT … VALUES {rows} …` for all rows, in chunks.
+    pub(super) async fn insert(&mut self, sql: &str, rows: Vec<Vec<Cell<'_>>>) -> Result<(), Failure> {
+        let mut rows = rows.into_iter().peekable();
+        while let Some(width) = rows.peek().map(Vec::len) {
+            let chunk: Vec<_> = rows.by_ref().take(CHUNK).collect();
+            let text = sql.replace("{rows}", &placeholders(chunk.len(), width));
+            self.execute(&text, chunk.into_iter().flatten().collect()).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn commit(self) -> Result<(), Failure> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// `($1,$2),($3,$4)` for two rows of two.
+fn placeholders(rows: usize, width: usize) -> String {
+    let mut text = String::with_capacity(rows * width * 6);
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ",(" });
+        for column in 1..=width {
+            let comma = if column == 1 { "" } else { "," };
+            write!(text, "{comma}${}", row * width + column).expect("a String takes any text");
+        }
+        text.push(')');
+    }
+    text
+}
+
+/// `{list}` of the text becomes `$n,$n+1,…` for `count` values, beginning at `$first`.
+pub(super) fn with_list(sql: &str, first: usize, count: usize) -> String {
+    let list: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
+    sql.replace("{list}", &list.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_numbered_through() {
+        assert_eq!(placeholders(2, 3), "($1,$2,$3),($4,$5,$6)");
+        assert_eq!(with_list("a = $1 AND b IN ({list})", 2, 3), "a = $1 AND b IN ($2,$3,$4)");
+    }
+}

@@ -1,0 +1,182 @@
+use std::collections::HashSet;
+
+use wasend_domain::{AccountId, Opened, Personal, SubjectId};
+use wasend_vault::{Identity, NewPerson, OpenError, Person, Vault, VaultError};
+
+use crate::house::{TODAY, body, on_both, person, read, subject};
+
+async fn who(vault: &Vault, account: AccountId, subject: SubjectId) -> Person {
+    match vault.identity(account, subject).await.unwrap() {
+        Opened::Value(person) => person.into_exposed(),
+        Opened::Erased(_) => panic!("erased"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_ask_for_a_new_number_one_subject_comes_of_it() {
+    on_both(async |house| {
+        let (one, account) = house.with_account().await;
+        let two = house.vault().await;
+        for round in 0..5 {
+            let tasks: Vec<_> = (0..40)
+                .map(|n| {
+                    let vault = if n % 2 == 0 { one.clone() } else { two.clone() };
+                    let phones = [format!("+1{round}"), format!("+2{round}{n}"), format!("+3{round}")];
+                    tokio::spawn(async move { vault.subjects_for(account, &phones.map(|phone| person(&phone))).await })
+                })
+                .collect();
+            let mut shared = HashSet::new();
+            let mut lone = HashSet::new();
+            let mut created = 0;
+            for task in tasks {
+                let found = task.await.unwrap().unwrap();
+                shared.extend([(0, found[0].0), (2, found[2].0)]);
+                lone.insert(found[1].0);
+                created += [found[0].1, found[2].1].iter().filter(|created| **created).count();
+                assert!(found[1].1, "nobody else asked for it");
+            }
+            assert_eq!((shared.len(), lone.len(), created), (2, 40, 2));
+        }
+        one.close().await;
+        two.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subjects_with_several_identities_race_without_losing_or_sharing_any() {
+    on_both(async |house| {
+        let (one, account) = house.with_account().await;
+        let two = house.vault().await;
+        let tasks: Vec<_> = (0..60)
+            .map(|n| {
+                let vault = if n % 2 == 0 { one.clone() } else { two.clone() };
+                let (a, b) = (n % 7, (n * 3 + 1) % 7);
+                let identities = vec![Identity::phone(format!("+{a}")), Identity::bsuid(format!("US.{b}"))];
+                let person = NewPerson { identities, name: None };
+                tokio::spawn(async move { (a, b, vault.subject_for(account, &person).await.unwrap().0) })
+            })
+            .collect();
+        for task in tasks {
+            let (a, b, subject) = task.await.unwrap();
+            let identities = [Identity::phone(format!("+{a}")), Identity::bsuid(format!("US.{b}"))];
+            let owners = one.find_many(account, &identities).await.unwrap();
+            assert!(owners.contains(&Some(subject)), "the answer bears one of the identities asked for");
+            for owner in owners.into_iter().flatten() {
+                who(&one, account, owner).await;
+            }
+        }
+        one.close().await;
+        two.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ten_thousand_subjects_are_created_at_once_and_used() {
+    on_both(async |house| {
+        let (vault, account) = house.with_account().await;
+        let mut people: Vec<_> = (0..10_000).map(|n| person(&format!("+1650{n:07}"))).collect();
+        people.push(person("+16500000003"));
+        let first = vault.subjects_for(account, &people).await.unwrap();
+        assert!(first[..10_000].iter().all(|(_, created)| *created));
+        assert_eq!(first[10_000], (first[3].0, false), "the same number twice in one call");
+        let distinct: HashSet<_> = first.iter().map(|(subject, _)| subject).collect();
+        assert_eq!(distinct.len(), 10_000);
+
+        let again = vault.subjects_for(account, &people).await.unwrap();
+        assert!(first.iter().zip(&again).all(|(first, again)| (first.0, false) == *again));
+        let subjects: Vec<_> = first.iter().map(|(subject, _)| *subject).collect();
+        let identities = vault.identities(account, &subjects).await;
+        for (person, identity) in people.iter().zip(identities) {
+            let Identity::Phone(phone) = &person.identities[0] else { panic!("a phone") };
+            assert_eq!(identity.unwrap().value().unwrap().expose().phone(), Some(phone.expose().as_str()));
+        }
+        let sealed = vault.seal(account, subjects[9_999], &body("hello"), TODAY).await.unwrap();
+        assert_eq!(read(&vault, account, &sealed).await, Ok("hello".into()));
+        vault.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_subject_is_found_by_each_identity_and_changed() {
+    on_both(async |house| {
+        let (vault, account) = house.with_account().await;
+        let new = NewPerson {
+            identities: vec![Identity::phone("+16505551234"), Identity::bsuid("US.123")],
+            name: Some(Personal::new("Ada".into())),
+        };
+        let (ada, created) = vault.subject_for(account, &new).await.unwrap();
+        assert!(created);
+        for identity in &new.identities {
+            assert_eq!(vault.find(account, identity).await.unwrap(), Some(ada));
+        }
+        let by_other = NewPerson { identities: vec![Identity::wa_id("?"), Identity::bsuid("US.123")], name: None };
+        assert_eq!(vault.subject_for(account, &by_other).await.unwrap(), (ada, false));
+        assert_eq!(vault.find(account, &Identity::phone("US.123")).await.unwrap(), None, "kinds are kept apart");
+
+        let wa_id = Identity::wa_id("16505551234");
+        vault.add_alias(account, ada, &wa_id).await.unwrap();
+        vault.add_alias(account, ada, &wa_id).await.unwrap();
+        vault.update_profile(account, ada, Some(&Personal::new("Ada L.".into()))).await.unwrap();
+        assert_eq!(vault.find(account, &wa_id).await.unwrap(), Some(ada));
+        let person = who(&vault, account, ada).await;
+        assert_eq!((person.wa_ids.len(), person.name.as_deref()), (1, Some("Ada L.")));
+        vault.update_profile(account, ada, None).await.unwrap();
+        assert_eq!(who(&vault, account, ada).await.name, None);
+        vault.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_subjects_are_never_merged() {
+    on_both(async |house| {
+        let (vault, account) = house.with_account().await;
+        let (one, two) = (subject(&vault, account, "+1").await, subject(&vault, account, "+2").await);
+        let taken = vault.add_alias(account, two, &Identity::phone("+1")).await;
+        assert!(matches!(taken, Err(VaultError::AliasTaken)));
+        assert_eq!(vault.find(account, &Identity::phone("+1")).await.unwrap(), Some(one));
+        assert_eq!(who(&vault, account, two).await.phones, ["+2"]);
+        assert!(matches!(vault.subject_for(account, &NewPerson::default()).await, Err(VaultError::NoIdentity)));
+        let refused = vault.add_alias(account, SubjectId::random(), &Identity::phone("+3")).await;
+        assert!(matches!(refused, Err(VaultError::UnknownSubject)));
+        assert_eq!(vault.find(account, &Identity::phone("+3")).await.unwrap(), None);
+        assert!(matches!(vault.identity(account, SubjectId::random()).await, Err(OpenError::UnknownKey)));
+        vault.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_at_once_are_all_kept() {
+    on_both(async |house| {
+        let (vault, account) = house.with_account().await;
+        let ada = subject(&vault, account, "+1").await;
+        let tasks: Vec<_> = (0..20)
+            .map(|n| {
+                let vault = vault.clone();
+                let wa_id = Identity::wa_id(n.to_string());
+                tokio::spawn(async move { vault.add_alias(account, ada, &wa_id).await })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        assert_eq!(who(&vault, account, ada).await.wa_ids.len(), 20);
+        vault.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_closing_everything_fails_and_nothing_hangs() {
+    on_both(async |house| {
+        let (vault, account) = house.with_account().await;
+        vault.close().await;
+        vault.close().await;
+        assert!(matches!(vault.subject_for(account, &person("+1")).await, Err(VaultError::Failure(_))));
+    })
+    .await;
+}
