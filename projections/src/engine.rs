@@ -1,0 +1,33 @@
+//! The engine: one tail over the log, all folds, rows and checkpoints in one transaction.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`projection`], [`table`] | what a read model implements: a fold, and the tables it fills |
+//! | [`working`] | the rows of a batch in memory |
+//! | `batch` | a batch named, loaded, folded, written |
+//! | `tail` | following the log, catching up, stopping at a poisoned event |
+//! | [`rebuild`], [`compare`] | building tables anew beside those that serve |
+//! | [`registry`], [`lease`] | checkpoints and states; who alone may do something |
+//! | `rows`, [`sql`], `build` | physical tables and how an engine writes many rows; statements on either engine |
+//! | [`reads`] | how queries get at rows |
+//! | [`projector`], `follow` | the front: start, wait for a position, status, rebuild; hearing of other nodes |
+
+mod batch;
+mod build;
+pub mod compare;
+mod follow;
+pub mod lease;
+pub mod projection;
+pub mod projector;
+pub mod reads;
+pub mod rebuild;
+pub mod registry;
+mod rows;
+pub mod sql;
+pub mod table;
+mod tail;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+pub mod working;

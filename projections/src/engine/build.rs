@@ -1,0 +1,87 @@
+//! One build of a projection: its code with the physical tables it fills.
+
+use std::sync::Arc;
+
+use crate::engine::projection::Projection;
+use crate::engine::rows::Shape;
+use crate::engine::sql::On;
+use crate::engine::table::{Kind, Table};
+
+/// What the tables of a rebuild are called by until they are switched.
+const BESIDE: &str = "_rebuild";
+
+pub(crate) struct Build {
+    pub projection: Arc<dyn Projection>,
+    /// Of its registry row.
+    pub id: String,
+    pub shapes: Vec<Shape>,
+}
+
+impl Build {
+    /// The build that serves queries.
+    pub fn serving(projection: &Arc<dyn Projection>) -> Self {
+        Self::named(projection, "")
+    }
+
+    /// The build that a rebuild fills beside it.
+    pub fn beside(projection: &Arc<dyn Projection>) -> Self {
+        Self::named(projection, BESIDE)
+    }
+
+    pub fn shape(&self, table: &str) -> Option<&Shape> {
+        self.shapes.iter().find(|shape| shape.table.name == table)
+    }
+
+    /// Its tables as text, to find out that they were changed without a new version.
+    pub fn definition(&self) -> String {
+        self.projection.tables().iter().map(|table| definition(table)).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Makes the tables anew, empty; `number` sets their index names apart from those of other builds.
+    pub async fn create(&self, on: &mut On<'_>, number: i64) -> Result<(), sqlx::Error> {
+        self.remove(on).await?;
+        for statement in self.shapes.iter().flat_map(|shape| shape.create(on, number)).collect::<Vec<_>>() {
+            on.execute(&statement, &[]).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn remove(&self, on: &mut On<'_>) -> Result<(), sqlx::Error> {
+        for shape in &self.shapes {
+            on.execute(&format!("DROP TABLE IF EXISTS {}", shape.physical), &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// The lease that a writer of this build holds.
+    pub fn lease(&self) -> String {
+        format!("{LEASE}{}", self.id)
+    }
+
+    fn named(projection: &Arc<dyn Projection>, suffix: &str) -> Self {
+        Self {
+            id: format!("{}_v{}{suffix}", projection.name(), projection.version()),
+            shapes: shapes(projection.as_ref(), suffix),
+            projection: Arc::clone(projection),
+        }
+    }
+}
+
+/// What the lease's name puts before the build's id.
+pub(crate) const LEASE: &str = "projection/";
+
+pub(crate) fn shapes(projection: &dyn Projection, suffix: &str) -> Vec<Shape> {
+    let version = projection.version();
+    let shape = |table: &&'static Table| Shape::new(table, format!("{}_v{version}{suffix}", table.name));
+    projection.tables().iter().map(shape).collect()
+}
+
+fn definition(table: &Table) -> String {
+    let column = |column: &crate::engine::table::Column| {
+        let kind = if column.kind == Kind::Text { "text" } else { "int" };
+        format!("{} {kind}{}", column.name, if column.nullable { "?" } else { "" })
+    };
+    let columns: Vec<String> = table.columns.iter().map(column).collect();
+    let indexes: Vec<String> = table.indexes.iter().map(|index| index.join("+")).collect();
+    format!("{}({}) [{}]", table.name, columns.join(", "), indexes.join(", "))
+}

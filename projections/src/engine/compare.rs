@@ -1,0 +1,102 @@
+//! Compares a rebuilt table with the serving one, row by row in the order of their ids.
+
+use std::collections::VecDeque;
+
+use crate::engine::rows::{self, Shape};
+use crate::engine::sql::{On, StoreError};
+use crate::engine::table::Cell;
+use crate::engine::working::RawRow;
+
+const PAGE: i64 = 2_000;
+/// How many differing rows a comparison names.
+const NAMED: usize = 10;
+
+/// How a rebuilt table differs from the serving one at the same position.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    pub table: &'static str,
+    /// Rows that are the same in both.
+    pub equal: u64,
+    /// Rows of the same id with other cells.
+    pub different: u64,
+    /// Rows that only the serving table has.
+    pub missing: u64,
+    /// Rows that only the rebuilt table has.
+    pub added: u64,
+    /// The ids of the first rows that differ, are missing or were added.
+    pub first: Vec<String>,
+}
+
+impl Comparison {
+    pub const fn is_equal(&self) -> bool {
+        self.different == 0 && self.missing == 0 && self.added == 0
+    }
+
+    fn note(&mut self, id: String) {
+        if self.first.len() < NAMED {
+            self.first.push(id);
+        }
+    }
+}
+
+pub(crate) async fn compare(
+    (on_serving, serving): (&mut On<'_>, &Shape),
+    (on_rebuilt, rebuilt): (&mut On<'_>, &Shape),
+) -> Result<Comparison, StoreError> {
+    let mut comparison = Comparison { table: serving.table.name, ..Comparison::default() };
+    let (mut left, mut right) = (Pages::new(serving), Pages::new(rebuilt));
+    let (mut old, mut new) = (left.next(on_serving).await?, right.next(on_rebuilt).await?);
+    loop {
+        let order = match (&old, &new) {
+            (None, None) => return Ok(comparison),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(old), Some(new)) => old.0.cmp(&new.0),
+        };
+        if order.is_eq() && old == new {
+            comparison.equal += 1;
+        } else if let Some((id, _)) = if order.is_gt() { &new } else { &old } {
+            comparison.note(id.clone());
+            match order {
+                std::cmp::Ordering::Less => comparison.missing += 1,
+                std::cmp::Ordering::Equal => comparison.different += 1,
+                std::cmp::Ordering::Greater => comparison.added += 1,
+            }
+        }
+        if order.is_le() {
+            old = left.next(on_serving).await?;
+        }
+        if order.is_ge() {
+            new = right.next(on_rebuilt).await?;
+        }
+    }
+}
+
+/// A table's rows in the order of their ids, read page by page.
+struct Pages<'a> {
+    shape: &'a Shape,
+    page: VecDeque<RawRow>,
+    after: Option<String>,
+    done: bool,
+}
+
+impl<'a> Pages<'a> {
+    fn new(shape: &'a Shape) -> Self {
+        Self { shape, page: VecDeque::new(), after: None, done: false }
+    }
+
+    async fn next(&mut self, on: &mut On<'_>) -> Result<Option<RawRow>, StoreError> {
+        if self.page.is_empty() && !self.done {
+            let binds: Vec<Cell> = self.after.take().map(Cell::from).into_iter().collect();
+            let after = if binds.is_empty() { "" } else { "WHERE id > $1 " };
+            let sql = format!("{} {after}ORDER BY id LIMIT {PAGE}", self.shape.select());
+            let kinds = rows::kinds(self.shape.table);
+            for row in on.fetch(&sql, &binds, &kinds).await? {
+                self.page.push_back(rows::raw(self.shape.table, row)?);
+            }
+            self.after = self.page.back().map(|(id, _)| id.clone());
+            self.done = self.page.is_empty();
+        }
+        Ok(self.page.pop_front())
+    }
+}

@@ -1,0 +1,232 @@
+//! The front of the engine: started once in a process, asked by queries how far the read models are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use wasend_domain::{Clock, Event, Id, Position, Recorded, Time, ids::kind};
+use wasend_eventlog::{Db, EventLog, LogError};
+
+use crate::engine::batch::Decode;
+use crate::engine::build::Build;
+use crate::engine::follow;
+use crate::engine::projection::Projection;
+use crate::engine::reads::Reads;
+use crate::engine::rebuild::{self, RebuildError, RebuildOptions, Report};
+use crate::engine::registry::{self, State};
+use crate::engine::sql::{Conn, StoreError};
+use crate::engine::tail::{Means, Signals, Tail};
+
+/// How the engine runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Most events that are folded in one transaction.
+    pub batch: usize,
+    /// How long a node that has died keeps the others from folding.
+    pub lease: Duration,
+    /// How often progress is looked for that nobody has told of.
+    pub poll: Duration,
+    pub(crate) decode: Decode,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let decode = |recorded: &Recorded| Event::decode(recorded).ok();
+        Self { batch: 5_000, lease: Duration::from_secs(10), poll: Duration::from_millis(250), decode }
+    }
+}
+
+/// Why the engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the tables of projection {0} were changed: raise its version")]
+    Changed(String),
+    #[error("two projections have the table {0}")]
+    TableTwice(&'static str),
+}
+
+impl From<sqlx::Error> for StartError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// The read models did not reach the position in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the read models have not reached the position yet")]
+pub struct TimedOut;
+
+/// How one build of a projection stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectionStatus {
+    pub name: String,
+    pub version: u32,
+    pub state: State,
+    pub position: Position,
+    /// Events in the log after its position.
+    pub lag: u64,
+    /// Why it stopped, and at which event.
+    pub error: Option<String>,
+    pub error_position: Option<Position>,
+    pub updated_at: Time,
+    /// Whether this code has the projection in this version; an older version's tables may still be there.
+    pub current: bool,
+}
+
+/// Keeps every read model up to date, on this node or by following the one that does.
+pub struct Projector {
+    means: Arc<Means>,
+    projections: Vec<Arc<dyn Projection>>,
+    signals: Signals,
+    reads: Reads,
+    tail: Mutex<Option<JoinHandle<()>>>,
+    helpers: Vec<JoinHandle<()>>,
+}
+
+impl Projector {
+    /// Makes the tables that are missing and starts to follow the log.
+    pub async fn start(
+        db: Db,
+        log: Arc<dyn EventLog>,
+        projections: Vec<Arc<dyn Projection>>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Arc<Self>, StartError> {
+        let builds: Vec<Build> = projections.iter().map(Build::serving).collect();
+        no_table_twice(&builds)?;
+        let mut conn = Conn::durable(&db).await?;
+        for build in &builds {
+            ensure(&mut conn, build, clock.now()).await?;
+        }
+        let owner = Id::<kind::Event>::fresh(clock.now()).to_string();
+        let Options { batch, lease, poll, decode } = options;
+        let reads = Reads::new(db.clone(), &projections);
+        let means = Arc::new(Means { db, log, clock, owner, decode, batch: batch.max(1), lease, poll });
+        let signals = Signals {
+            position: Arc::new(watch::Sender::new(0)),
+            committed: Arc::new(watch::Sender::new(0)),
+            wake: Arc::new(Notify::new()),
+            stop: CancellationToken::new(),
+        };
+        let helpers = match &means.db {
+            Db::Sqlite(_) => Vec::new(),
+            Db::Postgres(pool) => vec![
+                tokio::spawn(follow::listen(pool.clone(), Arc::clone(&signals.wake))),
+                tokio::spawn(follow::notify(pool.clone(), signals.committed.subscribe())),
+            ],
+        };
+        let tail = tokio::spawn(Tail::new(Arc::clone(&means), signals.clone(), builds).run());
+        Ok(Arc::new(Self { means, projections, signals, reads, tail: Mutex::new(Some(tail)), helpers }))
+    }
+
+    /// What all live projections have reached, whichever node folds them.
+    pub fn position(&self) -> watch::Receiver<Position> {
+        self.signals.position.subscribe()
+    }
+
+    /// Waits until every live projection shows the event at this position.
+    pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<(), TimedOut> {
+        let mut reached = self.signals.position.subscribe();
+        let wait = reached.wait_for(|reached| *reached >= position);
+        match tokio::time::timeout(timeout, wait).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(TimedOut),
+        }
+    }
+
+    /// The tables that serve.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// Every build that the database knows, by name and version.
+    pub async fn status(&self) -> Result<Vec<ProjectionStatus>, StatusError> {
+        status(&self.means.db, self.means.log.as_ref(), &self.projections).await
+    }
+
+    /// Builds a projection anew beside its serving tables, compares and switches.
+    pub async fn rebuild(&self, name: &str, options: &RebuildOptions) -> Result<Report, RebuildError> {
+        let projection = self.projections.iter().find(|projection| projection.name() == name);
+        let projection = projection.ok_or_else(|| RebuildError::Unknown(name.to_owned()))?;
+        let report = rebuild::run(&self.means, projection, options).await;
+        self.signals.wake.notify_one();
+        report
+    }
+
+    /// Finishes the batch under way and gives the leases back, so that another node goes on at once.
+    pub async fn shutdown(&self) {
+        self.signals.stop.cancel();
+        if let Some(tail) = self.tail.lock().await.take()
+            && let Err(error) = tail.await
+        {
+            tracing::error!(panicked = error.is_panic(), "the projections' tail did not end in order");
+        }
+    }
+}
+
+impl Drop for Projector {
+    fn drop(&mut self) {
+        self.signals.stop.cancel();
+        self.helpers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// The registry or the log could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Every build that the database knows, without a running engine.
+pub async fn status(
+    db: &Db,
+    log: &dyn EventLog,
+    projections: &[Arc<dyn Projection>],
+) -> Result<Vec<ProjectionStatus>, StatusError> {
+    let mut conn = Conn::durable(db).await.map_err(StoreError::from)?;
+    let entries = registry::entries(&mut conn.on()).await?;
+    let head = log.head().await?;
+    let current: Vec<String> = projections.iter().map(|projection| Build::serving(projection).id).collect();
+    let status = |entry: registry::Entry| ProjectionStatus {
+        current: current.contains(&entry.id),
+        name: entry.name,
+        version: entry.version,
+        state: entry.state,
+        position: entry.position,
+        lag: head.saturating_sub(entry.position),
+        error: entry.error,
+        error_position: entry.error_position.and_then(|position| Position::try_from(position).ok()),
+        updated_at: entry.updated_at,
+    };
+    Ok(entries.into_iter().map(status).collect())
+}
+
+/// Registers a build and makes its tables, if that has not been done.
+pub(crate) async fn ensure(conn: &mut Conn, build: &Build, now: Time) -> Result<(), StartError> {
+    let mut tx = conn.begin().await?;
+    if registry::insert(&mut tx.on(), build, 1, State::CatchingUp, now).await? {
+        build.create(&mut tx.on(), 1).await?;
+    } else if registry::definition(&mut tx.on(), &build.id).await? != Some(build.definition()) {
+        return Err(StartError::Changed(build.id.clone()));
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+fn no_table_twice(builds: &[Build]) -> Result<(), StartError> {
+    let mut names: Vec<&str> = Vec::new();
+    for shape in builds.iter().flat_map(|build| &build.shapes) {
+        if names.contains(&shape.table.name) {
+            return Err(StartError::TableTwice(shape.table.name));
+        }
+        names.push(shape.table.name);
+    }
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! Rebuilding a projection without downtime: its tables are built anew beside those that serve, compared with them
+//! at one position, and switched by renames in one transaction. Works beside a running server from another process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::info;
+use wasend_domain::{Clock, Id, Position, ids::kind};
+use wasend_eventlog::{Db, EventLog, Filter, LogError};
+
+use crate::engine::batch::{self, Folded, Part, Written};
+use crate::engine::build::Build;
+use crate::engine::compare::{Comparison, compare};
+use crate::engine::lease::Leases;
+use crate::engine::projection::{Poison, Projection};
+use crate::engine::projector::{Options, StartError, ensure};
+use crate::engine::registry::{self, Entry, State};
+use crate::engine::sql::{Conn, On, StoreError, Tx};
+use crate::engine::tail::Means;
+
+/// How long a rebuild that died keeps another from starting.
+const LEASE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RebuildOptions {
+    /// Switch although the rebuilt tables differ from the serving ones.
+    pub force: bool,
+}
+
+/// What a rebuild found and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    pub projection: String,
+    pub version: u32,
+    /// The position at which the tables were compared.
+    pub compared_at: Position,
+    pub tables: Vec<Comparison>,
+    /// Whether the rebuilt tables serve now; if not, they are gone and the serving ones are as they were.
+    pub switched: bool,
+}
+
+impl Report {
+    pub fn is_equal(&self) -> bool {
+        self.tables.iter().all(Comparison::is_equal)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    #[error("no projection is called {0}")]
+    Unknown(String),
+    #[error("the projection is being rebuilt already")]
+    Busy,
+    #[error("the rebuild was taken over by another one")]
+    TakenOver,
+    #[error("the rebuild stopped at event {position}: {poison}")]
+    Poisoned { position: Position, poison: Poison },
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl From<sqlx::Error> for RebuildError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Rebuilds a projection from a process that runs no engine of its own.
+pub async fn rebuild(
+    db: Db,
+    log: Arc<dyn EventLog>,
+    projection: &Arc<dyn Projection>,
+    clock: Arc<dyn Clock>,
+    (options, rebuild): (Options, &RebuildOptions),
+) -> Result<Report, RebuildError> {
+    let Options { batch, lease, poll, decode } = options;
+    let means = Means { db, log, clock, owner: String::new(), decode, batch: batch.max(1), lease, poll };
+    run(&means, projection, rebuild).await
+}
+
+pub(crate) async fn run(
+    means: &Means,
+    projection: &Arc<dyn Projection>,
+    options: &RebuildOptions,
+) -> Result<Report, RebuildError> {
+    let rebuild = Rebuild {
+        // Of this run: two rebuilds in one process exclude one another as well.
+        owner: Id::<kind::Event>::fresh(means.clock.now()).to_string(),
+        serving: Build::serving(projection),
+        beside: Build::beside(projection),
+        leases: Leases::new(means.db.clone()),
+        means,
+    };
+    let lease = rebuild.beside.lease();
+    rebuild.renew().await?.ok_or(RebuildError::Busy)?;
+    let result = tokio::select! {
+        result = rebuild.build_and_switch(options) => result,
+        lost = rebuild.keep() => Err(lost),
+    };
+    rebuild.leases.release(&[lease], &rebuild.owner).await?;
+    result
+}
+
+struct Rebuild<'a> {
+    means: &'a Means,
+    owner: String,
+    serving: Build,
+    beside: Build,
+    leases: Leases,
+}
+
+impl Rebuild<'_> {
+    async fn renew(&self) -> Result<Option<i64>, StoreError> {
+        self.leases.acquire(self.means.clock.as_ref(), &self.beside.lease(), &self.owner, LEASE).await
+    }
+
+    /// Keeps the lease for as long as it is polled; ends when that fails.
+    async fn keep(&self) -> RebuildError {
+        loop {
+            tokio::time::sleep(LEASE / 3).await;
+            match self.renew().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return RebuildError::TakenOver,
+                Err(error) => return error.into(),
+            }
+        }
+    }
+
+    async fn build_and_switch(&self, options: &RebuildOptions) -> Result<Report, RebuildError> {
+        let mut conn = Conn::relaxed(&self.means.db).await?;
+        let number = self.begin(&mut conn).await?;
+        let mut position = 0;
+        let built = self.build_and_compare(&mut conn, number, &mut position).await;
+        let (compared_at, tables) = match built {
+            Ok(built) => built,
+            Err(error @ (RebuildError::TakenOver | RebuildError::Store(_))) => return Err(error),
+            Err(error) => {
+                self.discard(&mut conn).await?;
+                return Err(error);
+            }
+        };
+        let equal = tables.iter().all(Comparison::is_equal);
+        let switched = equal || options.force;
+        if switched {
+            self.switch(&mut conn, number, position).await?;
+        } else {
+            self.discard(&mut conn).await?;
+        }
+        let name = self.serving.projection.name();
+        info!(projection.name = name, event.position = compared_at, equal, switched, "a projection was rebuilt");
+        let version = self.serving.projection.version();
+        Ok(Report { projection: name.to_owned(), version, compared_at, tables, switched })
+    }
+
+    /// Makes the tables beside the serving ones, whatever an earlier attempt has left of them.
+    async fn begin(&self, conn: &mut Conn) -> Result<i64, RebuildError> {
+        let now = self.means.clock.now();
+        ensure(conn, &self.serving, now).await?;
+        let number = self.serving_entry(conn).await?.build + 1;
+        let mut tx = conn.begin().await?;
+        registry::delete(&mut tx.on(), &self.beside.id).await?;
+        registry::insert(&mut tx.on(), &self.beside, number, State::Rebuilding, now).await?;
+        self.beside.create(&mut tx.on(), number).await?;
+        tx.commit().await?;
+        Ok(number)
+    }
+
+    async fn build_and_compare(
+        &self,
+        conn: &mut Conn,
+        number: i64,
+        position: &mut Position,
+    ) -> Result<(Position, Vec<Comparison>), RebuildError> {
+        let serving = self.serving_entry(conn).await?.position;
+        self.catch_up(conn, number, position, serving).await?;
+        // What the serving tables hold at one moment, while the tail goes on writing them.
+        let mut frozen = Conn::relaxed(&self.means.db).await?;
+        let mut snapshot = frozen.snapshot().await?;
+        let entries = registry::entries(&mut snapshot.on()).await?;
+        let until = self.find_serving(entries)?.position;
+        self.catch_up(conn, number, position, until).await?;
+        let mut tables = Vec::with_capacity(self.serving.shapes.len());
+        for (serving, rebuilt) in self.serving.shapes.iter().zip(&self.beside.shapes) {
+            tables.push(compare((&mut snapshot.on(), serving), (&mut conn.on(), rebuilt)).await?);
+        }
+        snapshot.rollback().await?;
+        Ok((until, tables))
+    }
+
+    /// Folds everything up to and with `until`.
+    async fn catch_up(
+        &self,
+        conn: &mut Conn,
+        number: i64,
+        position: &mut Position,
+        until: Position,
+    ) -> Result<(), RebuildError> {
+        while *position < until {
+            let (events, folded) = self.fold(&mut conn.on(), *position, until).await?;
+            let mut tx = conn.begin().await?;
+            self.write(&mut tx, number, (*position, &events), &folded).await?;
+            tx.commit().await?;
+            *position = batch::reached(*position, &events, folded.count);
+        }
+        Ok(())
+    }
+
+    async fn fold(
+        &self,
+        on: &mut On<'_>,
+        position: Position,
+        until: Position,
+    ) -> Result<(Vec<batch::Decoded>, Folded), RebuildError> {
+        let filter = Filter { until: Some(until), ..Filter::default() };
+        let events = self.means.log.read(position, self.means.batch, &filter).await?;
+        if events.is_empty() {
+            return Err(LogError::Damaged(format!("there is no event after position {position}")).into());
+        }
+        let events = batch::decode(events, self.means.decode);
+        let mut folded = batch::fold(on, &self.beside, &events).await?;
+        match folded.poison.take() {
+            None => Ok((events, folded)),
+            Some(poison) => {
+                let position = events.get(folded.count).map_or(position, |event| event.recorded.position);
+                Err(RebuildError::Poisoned { position, poison })
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        tx: &mut Tx<'_>,
+        number: i64,
+        batch: (Position, &[batch::Decoded]),
+        folded: &Folded,
+    ) -> Result<(), RebuildError> {
+        let part = Part { build: &self.beside, number, folded, state: State::Rebuilding };
+        let fence = (self.owner.as_str(), self.means.clock.now());
+        match batch::write(&mut tx.on(), &[part], batch, fence).await? {
+            Written::Done => Ok(()),
+            Written::Fenced => Err(RebuildError::TakenOver),
+            Written::Rejected { code, .. } => {
+                Err(RebuildError::Poisoned { position: batch.0, poison: Poison::Rejected(code) })
+            }
+        }
+    }
+
+    /// Puts the rebuilt tables in the place of the serving ones. The registry row is locked first, as the tail does,
+    /// so that both stand at one position; a batch that the tail has in hand then fails by its build's number.
+    async fn switch(&self, conn: &mut Conn, number: i64, mut position: Position) -> Result<(), RebuildError> {
+        let serving = self.serving_entry(conn).await?.position;
+        self.catch_up(conn, number, &mut position, serving).await?;
+        let mut switching = Conn::durable(&self.means.db).await?;
+        let mut tx = switching.begin().await?;
+        let now = self.means.clock.now();
+        let locked = registry::lock(&mut tx.on(), &self.serving.id, now).await?;
+        let serving = self.find_serving(locked)?;
+        // What the tail has folded since: a batch or two, under the lock, or it might never be caught.
+        while position < serving.position {
+            let (events, folded) = self.fold(&mut tx.on(), position, serving.position).await?;
+            self.write(&mut tx, number, (position, &events), &folded).await?;
+            position = batch::reached(position, &events, folded.count);
+        }
+        if registry::lock(&mut tx.on(), &self.beside.id, now).await?.is_none_or(|entry| entry.build != number) {
+            return Err(RebuildError::TakenOver);
+        }
+        let state = if serving.state == State::Poisoned { State::CatchingUp } else { serving.state };
+        self.rename(&mut tx).await?;
+        registry::switch(&mut tx.on(), &self.serving.id, (position, number), state, now).await?;
+        registry::delete(&mut tx.on(), &self.beside.id).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn rename(&self, tx: &mut Tx<'_>) -> Result<(), sqlx::Error> {
+        self.serving.remove(&mut tx.on()).await?;
+        for (serving, rebuilt) in self.serving.shapes.iter().zip(&self.beside.shapes) {
+            let sql = format!("ALTER TABLE {} RENAME TO {}", rebuilt.physical, serving.physical);
+            tx.on().execute(&sql, &[]).await?;
+        }
+        Ok(())
+    }
+
+    async fn discard(&self, conn: &mut Conn) -> Result<(), RebuildError> {
+        let mut tx = conn.begin().await?;
+        self.beside.remove(&mut tx.on()).await?;
+        registry::delete(&mut tx.on(), &self.beside.id).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn serving_entry(&self, conn: &mut Conn) -> Result<Entry, RebuildError> {
+        let entries = registry::entries(&mut conn.on()).await?;
+        self.find_serving(entries)
+    }
+
+    fn find_serving(&self, entries: impl IntoIterator<Item = Entry>) -> Result<Entry, RebuildError> {
+        let found = entries.into_iter().find(|entry| entry.id == self.serving.id);
+        found.ok_or_else(|| RebuildError::Unknown(self.serving.projection.name().to_owned()))
+    }
+}

@@ -1,0 +1,192 @@
+//! The registry: how far each build has come, and in which state it is. Its rows are written in the transactions
+//! that write the tables.
+
+use std::fmt::{self, Write as _};
+use std::str::FromStr;
+
+use wasend_domain::{Position, Time};
+
+use crate::engine::build::{Build, LEASE};
+use crate::engine::projection::Poison;
+use crate::engine::sql::{On, StoreError};
+use crate::engine::table::{Cell, Damaged, Kind, Reader, Table};
+
+/// What a build is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// New or resumed: it has not reached the others yet, and does not serve complete answers.
+    CatchingUp,
+    Live,
+    /// Stopped at an event that it cannot fold.
+    Poisoned,
+    /// Being built beside the one that serves.
+    Rebuilding,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CatchingUp => "catching_up",
+            Self::Live => "live",
+            Self::Poisoned => "poisoned",
+            Self::Rebuilding => "rebuilding",
+        })
+    }
+}
+
+impl FromStr for State {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "catching_up" => Ok(Self::CatchingUp),
+            "live" => Ok(Self::Live),
+            "poisoned" => Ok(Self::Poisoned),
+            "rebuilding" => Ok(Self::Rebuilding),
+            _ => Err(()),
+        }
+    }
+}
+
+/// One row of the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub id: String,
+    pub name: String,
+    pub version: u32,
+    pub build: i64,
+    pub position: Position,
+    pub state: State,
+    pub error: Option<String>,
+    pub error_position: Option<i64>,
+    pub updated_at: Time,
+}
+
+/// The registry's columns, described as those of a read model are, for decoding alone.
+static REGISTRY: Table = Table { name: "projections", columns: &[], indexes: &[], append_only: false };
+
+const ENTRIES: &str = "SELECT id, name, version, build, position, state, error, error_position, updated_at \
+    FROM projections ORDER BY id";
+const LOCK: &str = "UPDATE projections SET updated_at = $2 WHERE id = $1 \
+    RETURNING id, name, version, build, position, state, error, error_position, updated_at";
+const KINDS: [Kind; 9] =
+    [Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Int, Kind::Text, Kind::Text, Kind::Int, Kind::Int];
+const INSERT: &str = "INSERT INTO projections (id, name, version, build, shape, position, state, updated_at) \
+    VALUES ($1, $2, $3, $4, $5, 0, $6, $7) ON CONFLICT (id) DO NOTHING";
+const DEFINITION: &str = "SELECT shape FROM projections WHERE id = $1";
+const POISON: &str = "UPDATE projections SET state = 'poisoned', error = $2, error_position = $3, updated_at = $4 \
+    WHERE id = $1";
+const RESUME: &str = "UPDATE projections SET state = 'catching_up', error = NULL, error_position = NULL, \
+    updated_at = $2 WHERE id = $1 AND state = 'poisoned'";
+const SWITCH: &str = "UPDATE projections SET position = $2, build = $3, state = $4, error = NULL, \
+    error_position = NULL, updated_at = $5 WHERE id = $1";
+const DELETE: &str = "DELETE FROM projections WHERE id = $1";
+
+pub(crate) async fn entries(on: &mut On<'_>) -> Result<Vec<Entry>, StoreError> {
+    on.fetch(ENTRIES, &[], &KINDS).await?.into_iter().map(entry).collect()
+}
+
+/// Takes the row's lock until the transaction ends: neither the tail nor another switch writes meanwhile.
+pub(crate) async fn lock(on: &mut On<'_>, id: &str, now: Time) -> Result<Option<Entry>, StoreError> {
+    on.fetch(LOCK, &[id.into(), now.micros().into()], &KINDS).await?.pop().map(entry).transpose()
+}
+
+/// Registers a build at position 0; false if it is registered.
+pub(crate) async fn insert(
+    on: &mut On<'_>,
+    build: &Build,
+    number: i64,
+    state: State,
+    now: Time,
+) -> Result<bool, StoreError> {
+    let (name, version) = (build.projection.name(), i64::from(build.projection.version()));
+    let binds: [Cell; 7] = [
+        build.id.as_str().into(),
+        name.into(),
+        version.into(),
+        number.into(),
+        build.definition().into(),
+        state.to_string().into(),
+        now.micros().into(),
+    ];
+    Ok(on.execute(INSERT, &binds).await? == 1)
+}
+
+/// The definition of the tables with which a build was registered.
+pub(crate) async fn definition(on: &mut On<'_>, id: &str) -> Result<Option<String>, StoreError> {
+    let mut rows = on.fetch(DEFINITION, &[id.into()], &[Kind::Text]).await?;
+    Ok(rows.pop().and_then(|mut row| match row.pop() {
+        Some(Cell::Text(text)) => text,
+        _ => None,
+    }))
+}
+
+/// Moves builds (with their numbers) that stand at `from` on to `to`, if `owner` holds the lease of each. Fewer rows
+/// than builds mean that another node has written, or switched a build, and that this transaction must not commit.
+pub(crate) async fn advance(
+    on: &mut On<'_>,
+    builds: &[(&str, i64)],
+    (from, to): (Position, Position),
+    (state, owner, now): (State, &str, Time),
+) -> Result<bool, StoreError> {
+    let mut sql = format!(
+        "UPDATE projections SET position = $1, state = $2, updated_at = $3 WHERE position = $4 AND state <> 'poisoned' \
+         AND EXISTS (SELECT 1 FROM leases WHERE leases.name = '{LEASE}' || projections.id AND leases.owner = $5) \
+         AND (id, build) IN (VALUES "
+    );
+    let mut binds: Vec<Cell> =
+        vec![Cell::count(to), state.to_string().into(), now.micros().into(), Cell::count(from), owner.into()];
+    for (at, (id, number)) in builds.iter().enumerate() {
+        let comma = if at == 0 { "" } else { ", " };
+        write!(sql, "{comma}(${}, ${})", binds.len() + 1, binds.len() + 2).expect("writing to a String cannot fail");
+        binds.extend([Cell::from(*id), Cell::from(*number)]);
+    }
+    sql.push(')');
+    Ok(on.execute(&sql, &binds).await? == builds.len() as u64)
+}
+
+pub(crate) async fn poison(on: &mut On<'_>, id: &str, at: Position, why: &Poison, now: Time) -> Result<(), StoreError> {
+    on.execute(POISON, &[id.into(), why.to_string().into(), Cell::count(at), now.micros().into()]).await?;
+    Ok(())
+}
+
+/// Lets a poisoned build try again.
+pub(crate) async fn resume(on: &mut On<'_>, id: &str, now: Time) -> Result<bool, StoreError> {
+    Ok(on.execute(RESUME, &[id.into(), now.micros().into()]).await? == 1)
+}
+
+/// Records that the serving build is another one.
+pub(crate) async fn switch(
+    on: &mut On<'_>,
+    id: &str,
+    (position, number): (Position, i64),
+    state: State,
+    now: Time,
+) -> Result<(), StoreError> {
+    let binds = [id.into(), Cell::count(position), number.into(), state.to_string().into(), now.micros().into()];
+    on.execute(SWITCH, &binds).await?;
+    Ok(())
+}
+
+pub(crate) async fn delete(on: &mut On<'_>, id: &str) -> Result<(), StoreError> {
+    on.execute(DELETE, &[id.into()]).await?;
+    Ok(())
+}
+
+fn entry(row: Vec<Cell>) -> Result<Entry, StoreError> {
+    let mut cells = Reader::new(&REGISTRY, row);
+    let read = |cells: &mut Reader| -> Result<Entry, Damaged> {
+        Ok(Entry {
+            id: cells.text()?,
+            name: cells.text()?,
+            version: u32::try_from(cells.int()?).map_err(|_| cells.damaged())?,
+            build: cells.int()?,
+            position: cells.count()?,
+            state: cells.parse()?,
+            error: cells.optional_text()?,
+            error_position: cells.optional_int()?,
+            updated_at: Time::from_micros(cells.int()?),
+        })
+    };
+    Ok(read(&mut cells)?)
+}

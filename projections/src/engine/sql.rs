@@ -1,0 +1,204 @@
+//! Statements over cells on either engine: connections, transactions, queries. Nothing here knows a table.
+
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Connection, Executor, PgConnection, Postgres, Row, Sqlite, SqliteConnection, Transaction};
+use tokio::sync::OwnedMutexGuard;
+use wasend_eventlog::{Db, SqliteDb};
+
+use crate::engine::table::{Cell, Damaged, Kind};
+
+/// The read models' database failed, or holds what no record writes. Never shows a value.
+#[derive(thiserror::Error)]
+pub enum StoreError {
+    #[error("the database failed: {}", code(.0))]
+    Database(#[from] sqlx::Error),
+    #[error("{0}")]
+    Damaged(#[from] Damaged),
+    #[error("no projection has the table {0}")]
+    UnknownTable(&'static str),
+}
+
+/// A database's own message may quote a row.
+impl std::fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// The database's error code, or the kind of failure before the database.
+pub(crate) fn code(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(e) => e.code().map_or_else(|| "without code".to_owned(), |code| format!("code {code}")),
+        sqlx::Error::Io(e) => format!("connection: {}", e.kind()),
+        sqlx::Error::PoolTimedOut => "no free connection".to_owned(),
+        sqlx::Error::PoolClosed => "closed".to_owned(),
+        sqlx::Error::RowNotFound => "row not found".to_owned(),
+        sqlx::Error::ColumnDecode { index, .. } => format!("column {index} has another type"),
+        _ => "protocol".to_owned(),
+    }
+}
+
+/// Whether the database refused the values themselves, so that repeating the statement is in vain.
+pub(crate) fn refuses_values(error: &sqlx::Error) -> bool {
+    let Some(code) = error.as_database_error().and_then(sqlx::error::DatabaseError::code) else { return false };
+    match code.parse::<u32>() {
+        // SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH; https://sqlite.org/rescode.html
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, 18..=20),
+        // Data exception, integrity constraint violation, program limit exceeded;
+        // https://www.postgresql.org/docs/current/errcodes-appendix.html
+        _ => code.starts_with("22") || code.starts_with("23") || code.starts_with("54"),
+    }
+}
+
+/// A connection of the engine's own, outside the pool that queries share.
+pub(crate) enum Conn {
+    Sqlite(SqliteDb, SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Conn {
+    /// A connection whose commits do not wait for the disk. A power loss may take the last of them back, rows and
+    /// checkpoint together, and they are folded again from the log, which does wait.
+    pub async fn relaxed(db: &Db) -> Result<Self, sqlx::Error> {
+        let mut conn = Self::durable(db).await?;
+        match &mut conn {
+            Self::Sqlite(_, conn) => conn.execute("PRAGMA synchronous = NORMAL").await.map(drop)?,
+            Self::Postgres(conn) => conn.execute("SET synchronous_commit = off").await.map(drop)?,
+        }
+        Ok(conn)
+    }
+
+    pub async fn durable(db: &Db) -> Result<Self, sqlx::Error> {
+        Ok(match db {
+            Db::Sqlite(sqlite) => Self::Sqlite(sqlite.clone(), sqlite.pool().acquire().await?.detach()),
+            Db::Postgres(pool) => Self::Postgres(pool.acquire().await?.detach()),
+        })
+    }
+
+    pub fn on(&mut self) -> On<'_> {
+        match self {
+            Self::Sqlite(_, conn) => On::Sqlite(conn),
+            Self::Postgres(conn) => On::Postgres(conn),
+        }
+    }
+
+    /// Begins to write. On SQLite it waits for this process's turn and takes the write lock.
+    pub async fn begin(&mut self) -> Result<Tx<'_>, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(db, conn) => {
+                let turn = db.turn().await;
+                Tx::Sqlite(conn.begin_with("BEGIN IMMEDIATE").await?, Some(turn))
+            }
+            Self::Postgres(conn) => Tx::Postgres(conn.begin().await?),
+        })
+    }
+
+    /// Begins to read the database as it stands at the first query.
+    pub async fn snapshot(&mut self) -> Result<Tx<'_>, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(_, conn) => Tx::Sqlite(conn.begin_with("BEGIN").await?, None),
+            Self::Postgres(conn) => {
+                Tx::Postgres(conn.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        })
+    }
+}
+
+/// A transaction; dropping it rolls back. A SQLite writer gives up its turn after that.
+pub(crate) enum Tx<'c> {
+    Sqlite(Transaction<'c, Sqlite>, Option<OwnedMutexGuard<()>>),
+    Postgres(Transaction<'c, Postgres>),
+}
+
+impl Tx<'_> {
+    pub fn on(&mut self) -> On<'_> {
+        match self {
+            Self::Sqlite(tx, _) => On::Sqlite(tx),
+            Self::Postgres(tx) => On::Postgres(tx),
+        }
+    }
+
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(tx, _turn) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+    }
+
+    pub async fn rollback(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(tx, _turn) => tx.rollback().await,
+            Self::Postgres(tx) => tx.rollback().await,
+        }
+    }
+}
+
+/// Where a statement runs.
+pub(crate) enum On<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
+}
+
+impl On<'_> {
+    /// Runs a statement with the same text on both engines; gives the number of rows it changed.
+    pub async fn execute(&mut self, sql: &str, binds: &[Cell]) -> Result<u64, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(conn) => bind_sqlite(sql, binds).execute(&mut **conn).await?.rows_affected(),
+            Self::Postgres(conn) => bind_postgres(sql, binds).execute(&mut **conn).await?.rows_affected(),
+        })
+    }
+
+    /// Runs a query with the same text on both engines, whose columns are of these kinds.
+    pub async fn fetch(&mut self, sql: &str, binds: &[Cell], kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, sqlx::Error> {
+        match self {
+            Self::Sqlite(conn) => {
+                let rows = bind_sqlite(sql, binds).fetch_all(&mut **conn).await?;
+                rows.iter().map(|row| sqlite_cells(row, kinds)).collect()
+            }
+            Self::Postgres(conn) => {
+                let rows = bind_postgres(sql, binds).fetch_all(&mut **conn).await?;
+                rows.iter().map(|row| postgres_cells(row, kinds)).collect()
+            }
+        }
+    }
+}
+
+/// Runs one query on a connection of the pool.
+pub(crate) async fn fetch(db: &Db, sql: &str, binds: &[Cell], kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, sqlx::Error> {
+    match db {
+        Db::Sqlite(sqlite) => On::Sqlite(&mut *sqlite.pool().acquire().await?).fetch(sql, binds, kinds).await,
+        Db::Postgres(pool) => On::Postgres(&mut *pool.acquire().await?).fetch(sql, binds, kinds).await,
+    }
+}
+
+pub(crate) fn bind_sqlite<'q>(sql: &'q str, binds: &'q [Cell]) -> Query<'q, Sqlite, SqliteArguments<'q>> {
+    binds.iter().fold(sqlx::query(sql), |query, cell| match cell {
+        Cell::Text(value) => query.bind(value.as_deref()),
+        Cell::Int(value) => query.bind(*value),
+    })
+}
+
+fn bind_postgres<'q>(sql: &'q str, binds: &'q [Cell]) -> Query<'q, Postgres, PgArguments> {
+    binds.iter().fold(sqlx::query(sql), |query, cell| match cell {
+        Cell::Text(value) => query.bind(value.as_deref()),
+        Cell::Int(value) => query.bind(*value),
+    })
+}
+
+pub(crate) fn sqlite_cells(row: &SqliteRow, kinds: &[Kind]) -> Result<Vec<Cell>, sqlx::Error> {
+    let cell = |(at, kind): (usize, &Kind)| match kind {
+        Kind::Text => row.try_get(at).map(Cell::Text),
+        Kind::Int => row.try_get(at).map(Cell::Int),
+    };
+    kinds.iter().enumerate().map(cell).collect()
+}
+
+pub(crate) fn postgres_cells(row: &PgRow, kinds: &[Kind]) -> Result<Vec<Cell>, sqlx::Error> {
+    let cell = |(at, kind): (usize, &Kind)| match kind {
+        Kind::Text => row.try_get(at).map(Cell::Text),
+        Kind::Int => row.try_get(at).map(Cell::Int),
+    };
+    kinds.iter().enumerate().map(cell).collect()
+}

@@ -1,0 +1,195 @@
+//! What a read model keeps: tables of texts and integers, described once in Rust, from which their DDL, loads and
+//! writes are generated for both engines.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One table of a projection. Its primary key is the text column `id`, which comes first and is not listed;
+/// composite keys are joined with `/`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Table {
+    /// At most 40 bytes, lower case; the physical name is `{name}_v{version of the projection}`.
+    pub name: &'static str,
+    pub columns: &'static [Column],
+    /// Each index as the names of its columns (`id` may be one); a name may be followed by ` DESC`.
+    pub indexes: &'static [&'static [&'static str]],
+    /// Rows are only ever added, never read back or changed by the fold, so they are not loaded.
+    pub append_only: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub nullable: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `TEXT`, compared by its bytes.
+    Text,
+    /// `BIGINT`.
+    Int,
+}
+
+impl Column {
+    pub const fn text(name: &'static str) -> Self {
+        Self { name, kind: Kind::Text, nullable: false }
+    }
+
+    pub const fn optional_text(name: &'static str) -> Self {
+        Self { name, kind: Kind::Text, nullable: true }
+    }
+
+    pub const fn int(name: &'static str) -> Self {
+        Self { name, kind: Kind::Int, nullable: false }
+    }
+
+    pub const fn optional_int(name: &'static str) -> Self {
+        Self { name, kind: Kind::Int, nullable: true }
+    }
+}
+
+/// One value of a row, or bound to a query.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cell {
+    Text(Option<String>),
+    Int(Option<i64>),
+}
+
+/// Rows hold identifiers and sealed values only, but a text is not shown all the same.
+impl fmt::Debug for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(None) | Self::Int(None) => f.write_str("null"),
+            Self::Text(Some(_)) => f.write_str("[text]"),
+            Self::Int(Some(value)) => write!(f, "{value}"),
+        }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(value: &str) -> Self {
+        Self::Text(Some(value.to_owned()))
+    }
+}
+impl From<String> for Cell {
+    fn from(value: String) -> Self {
+        Self::Text(Some(value))
+    }
+}
+impl From<Option<String>> for Cell {
+    fn from(value: Option<String>) -> Self {
+        Self::Text(value)
+    }
+}
+impl From<i64> for Cell {
+    fn from(value: i64) -> Self {
+        Self::Int(Some(value))
+    }
+}
+impl From<Option<i64>> for Cell {
+    fn from(value: Option<i64>) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl Cell {
+    /// A text cell with the value's one text form.
+    pub fn text(value: &impl ToString) -> Self {
+        Self::Text(Some(value.to_string()))
+    }
+
+    /// A position, sequence or count; saturates at the largest BIGINT.
+    pub fn count(value: u64) -> Self {
+        Self::Int(Some(i64::try_from(value).unwrap_or(i64::MAX)))
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::Text(_) => Kind::Text,
+            Self::Int(_) => Kind::Int,
+        }
+    }
+}
+
+/// A row of one table. `cells` and `from_cells` mirror each other, in the order of [`Table::columns`].
+pub trait Record: Sized + Clone + PartialEq + Send + Sync + 'static {
+    const TABLE: &'static Table;
+
+    fn id(&self) -> String;
+
+    /// The cells after `id`.
+    fn cells(&self) -> Vec<Cell>;
+
+    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged>;
+}
+
+/// A row in the database is not what its record writes. Names the table and column, never the value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a row of {table} is damaged in column {column}")]
+pub struct Damaged {
+    pub table: &'static str,
+    pub column: &'static str,
+}
+
+/// Takes a row's cells one after the other.
+#[derive(Debug)]
+pub struct Reader {
+    table: &'static Table,
+    cells: std::vec::IntoIter<Cell>,
+    next: usize,
+}
+
+impl Reader {
+    pub fn new(table: &'static Table, cells: Vec<Cell>) -> Self {
+        Self { table, cells: cells.into_iter(), next: 0 }
+    }
+
+    pub fn text(&mut self) -> Result<String, Damaged> {
+        self.optional_text()?.ok_or_else(|| self.damaged())
+    }
+
+    pub fn optional_text(&mut self) -> Result<Option<String>, Damaged> {
+        match self.take() {
+            Some(Cell::Text(value)) => Ok(value),
+            _ => Err(self.damaged()),
+        }
+    }
+
+    pub fn int(&mut self) -> Result<i64, Damaged> {
+        self.optional_int()?.ok_or_else(|| self.damaged())
+    }
+
+    pub fn optional_int(&mut self) -> Result<Option<i64>, Damaged> {
+        match self.take() {
+            Some(Cell::Int(value)) => Ok(value),
+            _ => Err(self.damaged()),
+        }
+    }
+
+    /// A position, sequence or count.
+    pub fn count(&mut self) -> Result<u64, Damaged> {
+        u64::try_from(self.int()?).map_err(|_| self.damaged())
+    }
+
+    /// A text that stands for a value.
+    pub fn parse<T: FromStr>(&mut self) -> Result<T, Damaged> {
+        self.text()?.parse().map_err(|_| self.damaged())
+    }
+
+    pub fn optional_parse<T: FromStr>(&mut self) -> Result<Option<T>, Damaged> {
+        self.optional_text()?.map(|text| text.parse()).transpose().map_err(|_| self.damaged())
+    }
+
+    /// The cell that was taken last is not what it should be.
+    pub fn damaged(&self) -> Damaged {
+        let column = self.next.checked_sub(1).and_then(|at| self.table.columns.get(at)).map_or("id", |c| c.name);
+        Damaged { table: self.table.name, column }
+    }
+
+    fn take(&mut self) -> Option<Cell> {
+        self.next += 1;
+        self.cells.next()
+    }
+}

@@ -1,0 +1,218 @@
+//! For tests: folds without a database, a log in memory, a clock that is set, databases of a test's own.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use uuid::Uuid;
+use wasend_domain::{AccountId, Clock, Event, EventId, Metadata, Position, Recorded, StreamId, Time};
+use wasend_eventlog::{Append, Appended, Db, DbOptions, EventLog, Filter, LogError, Rejected};
+
+use crate::engine::batch::{self, Decoded};
+use crate::engine::build::Build;
+use crate::engine::projection::{Poison, Projection};
+use crate::engine::table::{Cell, Reader, Record};
+use crate::engine::working::RawRow;
+
+/// Tables in memory, as a fold has filled them.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Tables(HashMap<&'static str, BTreeMap<String, Vec<Cell>>>);
+
+impl Tables {
+    pub fn get<R: Record>(&self, id: &str) -> Option<R> {
+        self.all::<R>().into_iter().find(|record| record.id() == id)
+    }
+
+    /// In the order of their ids.
+    pub fn all<R: Record>(&self) -> Vec<R> {
+        let rows = self.0.get(R::TABLE.name).into_iter().flatten();
+        let record = |(id, cells): (&String, &Vec<Cell>)| {
+            R::from_cells(id.clone(), &mut Reader::new(R::TABLE, cells.clone())).expect("a record reads what it writes")
+        };
+        rows.map(record).collect()
+    }
+
+    fn apply(&mut self, build: &Build, events: &[Decoded]) -> Result<(), Poison> {
+        let (mut keys, named, poison) = batch::name(build.projection.as_ref(), events);
+        if let Some(poison) = poison {
+            return Err(poison);
+        }
+        assert_eq!(named, events.len());
+        for (table, ids) in keys.wanted() {
+            let rows = self.0.get(table).into_iter().flatten().filter(|(id, _)| ids.contains(id));
+            let found: Vec<RawRow> = rows.map(|(id, cells)| (id.clone(), cells.clone())).collect();
+            keys.fill(table, found)?;
+        }
+        let folded = batch::fold_rows(build, events, &mut keys.into_rows());
+        for changes in folded.changes {
+            let table = self.0.entry(changes.table).or_default();
+            table.extend(changes.upserts);
+            changes.deletes.iter().for_each(|id| drop(table.remove(id)));
+        }
+        folded.poison.map_or(Ok(()), Err)
+    }
+}
+
+/// Folds a history, one event a batch and all in one batch, and checks that both give the same tables.
+pub(crate) fn folded(projection: impl Projection, history: &[(Event, Recorded)]) -> Result<Tables, Poison> {
+    let build = Build::serving(&(Arc::new(projection) as Arc<dyn Projection>));
+    let decoded =
+        |(event, recorded): &(Event, Recorded)| Decoded { event: Some(event.clone()), recorded: recorded.clone() };
+    let events: Vec<Decoded> = history.iter().map(decoded).collect();
+    let (mut singly, mut at_once) = (Tables::default(), Tables::default());
+    events.iter().try_for_each(|event| singly.apply(&build, std::slice::from_ref(event)))?;
+    at_once.apply(&build, &events)?;
+    assert_eq!(singly, at_once, "the fold depends on how the events are batched");
+    Ok(singly)
+}
+
+/// A clock that stands until it is moved.
+#[derive(Debug)]
+pub(crate) struct StillClock(AtomicI64);
+
+impl StillClock {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(1_800_000_000_000_000)))
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for StillClock {
+    fn now(&self) -> Time {
+        Time::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A log that lives as long as the test.
+pub(crate) struct MemoryLog {
+    events: Mutex<Vec<Recorded>>,
+    head: watch::Sender<Position>,
+    pub reads: AtomicU64,
+}
+
+impl MemoryLog {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { events: Mutex::default(), head: watch::Sender::new(0), reads: AtomicU64::new(0) })
+    }
+
+    /// Appends events of a type with payloads; gives the position of the last.
+    pub fn push<P: ToString>(&self, events: impl IntoIterator<Item = (&'static str, P)>) -> Position {
+        let mut log = self.events.lock().unwrap();
+        for (event_type, payload) in events {
+            let position = log.len() as u64 + 1;
+            log.push(recorded(position, event_type, payload.to_string()));
+        }
+        let head = log.len() as u64;
+        self.head.send_replace(head);
+        head
+    }
+}
+
+/// An event as the log holds it, of nobody in particular.
+pub(crate) fn recorded(position: Position, event_type: &str, payload: String) -> Recorded {
+    Recorded {
+        position,
+        account_id: AccountId::from_uuid(Uuid::nil()),
+        aggregate_type: "test".to_owned(),
+        aggregate_id: Uuid::nil(),
+        sequence: position,
+        event_id: EventId::from_uuid(Uuid::from_u128(u128::from(position))),
+        event_type: event_type.to_owned(),
+        event_version: "1".to_owned(),
+        payload,
+        metadata: Metadata::default(),
+        command_id: position.to_string(),
+        recorded_at: Time::from_micros(i64::try_from(position).unwrap()),
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryLog {
+    async fn append(&self, _: Vec<Append>) -> Result<Vec<Result<Appended, Rejected>>, LogError> {
+        Err(LogError::Closed)
+    }
+
+    async fn load(&self, _: &[StreamId]) -> Result<Vec<Recorded>, LogError> {
+        Err(LogError::Closed)
+    }
+
+    async fn command(&self, _: AccountId, _: &str) -> Result<Vec<Recorded>, LogError> {
+        Err(LogError::Closed)
+    }
+
+    async fn read(&self, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let until = filter.until.unwrap_or(Position::MAX);
+        let events = self.events.lock().unwrap();
+        let wanted = events.iter().skip(usize::try_from(after).unwrap()).take(limit);
+        Ok(wanted.take_while(|event| event.position <= until).cloned().collect())
+    }
+
+    async fn head(&self) -> Result<Position, LogError> {
+        Ok(self.events.lock().unwrap().len() as u64)
+    }
+
+    fn watch(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    async fn close(&self) {}
+}
+
+/// Which database a test runs on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test run says where its Postgres is")]
+fn server() -> String {
+    std::env::var("WASEND_TEST_POSTGRES").expect("WASEND_TEST_POSTGRES names a Postgres server")
+}
+
+/// A database of a test's own; a SQLite file goes with it.
+pub(crate) struct Own {
+    pub db: Db,
+    url: String,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Own {
+    pub async fn new(engine: Engine) -> Self {
+        match engine {
+            Engine::Sqlite => {
+                let directory = tempfile::tempdir().unwrap();
+                let url = directory.path().join("wasend.db").display().to_string();
+                Self { db: Self::open(&url).await, url, _directory: Some(directory) }
+            }
+            Engine::Postgres => {
+                let url = server();
+                let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
+                let name = format!("projections_{}", Uuid::new_v4().simple());
+                let pool = sqlx::PgPool::connect_with(options).await.unwrap();
+                sqlx::query(&format!("CREATE DATABASE {name}")).execute(&pool).await.unwrap();
+                pool.close().await;
+                let (server, parameters) = url.split_once('?').unwrap_or((&url, ""));
+                let (server, _) = server.rsplit_once('/').expect("the URL names a database");
+                let url = format!("{server}/{name}?{parameters}");
+                Self { db: Self::open(&url).await, url, _directory: None }
+            }
+        }
+    }
+
+    /// The same database, as another node opens it; it goes with the first.
+    pub async fn another(&self) -> Self {
+        Self { db: Self::open(&self.url).await, url: self.url.clone(), _directory: None }
+    }
+
+    async fn open(url: &str) -> Db {
+        Db::open(url, &DbOptions::default()).await.unwrap()
+    }
+}

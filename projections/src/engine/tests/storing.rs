@@ -1,0 +1,111 @@
+//! What tables hold: any text, nulls, many rows, and queries over them.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use super::ledger::{Balance, Balances, Entry, House, both, closed, deposit};
+use super::on_both;
+use crate::engine::testing::{Engine, MemoryLog, Own};
+use crate::{Cell, Kind, State};
+
+on_both!(
+    any_text_and_null_comes_back_as_it_was,
+    ten_thousand_rows_are_one_batch,
+    rows_are_queried_with_one_text_on_both_engines,
+    a_text_that_cannot_be_stored_stops_the_projection_at_its_event,
+    an_id_that_no_index_can_hold_stops_the_projection_at_its_event,
+);
+
+async fn any_text_and_null_comes_back_as_it_was(engine: Engine) {
+    let texts = ["", "it's \"quoted\" and \\ {a,b} NULL", "two\nlines\t%_$1?", "žluťoučký 🐎 مرحبا \u{202e}", "null"];
+    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+    log.push(texts.map(|text| ("deposited", json!({"account": text, "amount": 1, "note": text}))));
+    let position = log.push([("deposited", json!({"account": "none", "amount": 0, "note": null}))]);
+    let house = House::start(&own, &log, vec![Balances::right()], 50).await;
+    house.reaches(position).await;
+    for text in texts {
+        let found = house.projector.reads().get::<Balance>(text).await.unwrap().unwrap();
+        assert_eq!((found.note.as_deref(), found.order.as_str(), found.last), (Some(text), text, Some(1)));
+    }
+    let none = house.projector.reads().get::<Balance>("none").await.unwrap().unwrap();
+    assert_eq!((none.note, none.last), (None, None));
+    let ids: Vec<String> = texts.iter().map(ToString::to_string).chain(["unknown".to_owned()]).collect();
+    let found = house.projector.reads().by_ids::<Balance>(&ids).await.unwrap();
+    assert_eq!(found.len(), texts.len());
+    // Loaded again by the next fold, and deleted.
+    let position = house.log.push(texts.map(closed));
+    house.reaches(position).await;
+    assert_eq!(house.totals().await.into_keys().collect::<Vec<_>>(), ["none"]);
+}
+
+async fn ten_thousand_rows_are_one_batch(engine: Engine) {
+    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+    log.push((0..10_000).map(|n| deposit(&format!("account-{n:05}"), n)));
+    let house = House::start(&own, &log, both(Balances::right()), 10_000).await;
+    house.reaches(10_000).await;
+    let position = house.log.push((0..10_000).map(|n| deposit(&format!("account-{n:05}"), 1)));
+    house.reaches(position).await;
+    let totals = house.totals().await;
+    assert_eq!((totals.len(), totals["account-00000"], totals["account-09999"]), (10_000, 1, 10_000));
+    assert_eq!(house.projector.reads().count::<Entry>("", &[]).await.unwrap(), 20_000);
+}
+
+async fn rows_are_queried_with_one_text_on_both_engines(engine: Engine) {
+    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+    let position = log.push([deposit("b", 5), deposit("a", 5), deposit("Z", 5), deposit("é", 9), deposit("c", 1)]);
+    let house = House::start(&own, &log, both(Balances::right()), 50).await;
+    house.reaches(position).await;
+    let reads = house.projector.reads();
+    let tail = "WHERE balances.total > $1 AND ($2 IS NULL OR note = $2) ORDER BY total DESC, id LIMIT $3";
+    let page: Vec<Balance> = reads.fetch(tail, &[1.into(), Cell::Text(None), 3.into()]).await.unwrap();
+    // By their bytes: capitals first.
+    assert_eq!(page.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["é", "Z", "a"]);
+    let after = "WHERE (total, id) < ($1, $2) ORDER BY total DESC, id DESC";
+    let rest: Vec<Balance> = reads.fetch(after, &[5.into(), "b".into()]).await.unwrap();
+    assert_eq!(rest.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["a", "Z", "c"]);
+    assert_eq!(reads.count::<Balance>("WHERE total = $1", &[5.into()]).await.unwrap(), 3);
+    let sum = format!("SELECT CAST(sum(total) AS BIGINT) FROM {}", reads.physical::<Balance>().unwrap());
+    assert_eq!(reads.cells(&sum, &[], &[Kind::Int]).await.unwrap(), [[Cell::Int(Some(25))]]);
+}
+
+async fn a_text_that_cannot_be_stored_stops_the_projection_at_its_event(engine: Engine) {
+    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+    log.push([deposit("a", 1), deposit("b", 1)]);
+    log.push([("deposited", json!({"account": "c", "amount": 1, "note": "nothing\u{0}ness"}))]);
+    log.push([deposit("\u{0}", 1), deposit("a", 1)]);
+    let house = House::start(&own, &log, both(Balances::right()), 50).await;
+    house.reaches(5).await;
+    let stopped = house.status("balances", |status| status.state == State::Poisoned).await;
+    assert_eq!((stopped.position, stopped.error_position), (2, Some(3)));
+    assert_eq!((house.totals().await.len(), house.tally().await), (2, 5));
+}
+
+/// Only the database can tell: PostgreSQL's indexes hold no more than 2,704 bytes, SQLite's any number.
+async fn an_id_that_no_index_can_hold_stops_the_projection_at_its_event(engine: Engine) {
+    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+    let mut huge = String::new();
+    let mut state = 7_u64;
+    while huge.len() < 20_000 {
+        // Not to be compressed.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        write!(huge, "{state:016x}").unwrap();
+    }
+    log.push((0..20).map(|n| deposit(&n.to_string(), 1)));
+    log.push([deposit(&huge, 1)]);
+    let position = log.push((0..20).map(|n| deposit(&n.to_string(), 1)));
+    let house = House::start(&own, &log, both(Balances::right()), 50).await;
+    match engine {
+        Engine::Sqlite => {
+            house.reaches(position).await;
+            assert_eq!(house.totals().await[&huge], 1);
+        }
+        Engine::Postgres => {
+            let stopped = house.status("balances", |status| status.state == State::Poisoned).await;
+            assert_eq!((stopped.position, stopped.error_position), (20, Some(21)));
+            assert_eq!(stopped.error.as_deref(), Some("the database refused the rows: code 54000"));
+            house.reaches(position).await;
+        }
+    }
+    assert_eq!(house.tally().await, 41);
+}
