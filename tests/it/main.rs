@@ -1,0 +1,26 @@
+//! Stories through the front door: the real binary, real HTTP and WebSocket, on both engines.
+
+/// Each story runs on SQLite and on Postgres.
+macro_rules! stories {
+    ($($story:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() { super::$story(wasend_tests::Engine::Sqlite).await })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() { super::$story(wasend_tests::Engine::Postgres).await })*
+        }
+    };
+}
+
+mod account;
+mod contact;
+mod history;
+mod message;
+mod meta;
+mod privacy;
+mod projection;
+mod refusal;
+mod server;
+mod webhook;

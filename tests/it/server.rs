@@ -1,0 +1,173 @@
+//! The server starts, says how it is, stops, and comes back with everything.
+
+use serde_json::{Value, json};
+use wasend_tests::{Engine, Start, World, until};
+
+stories!(
+    a_first_start_says_what_to_do_next,
+    it_comes_back_with_everything,
+    what_was_accepted_survives_a_kill,
+    probes_and_metrics_answer,
+    wrong_settings_are_named,
+    connections_speak_the_protocol,
+    many_clients_at_once,
+);
+
+async fn a_first_start_says_what_to_do_next(engine: Engine) {
+    let mut world = World::start(engine).await;
+    let printed = world.output();
+    for hint in ["wsk_", "/graphql", "GraphiQL", "curl", "sendMessage", "messageStatusChanged"] {
+        assert!(printed.contains(hint), "{hint} in {printed}");
+    }
+    world.stop().await;
+    let world = world.restart().await;
+    assert!(!world.output().contains("wsk_"), "the key is shown once");
+}
+
+async fn it_comes_back_with_everything(engine: Engine) {
+    let mut world = World::start(engine).await;
+    let client = world.client();
+    let id = client.send_text(&world.number(), "+16505551234", "Hello").await;
+    client.until_status(&id, "READ").await;
+    world.stop().await;
+    let world = world.restart().await;
+    let client = world.client();
+    let message = client.message(&id, "status content { text } contact { phone }").await;
+    assert_eq!(message, json!({"status": "READ", "content": {"text": "Hello"}, "contact": {"phone": "+16505551234"}}));
+    let again = client.send_text(&world.number(), "+16505551234", "Again").await;
+    client.until_status(&again, "READ").await;
+    assert_eq!(client.data("{ contacts { totalCount } }", json!({})).await["contacts"]["totalCount"], 1);
+}
+
+async fn what_was_accepted_survives_a_kill(engine: Engine) {
+    let mut world = World::start(engine).await;
+    let client = world.client();
+    let sends = (0..50).map(|n| {
+        client.send_text(&world.number(), &"+16505551234".replace("1234", &format!("1{n:03}")), "Hello").await_boxed()
+    });
+    let ids = futures::future::join_all(sends).await;
+    world.kill().await;
+    let world = world.restart().await;
+    let client = world.client();
+    for id in &ids {
+        until("it is sent, or its outcome is unknown and told", || async {
+            let message = client.message(id, "status").await;
+            let settled = ["SUBMITTED", "SENT", "DELIVERED", "READ", "ATTEMPTED"];
+            settled.contains(&message["status"].as_str()?).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(world.simulator.messages().await["repeated"], json!({}));
+    let events = world.run(&["events"]).await;
+    for (index, line) in events.lines().enumerate() {
+        let event: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(event["position"], index as u64 + 1);
+    }
+}
+
+/// Names the future, so that many of one kind can be joined.
+trait AwaitBoxed: Future + Sized {
+    fn await_boxed(self) -> std::pin::Pin<Box<Self>> {
+        Box::pin(self)
+    }
+}
+impl<F: Future> AwaitBoxed for F {}
+
+async fn probes_and_metrics_answer(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    let id = client.send_text(&world.number(), "+16505551234", "Hello").await;
+    client.until_status(&id, "READ").await;
+    let get = |path: &'static str| {
+        let url = format!("{}{path}", world.url);
+        async move { reqwest::get(url).await.expect("an answer") }
+    };
+    assert_eq!(get("healthz").await.status(), 200);
+    let ready = get("readyz").await;
+    assert_eq!(ready.status(), 200);
+    assert_eq!(ready.json::<Value>().await.expect("JSON")["ready"], true);
+    let metrics = get("metrics").await.text().await.expect("text");
+    for name in [
+        "wasend_log_append_seconds",
+        "wasend_log_batch_events",
+        "wasend_projection_lag_events",
+        "wasend_dispatch_outcomes_total",
+        "wasend_webhook_updates_total",
+    ] {
+        assert!(metrics.contains(name), "{name}");
+    }
+    assert_eq!(get("nowhere").await.status(), 404);
+}
+
+async fn wrong_settings_are_named(engine: Engine) {
+    let world = World::start(engine).await;
+    let (ok, _, complaint) = world.try_run(&["--listen", "nowhere", "serve"]).await;
+    assert!(!ok && complaint.contains("listen"), "{complaint}");
+    let (ok, _, complaint) = world.try_run(&["--config", "/no/such/file.toml", "serve"]).await;
+    assert!(!ok && complaint.contains("/no/such/file.toml"), "{complaint}");
+    let file = world.data.path().join("wasend.toml");
+    std::fs::write(&file, "[dispatch]\nmax_atempts = 3\n").expect("a file is written");
+    let (ok, _, complaint) = world.try_run(&["--config", &file.to_string_lossy(), "projections", "list"]).await;
+    assert!(!ok && complaint.contains("max_atempts"), "{complaint}");
+}
+
+async fn connections_speak_the_protocol(engine: Engine) {
+    let world = Start::default().with("WASEND_GRAPHQL_INIT_TIMEOUT", "1s").on(engine).await;
+    let client = world.client();
+    let mut socket = client.connect_bare_ws().await;
+    socket.subscribe("1", "{ position }", json!({})).await;
+    assert_eq!(socket.next().await, json!({"type": "closed", "code": 4401}), "subscribed before connection_init");
+    let mut socket = client.connect_bare_ws().await;
+    assert_eq!(socket.next().await, json!({"type": "closed", "code": 4408}), "no connection_init in time");
+    let mut socket = client.connect_bare_ws().await;
+    socket.send(json!({"type": "connection_init", "payload": {"Authorization": "Bearer wsk_wrong"}})).await;
+    let closed = socket.next().await;
+    assert!(closed["code"] == 4403 || closed["code"] == 4401, "{closed}");
+    let mut socket = client.connect_ws().await;
+    socket.send(json!({"type": "connection_init"})).await;
+    assert_eq!(socket.next().await["code"], 4429);
+    let mut socket = client.connect_ws().await;
+    socket.subscribe("1", "subscription { messageStatusChanged { position } }", json!({})).await;
+    socket.subscribe("1", "subscription { messageStatusChanged { position } }", json!({})).await;
+    assert_eq!(socket.next().await["code"], 4409);
+    let mut socket = client.connect_ws().await;
+    socket.send(json!({"type": "nonsense"})).await;
+    assert_eq!(socket.next().await["code"], 4400);
+
+    let get = |accept: &'static str, query: &'static str| {
+        let request =
+            client.http.get(format!("{}graphql", world.url)).bearer_auth(&client.key).header("accept", accept);
+        request.query(&[("query", query)]).send()
+    };
+    let answer = get("application/graphql-response+json", "{ position }").await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert!(answer.headers()["content-type"].to_str().expect("ASCII").starts_with("application/graphql-response+json"));
+    let answer =
+        get("application/json", "mutation { pauseNumber(input: {id: \"x\"}) { position } }").await.expect("an answer");
+    assert_eq!(answer.status(), 405);
+    let answer = get("text/html", "").await.expect("an answer");
+    assert!(answer.text().await.expect("a page").contains("graphiql"));
+}
+
+async fn many_clients_at_once(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    client.mutate("setNumberRate", json!({"id": world.number(), "messagesPerSecond": 1000}), "errors { code }").await;
+    let sends = (0..64).map(|n| {
+        let (client, number) = (client.clone(), world.number());
+        async move {
+            for m in 0..5 {
+                // Few recipients, so that many meet at one contact.
+                client.send_text(&number, &format!("+1650555{:04}", (n * 5 + m) % 40), "Hello").await;
+            }
+        }
+    });
+    futures::future::join_all(sends).await;
+    until("all are accepted by Meta or wait for their pair's turn", || async {
+        let count =
+            client.data("{ messages(first: 1) { totalCount } contacts(first: 1) { totalCount } }", json!({})).await;
+        (count["messages"]["totalCount"] == 320 && count["contacts"]["totalCount"] == 40).then_some(())
+    })
+    .await;
+    assert_eq!(world.simulator.messages().await["repeated"], json!({}));
+}

@@ -1,0 +1,31 @@
+//! A server in the world: the real binary with a store of its own, reached through its front doors only.
+
+pub mod client;
+pub mod database;
+pub mod simulator;
+pub mod sse;
+pub mod world;
+pub mod ws;
+
+pub use client::Client;
+pub use database::Engine;
+pub use simulator::Simulator;
+pub use world::{Start, World};
+
+use std::time::Duration;
+
+/// How long anything may take that has to happen some time.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Tries again until there is an answer; a story that waits in vain fails here.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
+    let trying = async {
+        loop {
+            if let Some(found) = attempt().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, trying).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}

@@ -1,0 +1,196 @@
+//! Starting, stopping and killing the server.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::{Client, Engine, Simulator, until};
+
+/// A running server and its store.
+pub struct World {
+    pub engine: Engine,
+    pub data: TempDir,
+    pub database: Option<String>,
+    /// What it printed on standard output, and on standard error.
+    pub printed: Arc<Mutex<String>>,
+    pub logged: Arc<Mutex<String>>,
+    /// Root of the server, with a slash at the end.
+    pub url: String,
+    pub simulator: Simulator,
+    settings: Vec<(String, String)>,
+    child: Child,
+    first: Option<First>,
+}
+
+/// What a first start opened.
+#[derive(Clone)]
+struct First {
+    key: String,
+    number: String,
+}
+
+/// How a server is started.
+#[derive(Default)]
+pub struct Start {
+    pub settings: Vec<(&'static str, String)>,
+}
+
+impl Start {
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.settings.push((name, value.to_string()));
+        self
+    }
+
+    pub async fn on(self, engine: Engine) -> World {
+        let data = tempfile::Builder::new().prefix("wasend").tempdir().expect("a directory is made");
+        let database = engine.fresh_database(data.path()).await;
+        let settings = self.settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        World::launch(engine, data, database, settings, None).await
+    }
+}
+
+/// The binary that was built with the tests, beside them.
+pub fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let directory = test.parent().and_then(Path::parent).expect("target/debug/deps");
+    let binary = directory.join("wasend");
+    assert!(binary.exists(), "build the server first: scripts/test does");
+    binary
+}
+
+impl World {
+    pub async fn start(engine: Engine) -> Self {
+        Start::default().on(engine).await
+    }
+
+    async fn launch(
+        engine: Engine,
+        data: TempDir,
+        database: Option<String>,
+        settings: Vec<(String, String)>,
+        first: Option<First>,
+    ) -> Self {
+        let mut command = Self::command(&data, database.as_deref(), &settings);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
+        let printed = collect(child.stdout.take().expect("piped"));
+        let logged = collect(child.stderr.take().expect("piped"));
+        let url = until("the server says where it listens", || async {
+            assert!(child.try_wait().expect("a child").is_none(), "{}{}", text(&printed), text(&logged));
+            word_after(&text(&printed), "Listening on ")
+        })
+        .await;
+        let meta = word_after(&text(&printed), "Simulator of Meta on ").unwrap_or_default();
+        let key = word_after(&text(&printed), "API key  ");
+        let number = word_after(&text(&printed), "Number   ").unwrap_or_default();
+        let first = key.map(|key| First { key, number }).or(first);
+        let simulator = Simulator::at(&meta);
+        Self { engine, data, database, printed, logged, url, simulator, settings, child, first }
+    }
+
+    fn command(data: &TempDir, database: Option<&str>, settings: &[(String, String)]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("WASEND_LISTEN", "127.0.0.1:0")
+            .env("WASEND_DATA_DIR", data.path())
+            .env("WASEND_SIMULATOR_DELAY", "20ms")
+            .kill_on_drop(true);
+        if let Some(url) = database {
+            command.env("WASEND_DATABASE_URL", url);
+        }
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// A command of the terminal on the same store; its standard output. Fails the story if the command fails.
+    pub async fn run(&self, arguments: &[&str]) -> String {
+        let (ok, printed, complained) = self.try_run(arguments).await;
+        assert!(ok, "wasend {arguments:?}: {complained}");
+        printed
+    }
+
+    /// The same, with whether it succeeded and what it complained about.
+    pub async fn try_run(&self, arguments: &[&str]) -> (bool, String, String) {
+        let mut command = Self::command(&self.data, self.database.as_deref(), &self.settings);
+        let output = command.args(arguments).output().await.expect("the command runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// A client with the first account's key.
+    pub fn client(&self) -> Client {
+        Client::new(&self.url, &self.first.as_ref().expect("a first start").key)
+    }
+
+    /// The first account's number.
+    pub fn number(&self) -> String {
+        self.first.as_ref().expect("a first start").number.clone()
+    }
+
+    /// Opens another account, with its own number on the simulator.
+    pub async fn another_account(&self) -> (Client, String) {
+        let printed = self.run(&["account", "create", "--name", "Another"]).await;
+        let key = word_after(&printed, "API key  ").expect("a key is printed");
+        let client = Client::new(&self.url, &key);
+        let number = until("the server knows the new key", || async { client.try_connect_number().await }).await;
+        (client, number)
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub async fn stop(&mut self) {
+        let id = self.child.id().expect("it runs").to_string();
+        let killed = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs");
+        assert!(killed.success());
+        let status = self.child.wait().await.expect("a child");
+        assert!(status.success(), "{}", text(&self.logged));
+    }
+
+    /// Ends it as a power loss would, without a word.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("a child");
+    }
+
+    /// Starts it again on the same store.
+    pub async fn restart(self) -> Self {
+        let Self { engine, data, database, settings, first, .. } = self;
+        Self::launch(engine, data, database, settings, first).await
+    }
+
+    /// Everything it wrote to its terminal.
+    pub fn output(&self) -> String {
+        format!("{}{}", text(&self.printed), text(&self.logged))
+    }
+}
+
+fn collect(pipe: impl tokio::io::AsyncRead + Unpin + Send + 'static) -> Arc<Mutex<String>> {
+    let collected = Arc::new(Mutex::new(String::new()));
+    let into = collected.clone();
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(pipe).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let mut into = into.lock().expect("not poisoned");
+            into.push_str(&line);
+            into.push('\n');
+        }
+    });
+    collected
+}
+
+fn text(collected: &Mutex<String>) -> String {
+    collected.lock().expect("not poisoned").clone()
+}
+
+/// The word that follows a label in a text.
+fn word_after(text: &str, label: &str) -> Option<String> {
+    let rest = &text[text.find(label)? + label.len()..];
+    rest.split_inclusive(char::is_whitespace)
+        .next()
+        .filter(|word| word.ends_with(char::is_whitespace))
+        .map(|word| word.trim().to_owned())
+}
