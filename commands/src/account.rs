@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use wasend_domain::account::{Account, Command, Error, KeySecret, Scope};
 use wasend_domain::content::{self, Label};
 use wasend_domain::{AccountId, Actor, KeyId, Personal, Sealed, SubjectId};
@@ -90,7 +92,7 @@ impl Commands {
     fn secret(&self) -> Result<(Personal<String>, KeySecret), CommandError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(CommandError::unavailable)?;
-        let secret = format!("{KEY_PREFIX}{}", bytes.map(|byte| format!("{byte:02x}")).concat());
+        let secret = format!("{KEY_PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
         let kept = KeySecret { hash: self.vault.server_hash(&secret), hint: secret.chars().take(HINT).collect() };
         Ok((Personal::new(secret), kept))
     }

@@ -38,6 +38,24 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// The name under which it is recorded and shown; never changed once released.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Transient { .. } => "transient",
+            Self::ThrottleNumber => "throttle_number",
+            Self::ThrottlePair => "throttle_pair",
+            Self::ThrottleAccount => "throttle_account",
+            Self::ThrottleApp => "throttle_app",
+            Self::LongBackoff => "long_backoff",
+            Self::StopNumber => "stop_number",
+            Self::StopAccount => "stop_account",
+            Self::StopTemplate => "stop_template",
+            Self::MarketingLimit => "marketing_limit",
+            Self::Suppress => "suppress",
+            Self::Permanent => "permanent",
+        }
+    }
+
     /// Whether the same message may be sent again without anybody repairing anything.
     pub fn is_retryable(self) -> bool {
         match self {
