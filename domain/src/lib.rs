@@ -26,6 +26,9 @@ pub mod phone;
 pub mod record;
 pub mod time;
 
+#[cfg(test)]
+mod released;
+
 pub use decide::Decide;
 pub use event::Event;
 pub use ids::{AccountId, EventId, GroupId, Id, InboxId, KeyId, MessageId, NumberId, SubjectId};

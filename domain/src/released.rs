@@ -1,0 +1,161 @@
+//! Every event, once released, is read for ever: `released/*.ndjson` holds one of each kind and version as it was
+//! written then. A new version is another line; a line is never changed.
+
+use std::collections::BTreeSet;
+
+use cqrs_es::DomainEvent;
+use serde_json::Value;
+
+use crate::account::{self, KeySecret, Scope};
+use crate::contact::{self, Part, Source, Via};
+use crate::content::Kind;
+use crate::message::{self, CancelReason, Direction, Pricing, PricingCategory, UsageLine};
+use crate::number::{self, MetaIds};
+use crate::{AccountId, BlindIndex, Day, Event, EventId, Metadata, Recorded, Sealed, Time, group, inbox};
+
+const RELEASED: &str = include_str!("../released/events.ndjson");
+const ID: &str = "018f0000-0000-7000-8000-000000000001";
+
+fn id<K>() -> crate::Id<K> {
+    ID.parse().unwrap()
+}
+
+fn sealed<T>() -> Sealed<T> {
+    Sealed::from_parts(id(), Day::from_number(20_000), "AAEC")
+}
+
+/// One of each event that this version writes.
+fn written() -> Vec<Event> {
+    let at = Time::from_seconds(1_750_000_000);
+    let secret = || KeySecret { hash: "00".into(), hint: "wsk_AAAA".into() };
+    let scopes = BTreeSet::from([Scope::Send, Scope::Read]);
+    let meta = MetaIds { phone_number_id: "1".into(), waba_id: "2".into() };
+    let index = || BlindIndex::from_hex("ab".into());
+    let line = UsageLine { category: PricingCategory::new("utility"), delivered: true, billable: true };
+    let (number, contact, direction, day) = (id(), id(), Direction::Outbound, at.day());
+    let messages = [
+        message::Event::Accepted {
+            number,
+            contact,
+            kind: Kind::Template,
+            template: Some("hello_world".into()),
+            content: sealed(),
+            at,
+        },
+        message::Event::Attempted { attempt: 1, at },
+        message::Event::Submitted { attempt: 1, wamid: sealed(), wamid_index: index(), at },
+        message::Event::Held { at },
+        message::Event::Deferred { attempt: 1, until: at, code: Some(130_429), at },
+        message::Event::OutcomeUnknown { attempt: 1, at },
+        message::Event::Unresolved { at },
+        message::Event::Sent { at },
+        message::Event::Delivered { at },
+        message::Event::Read { at },
+        message::Event::Failed { code: Some(131_026), class: "permanent".into(), detail: Some(sealed()), at },
+        message::Event::Expired { at },
+        message::Event::Cancelled { reason: CancelReason::OptedOut, at },
+        message::Event::Priced(Pricing { at, category: PricingCategory::new("utility"), billable: true }),
+        message::Event::Counted { number, direction, day, before: Some(line.clone()), after: line },
+        message::Event::Received {
+            number,
+            contact,
+            kind: Kind::Text,
+            content: sealed(),
+            wamid: sealed(),
+            wamid_index: index(),
+            at,
+        },
+    ];
+    let contacts = [
+        contact::Event::Created { source: Source::Api, attributes: Some(sealed()) },
+        contact::Event::Updated { changed: vec![Part::Name, Part::Attributes], attributes: None },
+        contact::Event::OptedOut { via: Via::Keyword },
+        contact::Event::OptedIn { via: Via::Meta },
+        contact::Event::GroupJoined { group: id() },
+        contact::Event::GroupLeft { group: id() },
+    ];
+    let numbers = [
+        number::Event::Connected { meta, display: sealed(), credentials: sealed(), base_url: None, rate: 80 },
+        number::Event::CredentialsChanged { credentials: sealed() },
+        number::Event::RateChanged { rate: 100 },
+        number::Event::Stopped { code: Some(190), at },
+        number::Event::Resumed { at },
+        number::Event::Disconnected { at },
+    ];
+    let accounts = [
+        account::Event::Opened { name: sealed() },
+        account::Event::KeyIssued { key: id(), secret: secret(), scopes, label: Some(sealed()) },
+        account::Event::KeyRotated { key: id(), secret: secret() },
+        account::Event::KeyRevoked { key: id() },
+    ];
+    let groups =
+        [group::Event::Created { name: sealed() }, group::Event::Renamed { name: sealed() }, group::Event::Deleted {}];
+    let kept = inbox::Event::Kept { reason: inbox::Reason::UnknownShape, raw: sealed(), at };
+    let mut all: Vec<Event> = messages.into_iter().map(|event| Event::Message(Box::new(event))).collect();
+    all.extend(contacts.into_iter().map(Event::Contact));
+    all.extend(numbers.into_iter().map(Event::Number));
+    all.extend(accounts.into_iter().map(Event::Account));
+    all.extend(groups.into_iter().map(Event::Group));
+    all.push(Event::Inbox(kept));
+    all
+}
+
+/// Aggregate type, event type, version and payload.
+fn parts(event: &Event) -> (&'static str, String, String, Value) {
+    fn of<E: DomainEvent>(aggregate: &'static str, event: &E) -> (&'static str, String, String, Value) {
+        (aggregate, event.event_type(), event.event_version(), serde_json::to_value(event).unwrap())
+    }
+    match event {
+        Event::Account(event) => of("account", event),
+        Event::Number(event) => of("number", event),
+        Event::Contact(event) => of("contact", event),
+        Event::Group(event) => of("group", event),
+        Event::Message(event) => of("message", &**event),
+        Event::Inbox(event) => of("inbox", event),
+    }
+}
+
+fn recorded(line: &Value) -> Recorded {
+    let text = |field: &str| line[field].as_str().unwrap().to_owned();
+    Recorded {
+        position: 1,
+        account_id: AccountId::from_uuid(ID.parse().unwrap()),
+        aggregate_type: text("aggregate"),
+        aggregate_id: ID.parse().unwrap(),
+        sequence: 1,
+        event_id: EventId::from_uuid(ID.parse().unwrap()),
+        event_type: text("type"),
+        event_version: text("version"),
+        payload: line["payload"].to_string(),
+        metadata: Metadata::default(),
+        command_id: ID.to_owned(),
+        recorded_at: Time::from_micros(0),
+    }
+}
+
+#[test]
+fn every_released_event_is_still_read() {
+    for line in RELEASED.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let event = Event::decode(&recorded(&line)).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let (aggregate, event_type, _, _) = parts(&event);
+        assert_eq!(
+            (aggregate, event_type.as_str()),
+            (line["aggregate"].as_str().unwrap(), line["type"].as_str().unwrap())
+        );
+    }
+}
+
+#[test]
+fn what_is_written_today_is_released() {
+    let released: Vec<Value> = RELEASED.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for event in written() {
+        let (aggregate, event_type, version, payload) = parts(&event);
+        let line =
+            serde_json::json!({"aggregate": aggregate, "type": event_type, "version": version, "payload": payload});
+        assert!(
+            released.contains(&line),
+            "add to domain/released/events.ndjson, under a new version if the type is there:\n{line}"
+        );
+    }
+}
