@@ -1,0 +1,231 @@
+//! Who is asking. A key is presented once, checked through a port, and becomes a value that functions ask for.
+
+mod context;
+mod key;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::{HeaderMap, header::AUTHORIZATION, request::Parts},
+};
+use wasend_domain::{AccountId, KeyId, account::Scope};
+
+use crate::problem::{Code, Problem};
+
+pub use context::{ContextExt, Require, require};
+pub use key::ApiKey;
+
+/// The holder of a living key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    pub account_id: AccountId,
+    pub key_id: KeyId,
+    pub scopes: BTreeSet<Scope>,
+}
+
+impl Actor {
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
+}
+
+/// Checks keys.
+#[async_trait]
+pub trait Authenticator: Send + Sync {
+    /// Who holds the key; none when it is unknown, rotated away or revoked. `secret` has the form of a key.
+    async fn authenticate(&self, secret: &str) -> Result<Option<Actor>, Unavailable>;
+}
+
+/// Keys cannot be checked for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("keys cannot be checked for now")]
+pub struct Unavailable;
+
+/// On whose behalf a request runs.
+#[derive(Debug, Clone, Default)]
+pub enum Caller {
+    /// No key was presented: introspection works, every field that needs a key answers UNAUTHENTICATED.
+    #[default]
+    Anonymous,
+    Holder(Arc<Actor>),
+}
+
+/// A caller with the key that was presented, for connections that outlive one check.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    pub caller: Caller,
+    key: Option<ApiKey>,
+}
+
+/// Why a presented key gives no identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    #[error("the API key is unknown or revoked")]
+    Invalid,
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl Denied {
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Invalid => Code::Unauthenticated,
+            Self::Unavailable(_) => Code::Unavailable,
+        }
+    }
+}
+
+impl Identity {
+    /// From the headers of a request. A key that is presented and wrong is refused, never taken for none.
+    pub async fn of_headers(authenticator: &dyn Authenticator, headers: &HeaderMap) -> Result<Self, Denied> {
+        let mut presented = headers.get_all(AUTHORIZATION).iter();
+        match (presented.next(), presented.next()) {
+            (None, _) => Ok(Self::default()),
+            (Some(value), None) => {
+                let value = value.to_str().map_err(|_| Denied::Invalid)?;
+                Self::of_credentials(authenticator, value).await
+            }
+            _ => Err(Denied::Invalid),
+        }
+    }
+
+    /// From `Bearer wsk_…`, the scheme in any case (RFC 9110, 11.1).
+    pub async fn of_credentials(authenticator: &dyn Authenticator, credentials: &str) -> Result<Self, Denied> {
+        let (scheme, secret) = credentials.trim().split_once(' ').ok_or(Denied::Invalid)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(Denied::Invalid);
+        }
+        Self::of_secret(authenticator, secret.trim()).await
+    }
+
+    /// From a bare `wsk_…`.
+    pub async fn of_secret(authenticator: &dyn Authenticator, secret: &str) -> Result<Self, Denied> {
+        let key = ApiKey::parse(secret).ok_or(Denied::Invalid)?;
+        let actor = authenticator.authenticate(key.expose()).await?.ok_or(Denied::Invalid)?;
+        Ok(Self { caller: Caller::Holder(Arc::new(actor)), key: Some(key) })
+    }
+
+    /// Comes back once the key no longer works, which is looked up `every` so often; never for an anonymous caller,
+    /// and not because keys cannot be checked for a while.
+    pub async fn until_revoked(&self, authenticator: &dyn Authenticator, every: Duration) {
+        let Some(key) = &self.key else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(every).await;
+            if authenticator.authenticate(key.expose()).await == Ok(None) {
+                return;
+            }
+        }
+    }
+}
+
+/// For plain HTTP handlers: the holder of the key, or a 401 problem.
+impl<S> FromRequestParts<S> for Actor
+where
+    S: Send + Sync,
+    Arc<dyn Authenticator>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let authenticator = <Arc<dyn Authenticator>>::from_ref(state);
+        let identity = Identity::of_headers(&*authenticator, &parts.headers)
+            .await
+            .map_err(|denied| Problem::new(denied.code(), denied.to_string()))?;
+        match identity.caller {
+            Caller::Holder(actor) => Ok(Arc::unwrap_or_clone(actor)),
+            Caller::Anonymous => Err(Problem::new(Code::Unauthenticated, "an API key is needed")),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fake {
+    //! An authenticator for tests: it knows one key with some scopes, until that is revoked.
+
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    pub struct OneKey {
+        pub actor: Actor,
+        pub revoked: AtomicBool,
+        pub down: AtomicBool,
+    }
+
+    impl OneKey {
+        pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Arc<Self> {
+            let actor = Actor {
+                account_id: AccountId::random(),
+                key_id: KeyId::random(),
+                scopes: scopes.into_iter().collect(),
+            };
+            Arc::new(Self { actor, revoked: AtomicBool::new(false), down: AtomicBool::new(false) })
+        }
+
+        pub fn key() -> String {
+            ApiKey::from_bytes(&[7; 32]).expose().to_owned()
+        }
+    }
+
+    #[async_trait]
+    impl Authenticator for OneKey {
+        async fn authenticate(&self, secret: &str) -> Result<Option<Actor>, Unavailable> {
+            if self.down.load(Ordering::SeqCst) {
+                return Err(Unavailable);
+            }
+            let known = secret == Self::key() && !self.revoked.load(Ordering::SeqCst);
+            Ok(known.then(|| self.actor.clone()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use axum::http::HeaderValue;
+
+    use super::{fake::OneKey, *};
+
+    async fn identify(values: &[&str]) -> Result<Identity, Denied> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        }
+        Identity::of_headers(&*OneKey::new([Scope::Read]), &headers).await
+    }
+
+    #[tokio::test]
+    async fn no_key_is_anonymous_and_a_wrong_one_is_refused() {
+        assert!(matches!(identify(&[]).await.unwrap().caller, Caller::Anonymous));
+        let other = ApiKey::from_bytes(&[8; 32]);
+        for wrong in ["", "Bearer", "Bearer ", "Bearer wsk_x", "Basic dTpw", &format!("Bearer {}", other.expose())] {
+            assert_eq!(identify(&[wrong]).await.unwrap_err(), Denied::Invalid, "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_scheme_is_read_in_any_case_and_given_once() {
+        let credentials = format!("bEaReR {}", OneKey::key());
+        assert!(matches!(identify(&[&credentials]).await.unwrap().caller, Caller::Holder(_)));
+        assert_eq!(identify(&[&credentials, &credentials]).await.unwrap_err(), Denied::Invalid);
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_store_is_not_a_wrong_key() {
+        let authenticator = OneKey::new([]);
+        authenticator.down.store(true, Ordering::SeqCst);
+        let denied = Identity::of_secret(&*authenticator, &OneKey::key()).await.unwrap_err();
+        assert_eq!(denied.code(), Code::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn a_revocation_is_noticed() {
+        let authenticator = OneKey::new([]);
+        let identity = Identity::of_secret(&*authenticator, &OneKey::key()).await.unwrap();
+        authenticator.revoked.store(true, Ordering::SeqCst);
+        identity.until_revoked(&*authenticator, Duration::from_millis(1)).await;
+    }
+}

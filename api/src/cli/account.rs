@@ -1,0 +1,86 @@
+//! `wasend account`.
+
+use std::collections::BTreeSet;
+
+use clap::{Args, Subcommand};
+use wasend_commands::account::IssuedKey;
+use wasend_commands::{Caller, CommandError, Refusal};
+use wasend_domain::account::Scope;
+use wasend_domain::{AccountId, Actor};
+
+use super::Failure;
+use crate::config::Config;
+use crate::house::House;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Open an account and issue its first API key, which is shown once
+    #[command(after_help = EXAMPLES)]
+    Create(Create),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wasend account create --name 'Example Ltd'
+  wasend account create --name 'Example Ltd' --scope admin --scope audit --label 'first key'";
+
+#[derive(Debug, Args)]
+pub struct Create {
+    /// Name of the business; kept sealed
+    #[arg(long)]
+    pub name: String,
+    /// What the first key may do: send, read, billing, audit, privacy, admin; repeat it for several [default: all]
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
+    pub scopes: Vec<Scope>,
+    /// By which people recognise the key
+    #[arg(long)]
+    pub label: Option<String>,
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    Scope::named(text).ok_or_else(|| "must be send, read, billing, audit, privacy or admin".to_owned())
+}
+
+pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
+    let Command::Create(Create { name, scopes, label }) = command;
+    let house = House::open(&config).await?;
+    let created = create(&house, &name, scopes.into_iter().collect(), label.as_deref()).await;
+    house.close().await;
+    let (account, key) = created.map_err(|error| refused(&error))?;
+    println!("Account  {account}");
+    println!("API key  {}", key.secret.expose());
+    println!();
+    println!("The key is shown this once.");
+    Ok(())
+}
+
+/// A key of fewer scopes takes the place of the first one, which has all.
+async fn create(
+    house: &House,
+    name: &str,
+    scopes: BTreeSet<Scope>,
+    label: Option<&str>,
+) -> Result<(AccountId, IssuedKey), CommandError> {
+    let (account, first) = house.commands.open_account(name).await?.value;
+    if scopes.is_empty() && label.is_none() {
+        return Ok((account, first));
+    }
+    let caller = Caller { account_id: account, actor: Actor::Operator };
+    let scopes = if scopes.is_empty() { Scope::ALL.into() } else { scopes };
+    let key = house.commands.issue_key(caller, scopes, label).await?.value;
+    if let Err(CommandError::Unavailable(error)) = house.commands.revoke_key(caller, first.id).await {
+        return Err(CommandError::Unavailable(error));
+    }
+    Ok((account, key))
+}
+
+/// What is wrong with a command, for a person at a terminal.
+pub fn refused(error: &CommandError) -> Failure {
+    match error {
+        CommandError::Refused(refusals) => {
+            let line = |r: &Refusal| format!("{}: {}", r.field.as_deref().unwrap_or("input"), r.message);
+            Failure::Failed(refusals.iter().map(line).collect::<Vec<_>>().join("; "))
+        }
+        CommandError::Unavailable(_) => Failure::because("it could not be stored", error),
+    }
+}

@@ -1,0 +1,85 @@
+//! Personal values of exported events, opened for a key that may see them.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use wasend_domain::account::Scope;
+use wasend_domain::content::{Attributes, Content, ErrorText, InboundContent, Label, RawWebhook, Wamid};
+use wasend_domain::{AccountId, Opened, PersonalValue, Recorded, Sealed};
+use wasend_projections::Reads;
+use wasend_vault::{OpenError, Vault};
+
+use super::{Failure, parsed};
+use crate::auth::{ApiKey, Authenticator as _};
+use crate::house::{Keys, Stores};
+
+/// Opens values of one account.
+pub struct Opener {
+    pub account_id: AccountId,
+    vault: Arc<Vault>,
+}
+
+impl Opener {
+    /// For the key in the file, or on standard input for `-`.
+    pub async fn of(stores: &Stores, key_file: Option<&Path>) -> Result<Self, Failure> {
+        let text = match key_file {
+            Some(path) if path == Path::new("-") => {
+                let mut text = String::new();
+                std::io::stdin().read_to_string(&mut text).map(|_| text)
+            }
+            Some(path) => std::fs::read_to_string(path),
+            None => return Err(Failure::Usage("--open needs --key-file".to_owned())),
+        };
+        let text = text.map_err(|error| Failure::because("the key cannot be read", &error))?;
+        let key = ApiKey::parse(text.trim()).ok_or_else(|| Failure::Usage("the file holds no API key".to_owned()))?;
+        let reads = Reads::new(stores.db.clone(), &wasend_projections::all());
+        let keys = Keys { reads, vault: stores.vault.clone() };
+        let actor = keys.authenticate(key.expose()).await;
+        let actor = actor.map_err(|error| Failure::because("the key cannot be checked", &error))?;
+        match actor {
+            Some(actor) if actor.may(Scope::Privacy) => {
+                Ok(Self { account_id: actor.account_id, vault: stores.vault.clone() })
+            }
+            Some(_) => Err(Failure::Failed("the key lacks the scope PRIVACY".to_owned())),
+            None => Err(Failure::Failed("the key is unknown or revoked".to_owned())),
+        }
+    }
+
+    /// The event's payload with each sealed value opened, or said to be erased. Credentials stay sealed: they are
+    /// secrets of the account, not data of a person.
+    pub async fn payload(&self, recorded: &Recorded) -> Result<Value, Failure> {
+        let mut payload = parsed(recorded)?;
+        let Some(fields) = payload.as_object_mut().and_then(|event| event.values_mut().next()) else {
+            return Ok(payload);
+        };
+        let Some(fields) = fields.as_object_mut() else { return Ok(payload) };
+        for (field, value) in fields.iter_mut() {
+            let Some(sealed) = value.as_str() else { continue };
+            let opened = match (recorded.event_type.as_str(), field.as_str()) {
+                ("MessageAccepted", "content") => self.open::<Content>(sealed).await,
+                ("MessageReceived", "content") => self.open::<InboundContent>(sealed).await,
+                ("MessageSubmitted" | "MessageReceived", "wamid") => self.open::<Wamid>(sealed).await,
+                ("MessageFailed", "detail") => self.open::<ErrorText>(sealed).await,
+                ("ContactCreated" | "ContactUpdated", "attributes") => self.open::<Attributes>(sealed).await,
+                ("AccountOpened" | "GroupCreated" | "GroupRenamed", "name") => self.open::<Label>(sealed).await,
+                ("KeyIssued", "label") | ("NumberConnected", "display") => self.open::<Label>(sealed).await,
+                ("WebhookKept", "raw") => self.open::<RawWebhook>(sealed).await,
+                _ => continue,
+            };
+            *value = opened.map_err(|error| {
+                Failure::because(&format!("a value at position {} cannot be opened", recorded.position), &error)
+            })?;
+        }
+        Ok(payload)
+    }
+
+    async fn open<T: PersonalValue + Send + Sync>(&self, sealed: &str) -> Result<Value, OpenError> {
+        let sealed = Sealed::<T>::parse(sealed).map_err(|_| OpenError::Corrupt)?;
+        Ok(match self.vault.open(self.account_id, &sealed).await? {
+            Opened::Value(value) => serde_json::to_value(value.expose()).map_err(|_| OpenError::Corrupt)?,
+            Opened::Erased(erased) => json!({"erased": {"since": erased.since.to_string(), "why": erased.why}}),
+        })
+    }
+}

@@ -1,0 +1,220 @@
+//! `wasend serve`: puts the rooms together, opens the doors, and closes them in order.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::routing::MethodRouter;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use url::Url;
+use wasend_processors::{DispatchOptions, Dispatcher, RunnerOptions, Runners, Waits};
+
+use super::Failure;
+use crate::{
+    auth::Authenticator,
+    config::{Config, Listen},
+    graphql::{State, build_schema, transport::Engine},
+    house::{House, Keys, Ready, Welcome, next_steps, routes, welcome},
+    http::{self, Lifecycle, Readiness, Shell, server},
+    telemetry,
+};
+
+/// The rooms behind the doors, running.
+struct Rooms {
+    engine: Arc<dyn Engine>,
+    authenticator: Arc<dyn Authenticator>,
+    readiness: Arc<dyn Readiness>,
+    /// Answers `/webhooks/whatsapp`.
+    whatsapp: MethodRouter,
+    dispatcher: Dispatcher,
+    runners: Runners,
+    house: House,
+}
+
+/// A server whose doors are open.
+pub struct Server {
+    /// Root of the server, as seen from this machine.
+    pub url: Url,
+    pub simulator: Option<Url>,
+    /// What a first start opened.
+    pub welcome: Option<Welcome>,
+    pub life: Lifecycle,
+    /// Serves until the word to stop, then closes the rooms.
+    pub doors: BoxFuture<'static, ()>,
+}
+
+/// How often the metrics' histograms are condensed.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Runs until SIGINT or SIGTERM; a second one ends the process at once.
+pub async fn run(config: Config) -> Result<(), Failure> {
+    telemetry::log(&config.log).map_err(|error| Failure::because("logging cannot start", &error))?;
+    let Server { url, simulator, welcome, life, doors } = start(config).await?;
+    // Whoever starts it from a script reads these lines.
+    println!("Listening on {url}");
+    if let Some(simulator) = &simulator {
+        println!("Simulator of Meta on {simulator}");
+    }
+    if let Some(welcome) = &welcome {
+        print!("{}", next_steps(welcome, &url, simulator.as_ref()));
+    }
+    tokio::select! {
+        () = doors => Ok(()),
+        result = second_signal(&life) => result,
+    }
+}
+
+/// Opens the stores, starts everything and opens the doors.
+pub async fn start(config: Config) -> Result<Server, Failure> {
+    let metrics = telemetry::metrics().map_err(|error| Failure::because("metrics cannot start", &error))?;
+    let life = Lifecycle::default();
+    // The doors first: a port that is taken is told before a store is opened.
+    let listener = bind(config.http.listen).await?;
+    let metrics_listener = match config.http.metrics_listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let url = root(&listener)?;
+    let house = House::open(&config).await?;
+    let welcome = welcome(&house).await?;
+    let simulator = house.simulator.as_ref().map(|simulator| simulator.base_url.clone());
+    if let Some(running) = &house.simulator {
+        let hook = url.join("webhooks/whatsapp").map_err(|error| Failure::because("the webhook has no URL", &error))?;
+        running.simulator().set_webhook_url(Some(hook));
+    }
+    let rooms = rooms(&config, house).await?;
+    let doors = open(config, rooms, metrics, life.clone(), listener, metrics_listener).boxed();
+    Ok(Server { url, simulator, welcome, life, doors })
+}
+
+/// Starts the processors and builds the schema over the house.
+async fn rooms(config: &Config, house: House) -> Result<Rooms, Failure> {
+    let reads = house.commands.reads.clone();
+    let authenticator = Arc::new(Keys { reads, vault: house.stores.vault.clone() });
+    let readiness = Arc::new(Ready {
+        log: house.stores.log.clone(),
+        vault: house.stores.vault.clone(),
+        projector: house.projector.clone(),
+    });
+    let state = State::new(house.commands.clone(), house.projector.clone());
+    let engine = Arc::new(build_schema(state, &config.graphql));
+    let whatsapp = routes(house.commands.clone(), Arc::new(config.http.clone()));
+    let dispatcher = Dispatcher::start(
+        house.commands.clone(),
+        house.gateway.clone(),
+        house.projector.clone(),
+        house.leases.clone(),
+        dispatching(config),
+    );
+    let runners = Runners::start(&house.commands, &house.projector, &house.leases, &running(config));
+    Ok(Rooms { engine, authenticator, readiness, whatsapp, dispatcher, runners, house })
+}
+
+fn dispatching(config: &Config) -> DispatchOptions {
+    let settings = &config.dispatch;
+    let options = DispatchOptions::default();
+    DispatchOptions {
+        calls: settings.concurrency,
+        // The gateway gives up first, and knows why.
+        call_timeout: config.meta.timeout * 2,
+        orphan_after: config.meta.timeout * 6,
+        max_attempts: settings.max_attempts,
+        waits: Waits { first: settings.backoff_base, longest: settings.backoff_max, ..options.waits },
+        ..options
+    }
+}
+
+fn running(config: &Config) -> RunnerOptions {
+    let reconcile_after = config.dispatch.reconcile_window;
+    let options = RunnerOptions::default();
+    RunnerOptions {
+        tick: options.tick.min(reconcile_after / 2),
+        reconcile_after,
+        message_ttl: config.dispatch.message_ttl,
+        ..options
+    }
+}
+
+/// The server's root as this machine reaches it.
+fn root(listener: &TcpListener) -> Result<Url, Failure> {
+    let address = listener.local_addr().map_err(|error| Failure::because("the listener has no address", &error))?;
+    let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    Url::parse(&format!("http://{host}:{}/", address.port()))
+        .map_err(|error| Failure::because("the listener has no URL", &error))
+}
+
+async fn bind(address: Listen) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address.0).await;
+    listener.map_err(|error| Failure::because(&format!("cannot listen on {}", address.0), &error))
+}
+
+/// Serves until the word to stop, then waits for what still runs, and closes the rooms.
+async fn open(
+    config: Config,
+    rooms: Rooms,
+    metrics: PrometheusHandle,
+    life: Lifecycle,
+    listener: TcpListener,
+    metrics_listener: Option<TcpListener>,
+) {
+    let limits = Arc::new(config.http.clone());
+    let shell = Shell {
+        engine: rooms.engine,
+        authenticator: rooms.authenticator,
+        readiness: rooms.readiness,
+        metrics: metrics.clone(),
+        http: limits.clone(),
+        graphql: Arc::new(config.graphql.clone()),
+        life: life.clone(),
+    };
+    let main = http::router(shell.clone(), rooms.whatsapp);
+    tracing::info!(address = ?listener.local_addr().ok(), "listening");
+    let main = server::serve(listener, main, limits.clone(), life.clone());
+    let side = async {
+        if let Some(listener) = metrics_listener {
+            server::serve(listener, http::metrics_router(shell), limits.clone(), life.clone()).await;
+        }
+    };
+    let upkeep = async {
+        let mut tick = tokio::time::interval(UPKEEP);
+        loop {
+            tick.tick().await;
+            metrics.run_upkeep();
+        }
+    };
+    tokio::select! {
+        _ = async { tokio::join!(main, side) } => {}
+        () = upkeep => {}
+    }
+    if !life.drained(config.http.shutdown_grace).await {
+        tracing::warn!("connections were still open when the time to stop was over");
+    }
+    // What sends stops first, what stores last.
+    rooms.dispatcher.shutdown(config.http.shutdown_grace).await;
+    rooms.runners.shutdown(config.http.shutdown_grace).await;
+    rooms.house.close().await;
+    tracing::info!("stopped");
+}
+
+/// The first signal stops the server; comes back with the second.
+async fn second_signal(life: &Lifecycle) -> Result<(), Failure> {
+    let cannot = |error| Failure::because("signals cannot be received", &error);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut either = async || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    either().await;
+    tracing::info!("stopping");
+    life.stop();
+    either().await;
+    Err(Failure::Failed("stopped before everything was finished".to_owned()))
+}

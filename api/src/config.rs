@@ -1,0 +1,175 @@
+//! Settings: one table of them ([`table`]), read from a file, the environment and flags ([`load`]), and printed as a
+//! reference ([`reference`]). The rest of the program sees typed values only.
+
+mod load;
+mod parse;
+mod reference;
+mod table;
+
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use url::Url;
+
+pub use load::{ConfigError, ConfigErrors, Sources, load};
+pub use reference::reference;
+pub use table::{SETTINGS, Setting};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    pub http: Http,
+    pub storage: Storage,
+    pub meta: Meta,
+    pub simulator: Simulator,
+    pub dispatch: Dispatch,
+    pub graphql: GraphQl,
+    pub log: Log,
+}
+
+/// The server's doors.
+#[derive(Debug, Clone, Default)]
+pub struct Http {
+    pub listen: Listen,
+    /// The address under which clients and Meta reach this server.
+    pub public_url: Option<Url>,
+    /// A door of its own for `/metrics`.
+    pub metrics_listen: Option<Listen>,
+    pub max_connections: usize,
+    /// Bytes.
+    pub webhook_body_limit: usize,
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+    pub write_timeout: Duration,
+    pub shutdown_grace: Duration,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Storage {
+    pub data_dir: PathBuf,
+    /// SQLite in `data_dir` when absent.
+    pub database_url: Option<DatabaseUrl>,
+    /// The schema `vault` of the same database (or a second SQLite file) when absent.
+    pub vault_database_url: Option<DatabaseUrl>,
+    /// `data_dir` when absent.
+    pub epoch_key_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Meta {
+    /// The built-in simulator when absent.
+    pub base_url: Option<Url>,
+    /// Further roots that a number may name as its own.
+    pub allowed_base_urls: Vec<Url>,
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Simulator {
+    pub enabled: bool,
+    pub listen: Listen,
+    /// Between the statuses it reports.
+    pub delay: Duration,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Dispatch {
+    pub concurrency: usize,
+    pub max_attempts: u32,
+    pub backoff_base: Duration,
+    pub backoff_max: Duration,
+    /// After this long without word from Meta an unknown outcome is surfaced.
+    pub reconcile_window: Duration,
+    pub message_ttl: Duration,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct GraphQl {
+    pub max_depth: usize,
+    pub max_complexity: usize,
+    /// Operations in one HTTP request; 1 turns batches off.
+    pub max_batch: usize,
+    /// Bytes, also of one WebSocket message.
+    pub body_limit: usize,
+    /// Running at once on one WebSocket.
+    pub max_subscriptions: usize,
+    pub init_timeout: Duration,
+    pub keep_alive: Duration,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    /// A level, or directives of tracing-subscriber's `EnvFilter`.
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    Pretty,
+    Json,
+}
+
+/// An address to listen on; port 0 takes a free one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen(pub SocketAddr);
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+}
+
+/// The URL of a database. It may hold a password, so it never prints more than its scheme.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// Looks at the URL, password and all.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        self.0.starts_with("postgres")
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:[secret]", self.0.split(':').next().unwrap_or_default())
+    }
+}
+
+impl Config {
+    /// What no single setting can tell: whether they fit together.
+    fn contradictions(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        if self.meta.base_url.is_none() && !self.simulator.enabled {
+            found.push(("meta.base_url", "is needed when simulator.enabled is false".to_owned()));
+        }
+        if self.dispatch.backoff_base > self.dispatch.backoff_max {
+            found.push(("dispatch.backoff_base", "must not be longer than dispatch.backoff_max".to_owned()));
+        }
+        let (log, vault) = (&self.storage.database_url, &self.storage.vault_database_url);
+        if let (Some(vault), log) = (vault, log)
+            && vault.is_postgres() != log.as_ref().is_some_and(DatabaseUrl::is_postgres)
+        {
+            found.push(("vault_database_url", "must name the same kind of database as database_url".to_owned()));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_url_keeps_its_password_to_itself() {
+        let url = DatabaseUrl("postgres://wasend:hunter2@db/wasend".to_owned());
+        assert_eq!(format!("{url:?}"), "postgres:[secret]");
+    }
+}

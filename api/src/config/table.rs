@@ -1,0 +1,270 @@
+//! The one table of settings.
+
+use std::time::Duration;
+
+use super::{
+    Config,
+    parse::{self, Parsed},
+};
+
+/// One setting: a row of the table, of the reference and of `wasend.toml`.
+pub struct Setting {
+    /// Its name in the file; a dot stands for a section.
+    pub name: &'static str,
+    /// Its environment variable.
+    pub env: &'static str,
+    /// Its value when nobody says otherwise, in the form in which people write it.
+    pub default: Option<&'static str>,
+    pub doc: &'static str,
+    /// Whether its value may hold a password, and so never appears in an error.
+    pub secret: bool,
+    pub(super) set: fn(&mut Config, &str) -> Parsed<()>,
+}
+
+type Set = fn(&mut Config, &str) -> Parsed<()>;
+
+const fn row(name: &'static str, env: &'static str, default: &'static str, doc: &'static str, set: Set) -> Setting {
+    Setting { name, env, default: Some(default), doc, secret: false, set }
+}
+
+/// A setting whose absence has a meaning, which `doc` tells.
+const fn optional(name: &'static str, env: &'static str, doc: &'static str, set: Set) -> Setting {
+    Setting { name, env, default: None, doc, secret: false, set }
+}
+
+/// An optional setting that may hold a password.
+const fn secret(name: &'static str, env: &'static str, doc: &'static str, set: Set) -> Setting {
+    Setting { name, env, default: None, doc, secret: true, set }
+}
+
+fn put<T>(slot: &mut T, value: Parsed<T>) -> Parsed<()> {
+    *slot = value?;
+    Ok(())
+}
+
+fn put_some<T>(slot: &mut Option<T>, value: Parsed<T>) -> Parsed<()> {
+    *slot = Some(value?);
+    Ok(())
+}
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = secs(1);
+const HOUR: Duration = secs(3_600);
+const DAY: Duration = secs(86_400);
+const MIB: usize = 1 << 20;
+
+/// Every setting, in the order of the reference.
+pub const SETTINGS: &[Setting] = &[
+    row("listen", "WASEND_LISTEN", "127.0.0.1:8080", "Where the server listens. Port 0 takes a free port.", |c, v| {
+        put(&mut c.http.listen, parse::listen(v))
+    }),
+    row(
+        "data_dir",
+        "WASEND_DATA_DIR",
+        "./data",
+        "Directory of the embedded store and of the vault's key file; made if it is missing.",
+        |c, v| put(&mut c.storage.data_dir, parse::path(v)),
+    ),
+    secret(
+        "database_url",
+        "WASEND_DATABASE_URL",
+        "PostgreSQL for the log and the read models, such as `postgres://user:password@host/wasend`. Without it: SQLite in `data_dir`.",
+        |c, v| put_some(&mut c.storage.database_url, parse::database_url(v)),
+    ),
+    secret(
+        "vault_database_url",
+        "WASEND_VAULT_DATABASE_URL",
+        "Database of the vault, so that its backups can follow rules of their own. Without it: the schema `vault` of `database_url`, or a second SQLite file in `data_dir`.",
+        |c, v| put_some(&mut c.storage.vault_database_url, parse::database_url(v)),
+    ),
+    optional(
+        "epoch_key_dir",
+        "WASEND_EPOCH_KEY_DIR",
+        "Directory of the key file that wraps every other key. Keep it on another disk than the database. Without it: `data_dir`.",
+        |c, v| put_some(&mut c.storage.epoch_key_dir, parse::path(v)),
+    ),
+    optional(
+        "public_url",
+        "WASEND_PUBLIC_URL",
+        "Address under which clients and Meta reach the server, such as `https://wasend.example.com`. Without it: the address it listens on.",
+        |c, v| put_some(&mut c.http.public_url, parse::base_url(v)),
+    ),
+    optional(
+        "metrics_listen",
+        "WASEND_METRICS_LISTEN",
+        "Serves `/metrics` at an address of its own instead of at `listen`. Set it wherever `listen` can be reached from outside.",
+        |c, v| put_some(&mut c.http.metrics_listen, parse::listen(v)),
+    ),
+    row(
+        "max_connections",
+        "WASEND_MAX_CONNECTIONS",
+        "10000",
+        "Connections open at once; further ones wait in the kernel's queue.",
+        |c, v| put(&mut c.http.max_connections, parse::number(v, 1, 1_000_000)),
+    ),
+    row(
+        "header_timeout",
+        "WASEND_HEADER_TIMEOUT",
+        "15s",
+        "How long a client may take to send a request's headers, and how long a connection may idle between requests.",
+        |c, v| put(&mut c.http.header_timeout, parse::duration(v, SECOND, HOUR)),
+    ),
+    row(
+        "body_timeout",
+        "WASEND_BODY_TIMEOUT",
+        "30s",
+        "How long a client may take to send a request's body.",
+        |c, v| put(&mut c.http.body_timeout, parse::duration(v, SECOND, HOUR)),
+    ),
+    row(
+        "write_timeout",
+        "WASEND_WRITE_TIMEOUT",
+        "30s",
+        "A client that takes in nothing for this long is cut off, also in the middle of a subscription.",
+        |c, v| put(&mut c.http.write_timeout, parse::duration(v, SECOND, HOUR)),
+    ),
+    row(
+        "webhook_body_limit",
+        "WASEND_WEBHOOK_BODY_LIMIT",
+        "4MiB",
+        "Largest webhook body. Meta sends up to 3 MB.",
+        |c, v| put(&mut c.http.webhook_body_limit, parse::bytes(v, 3 * MIB, 64 * MIB)),
+    ),
+    row(
+        "shutdown_grace",
+        "WASEND_SHUTDOWN_GRACE",
+        "30s",
+        "How long running requests and leased work may take to finish when the server is told to stop.",
+        |c, v| put(&mut c.http.shutdown_grace, parse::duration(v, Duration::ZERO, HOUR)),
+    ),
+    optional(
+        "meta.base_url",
+        "WASEND_META_BASE_URL",
+        "Root of Meta's Cloud API with its version, such as `https://graph.facebook.com/v25.0`. Without it: the built-in simulator.",
+        |c, v| put_some(&mut c.meta.base_url, parse::base_url(v)),
+    ),
+    row(
+        "meta.allowed_base_urls",
+        "WASEND_META_ALLOWED_BASE_URLS",
+        "",
+        "Further roots, separated by commas, that a number may name as its own; no other address is ever called with an access token.",
+        |c, v| put(&mut c.meta.allowed_base_urls, parse::base_urls(v)),
+    ),
+    row("meta.timeout", "WASEND_META_TIMEOUT", "30s", "How long one call to Meta may take.", |c, v| {
+        put(&mut c.meta.timeout, parse::duration(v, SECOND, secs(600)))
+    }),
+    row(
+        "simulator.enabled",
+        "WASEND_SIMULATOR_ENABLED",
+        "true",
+        "Runs the built-in simulator of the Cloud API when `meta.base_url` is not set.",
+        |c, v| put(&mut c.simulator.enabled, parse::flag(v)),
+    ),
+    row("simulator.listen", "WASEND_SIMULATOR_LISTEN", "127.0.0.1:0", "Where the simulator listens.", |c, v| {
+        put(&mut c.simulator.listen, parse::listen(v))
+    }),
+    row(
+        "simulator.delay",
+        "WASEND_SIMULATOR_DELAY",
+        "200ms",
+        "How long the simulator waits before each status that it reports.",
+        |c, v| put(&mut c.simulator.delay, parse::duration(v, Duration::ZERO, HOUR)),
+    ),
+    row("dispatch.concurrency", "WASEND_DISPATCH_CONCURRENCY", "64", "Calls to Meta under way at once.", |c, v| {
+        put(&mut c.dispatch.concurrency, parse::number(v, 1, 10_000))
+    }),
+    row(
+        "dispatch.max_attempts",
+        "WASEND_DISPATCH_MAX_ATTEMPTS",
+        "8",
+        "Attempts to hand a message to Meta before it fails; only errors that may pass are tried again.",
+        |c, v| put(&mut c.dispatch.max_attempts, parse::number(v, 1, 100)),
+    ),
+    row(
+        "dispatch.backoff_base",
+        "WASEND_DISPATCH_BACKOFF_BASE",
+        "2s",
+        "Wait before the second attempt; it doubles with every further one, with jitter.",
+        |c, v| put(&mut c.dispatch.backoff_base, parse::duration(v, MILLISECOND, HOUR)),
+    ),
+    row("dispatch.backoff_max", "WASEND_DISPATCH_BACKOFF_MAX", "15m", "Longest wait between two attempts.", |c, v| {
+        put(&mut c.dispatch.backoff_max, parse::duration(v, MILLISECOND, DAY))
+    }),
+    row(
+        "dispatch.reconcile_window",
+        "WASEND_DISPATCH_RECONCILE_WINDOW",
+        "15m",
+        "A send whose outcome is unknown is surfaced when Meta has not reported on it after this long.",
+        |c, v| put(&mut c.dispatch.reconcile_window, parse::duration(v, SECOND, secs(7 * 86_400))),
+    ),
+    row(
+        "dispatch.message_ttl",
+        "WASEND_DISPATCH_MESSAGE_TTL",
+        "30d",
+        "A message that was not handed to Meta after this long expires.",
+        |c, v| put(&mut c.dispatch.message_ttl, parse::duration(v, SECOND, secs(90 * 86_400))),
+    ),
+    row("graphql.max_depth", "WASEND_GRAPHQL_MAX_DEPTH", "20", "Deepest nesting of an operation's fields.", |c, v| {
+        put(&mut c.graphql.max_depth, parse::number(v, 5, 1_000))
+    }),
+    row(
+        "graphql.max_complexity",
+        "WASEND_GRAPHQL_MAX_COMPLEXITY",
+        "10000",
+        "Highest complexity of an operation: the number of its fields, each multiplied by the page sizes around it.",
+        |c, v| put(&mut c.graphql.max_complexity, parse::number(v, 100, 10_000_000)),
+    ),
+    row(
+        "graphql.max_batch",
+        "WASEND_GRAPHQL_MAX_BATCH",
+        "10",
+        "Operations in one HTTP request, sent as a JSON array. 1 turns batches off.",
+        |c, v| put(&mut c.graphql.max_batch, parse::number(v, 1, 100)),
+    ),
+    row(
+        "graphql.body_limit",
+        "WASEND_GRAPHQL_BODY_LIMIT",
+        "2MiB",
+        "Largest GraphQL request, and largest message on a WebSocket.",
+        |c, v| put(&mut c.graphql.body_limit, parse::bytes(v, 16 << 10, 64 * MIB)),
+    ),
+    row(
+        "graphql.max_subscriptions",
+        "WASEND_GRAPHQL_MAX_SUBSCRIPTIONS",
+        "100",
+        "Operations that run at once on one WebSocket.",
+        |c, v| put(&mut c.graphql.max_subscriptions, parse::number(v, 1, 10_000)),
+    ),
+    row(
+        "graphql.init_timeout",
+        "WASEND_GRAPHQL_INIT_TIMEOUT",
+        "10s",
+        "How long a WebSocket may take to send `connection_init`.",
+        |c, v| put(&mut c.graphql.init_timeout, parse::duration(v, MILLISECOND, HOUR)),
+    ),
+    row(
+        "graphql.keep_alive",
+        "WASEND_GRAPHQL_KEEP_ALIVE",
+        "15s",
+        "How often a subscription's connection gets a sign of life and its key is checked again; a WebSocket that is silent for twice as long is closed.",
+        |c, v| put(&mut c.graphql.keep_alive, parse::duration(v, Duration::from_millis(50), HOUR)),
+    ),
+    row(
+        "log.level",
+        "WASEND_LOG",
+        "info",
+        "Level of the log (`error`, `warn`, `info`, `debug`, `trace`), or directives such as `info,wasend=debug`.",
+        |c, v| put(&mut c.log.filter, parse::log_filter(v)),
+    ),
+    row(
+        "log.format",
+        "WASEND_LOG_FORMAT",
+        "auto",
+        "`pretty`, `json`, or `auto`: pretty on a terminal, JSON elsewhere.",
+        |c, v| put(&mut c.log.format, parse::log_format(v)),
+    ),
+];

@@ -1,0 +1,67 @@
+//! The account that asks.
+
+use async_graphql::{Context, Object, Result};
+use wasend_domain::account::Scope;
+use wasend_domain::content::Label;
+use wasend_projections::accounts::AccountRow;
+
+use super::erasure::{Erasure, shown};
+use super::error::unavailable;
+use super::scalar::{DateTime, Position};
+use super::state::State;
+use crate::auth::{ContextExt, require};
+use crate::problem::Code;
+
+/// A business that uses WASend.
+pub struct Account(AccountRow);
+
+#[Object]
+impl Account {
+    async fn id(&self) -> async_graphql::ID {
+        self.0.id.as_str().into()
+    }
+
+    /// Null once it is erased.
+    async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let opened = label(ctx, &self.0.name).await?;
+        Ok(opened.0)
+    }
+
+    /// Set once the account's own names are erased.
+    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
+        Ok(label(ctx, &self.0.name).await?.1)
+    }
+
+    async fn opened_at(&self) -> DateTime {
+        DateTime(self.0.opened_at)
+    }
+}
+
+/// Opens a label of the account's own, given in its sealed form.
+pub async fn label(ctx: &Context<'_>, sealed: &str) -> Result<(Option<String>, Option<Erasure>)> {
+    let account = ctx.actor()?.account_id;
+    let (label, erased) = shown(State::of(ctx).loaders.open::<Label>(account, sealed).await?);
+    Ok((label.map(|Label(text)| text), erased))
+}
+
+#[derive(Default)]
+pub struct AccountQuery;
+
+#[Object]
+impl AccountQuery {
+    /// The account that the API key belongs to.
+    #[graphql(guard = "require(Scope::Read)")]
+    async fn account(&self, ctx: &Context<'_>, min_position: Option<Position>) -> Result<Account> {
+        let (state, actor) = State::read(ctx, min_position).await?;
+        let row = state.reads.get::<AccountRow>(&actor.account_id.to_string()).await.map_err(unavailable)?;
+        let row =
+            row.ok_or_else(|| Code::Unavailable.graphql("the account is not readable yet; repeat the request"))?;
+        Ok(Account(row))
+    }
+
+    /// How far the read models have read: what happened up to here, queries show.
+    async fn position(&self, ctx: &Context<'_>) -> Result<Position> {
+        ctx.actor()?;
+        Ok(Position(*State::of(ctx).projector.position().borrow()))
+    }
+}

@@ -1,0 +1,156 @@
+//! Contacts.
+
+use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
+use wasend_domain::account::Scope;
+use wasend_domain::contact;
+use wasend_domain::content::Attributes;
+use wasend_domain::{Opened, Personal};
+use wasend_projections::contacts::ContactRow;
+use wasend_vault::Person;
+
+use super::erasure::{Erasure, shown};
+use super::group::Group;
+use super::scalar::DateTime;
+use super::state::State;
+use crate::auth::{ContextExt, require};
+
+mod change;
+mod list;
+
+pub use change::ContactMutation;
+pub use list::ContactQuery;
+
+/// Somebody to whom the account writes, or who wrote to it.
+pub struct Contact(pub ContactRow);
+
+/// How a contact became known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "contact::Source")]
+enum ContactSource {
+    /// Created over the API.
+    Api,
+    /// A message was sent to it.
+    Message,
+    /// It wrote to the account.
+    Inbound,
+    /// Imported.
+    Import,
+}
+
+/// Through which door somebody opted out or in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "contact::Via")]
+enum ConsentVia {
+    /// Over the API.
+    Api,
+    /// Meta said so.
+    Meta,
+    /// A keyword in a message of the contact's.
+    Keyword,
+}
+
+/// One custom attribute of a contact.
+#[derive(SimpleObject)]
+struct Attribute {
+    name: String,
+    value: String,
+}
+
+#[Object]
+impl Contact {
+    async fn id(&self) -> ID {
+        self.0.id.as_str().into()
+    }
+
+    /// In E.164, such as `+16505551234`. Null if only the BSUID is known, or if it is erased.
+    async fn phone(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let (person, _) = shown(self.person(ctx).await?);
+        Ok(person.and_then(|person| person.phone().map(str::to_owned)))
+    }
+
+    /// Meta's business-scoped user id.
+    async fn bsuid(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let (person, _) = shown(self.person(ctx).await?);
+        Ok(person.and_then(|person| person.bsuid().map(str::to_owned)))
+    }
+
+    async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        Ok(shown(self.person(ctx).await?).0.and_then(|person| person.name))
+    }
+
+    /// By name. Null once they are erased.
+    async fn attributes(&self, ctx: &Context<'_>) -> Result<Option<Vec<Attribute>>> {
+        let (attributes, _) = shown(self.attributes_opened(ctx).await?);
+        let attribute = |(name, value)| Attribute { name, value };
+        Ok(attributes.map(|Attributes(attributes)| attributes.into_iter().map(attribute).collect()))
+    }
+
+    /// Set once personal data of the contact's is erased: the fields that held it are null.
+    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
+        match shown(self.person(ctx).await?) {
+            (_, Some(erased)) => Ok(Some(erased)),
+            (_, None) => Ok(shown(self.attributes_opened(ctx).await?).1),
+        }
+    }
+
+    async fn source(&self) -> Option<ContactSource> {
+        use contact::Source::{Api, Import, Inbound, Message};
+        [Api, Import, Inbound, Message].into_iter().find(|source| source.name() == self.0.source).map(Into::into)
+    }
+
+    /// No message to it is accepted.
+    async fn opted_out(&self) -> bool {
+        self.0.opted_out
+    }
+
+    async fn opted_out_at(&self) -> Option<DateTime> {
+        self.0.choice_at.filter(|_| self.0.opted_out).map(DateTime)
+    }
+
+    async fn opted_out_via(&self) -> Option<ConsentVia> {
+        self.via().filter(|_| self.0.opted_out)
+    }
+
+    /// When it last opted in again.
+    async fn opted_in_at(&self) -> Option<DateTime> {
+        self.0.choice_at.filter(|_| !self.0.opted_out).map(DateTime)
+    }
+
+    async fn opted_in_via(&self) -> Option<ConsentVia> {
+        self.via().filter(|_| !self.0.opted_out)
+    }
+
+    /// Oldest first.
+    #[graphql(guard = "require(Scope::Read)", complexity = "10 * child_complexity + 1")]
+    async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<Group>> {
+        let groups = State::of(ctx).loaders.groups(ctx.actor()?.account_id, &self.0.id).await?;
+        Ok(groups.into_iter().map(Group).collect())
+    }
+
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.0.updated_at)
+    }
+}
+
+impl Contact {
+    async fn person(&self, ctx: &Context<'_>) -> Result<Opened<Person>> {
+        State::of(ctx).loaders.person(ctx.actor()?.account_id, &self.0.id).await
+    }
+
+    async fn attributes_opened(&self, ctx: &Context<'_>) -> Result<Opened<Attributes>> {
+        match &self.0.attributes {
+            Some(sealed) => State::of(ctx).loaders.open(ctx.actor()?.account_id, sealed).await,
+            None => Ok(Opened::Value(Personal::default())),
+        }
+    }
+
+    fn via(&self) -> Option<ConsentVia> {
+        use contact::Via::{Api, Keyword, Meta};
+        let name = self.0.choice_via.as_deref()?;
+        [Api, Keyword, Meta].into_iter().find(|via| via.name() == name).map(Into::into)
+    }
+}

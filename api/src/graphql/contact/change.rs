@@ -1,0 +1,176 @@
+//! Making contacts known and changing them.
+
+use std::collections::BTreeMap;
+
+use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
+use wasend_commands::contact::ContactInput;
+use wasend_commands::{Caller, Code, CommandError, Done, Refusal};
+use wasend_domain::account::Scope;
+use wasend_domain::contact::Via;
+use wasend_domain::phone::PhoneNumber;
+use wasend_domain::{Personal, SubjectId};
+use wasend_projections::contacts::ContactRow;
+use wasend_vault::Identity;
+
+use super::Contact;
+use crate::auth::require;
+use crate::graphql::error::{self, UserError};
+use crate::graphql::scalar::Position;
+use crate::graphql::state::{Changed, State};
+
+/// One custom attribute.
+#[derive(InputObject)]
+struct AttributeInput {
+    /// At most 100 characters.
+    name: String,
+    /// At most 1,000 characters.
+    value: String,
+}
+
+#[derive(InputObject)]
+struct CreateContactInput {
+    /// In international form. A contact needs a phone number or a BSUID.
+    phone: Option<String>,
+    bsuid: Option<String>,
+    /// At most 200 characters.
+    name: Option<String>,
+    /// At most 50.
+    attributes: Option<Vec<AttributeInput>>,
+}
+
+/// What is absent stays as it is.
+#[derive(InputObject)]
+struct UpdateContactInput {
+    id: ID,
+    /// A further number, by which the contact is found as well; it is shown from now on.
+    phone: Option<String>,
+    bsuid: Option<String>,
+    name: Option<String>,
+    /// In the place of all that there are.
+    attributes: Option<Vec<AttributeInput>>,
+}
+
+/// The contact by its id, or by its phone number in international form.
+#[derive(InputObject)]
+struct OptOutInput {
+    contact_id: Option<ID>,
+    phone: Option<String>,
+}
+
+/// The contact by its id, or by its phone number in international form.
+#[derive(InputObject)]
+struct OptInInput {
+    contact_id: Option<ID>,
+    phone: Option<String>,
+}
+
+#[derive(SimpleObject)]
+struct ContactPayload {
+    contact: Option<Contact>,
+    position: Option<Position>,
+    errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct ContactMutation;
+
+#[Object]
+impl ContactMutation {
+    #[graphql(guard = "require(Scope::Send)")]
+    async fn create_contact(&self, ctx: &Context<'_>, input: CreateContactInput) -> Result<ContactPayload> {
+        let (state, caller) = State::write(ctx)?;
+        let CreateContactInput { phone, bsuid, name, attributes } = input;
+        let done = match contact(phone, bsuid, name, attributes) {
+            Ok(contact) => state.commands.create_contact(caller, contact).await,
+            Err(error) => Err(error),
+        };
+        payload(state, caller, done).await
+    }
+
+    #[graphql(guard = "require(Scope::Send)")]
+    async fn update_contact(&self, ctx: &Context<'_>, input: UpdateContactInput) -> Result<ContactPayload> {
+        let (state, caller) = State::write(ctx)?;
+        let UpdateContactInput { id, phone, bsuid, name, attributes } = input;
+        let given = error::id("id", "contact", &id).and_then(|id| Ok((id, contact(phone, bsuid, name, attributes)?)));
+        let done = match given {
+            Ok((id, contact)) => state.commands.update_contact(caller, id, contact).await,
+            Err(error) => Err(error),
+        };
+        payload(state, caller, done).await
+    }
+
+    /// No further message to the contact is accepted, and none that waits is sent.
+    #[graphql(guard = "require(Scope::Send)")]
+    async fn opt_out(&self, ctx: &Context<'_>, input: OptOutInput) -> Result<ContactPayload> {
+        let (state, caller) = State::write(ctx)?;
+        let done = match named(state, caller, input.contact_id, input.phone).await {
+            Ok((id, field)) => state.commands.opt_out(caller, id, Via::Api).await.map_err(|error| absent(error, field)),
+            Err(error) => Err(error),
+        };
+        payload(state, caller, done).await
+    }
+
+    /// Messages to the contact are accepted again.
+    #[graphql(guard = "require(Scope::Send)")]
+    async fn opt_in(&self, ctx: &Context<'_>, input: OptInInput) -> Result<ContactPayload> {
+        let (state, caller) = State::write(ctx)?;
+        let done = match named(state, caller, input.contact_id, input.phone).await {
+            Ok((id, field)) => state.commands.opt_in(caller, id, Via::Api).await.map_err(|error| absent(error, field)),
+            Err(error) => Err(error),
+        };
+        payload(state, caller, done).await
+    }
+}
+
+fn contact(
+    phone: Option<String>,
+    bsuid: Option<String>,
+    name: Option<String>,
+    attributes: Option<Vec<AttributeInput>>,
+) -> Result<ContactInput, CommandError> {
+    let [phone, bsuid, name] = [phone, bsuid, name].map(|text| text.map(Personal::new));
+    let attributes = attributes.map(by_name).transpose()?;
+    Ok(ContactInput { phone, bsuid, name, attributes })
+}
+
+fn by_name(given: Vec<AttributeInput>) -> Result<Personal<BTreeMap<String, String>>, CommandError> {
+    let mut attributes = BTreeMap::new();
+    for (index, AttributeInput { name, value }) in given.into_iter().enumerate() {
+        if attributes.insert(name, value).is_some() {
+            let field = format!("attributes.{index}.name");
+            return Err(Refusal::new(&field, Code::Duplicate, "the attribute is given twice").into());
+        }
+    }
+    Ok(Personal::new(attributes))
+}
+
+/// Which contact an input names, and by which of its fields.
+async fn named(
+    state: &State,
+    caller: Caller,
+    id: Option<ID>,
+    phone: Option<String>,
+) -> Result<(SubjectId, &'static str), CommandError> {
+    match (id, phone) {
+        (Some(id), None) => Ok((error::id("contactId", "contact", &id)?, "contactId")),
+        (None, Some(phone)) => {
+            let phone = PhoneNumber::parse(&phone);
+            let phone = phone.map_err(|error| Refusal::new("phone", Code::InvalidPhone, error))?;
+            let found = state.vault.find(caller.account_id, &Identity::phone(phone.as_str())).await?;
+            Ok((found.ok_or_else(|| Refusal::not_found("phone", "contact"))?, "phone"))
+        }
+        (None, None) => Err(Refusal::new("contactId", Code::Required, "give either contactId or phone").into()),
+        (Some(_), Some(_)) => {
+            Err(Refusal::new("phone", Code::Invalid, "contactId and phone exclude each other").into())
+        }
+    }
+}
+
+fn absent(error: CommandError, field: &str) -> CommandError {
+    error::about(error, Code::NotFound, field)
+}
+
+async fn payload(state: &State, caller: Caller, done: Result<Done<SubjectId>, CommandError>) -> Result<ContactPayload> {
+    let Changed { row, position, errors } = state.changed::<ContactRow, _>(caller, done).await?;
+    Ok(ContactPayload { contact: row.map(Contact), position, errors })
+}

@@ -1,0 +1,169 @@
+//! Finding and listing contacts.
+
+use async_graphql::{Context, ID, InputObject, Object, Result};
+use futures::FutureExt;
+use wasend_domain::account::Scope;
+use wasend_domain::{AccountId, GroupId, SubjectId};
+use wasend_projections::Cell;
+use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
+use wasend_projections::list::{Filter, Listed, Page};
+
+use super::Contact;
+use crate::auth::require;
+use crate::graphql::error::{invalid, unavailable};
+use crate::graphql::filter::contact_of;
+use crate::graphql::page::{Connection, Ordered, Total, Window, connect, connection, cost};
+use crate::graphql::scalar::Position;
+use crate::graphql::state::State;
+
+impl Ordered for ContactRow {
+    const LIST: &'static str = "contacts";
+    const COLUMN: &'static str = "listed";
+
+    fn key(&self) -> Cell {
+        Cell::from(self.listed())
+    }
+}
+
+/// What is given must all hold.
+#[derive(Default, InputObject)]
+struct ContactFilter {
+    /// In international form; the whole number.
+    phone: Option<String>,
+    bsuid: Option<String>,
+    group_id: Option<ID>,
+    opted_out: Option<bool>,
+}
+
+#[derive(Default)]
+pub struct ContactQuery;
+
+#[Object]
+impl ContactQuery {
+    /// The account's contacts, oldest first.
+    #[graphql(guard = "require(Scope::Read)", complexity = "cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "one for each argument of the GraphQL field")]
+    async fn contacts(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<ContactFilter>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+        min_position: Option<Position>,
+    ) -> Result<Connection<Contact>> {
+        let (state, actor) = State::read(ctx, min_position).await?;
+        let (filter, window) = (filter.unwrap_or_default(), Window::new(first, after, last, before));
+        let ids = filter.persons(state, actor.account_id).await?;
+        if let Some(group) = filter.group_id {
+            return Members::of(state, actor.account_id, &group, ids, filter.opted_out)
+                .await?
+                .page(state, &window)
+                .await;
+        }
+        let rows = Filter::of_account(&actor.account_id.to_string()).one_of("id", ids);
+        let rows = rows.and_if("opted_out", "=", filter.opted_out.map(i64::from));
+        connect(state, rows, &window, Contact).await
+    }
+
+    /// By its id, or by its phone number in international form.
+    #[graphql(guard = "require(Scope::Read)")]
+    async fn contact(
+        &self,
+        ctx: &Context<'_>,
+        id: Option<ID>,
+        phone: Option<String>,
+        min_position: Option<Position>,
+    ) -> Result<Option<Contact>> {
+        let (state, actor) = State::read(ctx, min_position).await?;
+        let id = match (id, phone) {
+            (Some(id), None) => id.parse::<SubjectId>().ok().map(|id| id.to_string()),
+            (None, Some(phone)) => contact_of(state, actor.account_id, &phone).await?,
+            _ => return Err(invalid("give either id or phone")),
+        };
+        let Some(id) = id else { return Ok(None) };
+        Ok(state.loaders.row(actor.account_id, &id).await?.map(Contact))
+    }
+}
+
+impl ContactFilter {
+    /// The only contacts that may be listed, if the filter names persons.
+    async fn persons(&self, state: &State, account: AccountId) -> Result<Option<Vec<String>>> {
+        let mut ids: Option<Vec<String>> = None;
+        for address in [&self.phone, &self.bsuid].into_iter().flatten() {
+            let found = contact_of(state, account, address).await?;
+            let known = ids.as_ref().is_none_or(|ids| found.as_ref().is_some_and(|id| ids.contains(id)));
+            ids = Some(found.filter(|_| known).into_iter().collect());
+        }
+        Ok(ids)
+    }
+}
+
+/// The contacts of one group.
+#[derive(Clone)]
+struct Members {
+    conditions: String,
+    binds: Vec<Cell>,
+}
+
+impl Members {
+    async fn of(
+        state: &State,
+        account: AccountId,
+        group: &ID,
+        ids: Option<Vec<String>>,
+        opted_out: Option<bool>,
+    ) -> Result<Self> {
+        let mut binds = vec![Cell::text(&account)];
+        let mut bind = |value: Cell| {
+            binds.push(value);
+            format!("${}", binds.len())
+        };
+        // Who belonged to a group that was deleted still has the membership.
+        let group = match group.parse::<GroupId>() {
+            Ok(id) => state.loaders.row::<GroupRow>(account, &id.to_string()).await?,
+            Err(_) => None,
+        };
+        let group = bind(Cell::from(group.map_or_else(String::new, |group| group.id)));
+        let memberships = state.reads.physical::<MembershipRow>().map_err(unavailable)?;
+        let mut conditions =
+            format!("account_id = $1 AND id IN (SELECT contact_id FROM {memberships} WHERE group_id = {group})");
+        if let Some(opted_out) = opted_out {
+            conditions += &format!(" AND opted_out = {}", bind(i64::from(opted_out).into()));
+        }
+        if let Some(ids) = ids {
+            let places: Vec<_> = ids.into_iter().map(|id| bind(id.into())).collect();
+            conditions +=
+                &format!(" AND id IN ({})", if places.is_empty() { "NULL".into() } else { places.join(", ") });
+        }
+        Ok(Self { conditions, binds })
+    }
+
+    async fn page(self, state: &State, window: &Window) -> Result<Connection<Contact>> {
+        let Page { column, after, before, limit, from_end, .. } = window.page::<ContactRow>()?;
+        let (mut tail, mut binds) = (format!("WHERE {}", self.conditions), self.binds.clone());
+        let (has_after, has_before) = (after.is_some(), before.is_some());
+        for (operator, cursor) in [(">", after), ("<", before)] {
+            if let Some(cursor) = cursor {
+                binds.push(cursor);
+                tail += &format!(" AND {column} {operator} ${}", binds.len());
+            }
+        }
+        let order = if from_end { "DESC" } else { "ASC" };
+        tail += &format!(" ORDER BY {column} {order} LIMIT {}", limit + 1);
+        let mut rows = state.reads.fetch::<ContactRow>(&tail, &binds).await.map_err(unavailable)?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        if from_end {
+            rows.reverse();
+        }
+        let (has_next, has_previous) = if from_end { (has_before, more) } else { (more, has_after) };
+        let total = Total::new(move |reads| {
+            let members = self.clone();
+            async move { reads.count::<ContactRow>(&format!("WHERE {}", members.conditions), &members.binds).await }
+                .boxed()
+        });
+        Ok(connection(Listed { rows, has_next, has_previous }, total, Contact))
+    }
+}

@@ -1,0 +1,241 @@
+//! What the subscriptions are fed from: one task on each node reads what is new in the append-only read models, once
+//! for all accounts, and passes it on through a bounded channel.
+//!
+//! Rows of such a table appear in the order of their positions, because one fold after the other writes them. So
+//! whoever has read up to a row has met everything before it: the last row read is all there is to remember.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, stream};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
+use wasend_domain::{AccountId, Position};
+use wasend_projections::audit::AuditRow;
+use wasend_projections::engine::sql::StoreError;
+use wasend_projections::messages::StatusRow;
+use wasend_projections::{Cell, Reads, Record};
+
+use super::filter::stored;
+
+/// Most rows that are read and passed on at once.
+const BATCH: usize = 2_000;
+/// Batches that wait for a slow subscriber; one that falls behind further reads from the table again.
+const WAITING: usize = 32;
+/// Rows of history that a subscriber reads at once.
+const HISTORY: usize = 500;
+/// How often news is looked for that no position announces: a projection that catches up on its own.
+const POLL: Duration = Duration::from_secs(2);
+/// The wait after a failure of the database.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A row of an append-only table, in the order of its position.
+pub trait Told: Record {
+    /// Which rows are told at all.
+    const WHICH: &'static str;
+
+    fn position(&self) -> Position;
+
+    fn account_id(&self) -> &str;
+}
+
+impl Told for StatusRow {
+    const WHICH: &'static str = "changed = 1";
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
+}
+
+impl Told for AuditRow {
+    const WHICH: &'static str = "1 = 1";
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
+}
+
+/// The running feed; ends when it is dropped.
+pub struct Feed {
+    pub statuses: Channel<StatusRow>,
+    pub audit: Channel<AuditRow>,
+    task: JoinHandle<()>,
+}
+
+impl Feed {
+    pub fn start(reads: Reads, position: watch::Receiver<Position>) -> Self {
+        let (statuses, audit) = (Channel::new(reads.clone()), Channel::new(reads));
+        let task = tokio::spawn(run(Source::new(&statuses), Source::new(&audit), position));
+        Self { statuses, audit, task }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(mut statuses: Source<StatusRow>, mut audit: Source<AuditRow>, mut position: watch::Receiver<Position>) {
+    loop {
+        let told = async { statuses.tell().await.and(audit.tell().await) };
+        if let Err(error) = told.await {
+            tracing::warn!(%error, "subscriptions wait for the read models");
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
+        match tokio::time::timeout(POLL, position.changed()).await {
+            Ok(Ok(())) | Err(_) => {}
+            Ok(Err(_)) => return,
+        }
+    }
+}
+
+/// Where one table's news can be had.
+#[derive(Clone)]
+pub struct Channel<R> {
+    reads: Reads,
+    sender: broadcast::Sender<Arc<[R]>>,
+}
+
+impl<R: Told> Channel<R> {
+    fn new(reads: Reads) -> Self {
+        Self { reads, sender: broadcast::Sender::new(WAITING) }
+    }
+
+    /// The account's rows after a position, in order, without gap or repetition, and on without end; without a
+    /// position, those that come from now on. A reader that is slow costs no memory.
+    pub async fn follow(
+        &self,
+        account: AccountId,
+        after: Option<Position>,
+    ) -> Result<impl Stream<Item = Result<R, StoreError>> + Send + use<R>, StoreError> {
+        // Before anything is read, so that nothing falls between what is read and what is received.
+        let news = self.sender.subscribe();
+        let last = match after {
+            Some(after) => after,
+            None => head::<R>(&self.reads).await?,
+        };
+        let follower = Follower {
+            reads: self.reads.clone(),
+            account: account.to_string(),
+            news,
+            last,
+            live: false,
+            ready: VecDeque::new(),
+        };
+        Ok(stream::unfold(follower, |mut follower| async { Some((follower.next().await?, follower)) }))
+    }
+}
+
+/// The feed's own end of a channel.
+struct Source<R> {
+    channel: Channel<R>,
+    /// None until there was a look at the table.
+    last: Option<Position>,
+}
+
+impl<R: Told> Source<R> {
+    fn new(channel: &Channel<R>) -> Self {
+        Self { channel: Channel { reads: channel.reads.clone(), sender: channel.sender.clone() }, last: None }
+    }
+
+    /// Passes on what is new.
+    async fn tell(&mut self) -> Result<(), StoreError> {
+        let Channel { reads, sender } = &self.channel;
+        let mut last = match self.last {
+            Some(last) if sender.receiver_count() > 0 => last,
+            known => {
+                // Nobody listened before the look at the table: who comes after it reads what it shows by himself.
+                let head = head::<R>(reads).await?;
+                match known {
+                    Some(last) if sender.receiver_count() > 0 => last,
+                    _ => head,
+                }
+            }
+        };
+        self.last = Some(last);
+        while sender.receiver_count() > 0 {
+            let rows = after::<R>(reads, None, last, BATCH).await?;
+            let Some(newest) = rows.last() else { break };
+            last = newest.position();
+            self.last = Some(last);
+            // That the last listener has just gone is no failure.
+            drop(sender.send(rows.into()));
+        }
+        Ok(())
+    }
+}
+
+/// A subscriber's end: first what the table holds, then what is passed on.
+struct Follower<R> {
+    reads: Reads,
+    account: String,
+    news: broadcast::Receiver<Arc<[R]>>,
+    /// Everything up to here was given out or is ready.
+    last: Position,
+    live: bool,
+    ready: VecDeque<R>,
+}
+
+impl<R: Told> Follower<R> {
+    async fn next(&mut self) -> Option<Result<R, StoreError>> {
+        loop {
+            if let Some(row) = self.ready.pop_front() {
+                return Some(Ok(row));
+            }
+            if self.live {
+                match self.news.recv().await {
+                    Ok(rows) => self.take(&rows),
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.live = false,
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            } else {
+                match after::<R>(&self.reads, Some(&self.account), self.last, HISTORY).await {
+                    Ok(rows) => {
+                        self.live = rows.len() < HISTORY;
+                        self.take(&rows);
+                    }
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, rows: &[R]) {
+        let mine = |row: &&R| row.position() > self.last && row.account_id() == self.account;
+        self.ready.extend(rows.iter().filter(mine).cloned());
+        self.last = self.last.max(rows.last().map_or(0, Told::position));
+    }
+}
+
+/// The next rows after a position, of one account or of all.
+async fn after<R: Told>(
+    reads: &Reads,
+    account: Option<&str>,
+    after: Position,
+    limit: usize,
+) -> Result<Vec<R>, StoreError> {
+    let (mut tail, mut binds) = (format!("WHERE {} AND position > $1", R::WHICH), vec![Cell::from(stored(after))]);
+    if let Some(account) = account {
+        tail += " AND account_id = $2";
+        binds.push(account.into());
+    }
+    tail += &format!(" ORDER BY position LIMIT {limit}");
+    reads.fetch::<R>(&tail, &binds).await
+}
+
+/// The position of the newest row.
+async fn head<R: Told>(reads: &Reads) -> Result<Position, StoreError> {
+    let newest = reads.fetch::<R>("WHERE 1 = 1 ORDER BY position DESC LIMIT 1", &[]).await?;
+    Ok(newest.first().map_or(0, Told::position))
+}

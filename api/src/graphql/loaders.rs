@@ -1,0 +1,266 @@
+//! Data loaders: what many resolvers of a request ask for at the same time becomes one query. Every key names the
+//! account, so that nothing crosses accounts, and nothing is kept from one request to the next.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use async_graphql::Result;
+use async_graphql::dataloader::{DataLoader, Loader};
+use wasend_domain::{AccountId, Opened, PersonalValue, Sealed, SubjectId};
+use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
+use wasend_projections::messages::{MessageRow, StatusRow};
+use wasend_projections::numbers::NumberRow;
+use wasend_projections::{Cell, Reads, Record, accounts::KeyRow};
+use wasend_vault::{OpenError, Person, Vault};
+
+use crate::problem::Code;
+
+/// A row that belongs to an account.
+pub trait Owned: Record {
+    fn account_id(&self) -> &str;
+}
+
+impl Owned for ContactRow {
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
+}
+impl Owned for GroupRow {
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
+}
+impl Owned for KeyRow {
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
+}
+impl Owned for MessageRow {
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
+}
+impl Owned for NumberRow {
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
+}
+
+/// Why something could not be loaded; the log tells more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    #[error("the server cannot answer for now; repeat the request after a while")]
+    Unavailable,
+    #[error("a stored value cannot be read")]
+    Damaged,
+}
+
+impl Failed {
+    fn store(error: impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "a read model cannot be read");
+        Self::Unavailable
+    }
+
+    fn opening(error: impl std::fmt::Display, damaged: bool) -> Self {
+        tracing::error!(%error, "a personal value cannot be opened");
+        if damaged { Self::Damaged } else { Self::Unavailable }
+    }
+
+    fn graphql(self) -> async_graphql::Error {
+        let code = if self == Self::Damaged { Code::Internal } else { Code::Unavailable };
+        code.graphql(self.to_string())
+    }
+}
+
+/// What is loaded: a `T` of an account's, under a text.
+struct Key<T> {
+    account: AccountId,
+    text: String,
+    what: PhantomData<fn() -> T>,
+}
+
+impl<T> Key<T> {
+    fn new(account: AccountId, text: &str) -> Self {
+        Self { account, text: text.to_owned(), what: PhantomData }
+    }
+}
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.account, &self.text)
+    }
+}
+impl<T> PartialEq for Key<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.account == other.account && self.text == other.text
+    }
+}
+impl<T> Eq for Key<T> {}
+impl<T> Hash for Key<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.account.hash(state);
+        self.text.hash(state);
+    }
+}
+
+/// Things that are not rows: an opened value, a person, a message's history, a contact's groups.
+struct Value<T>(PhantomData<T>);
+struct Who;
+struct History;
+struct Groups;
+
+/// All loaders.
+pub struct Loaders(DataLoader<Source>);
+
+impl Loaders {
+    pub fn new(reads: Reads, vault: Arc<Vault>) -> Self {
+        Self(DataLoader::new(Source { reads, vault }, tokio::spawn))
+    }
+
+    /// The account's row under this id.
+    pub async fn row<R: Owned>(&self, account: AccountId, id: &str) -> Result<Option<R>> {
+        self.0.load_one(Key::<R>::new(account, id)).await.map_err(Failed::graphql)
+    }
+
+    /// Opens a sealed value, given in its stored form.
+    pub async fn open<T>(&self, account: AccountId, sealed: &str) -> Result<Opened<T>>
+    where
+        T: PersonalValue + Clone + Send + Sync + 'static,
+    {
+        let opened = self.0.load_one(Key::<Value<T>>::new(account, sealed)).await.and_then(found);
+        opened.map_err(Failed::graphql)
+    }
+
+    /// Who a contact is.
+    pub async fn person(&self, account: AccountId, contact: &str) -> Result<Opened<Person>> {
+        self.0.load_one(Key::<Who>::new(account, contact)).await.and_then(found).map_err(Failed::graphql)
+    }
+
+    /// What became of a message, step by step.
+    pub async fn history(&self, account: AccountId, message: &str) -> Result<Vec<StatusRow>> {
+        let rows = self.0.load_one(Key::<History>::new(account, message)).await.map_err(Failed::graphql)?;
+        Ok(rows.unwrap_or_default())
+    }
+
+    /// The groups that a contact belongs to, oldest first.
+    pub async fn groups(&self, account: AccountId, contact: &str) -> Result<Vec<GroupRow>> {
+        let ids = self.0.load_one(Key::<Groups>::new(account, contact)).await.map_err(Failed::graphql)?;
+        let keys: Vec<_> = ids.unwrap_or_default().iter().map(|id| Key::<GroupRow>::new(account, id)).collect();
+        // A group that was deleted has no row any more.
+        let mut rows = self.0.load_many(keys.clone()).await.map_err(Failed::graphql)?;
+        Ok(keys.iter().filter_map(|key| rows.remove(key)).collect())
+    }
+}
+
+fn found<T>(loaded: Option<Result<T, Failed>>) -> Result<T, Failed> {
+    loaded.unwrap_or(Err(Failed::Damaged))
+}
+
+struct Source {
+    reads: Reads,
+    vault: Arc<Vault>,
+}
+
+impl<R: Owned> Loader<Key<R>> for Source {
+    type Value = R;
+    type Error = Failed;
+
+    async fn load(&self, keys: &[Key<R>]) -> Result<HashMap<Key<R>, R>, Failed> {
+        let ids: Vec<_> = keys.iter().map(|key| key.text.clone()).collect();
+        let rows = self.reads.by_ids::<R>(&ids).await.map_err(Failed::store)?;
+        let own = |key: &&Key<R>| rows.get(&key.text).filter(|row| row.account_id() == key.account.to_string());
+        Ok(keys.iter().filter_map(|key| Some((key.clone(), own(&key)?.clone()))).collect())
+    }
+}
+
+impl<T: PersonalValue + Clone + Send + Sync + 'static> Loader<Key<Value<T>>> for Source {
+    type Value = Result<Opened<T>, Failed>;
+    type Error = Failed;
+
+    async fn load(&self, keys: &[Key<Value<T>>]) -> Result<HashMap<Key<Value<T>>, Self::Value>, Failed> {
+        let mut loaded = HashMap::with_capacity(keys.len());
+        for (account, keys) in by_account(keys) {
+            let readable: Vec<_> = keys.iter().filter_map(|key| Some((*key, Sealed::parse(&key.text).ok()?))).collect();
+            let sealed: Vec<Sealed<T>> = readable.iter().map(|(_, sealed)| sealed.clone()).collect();
+            let opened = self.vault.open_many(account, &sealed).await;
+            let pairs = readable.into_iter().zip(opened);
+            loaded.extend(pairs.map(|((key, _), opened)| (key.clone(), opened.map_err(unopened))));
+        }
+        Ok(loaded)
+    }
+}
+
+impl Loader<Key<Who>> for Source {
+    type Value = Result<Opened<Person>, Failed>;
+    type Error = Failed;
+
+    async fn load(&self, keys: &[Key<Who>]) -> Result<HashMap<Key<Who>, Self::Value>, Failed> {
+        let mut loaded = HashMap::with_capacity(keys.len());
+        for (account, keys) in by_account(keys) {
+            let readable: Vec<_> = keys.iter().filter_map(|key| Some((*key, key.text.parse().ok()?))).collect();
+            let subjects: Vec<SubjectId> = readable.iter().map(|(_, subject)| *subject).collect();
+            let people = self.vault.identities(account, &subjects).await;
+            let pairs = readable.into_iter().zip(people);
+            loaded.extend(pairs.map(|((key, _), person)| (key.clone(), person.map_err(unopened))));
+        }
+        Ok(loaded)
+    }
+}
+
+impl Loader<Key<History>> for Source {
+    type Value = Vec<StatusRow>;
+    type Error = Failed;
+
+    async fn load(&self, keys: &[Key<History>]) -> Result<HashMap<Key<History>, Vec<StatusRow>>, Failed> {
+        let (places, binds) = listed(keys);
+        let tail = format!("WHERE message_id IN ({places}) ORDER BY position");
+        let rows = self.reads.fetch::<StatusRow>(&tail, &binds).await.map_err(Failed::store)?;
+        Ok(grouped(keys, rows, |row| (row.account_id.clone(), row.message_id.clone())))
+    }
+}
+
+impl Loader<Key<Groups>> for Source {
+    type Value = Vec<String>;
+    type Error = Failed;
+
+    async fn load(&self, keys: &[Key<Groups>]) -> Result<HashMap<Key<Groups>, Vec<String>>, Failed> {
+        let (places, binds) = listed(keys);
+        let tail = format!("WHERE contact_id IN ({places}) ORDER BY group_id");
+        let rows = self.reads.fetch::<MembershipRow>(&tail, &binds).await.map_err(Failed::store)?;
+        let memberships = grouped(keys, rows, |row| (row.account_id.clone(), row.contact_id.clone()));
+        let ids = |rows: Vec<MembershipRow>| rows.into_iter().map(|row| row.group_id).collect();
+        Ok(memberships.into_iter().map(|(key, rows)| (key, ids(rows))).collect())
+    }
+}
+
+fn unopened(error: OpenError) -> Failed {
+    let damaged = !matches!(error, OpenError::Failure(_));
+    Failed::opening(error, damaged)
+}
+
+fn by_account<T>(keys: &[Key<T>]) -> HashMap<AccountId, Vec<&Key<T>>> {
+    let mut accounts = HashMap::<_, Vec<_>>::new();
+    for key in keys {
+        accounts.entry(key.account).or_default().push(key);
+    }
+    accounts
+}
+
+/// Places and values for `IN (…)`.
+fn listed<T>(keys: &[Key<T>]) -> (String, Vec<Cell>) {
+    let places: Vec<_> = (1..=keys.len()).map(|place| format!("${place}")).collect();
+    (places.join(", "), keys.iter().map(|key| Cell::from(key.text.as_str())).collect())
+}
+
+/// Rows by the key that asked for them; those that no key's account owns fall away.
+fn grouped<T, R>(keys: &[Key<T>], rows: Vec<R>, owner: impl Fn(&R) -> (String, String)) -> HashMap<Key<T>, Vec<R>> {
+    let known: HashMap<_, _> = keys.iter().map(|key| ((key.account.to_string(), key.text.clone()), key)).collect();
+    let mut found = HashMap::<_, Vec<_>>::new();
+    for row in rows {
+        if let Some(key) = known.get(&owner(&row)) {
+            found.entry(Key::clone(key)).or_default().push(row);
+        }
+    }
+    found
+}

@@ -1,0 +1,204 @@
+//! Messages.
+
+use async_graphql::{Context, ID, Object, Result};
+use wasend_domain::account::Scope;
+use wasend_domain::content::Wamid;
+use wasend_domain::message::Status;
+use wasend_projections::messages::MessageRow;
+
+use super::contact::Contact;
+use super::erasure::shown;
+use super::number::Number;
+use super::scalar::{DateTime, Position};
+use super::state::State;
+use crate::auth::{ContextExt, require};
+
+mod content;
+mod history;
+mod list;
+mod send;
+mod words;
+
+pub use history::StatusEntry;
+pub use list::MessageQuery;
+pub use send::MessageMutation;
+pub use words::{Direction, MessageStatus};
+
+use content::MessageContent;
+use history::MessageError;
+use words::MessageKind;
+
+/// One message, sent or received.
+pub struct Message {
+    row: MessageRow,
+    /// The status to show.
+    status: Status,
+    /// The read models may not show yet what the message refers to: it was accepted a moment ago.
+    fresh: bool,
+}
+
+impl Message {
+    pub fn new(row: MessageRow) -> Self {
+        Self { status: row.status(), row, fresh: false }
+    }
+
+    /// As it was once, for what else changed since it does not matter.
+    pub fn at(row: MessageRow, status: Status) -> Self {
+        Self { row, status, fresh: false }
+    }
+
+    /// As a command left it at a position.
+    fn fresh(mut row: MessageRow, position: wasend_domain::Position) -> Self {
+        row.position = row.position.max(position);
+        Self { status: row.status(), row, fresh: true }
+    }
+}
+
+#[Object]
+impl Message {
+    async fn id(&self) -> ID {
+        self.row.id.as_str().into()
+    }
+
+    async fn direction(&self) -> Option<Direction> {
+        self.row.origin().map(|origin| origin.direction.into())
+    }
+
+    async fn status(&self) -> MessageStatus {
+        self.status.into()
+    }
+
+    async fn kind(&self) -> Option<MessageKind> {
+        self.row.origin().map(|origin| origin.kind.into())
+    }
+
+    async fn number_id(&self) -> Option<ID> {
+        self.row.origin().map(|origin| origin.number.to_string().into())
+    }
+
+    /// From which number it was sent, or which it reached.
+    #[graphql(guard = "require(Scope::Read)")]
+    async fn number(&self, ctx: &Context<'_>) -> Result<Option<Number>> {
+        let Some(origin) = self.row.origin() else { return Ok(None) };
+        let number = self.settled(ctx).await.loaders.row(ctx.actor()?.account_id, &origin.number.to_string()).await?;
+        Ok(number.map(Number))
+    }
+
+    async fn contact_id(&self) -> Option<ID> {
+        self.row.origin().map(|origin| origin.contact.to_string().into())
+    }
+
+    /// Whom it was sent to, or who sent it.
+    #[graphql(guard = "require(Scope::Read)")]
+    async fn contact(&self, ctx: &Context<'_>) -> Result<Option<Contact>> {
+        let Some(origin) = self.row.origin() else { return Ok(None) };
+        let contact = self.settled(ctx).await.loaders.row(ctx.actor()?.account_id, &origin.contact.to_string()).await?;
+        Ok(contact.map(Contact))
+    }
+
+    /// The name of its template.
+    async fn template(&self) -> Option<&str> {
+        self.row.template.as_deref()
+    }
+
+    /// What it says.
+    async fn content(&self, ctx: &Context<'_>) -> Result<MessageContent> {
+        content::open(ctx, &self.row).await
+    }
+
+    /// Meta's id of it. Null until Meta took it, and once it is erased.
+    async fn wamid(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let Some(sealed) = &self.row.wamid else { return Ok(None) };
+        let (wamid, _) = shown(State::of(ctx).loaders.open::<Wamid>(ctx.actor()?.account_id, sealed).await?);
+        Ok(wamid.map(|Wamid(text)| text))
+    }
+
+    /// How many calls to Meta were begun.
+    async fn attempts(&self) -> u32 {
+        self.row.state.attempts
+    }
+
+    /// Whether Meta has it is unknown, and no webhook told within the configured time: a person should look.
+    async fn unresolved(&self) -> bool {
+        self.row.state.unresolved
+    }
+
+    /// Why it failed, or failed on one of the recipient's devices.
+    async fn error(&self) -> Option<MessageError> {
+        MessageError::of(&self.row)
+    }
+
+    /// Meta's word for what it is charged as.
+    async fn category(&self) -> Option<&str> {
+        self.row.state.pricing.as_ref().map(|pricing| pricing.category.as_str())
+    }
+
+    /// Whether Meta charges it; null until Meta has said so.
+    async fn billable(&self) -> Option<bool> {
+        self.row.state.pricing.as_ref().map(|pricing| pricing.billable)
+    }
+
+    /// When WASend accepted or received it.
+    async fn accepted_at(&self) -> Option<DateTime> {
+        self.row.origin().map(|origin| DateTime(origin.at))
+    }
+
+    async fn submitted_at(&self) -> Option<DateTime> {
+        self.row.submitted_at.map(DateTime)
+    }
+
+    async fn held_at(&self) -> Option<DateTime> {
+        self.row.state.held_at.map(DateTime)
+    }
+
+    async fn sent_at(&self) -> Option<DateTime> {
+        self.row.state.sent_at.map(DateTime)
+    }
+
+    async fn delivered_at(&self) -> Option<DateTime> {
+        self.row.state.delivered_at.map(DateTime)
+    }
+
+    async fn read_at(&self) -> Option<DateTime> {
+        self.row.state.read_at.map(DateTime)
+    }
+
+    async fn failed_at(&self) -> Option<DateTime> {
+        self.row.state.failure.as_ref().map(|failure| DateTime(failure.at))
+    }
+
+    async fn expired_at(&self) -> Option<DateTime> {
+        self.row.state.expired_at.map(DateTime)
+    }
+
+    async fn cancelled_at(&self) -> Option<DateTime> {
+        self.row.state.cancelled_at.map(DateTime)
+    }
+
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.row.updated_at)
+    }
+
+    /// Everything that became known of it, in the order in which it did.
+    #[graphql(complexity = "10 * child_complexity + 1")]
+    async fn status_history(&self, ctx: &Context<'_>) -> Result<Vec<StatusEntry>> {
+        let rows = self.settled(ctx).await.loaders.history(ctx.actor()?.account_id, &self.row.id).await?;
+        Ok(rows.into_iter().map(StatusEntry).collect())
+    }
+
+    /// Of the last event that touched it.
+    async fn position(&self) -> Position {
+        Position(self.row.position)
+    }
+}
+
+impl Message {
+    /// The read models, once they show the message; not waited for long.
+    async fn settled<'a>(&self, ctx: &'a Context<'_>) -> &'a State {
+        let state = State::of(ctx);
+        if self.fresh {
+            state.settle(self.row.position).await;
+        }
+        state
+    }
+}

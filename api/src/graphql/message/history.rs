@@ -1,0 +1,94 @@
+//! What became of a message, step by step, and why it failed.
+
+use async_graphql::{Context, Object, Result};
+use wasend_domain::content::ErrorText;
+use wasend_projections::messages::{MessageRow, StatusRow};
+
+use super::words::MessageStatus;
+use crate::auth::ContextExt;
+use crate::graphql::erasure::{Erasure, shown};
+use crate::graphql::scalar::{DateTime, Position};
+use crate::graphql::state::State;
+
+/// One fact about a message.
+pub struct StatusEntry(pub StatusRow);
+
+#[Object]
+impl StatusEntry {
+    async fn position(&self) -> Position {
+        Position(self.0.position)
+    }
+
+    /// The fact, by the type of its event, such as `MessageSent`.
+    async fn fact(&self) -> &str {
+        &self.0.fact
+    }
+
+    /// The message's status after it.
+    async fn status(&self) -> MessageStatus {
+        self.0.status.into()
+    }
+
+    /// Whether the status was another one before.
+    async fn changed(&self) -> bool {
+        self.0.changed
+    }
+
+    /// Meta's error code, if the fact has one.
+    async fn code(&self) -> Option<i64> {
+        self.0.code
+    }
+
+    /// When it happened: by Meta's time for what Meta reports.
+    async fn at(&self) -> DateTime {
+        DateTime(self.0.at)
+    }
+
+    async fn recorded_at(&self) -> DateTime {
+        DateTime(self.0.recorded_at)
+    }
+}
+
+/// Why a message failed.
+pub struct MessageError {
+    code: Option<i64>,
+    class: String,
+    /// Sealed.
+    detail: Option<String>,
+}
+
+impl MessageError {
+    pub fn of(row: &MessageRow) -> Option<Self> {
+        let failure = row.state.failure.as_ref()?;
+        Some(Self { code: failure.code, class: failure.class.clone(), detail: row.error_detail.clone() })
+    }
+
+    async fn text(&self, ctx: &Context<'_>) -> Result<(Option<String>, Option<Erasure>)> {
+        let Some(sealed) = &self.detail else { return Ok((None, None)) };
+        let (text, erased) = shown(State::of(ctx).loaders.open::<ErrorText>(ctx.actor()?.account_id, sealed).await?);
+        Ok((text.map(|ErrorText(text)| text), erased))
+    }
+}
+
+#[Object]
+impl MessageError {
+    /// Meta's error code; null if Meta was not reached.
+    async fn code(&self) -> Option<i64> {
+        self.code
+    }
+
+    /// What kind of failure it is.
+    async fn class(&self) -> &str {
+        &self.class
+    }
+
+    /// What Meta said about it.
+    async fn detail(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        Ok(self.text(ctx).await?.0)
+    }
+
+    /// Set once the detail is erased.
+    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
+        Ok(self.text(ctx).await?.1)
+    }
+}

@@ -1,0 +1,135 @@
+//! Connected WhatsApp numbers.
+
+use async_graphql::{Context, Enum, ID, Object, Result};
+use wasend_domain::NumberId;
+use wasend_domain::account::Scope;
+use wasend_projections::Cell;
+use wasend_projections::list::Filter;
+use wasend_projections::numbers::NumberRow;
+
+use super::account::label;
+use super::erasure::Erasure;
+use super::page::{Connection, Ordered, Window, connect, cost};
+use super::scalar::{DateTime, Position};
+use super::state::State;
+use crate::auth::require;
+
+mod change;
+
+pub use change::NumberMutation;
+
+/// A WhatsApp phone number from which the account sends.
+pub struct Number(pub NumberRow);
+
+/// Whether a number sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+enum NumberState {
+    Connected,
+    /// Nothing is sent until it is resumed; what is accepted meanwhile waits.
+    Paused,
+    /// For good: connect it anew to use it again.
+    Disconnected,
+}
+
+#[Object]
+impl Number {
+    async fn id(&self) -> ID {
+        self.0.id.as_str().into()
+    }
+
+    /// Meta's id of the number.
+    async fn phone_number_id(&self) -> &str {
+        &self.0.phone_number_id
+    }
+
+    /// Meta's id of the WhatsApp Business Account.
+    async fn waba_id(&self) -> &str {
+        &self.0.waba_id
+    }
+
+    /// The number as people read it.
+    async fn display_phone_number(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        Ok(label(ctx, &self.0.display).await?.0)
+    }
+
+    /// Set once the number's own names are erased.
+    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
+        Ok(label(ctx, &self.0.display).await?.1)
+    }
+
+    /// Root of the API that it speaks to; the server's own when null.
+    async fn base_url(&self) -> Option<&str> {
+        self.0.base_url.as_deref()
+    }
+
+    async fn messages_per_second(&self) -> i64 {
+        self.0.rate
+    }
+
+    async fn state(&self) -> NumberState {
+        match (self.0.disconnected_at, self.0.stopped_at) {
+            (Some(_), _) => NumberState::Disconnected,
+            (None, Some(_)) => NumberState::Paused,
+            (None, None) => NumberState::Connected,
+        }
+    }
+
+    async fn paused_at(&self) -> Option<DateTime> {
+        self.0.stopped_at.map(DateTime)
+    }
+
+    /// Meta's error code, if Meta is why it paused.
+    async fn pause_code(&self) -> Option<i64> {
+        self.0.stop_code
+    }
+
+    async fn connected_at(&self) -> DateTime {
+        DateTime(self.0.connected_at)
+    }
+
+    async fn disconnected_at(&self) -> Option<DateTime> {
+        self.0.disconnected_at.map(DateTime)
+    }
+
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.0.updated_at)
+    }
+}
+
+impl Ordered for NumberRow {
+    const LIST: &'static str = "numbers";
+    const COLUMN: &'static str = "id";
+
+    fn key(&self) -> Cell {
+        Cell::from(self.id.as_str())
+    }
+}
+
+#[derive(Default)]
+pub struct NumberQuery;
+
+#[Object]
+impl NumberQuery {
+    /// The account's numbers, oldest first; disconnected ones stay in the list.
+    #[graphql(guard = "require(Scope::Read)", complexity = "cost(first, last, child_complexity)")]
+    async fn numbers(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+        min_position: Option<Position>,
+    ) -> Result<Connection<Number>> {
+        let (state, actor) = State::read(ctx, min_position).await?;
+        let filter = Filter::of_account(&actor.account_id.to_string());
+        connect::<NumberRow, _>(state, filter, &Window::new(first, after, last, before), Number).await
+    }
+
+    #[graphql(guard = "require(Scope::Read)")]
+    async fn number(&self, ctx: &Context<'_>, id: ID, min_position: Option<Position>) -> Result<Option<Number>> {
+        let (state, actor) = State::read(ctx, min_position).await?;
+        let Ok(id) = id.parse::<NumberId>() else { return Ok(None) };
+        Ok(state.loaders.row(actor.account_id, &id.to_string()).await?.map(Number))
+    }
+}

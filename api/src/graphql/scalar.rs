@@ -1,0 +1,99 @@
+//! Scalars beyond those of GraphQL itself.
+
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use wasend_domain::{Day, Time};
+
+/// A place in the history of all events: 1 for the first, then without gaps. Written as a number; a decimal string is
+/// read as well, for clients whose numbers end at 2^53.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(pub wasend_domain::Position);
+
+#[Scalar]
+impl ScalarType for Position {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let number = match &value {
+            Value::Number(number) => number.as_u64(),
+            Value::String(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
+            _ => None,
+        };
+        let storable = number.filter(|number| i64::try_from(*number).is_ok());
+        storable.map(Self).ok_or_else(|| InputValueError::custom("is not a position: a whole number from 0"))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
+    }
+
+    fn to_value(&self) -> Value {
+        self.0.into()
+    }
+}
+
+/// A moment: RFC 3339, such as `2026-11-23T02:17:06.123456Z`. Answers are in UTC with microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DateTime(pub Time);
+
+#[Scalar]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        Ok(Self(parsed(&value)?))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        parsed::<Time>(value).is_ok()
+    }
+
+    fn to_value(&self) -> Value {
+        self.0.to_string().into()
+    }
+}
+
+/// A day in UTC: `2026-11-23`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Date(pub Day);
+
+#[Scalar]
+impl ScalarType for Date {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        Ok(Self(parsed(&value)?))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        parsed::<Day>(value).is_ok()
+    }
+
+    fn to_value(&self) -> Value {
+        self.0.to_string().into()
+    }
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(value: &Value) -> Result<T, String> {
+    match value {
+        Value::String(text) => text.parse().map_err(|error: T::Err| error.to_string()),
+        _ => Err("is not a string".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_a_number_or_its_digits() {
+        for value in [Value::from(7), Value::from("7")] {
+            assert_eq!(Position::parse(value).ok(), Some(Position(7)));
+        }
+        for value in [Value::from(-1), Value::from(1.5), Value::from(""), Value::from("+7"), Value::from(u64::MAX)] {
+            assert!(!Position::is_valid(&value), "{value}");
+        }
+        assert_eq!(Position(9_007_199_254_740_993).to_value(), Value::from(9_007_199_254_740_993_u64));
+    }
+
+    #[test]
+    fn times_and_days_are_read_as_they_are_written() {
+        let time = DateTime::parse("2026-11-23T03:00:00+01:00".into()).ok().map(|time| time.to_value());
+        assert_eq!(time, Some("2026-11-23T02:00:00.000000Z".into()));
+        assert_eq!(Date::parse("2026-11-23".into()).ok().map(|day| day.to_value()), Some("2026-11-23".into()));
+        assert!(!Date::is_valid(&"2026-11-31".into()) && !DateTime::is_valid(&1_700_000_000.into()));
+    }
+}

@@ -1,0 +1,54 @@
+//! The schema: every field that there is, put together.
+
+use std::sync::Arc;
+
+use async_graphql::{MergedObject, SDLExportOptions};
+
+use super::account::AccountQuery;
+use super::audit::AuditQuery;
+use super::contact::{ContactMutation, ContactQuery};
+use super::group::{GroupMutation, GroupQuery};
+use super::key::{KeyMutation, KeyQuery};
+use super::message::{MessageMutation, MessageQuery};
+use super::number::{NumberMutation, NumberQuery};
+use super::state::State;
+use super::subscription::Subscription;
+use super::usage::UsageQuery;
+use crate::config::GraphQl;
+
+/// What can be read. A query that names a position waits until it shows what happened up to there.
+#[derive(MergedObject, Default)]
+pub struct Query(AccountQuery, KeyQuery, NumberQuery, ContactQuery, GroupQuery, MessageQuery, UsageQuery, AuditQuery);
+
+/// What can be done. What is refused is told in `errors`, and nothing was written; `position` is that of what was
+/// done, for queries and subscriptions that are to show it.
+#[derive(MergedObject, Default)]
+pub struct Mutation(KeyMutation, NumberMutation, ContactMutation, GroupMutation, MessageMutation);
+
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
+
+/// The schema over the rooms behind it.
+pub fn build_schema(state: State, limits: &GraphQl) -> Schema {
+    Schema::build(Query::default(), Mutation::default(), Subscription)
+        .data(Arc::new(state))
+        .limit_depth(limits.max_depth)
+        .limit_complexity(limits.max_complexity)
+        .finish()
+}
+
+/// The schema in GraphQL's schema definition language, sorted, so that it changes only when the schema does.
+pub fn schema_sdl() -> String {
+    let schema = Schema::build(Query::default(), Mutation::default(), Subscription).finish();
+    let sorted = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items();
+    schema.sdl_with_options(sorted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sdl_is_stable() {
+        assert_eq!(schema_sdl(), schema_sdl());
+    }
+}

@@ -1,0 +1,133 @@
+//! How GraphQL travels, whatever the schema.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`http`] | GraphQL over HTTP (draft of January 2025): <https://graphql.github.io/graphql-over-http/draft/> |
+//! | [`ws`] | graphql-transport-ws: <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md> |
+//! | [`sse`] | GraphQL over SSE, distinct connections: <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md> |
+
+mod answer;
+mod graphiql;
+pub mod http;
+mod negotiate;
+mod params;
+mod sse;
+mod ws;
+
+#[cfg(test)]
+pub(crate) mod fake;
+
+use std::time::Instant;
+
+use async_graphql::{Executor, Request, Response, parser::types::OperationType};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+
+use crate::{auth::Identity, problem::Code, telemetry::metric};
+
+use answer::Answer;
+use params::Params;
+
+/// Whatever executes operations: any `async_graphql::Schema`, without its type.
+pub trait Engine: Send + Sync {
+    /// A query or a mutation.
+    fn run(&self, request: Request) -> BoxFuture<'_, Response>;
+
+    /// A subscription; a query or a mutation gives a stream of one response.
+    fn open(&self, request: Request) -> BoxStream<'static, Response>;
+}
+
+impl<E: Executor> Engine for E {
+    fn run(&self, request: Request) -> BoxFuture<'_, Response> {
+        Executor::execute(self, request).boxed()
+    }
+
+    fn open(&self, request: Request) -> BoxStream<'static, Response> {
+        Executor::execute_stream(self, request, None)
+    }
+}
+
+/// An operation that parses, on behalf of somebody.
+struct Prepared {
+    request: Request,
+    /// None when the request does not say which of the document's operations it means.
+    kind: Option<OperationType>,
+}
+
+fn prepare(params: Params, identity: &Identity) -> Result<Prepared, Box<Answer>> {
+    let mut request = params.into_request().data(identity.caller.clone());
+    let name = request.operation_name.clone();
+    let document = request.parsed_query().map_err(|error| Box::new(Answer::unparsable(error)))?;
+    let mut operations =
+        document.operations.iter().filter(|(known, _)| name.as_ref().is_none_or(|n| known.is_some_and(|k| k == n)));
+    let kind = match (operations.next(), operations.next()) {
+        (Some((_, operation)), None) => Some(operation.node.ty),
+        _ => None,
+    };
+    Ok(Prepared { request, kind })
+}
+
+impl Prepared {
+    fn label(&self) -> &'static str {
+        match self.kind {
+            Some(OperationType::Query) => "query",
+            Some(OperationType::Mutation) => "mutation",
+            Some(OperationType::Subscription) => "subscription",
+            None => "unknown",
+        }
+    }
+
+    async fn run(self, engine: &dyn Engine) -> Answer {
+        let (kind, start) = (self.label(), Instant::now());
+        let answer = Answer::of(engine.run(self.request).await);
+        metrics::histogram!(metric::GRAPHQL_OPERATION_SECONDS, "kind" => kind).record(start.elapsed().as_secs_f64());
+        count(kind, &answer);
+        answer
+    }
+
+    /// The answers of a subscription, counted as long as it runs.
+    fn open(self, engine: &dyn Engine, transport: &'static str) -> BoxStream<'static, Answer> {
+        let kind = self.label();
+        let running = Running::new(transport);
+        let answers = engine.open(self.request).map(move |response| {
+            // Held by the stream, so that it ends with it.
+            let _running = &running;
+            let answer = Answer::of(response);
+            count(kind, &answer);
+            answer
+        });
+        answers.boxed()
+    }
+}
+
+fn count(kind: &'static str, answer: &Answer) {
+    metrics::counter!(metric::GRAPHQL_OPERATIONS, "kind" => kind, "outcome" => answer.outcome()).increment(1);
+}
+
+/// One stream that is open.
+struct Running(&'static str);
+
+impl Running {
+    fn new(transport: &'static str) -> Self {
+        metrics::gauge!(metric::GRAPHQL_STREAMS, "transport" => transport).increment(1);
+        Self(transport)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        metrics::gauge!(metric::GRAPHQL_STREAMS, "transport" => self.0).decrement(1);
+    }
+}
+
+/// Why a request is turned away before it is an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Refusal {
+    code: Code,
+    message: String,
+}
+
+impl Refusal {
+    fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}

@@ -1,0 +1,178 @@
+//! A GraphQL response as the specification spells it: a request that was not executed has no `data`, every error has a
+//! code, and a fault tells no more than that it was one.
+
+use std::collections::BTreeMap;
+
+use async_graphql::{Response, ServerError, Value};
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use super::{Refusal, negotiate::Media};
+use crate::problem::Code;
+
+#[derive(Debug)]
+pub struct Answer {
+    data: Value,
+    errors: Vec<ServerError>,
+    extensions: BTreeMap<String, Value>,
+    /// Set when nothing was executed.
+    refused: Option<Code>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ServerError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extensions: &'a BTreeMap<String, Value>,
+}
+
+impl Answer {
+    pub fn of(response: Response) -> Self {
+        let Response { data, mut errors, extensions, .. } = response;
+        errors.iter_mut().for_each(describe);
+        // A field's error has a path; an error of the whole request has none.
+        let refused = match errors.first() {
+            Some(first) if data == Value::Null && errors.iter().all(|error| error.path.is_empty()) => Some(code(first)),
+            _ => None,
+        };
+        Self { data, errors, extensions, refused }
+    }
+
+    pub fn refusal(refusal: Refusal) -> Self {
+        let error = ServerError { locations: Vec::new(), ..refusal.code.server_error(refusal.message) };
+        Self { data: Value::Null, errors: vec![error], extensions: BTreeMap::new(), refused: Some(refusal.code) }
+    }
+
+    pub fn unparsable(error: ServerError) -> Self {
+        let described =
+            ServerError { locations: error.locations, ..Code::GraphqlParseFailed.server_error(error.message) };
+        Self::of(Response::from_errors(vec![described]))
+    }
+
+    pub fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// What to count it as.
+    pub fn outcome(&self) -> &'static str {
+        match (self.refused, self.errors.is_empty()) {
+            (Some(_), _) => "refused",
+            (None, true) => "ok",
+            (None, false) => "errors",
+        }
+    }
+
+    /// The specification's section "Status Codes": the older media type hides what a document did wrong behind a 200,
+    /// because old clients take anything else for an answer of some intermediary.
+    pub fn status(&self, media: Media) -> StatusCode {
+        match (self.refused, media) {
+            (None, _) => StatusCode::OK,
+            (Some(Code::GraphqlParseFailed | Code::GraphqlValidationFailed | Code::QueryTooComplex), Media::Json) => {
+                StatusCode::OK
+            }
+            (Some(code), _) => code.status(),
+        }
+    }
+
+    pub fn refused(&self) -> Option<Code> {
+        self.refused
+    }
+
+    pub fn json(&self) -> String {
+        let data = self.refused.is_none().then_some(&self.data);
+        serialise(&Body { errors: &self.errors, data, extensions: &self.extensions })
+    }
+
+    pub fn errors_json(&self) -> String {
+        serialise(&self.errors)
+    }
+}
+
+fn serialise(value: &impl Serialize) -> String {
+    // Keys are texts and values are JSON already: only a number that JSON cannot hold could fail here.
+    serde_json::to_string(value).unwrap_or_else(|_| {
+        r#"{"errors":[{"message":"the response cannot be written","extensions":{"code":"INTERNAL"}}]}"#.to_owned()
+    })
+}
+
+fn code(error: &ServerError) -> Code {
+    let name = match error.extensions.as_ref().and_then(|extensions| extensions.get("code")) {
+        Some(Value::String(name)) => name.as_str(),
+        _ => "",
+    };
+    Code::ALL.into_iter().find(|code| code.name() == name).unwrap_or(Code::GraphqlValidationFailed)
+}
+
+/// Gives a code to an error that has none: those of the GraphQL library, and faults that a resolver let through.
+fn describe(error: &mut ServerError) {
+    if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
+        return;
+    }
+    let code = if error.path.is_empty() { of_request(&error.message) } else { of_field(&error.message) };
+    if code == Code::Internal {
+        // Its text was not written for the caller's eyes, and may hold anything.
+        tracing::error!(path = ?error.path, "a resolver failed without a code");
+        "internal error".clone_into(&mut error.message);
+    }
+    error.extensions.get_or_insert_default().set("code", code.name());
+}
+
+fn of_request(message: &str) -> Code {
+    let limits =
+        ["Query is too complex", "Query is nested too deep", "The recursion depth", "The number of directives"];
+    if limits.iter().any(|limit| message.starts_with(limit)) {
+        Code::QueryTooComplex
+    } else {
+        Code::GraphqlValidationFailed
+    }
+}
+
+fn of_field(message: &str) -> Code {
+    let inputs = ["Failed to parse \"", "Invalid value for argument", "The \"first\"", "The \"last\""];
+    if inputs.iter().any(|input| message.starts_with(input)) { Code::InvalidInput } else { Code::Internal }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::PathSegment;
+
+    use super::*;
+
+    fn at_field(message: &str) -> Answer {
+        let mut error = ServerError::new(message, None);
+        error.path = vec![PathSegment::Field("a".to_owned())];
+        Answer::of(Response::from_errors(vec![error]))
+    }
+
+    #[test]
+    fn a_fault_tells_nothing_about_itself() {
+        let json = at_field("row of +16505551234 not found").json();
+        assert_eq!(
+            json,
+            r#"{"errors":[{"message":"internal error","path":["a"],"extensions":{"code":"INTERNAL"}}],"data":null}"#
+        );
+    }
+
+    #[test]
+    fn a_request_that_was_not_executed_has_no_data() {
+        let answer = Answer::of(Response::from_errors(vec![ServerError::new("Unknown field", None)]));
+        assert!(answer.is_refused());
+        assert_eq!(
+            answer.json(),
+            r#"{"errors":[{"message":"Unknown field","extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}"#
+        );
+    }
+
+    #[test]
+    fn the_status_depends_on_the_media_type() {
+        let invalid = Answer::of(Response::from_errors(vec![ServerError::new("Unknown field", None)]));
+        assert_eq!(invalid.status(Media::Json), StatusCode::OK);
+        assert_eq!(invalid.status(Media::ResponseJson), StatusCode::BAD_REQUEST);
+        assert_eq!(at_field("x").status(Media::ResponseJson), StatusCode::OK);
+        let refused = Answer::refusal(Refusal::new(Code::BadRequest, "x"));
+        assert_eq!(refused.status(Media::Json), StatusCode::BAD_REQUEST);
+    }
+}

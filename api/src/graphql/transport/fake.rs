@@ -1,0 +1,86 @@
+//! A small schema for the tests of the transports.
+
+#![expect(clippy::unused_async, reason = "the derive asks for async resolvers")]
+
+use std::time::Duration;
+
+use async_graphql::{Context, Error, Object, Result, Schema, Subscription};
+use futures::{Stream, stream};
+use wasend_domain::account::Scope;
+
+use crate::auth::{ContextExt, require};
+
+pub struct Query;
+pub struct Mutation;
+pub struct Subscriptions;
+
+#[Object]
+impl Query {
+    async fn hello(&self) -> &'static str {
+        "world"
+    }
+
+    async fn echo(&self, text: String) -> String {
+        text
+    }
+
+    async fn key(&self, ctx: &Context<'_>) -> Result<String> {
+        Ok(ctx.actor()?.key_id.to_string())
+    }
+
+    #[graphql(guard = "require(Scope::Audit)")]
+    async fn audited(&self) -> bool {
+        true
+    }
+
+    async fn fault(&self) -> Result<Option<bool>> {
+        Err(Error::new("the row of +16505551234 is gone"))
+    }
+
+    async fn panics(&self) -> bool {
+        let nothing: Vec<bool> = Vec::new();
+        nothing[0]
+    }
+
+    async fn nested(&self) -> Query {
+        Query
+    }
+}
+
+#[Object]
+impl Mutation {
+    async fn bump(&self, by: i32) -> i32 {
+        by + 1
+    }
+}
+
+#[Subscription]
+impl Subscriptions {
+    async fn count(&self, to: i32) -> impl Stream<Item = i32> {
+        stream::iter(1..=to)
+    }
+
+    async fn never(&self) -> impl Stream<Item = i32> {
+        stream::pending()
+    }
+
+    async fn tick(&self) -> impl Stream<Item = i32> {
+        stream::unfold(0, async |n| {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Some((n, n + 1))
+        })
+    }
+
+    async fn flood(&self) -> impl Stream<Item = String> {
+        stream::repeat_with(|| "x".repeat(65_536))
+    }
+
+    async fn key(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = String>> {
+        let key = ctx.actor()?.key_id.to_string();
+        Ok(stream::iter([key]))
+    }
+}
+
+pub fn schema() -> Schema<Query, Mutation, Subscriptions> {
+    Schema::build(Query, Mutation, Subscriptions).limit_depth(20).finish()
+}

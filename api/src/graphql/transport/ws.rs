@@ -1,0 +1,51 @@
+//! graphql-transport-ws.
+//!
+//! One task a connection reads, executes and writes. It takes the next answer from its subscriptions only after the
+//! last one was written, so nothing piles up here for a client that does not read; the server cuts such a client off.
+
+mod connection;
+mod message;
+
+use axum::{
+    extract::{FromRequestParts, WebSocketUpgrade},
+    http::{Method, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    auth::Identity,
+    http::Shell,
+    problem::{Code, Problem},
+};
+
+use connection::Connection;
+
+const PROTOCOL: &str = "graphql-transport-ws";
+
+/// Bytes that may wait in the socket's own buffer on top of one message.
+const WRITE_BUFFER: usize = 64 << 10;
+
+pub fn is_handshake(parts: &Parts) -> bool {
+    let upgrade = parts.headers.get(header::UPGRADE).and_then(|value| value.to_str().ok());
+    parts.method == Method::GET && upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+}
+
+/// Answers the handshake; `identity` is what its `Authorization` header said, which `connection_init` may replace.
+pub async fn upgrade(shell: Shell, mut parts: Parts, identity: Identity) -> Response {
+    let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
+        return Problem::new(Code::BadRequest, "the WebSocket handshake is malformed").into_response();
+    };
+    let limit = shell.graphql.body_limit;
+    upgrade
+        .protocols([PROTOCOL])
+        .max_message_size(limit)
+        .max_frame_size(limit)
+        .write_buffer_size(WRITE_BUFFER)
+        .on_upgrade(move |socket| {
+            let tracker = shell.life.tracker().clone();
+            tracker.track_future(Connection::new(shell, identity).run(socket))
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! The messages of graphql-transport-ws and the codes with which it closes.
+
+use axum::extract::ws::CloseFrame;
+use serde_json::{Map, Value, json};
+
+use crate::graphql::transport::{answer::Answer, params::Params};
+
+/// What a client says.
+#[derive(Debug, PartialEq)]
+pub enum ClientMessage {
+    ConnectionInit(Map<String, Value>),
+    Ping,
+    Pong,
+    Subscribe { id: String, params: Box<Params> },
+    Complete { id: String },
+}
+
+/// Longest id of an operation, in bytes: it is kept and sent back with every answer.
+const MAX_ID: usize = 255;
+
+impl ClientMessage {
+    /// Strict, as the protocol asks: anything else than these five is a reason to close.
+    pub fn parse(text: &str) -> Result<Self, Closing> {
+        let Ok(Value::Object(mut message)) = serde_json::from_str(text) else {
+            return Err(Closing::invalid("a message is a JSON object"));
+        };
+        let kind = message.remove("type");
+        match kind.as_ref().and_then(Value::as_str) {
+            Some("connection_init") => payload(&mut message).map(Self::ConnectionInit),
+            Some("ping") => payload(&mut message).map(|_| Self::Ping),
+            Some("pong") => payload(&mut message).map(|_| Self::Pong),
+            Some("complete") => Ok(Self::Complete { id: id(&mut message)? }),
+            Some("subscribe") => {
+                let id = id(&mut message)?;
+                let payload = message.remove("payload").ok_or(Closing::invalid("subscribe needs a payload"))?;
+                let params = Params::from_json(payload).map_err(|refusal| Closing::invalid(&refusal.message))?;
+                Ok(Self::Subscribe { id, params: Box::new(params) })
+            }
+            Some(_) => Err(Closing::invalid("the type of the message is unknown")),
+            None => Err(Closing::invalid("the type of the message is missing")),
+        }
+    }
+}
+
+fn payload(message: &mut Map<String, Value>) -> Result<Map<String, Value>, Closing> {
+    match message.remove("payload") {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(payload)) => Ok(payload),
+        Some(_) => Err(Closing::invalid("the payload must be an object")),
+    }
+}
+
+fn id(message: &mut Map<String, Value>) -> Result<String, Closing> {
+    match message.remove("id") {
+        Some(Value::String(id)) if (1..=MAX_ID).contains(&id.len()) => Ok(id),
+        _ => Err(Closing::invalid("the id must be a string of 1 to 255 bytes")),
+    }
+}
+
+/// What the server says.
+pub mod server {
+    use super::{Answer, Value, json};
+
+    pub fn connection_ack() -> String {
+        json!({"type": "connection_ack"}).to_string()
+    }
+
+    pub fn pong() -> String {
+        json!({"type": "pong"}).to_string()
+    }
+
+    pub fn complete(id: &str) -> String {
+        json!({"id": id, "type": "complete"}).to_string()
+    }
+
+    pub fn next(id: &str, answer: &Answer) -> String {
+        with_payload(id, "next", &answer.json())
+    }
+
+    pub fn error(id: &str, answer: &Answer) -> String {
+        with_payload(id, "error", &answer.errors_json())
+    }
+
+    /// Puts JSON that is already written into a message.
+    fn with_payload(id: &str, kind: &str, payload: &str) -> String {
+        let id = Value::from(id);
+        format!(r#"{{"id":{id},"type":"{kind}","payload":{payload}}}"#)
+    }
+}
+
+/// Why the server closes the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closing {
+    pub code: u16,
+    pub reason: String,
+}
+
+impl Closing {
+    fn new(code: u16, reason: &str) -> Self {
+        // A close frame holds 123 bytes of reason (RFC 6455, 5.5.1).
+        let reason = reason.chars().take(60).collect();
+        Self { code, reason }
+    }
+
+    pub fn invalid(why: &str) -> Self {
+        Self::new(4400, why)
+    }
+
+    pub fn unauthorized() -> Self {
+        Self::new(4401, "Unauthorized")
+    }
+
+    pub fn forbidden() -> Self {
+        Self::new(4403, "Forbidden")
+    }
+
+    pub fn subprotocol() -> Self {
+        Self::new(4406, "Subprotocol not acceptable")
+    }
+
+    pub fn init_timeout() -> Self {
+        Self::new(4408, "Connection initialisation timeout")
+    }
+
+    pub fn duplicate(id: &str) -> Self {
+        Self::new(4409, &format!("Subscriber for {id} already exists"))
+    }
+
+    pub fn second_init() -> Self {
+        Self::new(4429, "Too many initialisation requests")
+    }
+
+    pub fn unavailable() -> Self {
+        Self::new(4500, "Internal server error")
+    }
+
+    pub fn going_away() -> Self {
+        Self::new(1001, "Going away")
+    }
+
+    pub fn too_large() -> Self {
+        Self::new(1009, "Message too big")
+    }
+}
+
+impl From<Closing> for CloseFrame {
+    fn from(closing: Closing) -> Self {
+        Self { code: closing.code, reason: closing.reason.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_of_the_protocol_closes() {
+        for wrong in [
+            "",
+            "[]",
+            "{}",
+            r#"{"type":1}"#,
+            r#"{"type":"start","id":"1","payload":{"query":"{a}"}}"#,
+            r#"{"type":"connection_init","payload":"x"}"#,
+            r#"{"type":"subscribe","payload":{"query":"{a}"}}"#,
+            r#"{"type":"subscribe","id":"","payload":{"query":"{a}"}}"#,
+            r#"{"type":"subscribe","id":"1"}"#,
+            r#"{"type":"subscribe","id":"1","payload":{"query":1}}"#,
+            r#"{"type":"subscribe","id":"1","payload":{"query":"{a}","variables":[]}}"#,
+            r#"{"type":"complete","id":1}"#,
+        ] {
+            assert_eq!(ClientMessage::parse(wrong).unwrap_err().code, 4400, "{wrong}");
+        }
+        assert_eq!(ClientMessage::parse(r#"{"type":"ping","payload":null}"#), Ok(ClientMessage::Ping));
+    }
+
+    #[test]
+    fn a_reason_fits_its_frame() {
+        assert!(Closing::duplicate(&"é".repeat(100)).reason.len() <= 123);
+    }
+}

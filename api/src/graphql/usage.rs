@@ -1,0 +1,246 @@
+//! Usage: how many messages went out and came in, by day, number, direction and category.
+
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
+use wasend_domain::account::Scope;
+use wasend_domain::message::Direction as Way;
+use wasend_domain::{AccountId, Day, NumberId};
+use wasend_projections::usage::UsageRow;
+use wasend_projections::{Cell, Kind};
+
+use super::error::{invalid, unavailable};
+use super::message::Direction;
+use super::number::Number;
+use super::scalar::{Date, Position};
+use super::state::State;
+use crate::auth::{ContextExt, require};
+
+/// Longest period, in days.
+const DAYS_MAX: i64 = 366;
+
+/// Days in UTC, both included; at most 366.
+#[derive(Clone, Copy, InputObject)]
+struct Period {
+    from: Date,
+    to: Date,
+}
+
+/// By what usage can be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+enum UsageDimension {
+    /// The UTC day on which WASend accepted or received the messages.
+    Day,
+    Number,
+    Direction,
+    /// Meta's word for what a message is charged as; `unknown` until Meta has said it.
+    Category,
+}
+
+impl UsageDimension {
+    const ALL: [Self; 4] = [Self::Day, Self::Number, Self::Direction, Self::Category];
+
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Number => "number_id",
+            Self::Direction => "direction",
+            Self::Category => "category",
+        }
+    }
+
+    const fn kind(self) -> Kind {
+        match self {
+            Self::Day => Kind::Int,
+            Self::Number | Self::Direction | Self::Category => Kind::Text,
+        }
+    }
+}
+
+/// What the account used in a period. Each message counts once, however often Meta reports it.
+struct Usage {
+    account: AccountId,
+    from: Day,
+    to: Day,
+    /// None for all numbers; a number of nobody's has no usage.
+    number: Option<String>,
+    total: UsageLine,
+}
+
+#[Object]
+impl Usage {
+    async fn from(&self) -> Date {
+        Date(self.from)
+    }
+
+    async fn to(&self) -> Date {
+        Date(self.to)
+    }
+
+    /// Messages that Meta showed to have gone out, or that came in.
+    async fn messages(&self) -> i64 {
+        self.total.messages
+    }
+
+    /// Those of them that reached a device.
+    async fn delivered(&self) -> i64 {
+        self.total.delivered
+    }
+
+    /// Those of them that Meta said it charges.
+    async fn billable(&self) -> i64 {
+        self.total.billable
+    }
+
+    /// The sums told apart by some of the dimensions; by all of them if none is named. In the order of the dimensions.
+    #[graphql(complexity = "100 * child_complexity + 1")]
+    async fn lines(&self, ctx: &Context<'_>, by: Option<Vec<UsageDimension>>) -> Result<Vec<UsageLine>> {
+        let asked = by.unwrap_or_else(|| UsageDimension::ALL.to_vec());
+        let by: Vec<_> = UsageDimension::ALL.into_iter().filter(|dimension| asked.contains(dimension)).collect();
+        sums(State::of(ctx), self.account, (self.from, self.to), self.number.as_deref(), &by).await
+    }
+}
+
+/// One line of the usage. A dimension that it does not tell apart is null.
+#[derive(Clone, Default)]
+struct UsageLine {
+    day: Option<Day>,
+    number: Option<String>,
+    direction: Option<Way>,
+    category: Option<String>,
+    messages: i64,
+    delivered: i64,
+    billable: i64,
+}
+
+#[Object]
+impl UsageLine {
+    async fn day(&self) -> Option<Date> {
+        self.day.map(Date)
+    }
+
+    async fn number_id(&self) -> Option<ID> {
+        self.number.as_deref().map(ID::from)
+    }
+
+    #[graphql(guard = "require(Scope::Read)")]
+    async fn number(&self, ctx: &Context<'_>) -> Result<Option<Number>> {
+        let Some(id) = &self.number else { return Ok(None) };
+        Ok(State::of(ctx).loaders.row(ctx.actor()?.account_id, id).await?.map(Number))
+    }
+
+    async fn direction(&self) -> Option<Direction> {
+        self.direction.map(Direction::from)
+    }
+
+    async fn category(&self) -> Option<&str> {
+        self.category.as_deref()
+    }
+
+    async fn messages(&self) -> i64 {
+        self.messages
+    }
+
+    async fn delivered(&self) -> i64 {
+        self.delivered
+    }
+
+    async fn billable(&self) -> i64 {
+        self.billable
+    }
+}
+
+#[derive(Default)]
+pub struct UsageQuery;
+
+#[Object]
+impl UsageQuery {
+    /// What the account used, of all its numbers or of one.
+    #[graphql(guard = "require(Scope::Billing)")]
+    async fn usage(
+        &self,
+        ctx: &Context<'_>,
+        period: Period,
+        number_id: Option<ID>,
+        min_position: Option<Position>,
+    ) -> Result<Usage> {
+        let (state, actor) = State::read(ctx, min_position).await?;
+        let (account, (from, to)) = (actor.account_id, days(period)?);
+        let number = number_id.map(|id| id.parse::<NumberId>().map(|id| id.to_string()).unwrap_or_default());
+        let total = sums(state, account, (from, to), number.as_deref(), &[]).await?.pop();
+        Ok(Usage { account, from, to, number, total: total.unwrap_or_default() })
+    }
+}
+
+fn days(Period { from: Date(from), to: Date(to) }: Period) -> Result<(Day, Day)> {
+    match to.number() - from.number() {
+        ..0 => Err(invalid("the period ends before it begins")),
+        0..DAYS_MAX => Ok((from, to)),
+        _ => Err(invalid(format!("the period is longer than {DAYS_MAX} days"))),
+    }
+}
+
+async fn sums(
+    state: &State,
+    account: AccountId,
+    (from, to): (Day, Day),
+    number: Option<&str>,
+    by: &[UsageDimension],
+) -> Result<Vec<UsageLine>> {
+    let columns: Vec<_> = by.iter().map(|dimension| dimension.column()).collect();
+    let columns = columns.join(", ");
+    let table = state.reads.physical::<UsageRow>().map_err(unavailable)?;
+    let mut binds = vec![Cell::text(&account), from.number().into(), to.number().into()];
+    let mut rows = "account_id = $1 AND day >= $2 AND day <= $3".to_owned();
+    if let Some(number) = number {
+        binds.push(number.into());
+        rows += " AND number_id = $4";
+    }
+    let sum = |column| format!("CAST(COALESCE(sum({column}), 0) AS BIGINT)");
+    let sums = [sum("messages"), sum("delivered"), sum("billable")].join(", ");
+    let sql = if columns.is_empty() {
+        format!("SELECT {sums} FROM {table} WHERE {rows}")
+    } else {
+        format!("SELECT {columns}, {sums} FROM {table} WHERE {rows} GROUP BY {columns} ORDER BY {columns}")
+    };
+    let kinds: Vec<_> = by.iter().map(|dimension| dimension.kind()).chain([Kind::Int; 3]).collect();
+    let found = state.reads.cells(&sql, &binds, &kinds).await.map_err(unavailable)?;
+    Ok(found.into_iter().map(|cells| line(by, cells)).collect())
+}
+
+fn line(by: &[UsageDimension], cells: Vec<Cell>) -> UsageLine {
+    let (mut line, mut cells) = (UsageLine::default(), cells.into_iter());
+    for (dimension, cell) in by.iter().zip(&mut cells) {
+        match (dimension, cell) {
+            (UsageDimension::Day, Cell::Int(day)) => line.day = day.map(Day::from_number),
+            (UsageDimension::Number, Cell::Text(number)) => line.number = number,
+            (UsageDimension::Direction, Cell::Text(word)) => line.direction = word.as_deref().and_then(Way::named),
+            (UsageDimension::Category, Cell::Text(category)) => line.category = category,
+            (_, Cell::Int(_) | Cell::Text(_)) => {}
+        }
+    }
+    let mut sum = || if let Some(Cell::Int(Some(sum))) = cells.next() { sum } else { 0 };
+    (line.messages, line.delivered, line.billable) = (sum(), sum(), sum());
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_holds_both_its_ends_and_at_most_a_leap_year() {
+        let period = |from: &str, to: &str| Period { from: Date(from.parse().unwrap()), to: Date(to.parse().unwrap()) };
+        assert!(days(period("2026-11-23", "2026-11-23")).is_ok());
+        assert!(days(period("2024-01-01", "2024-12-31")).is_ok());
+        assert!(days(period("2025-01-01", "2026-01-02")).is_err());
+        assert!(days(period("2026-11-23", "2026-11-22")).is_err());
+    }
+
+    #[test]
+    fn a_line_holds_what_it_tells_apart() {
+        let cells = vec![Cell::from(20_000), Cell::from("INBOUND"), Cell::from(3), Cell::from(2), Cell::from(1)];
+        let line = line(&[UsageDimension::Day, UsageDimension::Direction], cells);
+        assert_eq!((line.day, line.direction), (Some(Day::from_number(20_000)), Some(Way::Inbound)));
+        assert_eq!((line.messages, line.delivered, line.billable), (3, 2, 1));
+        assert_eq!((line.number, line.category), (None, None));
+    }
+}

@@ -1,0 +1,88 @@
+//! `/webhooks/whatsapp`: Meta is answered 200 once what it said is durable, and not before.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use wasend_commands::Commands;
+use wasend_commands::webhook::{Taken, WebhookError};
+use wasend_whatsapp::signature::SIGNATURE_HEADER;
+
+use crate::config;
+use crate::http::body;
+use crate::problem::{Code, Problem};
+
+#[derive(Clone)]
+struct Door {
+    commands: Arc<Commands>,
+    http: Arc<config::Http>,
+}
+
+/// GET for the subscription handshake, POST for what Meta reports.
+pub fn routes(commands: Arc<Commands>, http: Arc<config::Http>) -> MethodRouter {
+    get(subscribe).post(take).with_state(Door { commands, http })
+}
+
+async fn subscribe(State(door): State<Door>, RawQuery(query): RawQuery) -> Response {
+    match door.commands.subscription_challenge(query.as_deref().unwrap_or_default()).await {
+        Ok(Some(challenge)) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], challenge).into_response(),
+        Ok(None) => Problem::new(Code::Forbidden, "no connected number has this verify token").into_response(),
+        Err(_) => unavailable(),
+    }
+}
+
+async fn take(State(door): State<Door>, headers: HeaderMap, request: Request) -> Response {
+    let limit = door.http.webhook_body_limit;
+    let raw = match body::read(&headers, request.into_body(), limit, door.http.body_timeout).await {
+        Ok(raw) => raw,
+        Err(problem) => return counted("too_large", problem.into_response()),
+    };
+    let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
+    match door.commands.take_webhook(&raw, signature).await {
+        Ok(taken) => {
+            count(taken);
+            StatusCode::OK.into_response()
+        }
+        Err(WebhookError::Malformed) => {
+            counted("malformed", Problem::new(Code::BadRequest, "the body is not JSON").into_response())
+        }
+        Err(WebhookError::Signature) => {
+            let detail = "the signature is missing or not of a number that the body speaks of";
+            counted("signature", Problem::new(Code::Unauthenticated, detail).into_response())
+        }
+        Err(WebhookError::Failed(error)) => {
+            tracing::error!(error = %chain(&error), "a webhook could not be taken in");
+            counted("unavailable", unavailable())
+        }
+    }
+}
+
+/// Meta repeats what is not answered with 200 for seven days.
+fn unavailable() -> Response {
+    Problem::new(Code::Unavailable, "the webhook could not be stored; repeat it").into_response()
+}
+
+fn counted(why: &'static str, response: Response) -> Response {
+    metrics::counter!("wasend_webhook_rejected_total", "why" => why).increment(1);
+    response
+}
+
+fn count(taken: Taken) {
+    let Taken { statuses, inbound, preferences, kept } = taken;
+    for (kind, n) in [("status", statuses), ("inbound", inbound), ("preference", preferences), ("unknown", kept)] {
+        metrics::counter!("wasend_webhook_updates_total", "kind" => kind).increment(n as u64);
+    }
+}
+
+/// The error with its causes; none of ours holds personal data.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,119 @@
+//! A first start: an account, a key, and with the simulator a connected number, so that a message can be sent at once.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use url::Url;
+use wasend_commands::number::ConnectNumber;
+use wasend_commands::{Caller, CommandError};
+use wasend_domain::{AccountId, Actor, NumberId, Personal};
+
+use super::House;
+use crate::cli::Failure;
+
+/// The name of the account that a first start opens.
+const NAME: &str = "First account";
+/// How long the read models may take to show what was opened.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Of several nodes that start at once on an empty store, one opens the account.
+const LEASE: &str = "welcome";
+
+/// What a first start opened.
+#[derive(Debug, Clone)]
+pub struct Welcome {
+    pub account: AccountId,
+    /// Shown once.
+    pub secret: Personal<String>,
+    /// Connected to the simulator; none where a real Meta is configured, which needs credentials of its own.
+    pub number: Option<NumberId>,
+}
+
+/// Opens the first account if the store is empty.
+pub async fn welcome(house: &House) -> Result<Option<Welcome>, Failure> {
+    let owner = uuid::Uuid::new_v4().to_string();
+    let lease = house.leases.acquire(&*house.stores.clock, LEASE, &owner, PATIENCE).await;
+    if lease.map_err(|error| Failure::because("the store cannot be asked", &error))?.is_none() {
+        return Ok(None);
+    }
+    let welcome = match house.stores.log.head().await {
+        Ok(0) => open(house).await.map(Some),
+        Ok(_) => Ok(None),
+        Err(error) => Err(error.into()),
+    };
+    let released = house.leases.release(&[LEASE.to_owned()], &owner).await;
+    released.map_err(|error| Failure::because("the store cannot be asked", &error))?;
+    welcome.map_err(|error| Failure::because("the first account cannot be opened", &error))
+}
+
+async fn open(house: &House) -> Result<Welcome, CommandError> {
+    let opened = house.commands.open_account(NAME).await?;
+    let ((account, key), mut position) = (opened.value, opened.position);
+    let mut number = None;
+    if house.simulator.is_some() {
+        let caller = Caller { account_id: account, actor: Actor::Operator };
+        let done = house.commands.connect_number(caller, simulated_number()).await?;
+        (number, position) = (Some(done.value), done.position);
+    }
+    let reached = house.projector.wait_for(position, PATIENCE).await;
+    reached.map_err(CommandError::unavailable)?;
+    Ok(Welcome { account, secret: key.secret, number })
+}
+
+/// A number that only the simulator knows, with credentials nobody else can guess.
+pub fn simulated_number() -> ConnectNumber {
+    let random = || uuid::Uuid::new_v4().simple().to_string();
+    let digits = || (uuid::Uuid::new_v4().as_u128() % 900_000_000_000_000 + 100_000_000_000_000).to_string();
+    // Meta's ids look so; nothing is derived from them.
+    ConnectNumber {
+        phone_number_id: digits(),
+        waba_id: digits(),
+        display: "Simulated number".to_owned(),
+        access_token: Personal::new(random()),
+        app_secret: Personal::new(random()),
+        verify_token: Personal::new(random()),
+        base_url: None,
+        rate: None,
+    }
+}
+
+/// What to do next, ready to be pasted into a shell.
+pub fn next_steps(welcome: &Welcome, server: &Url, simulator: Option<&Url>) -> String {
+    let secret = welcome.secret.expose();
+    let mut text = format!(
+        "\nA first account was opened.\n\n\
+         Account  {}\n\
+         API key  {secret}\n\
+         \x20        (shown this once; keep it)\n\
+         GraphQL  {server}graphql   (GraphiQL in a browser; paste the key into its headers)\n",
+        welcome.account
+    );
+    if let Some(simulator) = simulator {
+        let _ = writeln!(text, "Meta     {simulator}   (built-in simulator: nothing leaves this machine)");
+    }
+    match welcome.number {
+        Some(number) => {
+            let _ = write!(text, "Number   {number}\n{}", sending(server, secret, number));
+        }
+        None => text.push_str(
+            "\nConnect a number with the mutation connectNumber, then send with sendMessage: see docs/clients.md\n",
+        ),
+    }
+    text
+}
+
+fn sending(server: &Url, secret: &str, number: NumberId) -> String {
+    let watch = r#"{"query":"subscription { messageStatusChanged { position message { id status } } }"}"#;
+    let send = format!(
+        r#"{{"query":"mutation($input: SendMessageInput!) {{ sendMessage(input: $input) {{ message {{ id status }} position errors {{ code field message }} }} }}","variables":{{"input":{{"numberId":"{number}","to":"+16505551234","text":{{"body":"Hello from WASend"}}}}}}}}"#
+    );
+    format!(
+        "\nWatch it travel (leave this running):\n\n\
+         curl -sN {server}graphql/stream -H 'Authorization: Bearer {secret}' \\\n  \
+         -H 'Content-Type: application/json' -H 'Accept: text/event-stream' \\\n  \
+         -d '{watch}'\n\
+         \nSend a message:\n\n\
+         curl -s {server}graphql -H 'Authorization: Bearer {secret}' \\\n  \
+         -H 'Content-Type: application/json' \\\n  \
+         -d '{send}'\n\n"
+    )
+}

@@ -1,0 +1,37 @@
+//! Stopping: the word to stop reaches everything that runs, and the server waits for what still does.
+
+use std::time::Duration;
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    stopping: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Lifecycle {
+    /// A token that is cancelled when the server is to stop.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Tasks that the server waits for before it ends.
+    pub fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
+    pub fn stop(&self) {
+        self.stopping.cancel();
+        self.tracker.close();
+    }
+
+    /// Waits for the tracked tasks; false when some still ran after `grace`.
+    pub async fn drained(&self, grace: Duration) -> bool {
+        tokio::time::timeout(grace, self.tracker.wait()).await.is_ok()
+    }
+}

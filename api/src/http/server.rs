@@ -1,0 +1,102 @@
+//! Connections: how many, how slow, and how they end.
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, http::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tower::ServiceExt;
+
+use super::{Lifecycle, stall::Stall};
+use crate::{config, telemetry::metric};
+
+/// After an error of `accept`, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until the word to stop; connections that are open then finish what they do, tracked by `life`.
+pub async fn serve(listener: TcpListener, router: Router, limits: Arc<config::Http>, life: Lifecycle) {
+    let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let stopping = life.stopping();
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &slots) => accepted,
+            () = stopping.cancelled() => return,
+        };
+        match accepted {
+            Some((stream, slot)) => {
+                let connection = connection(stream, Held::new(slot), router.clone(), limits.clone(), life.clone());
+                life.tracker().spawn(connection);
+            }
+            None => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    // The slot first: what cannot be served yet waits in the kernel, not here.
+    let slot = slots.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, slot)),
+        Err(error) => {
+            let gone = matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
+            if !gone {
+                tracing::warn!(error = %error.kind(), "a connection could not be accepted");
+            }
+            None
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, held: Held, router: Router, limits: Arc<config::Http>, life: Lifecycle) {
+    // Small events must not wait for the next ones; without the option they are merely later.
+    stream.set_nodelay(true).ok();
+    let io = TokioIo::new(Stall::new(stream, limits.write_timeout, held));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(answer(router, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .serve_connection(io, service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let stopping = life.stopping();
+    let end = tokio::select! {
+        end = connection.as_mut() => end,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = end {
+        tracing::debug!(timeout = error.is_timeout(), parse = error.is_parse(), "a connection broke off");
+    }
+}
+
+async fn answer(router: Router, request: Request<Incoming>) -> axum::response::Response {
+    match router.oneshot(request.map(Body::new)).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// What a connection holds while it is open, also when it has become a WebSocket.
+struct Held(#[expect(dead_code, reason = "held for its drop alone")] OwnedSemaphorePermit);
+
+impl Held {
+    fn new(slot: OwnedSemaphorePermit) -> Self {
+        metrics::gauge!(metric::HTTP_CONNECTIONS).increment(1);
+        Self(slot)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        metrics::gauge!(metric::HTTP_CONNECTIONS).decrement(1);
+    }
+}

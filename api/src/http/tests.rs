@@ -1,0 +1,153 @@
+use std::{net::SocketAddr, time::Duration};
+
+use async_trait::async_trait;
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+    routing::post,
+};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tower::ServiceExt;
+use wasend_domain::account::Scope;
+
+use super::*;
+use crate::{auth::fake::OneKey, config::Config, graphql::transport::fake};
+
+struct Checks(Vec<Check>);
+
+#[async_trait]
+impl Readiness for Checks {
+    async fn checks(&self) -> Vec<Check> {
+        self.0.clone()
+    }
+}
+
+pub fn settings() -> Config {
+    crate::config::load(crate::config::Sources::default()).expect("the defaults are a configuration")
+}
+
+/// The test schema behind one key with the scope READ.
+pub fn shell(config: Config, authenticator: Arc<OneKey>) -> Shell {
+    Shell {
+        engine: Arc::new(fake::schema()),
+        authenticator,
+        readiness: Arc::new(Checks(vec![Check { name: "log", is_ready: false }])),
+        metrics: PrometheusBuilder::new().build_recorder().handle(),
+        http: Arc::new(config.http),
+        graphql: Arc::new(config.graphql),
+        life: Lifecycle::default(),
+    }
+}
+
+/// The same on a free port of this machine.
+pub async fn listening(config: Config) -> (SocketAddr, Shell, Arc<OneKey>) {
+    let key = OneKey::new([Scope::Read]);
+    let shell = shell(config, key.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = router(shell.clone(), post(async || "ok"));
+    tokio::spawn(server::serve(listener, router, shell.http.clone(), shell.life.clone()));
+    (address, shell, key)
+}
+
+async fn get_path(path: &str) -> (StatusCode, axum::http::HeaderMap, String) {
+    let router = router(shell(settings(), OneKey::new([])), post(async || -> &'static str { panic!("on purpose") }));
+    let method = if path.starts_with("/webhooks") { "POST" } else { "GET" };
+    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn what_is_not_ready_is_named() {
+    let (status, _, body) = get_path("/readyz").await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(body["notReady"], serde_json::json!(["log"]));
+    assert_eq!(body["checks"]["not_stopping"], true);
+    assert_eq!(get_path("/healthz").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn errors_outside_graphql_are_problems() {
+    for (path, status, code) in [
+        ("/nowhere", StatusCode::NOT_FOUND, "NOT_FOUND"),
+        ("/webhooks/whatsapp", StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
+    ] {
+        let (actual, headers, body) = get_path(path).await;
+        assert_eq!(actual, status, "{path}");
+        assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
+        assert!(headers.contains_key("x-request-id"));
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["code"], code);
+    }
+}
+
+#[tokio::test]
+async fn another_method_is_told_which_it_is() {
+    let router = router(shell(settings(), OneKey::new([])), post(async || "ok"));
+    let request = Request::builder().method("DELETE").uri("/graphql").body(Body::empty()).unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    let allow = response.headers()[header::ALLOW].to_str().unwrap();
+    assert!(allow.contains("GET") && allow.contains("POST"), "{allow}");
+}
+
+#[tokio::test]
+async fn metrics_move_to_their_own_door() {
+    assert_eq!(get_path("/metrics").await.0, StatusCode::OK);
+    let mut config = settings();
+    config.http.metrics_listen = Some(config::Listen::default());
+    let shell = shell(config, OneKey::new([]));
+    let request = || Request::builder().uri("/metrics").body(Body::empty()).unwrap();
+    let main = router(shell.clone(), post(async || "ok")).oneshot(request()).await.unwrap();
+    assert_eq!(main.status(), StatusCode::NOT_FOUND);
+    assert_eq!(metrics_router(shell).oneshot(request()).await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn headers_that_do_not_come_are_not_waited_for() {
+    let mut config = settings();
+    config.http.header_timeout = Duration::from_millis(50);
+    let (address, ..) = listening(config).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost:").await.unwrap();
+    let mut answer = Vec::new();
+    // The server ends the connection; the client never does.
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
+async fn connections_above_the_cap_wait_their_turn() {
+    let mut config = settings();
+    config.http.max_connections = 1;
+    let (address, ..) = listening(config).await;
+    let first = TcpStream::connect(address).await.unwrap();
+    let mut second = TcpStream::connect(address).await.unwrap();
+    second.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    let early = tokio::time::timeout(Duration::from_millis(200), second.read_exact(&mut answer)).await;
+    assert!(early.is_err(), "was served beside the first");
+    drop(first);
+    second.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn a_stopped_server_drains_and_takes_no_more() {
+    let (address, shell, _) = listening(settings()).await;
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).await.unwrap();
+    shell.life.stop();
+    assert!(shell.life.drained(Duration::from_secs(10)).await);
+    assert!(TcpStream::connect(address).await.is_err());
+}

@@ -1,0 +1,21 @@
+//! The binary `wasend`: what the outside world talks to.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`config`] | every setting, its sources and its reference |
+//! | [`cli`] | commands of the terminal; `serve` puts the rooms together |
+//! | [`telemetry`] | logs and metrics |
+//! | [`auth`] | who is asking |
+//! | [`problem`] | every error a caller can see |
+//! | [`graphql`] | GraphQL: the schema, and its transports over HTTP, WebSocket and SSE |
+//! | [`house`] | the rooms put together |
+//! | [`http`] | all routes, the server, limits |
+
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod graphql;
+pub mod house;
+pub mod http;
+pub mod problem;
+pub mod telemetry;
