@@ -1,0 +1,35 @@
+//! What leaves the house, and what happens because time passes. Each processor is a to-do list, a worker that leases
+//! what is on it, does it, and records the outcome with a command that may be repeated.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`dispatcher`] | the front: which numbers this node sends for |
+//! | `scout` | which numbers have something to do |
+//! | `number`, `answer` | one number's loop; what it does when a call ends |
+//! | `queue` | one number's part of the to-do list |
+//! | `prepare` | from messages that are due to calls that may be made |
+//! | `call` | one call to Meta |
+//! | `verdict`, `pace`, `backoff` | what an answer means; how fast a number may send; how long to wait |
+//! | `conclude`, `learn` | recording outcomes; what Meta tells about recipients |
+//! | [`runners`] | what stays unknown is shown to people, what is not delivered in time expires |
+//! | [`options`] | how all this runs |
+
+mod answer;
+mod backoff;
+mod call;
+mod conclude;
+pub mod dispatcher;
+mod learn;
+mod number;
+pub mod options;
+mod pace;
+mod prepare;
+mod queue;
+pub mod runners;
+mod scout;
+mod shared;
+mod verdict;
+
+pub use dispatcher::Dispatcher;
+pub use options::{DispatchOptions, RunnerOptions, Waits};
+pub use runners::Runners;

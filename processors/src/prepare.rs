@@ -1,0 +1,166 @@
+//! From messages that are due to calls that may be made: who may still be written to, what is to be said and to whom,
+//! and the record that an attempt begins, each for the whole set at once.
+
+use std::collections::HashMap;
+
+use wasend_commands::{CommandError, Commands};
+use wasend_domain::contact::Contact;
+use wasend_domain::content::Content;
+use wasend_domain::message::{CancelReason, Command, Error, Event, Message};
+use wasend_domain::{AccountId, MessageId, NumberId, Opened, Personal, Position, SubjectId};
+use wasend_eventlog::{Failure, Stream, execute_all, load};
+use wasend_vault::{OpenError, Person};
+
+use crate::call::{Job, request};
+use crate::queue::Waiting;
+use crate::shared::{DISPATCHER, once};
+
+/// What became of the messages of a set.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    /// Their attempt is recorded, and nobody else makes it.
+    pub jobs: Vec<Job>,
+    /// Their attempt is recorded, but what they say cannot be read.
+    pub unreadable: Vec<(Waiting, u32)>,
+    /// They are withdrawn, or the list was behind; it shows so from these positions on.
+    pub done: Vec<(MessageId, Position)>,
+    /// The log did not take the record.
+    pub failed: Vec<MessageId>,
+}
+
+/// What is to be done with one message.
+enum Step {
+    Send(Personal<Person>, Box<wasend_whatsapp::SendRequest>),
+    Cancel(CancelReason),
+    Unreadable,
+}
+
+/// Decides about the set and records it. On an error nothing was recorded.
+#[tracing::instrument(name = "dispatch.attempt", skip_all, fields(number.id = %number, messages = set.len()))]
+pub(crate) async fn prepare(
+    commands: &Commands,
+    number: NumberId,
+    account: AccountId,
+    set: Vec<Waiting>,
+) -> Result<Prepared, CommandError> {
+    let steps = steps(commands, account, &set).await?;
+    let mut prepared = Prepared::default();
+    let (mut attempts, mut cancels) = (Vec::new(), HashMap::<&str, (CancelReason, Vec<Waiting>)>::new());
+    for (waiting, step) in set.into_iter().zip(steps) {
+        match step {
+            Step::Cancel(reason) => cancels.entry(reason.name()).or_insert((reason, Vec::new())).1.push(waiting),
+            step => attempts.push((waiting, step)),
+        }
+    }
+    for (reason, set) in cancels.into_values() {
+        cancel(commands, &set, reason, &mut prepared).await;
+    }
+    attempt(commands, number, attempts, &mut prepared).await;
+    Ok(prepared)
+}
+
+/// Withdraws the messages of a set.
+pub(crate) async fn cancel(commands: &Commands, set: &[Waiting], reason: CancelReason, prepared: &mut Prepared) {
+    let at = commands.clock.now();
+    let command =
+        |waiting: &Waiting| (once(waiting.account, DISPATCHER), waiting.message.uuid(), Command::Cancel { reason, at });
+    let answers = execute_all::<Message>(&*commands.log, &*commands.clock, set.iter().map(command).collect()).await;
+    for (waiting, answer) in set.iter().zip(answers) {
+        match answer {
+            Ok(done) => {
+                if !done.events.is_empty() {
+                    metrics::counter!("wasend_dispatch_outcomes_total", "outcome" => "cancelled").increment(1);
+                }
+                prepared.done.push((waiting.message, done.position));
+            }
+            Err(failure) => missed(commands, waiting, &failure, prepared),
+        }
+    }
+}
+
+async fn attempt(commands: &Commands, number: NumberId, set: Vec<(Waiting, Step)>, prepared: &mut Prepared) {
+    let at = commands.clock.now();
+    let command = |(waiting, _): &(Waiting, Step)| {
+        let command = Command::Attempt { attempt: waiting.attempts + 1, at };
+        (once(waiting.account, DISPATCHER), waiting.message.uuid(), command)
+    };
+    let answers = execute_all::<Message>(&*commands.log, &*commands.clock, set.iter().map(command).collect()).await;
+    for ((waiting, step), answer) in set.into_iter().zip(answers) {
+        let done = match answer {
+            Ok(done) => done,
+            Err(failure) => {
+                missed(commands, &waiting, &failure, prepared);
+                continue;
+            }
+        };
+        let attempt = done.events.iter().find_map(|event| match event {
+            Event::Attempted { attempt, .. } => Some(*attempt),
+            _ => None,
+        });
+        match (attempt, step) {
+            (Some(attempt), Step::Send(person, request)) => prepared.jobs.push(Job {
+                message: waiting.message,
+                account: waiting.account,
+                number,
+                contact: waiting.contact,
+                attempt,
+                person,
+                request: *request,
+            }),
+            (Some(attempt), _) => prepared.unreadable.push((waiting, attempt)),
+            (None, _) => prepared.done.push((waiting.message, done.position)),
+        }
+    }
+}
+
+fn missed(commands: &Commands, waiting: &Waiting, failure: &Failure<Error>, prepared: &mut Prepared) {
+    match failure {
+        Failure::Busy | Failure::Log(_) => prepared.failed.push(waiting.message),
+        // The list was behind. It has caught up once it shows something that is not there yet.
+        Failure::Refused(Error::NotNext | Error::NotCancellable(_)) => {
+            prepared.done.push((waiting.message, *commands.log.watch().borrow()));
+        }
+        Failure::Refused(Error::NotFound) | Failure::NotFound | Failure::CommandReused => {
+            tracing::error!(message.id = %waiting.message, error = %failure, "a message cannot be sent");
+            prepared.done.push((waiting.message, Position::MAX));
+        }
+    }
+}
+
+async fn steps(commands: &Commands, account: AccountId, set: &[Waiting]) -> Result<Vec<Step>, CommandError> {
+    let subjects: Vec<SubjectId> = set.iter().map(|waiting| waiting.contact).collect();
+    let ids: Vec<_> = subjects.iter().map(SubjectId::uuid).collect();
+    let contacts = load::<Contact>(&*commands.log, account, &ids).await?;
+    let contents: Vec<_> = set.iter().map(|waiting| waiting.content.clone()).collect();
+    let contents = commands.vault.open_many(account, &contents).await;
+    let people = commands.vault.identities(account, &subjects).await;
+    let mut steps = Vec::with_capacity(set.len());
+    for ((waiting, content), person) in set.iter().zip(contents).zip(people) {
+        let opted_out = match contacts.get(&waiting.contact.uuid()) {
+            Some(Stream::Present(contact)) => contact.state.opted_out,
+            _ => false,
+        };
+        steps.push(if opted_out { Step::Cancel(CancelReason::OptedOut) } else { step(waiting, content, person)? });
+    }
+    Ok(steps)
+}
+
+fn step(
+    waiting: &Waiting,
+    content: Result<Opened<Content>, OpenError>,
+    person: Result<Opened<Person>, OpenError>,
+) -> Result<Step, CommandError> {
+    let (content, person) = match (content, person) {
+        (Err(OpenError::Failure(failure)), _) | (_, Err(OpenError::Failure(failure))) => return Err(failure.into()),
+        // Removed from the directory, as an erasure does.
+        (Ok(Opened::Erased(_)), _) | (_, Ok(Opened::Erased(_)) | Err(OpenError::UnknownKey)) => {
+            return Ok(Step::Cancel(CancelReason::Erased));
+        }
+        (Err(_), _) | (_, Err(_)) => return Ok(Step::Unreadable),
+        (Ok(Opened::Value(content)), Ok(Opened::Value(person))) => (content, person),
+    };
+    Ok(match request(waiting.message, person.expose(), content.into_exposed()) {
+        Some(request) => Step::Send(person, Box::new(request)),
+        None => Step::Cancel(CancelReason::Erased),
+    })
+}

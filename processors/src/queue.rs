@@ -1,0 +1,213 @@
+//! One number's part of the to-do list: what is due, what is under way, and which contacts must wait.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use wasend_domain::content::Content;
+use wasend_domain::{AccountId, MessageId, NumberId, Position, Sealed, SubjectId, Time};
+use wasend_projections::outbox::OutboxRow;
+use wasend_projections::{Cell, Kind, Reads, StoreError};
+
+use crate::pace::Pairs;
+
+/// Contacts that must wait and are left out by the database itself; those beyond are left out after reading.
+const LEFT_OUT: usize = 200;
+
+const DUE: &str = "WHERE todo = 'send' AND number_id = $1 AND due_at <= $2";
+const NEXT: &str = "SELECT min(due_at) FROM {outbox} WHERE todo = 'send' AND number_id = $1 AND due_at > $2";
+const ORPHANS: &str = "WHERE todo = 'conclude' AND number_id = $1 AND due_at <= $2 ORDER BY due_at, id LIMIT $3";
+
+/// A message that waits to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    pub message: MessageId,
+    pub account: AccountId,
+    pub contact: SubjectId,
+    /// Calls begun so far.
+    pub attempts: u32,
+    pub content: Sealed<Content>,
+}
+
+impl Waiting {
+    fn of(row: &OutboxRow) -> Option<Self> {
+        Some(Self {
+            message: row.id.parse().ok()?,
+            account: row.account_id.parse().ok()?,
+            contact: row.contact_id.parse().ok()?,
+            attempts: row.attempts.try_into().ok()?,
+            content: Sealed::parse(&row.content).ok()?,
+        })
+    }
+}
+
+/// What keeps a row out although the list still has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flight {
+    /// Its call, or the recording of the call's outcome, is under way.
+    Open,
+    /// What was done is recorded there; the list shows it once it has come as far.
+    Recorded(Position),
+}
+
+/// How far the list was read.
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    /// What the list showed then.
+    position: Position,
+    /// There may be more that is due.
+    more: bool,
+    /// When the next message is due that was not.
+    next: Option<Time>,
+}
+
+pub(crate) struct Queue {
+    number: NumberId,
+    page: usize,
+    ready: VecDeque<Waiting>,
+    flights: HashMap<MessageId, Flight>,
+    parked: HashMap<SubjectId, Time>,
+    read: Option<Read>,
+}
+
+impl Queue {
+    pub fn new(number: NumberId, page: usize) -> Self {
+        let (ready, flights, parked) = (VecDeque::new(), HashMap::new(), HashMap::new());
+        Self { number, page: page.max(1), ready, flights, parked, read: None }
+    }
+
+    /// How many may be taken without reading.
+    pub fn len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Messages whose outcome is not recorded yet.
+    pub fn open(&self) -> usize {
+        self.flights.values().filter(|flight| **flight == Flight::Open).count()
+    }
+
+    /// The message's call has begun, or what was found out about it is being recorded.
+    pub fn begin(&mut self, message: MessageId) {
+        self.flights.insert(message, Flight::Open);
+    }
+
+    /// What was done with the message is recorded there.
+    pub fn recorded(&mut self, message: MessageId, position: Position) {
+        self.flights.insert(message, Flight::Recorded(position));
+    }
+
+    /// Everything must be read again, as when the number was stopped for a while.
+    pub fn forget_reading(&mut self) {
+        self.ready.clear();
+        self.read = None;
+    }
+
+    /// The list now shows everything up to `position`.
+    pub fn shown(&mut self, position: Position, now: Time) {
+        self.flights.retain(|_, flight| !matches!(flight, Flight::Recorded(at) if *at <= position));
+        self.parked.retain(|_, until| *until > now);
+    }
+
+    /// Reads what is due, if what was read is used up and there may be news.
+    pub async fn fill(&mut self, reads: &Reads, position: Position, now: Time) -> Result<(), StoreError> {
+        let fresh = self
+            .read
+            .is_some_and(|read| read.position >= position && !read.more && read.next.is_none_or(|next| next > now));
+        if !self.ready.is_empty() || fresh {
+            return Ok(());
+        }
+        let limit = self.page + self.flights.len();
+        let (tail, binds) = self.due(now, limit);
+        let rows: Vec<OutboxRow> = reads.fetch(&tail, &binds).await?;
+        let more = rows.len() >= limit;
+        for row in &rows {
+            if let Some(waiting) = Waiting::of(row) {
+                self.ready.push_back(waiting);
+            } else {
+                tracing::error!(message.id = %row.id, "a row of the outbox is damaged; it is not sent");
+            }
+        }
+        let next = if more { None } else { self.next(reads, now).await? };
+        self.ready.retain(|row| !self.flights.contains_key(&row.message) && !self.parked.contains_key(&row.contact));
+        // Whoever was left out comes back by its own time, not by reading again and again.
+        let next = next.into_iter().chain(self.parked.values().copied()).min();
+        self.read = Some(Read { position, more: more && !self.ready.is_empty(), next });
+        Ok(())
+    }
+
+    fn due(&self, now: Time, limit: usize) -> (String, Vec<Cell>) {
+        let mut binds = vec![Cell::text(&self.number), Cell::from(now.micros())];
+        let mut left_out: Vec<&SubjectId> = self.parked.keys().take(LEFT_OUT).collect();
+        // Few different texts of the statement, so that each is prepared once.
+        if let Some(first) = left_out.first().copied() {
+            left_out.resize(left_out.len().next_power_of_two(), first);
+        }
+        let places: Vec<String> = (0..left_out.len()).map(|index| format!("${}", index + 3)).collect();
+        let exclusion =
+            if places.is_empty() { String::new() } else { format!(" AND contact_id NOT IN ({})", places.join(", ")) };
+        binds.extend(left_out.into_iter().map(Cell::text));
+        binds.push(Cell::count(limit as u64));
+        (format!("{DUE}{exclusion} ORDER BY due_at, id LIMIT ${}", binds.len()), binds)
+    }
+
+    async fn next(&self, reads: &Reads, now: Time) -> Result<Option<Time>, StoreError> {
+        let sql = NEXT.replace("{outbox}", reads.physical::<OutboxRow>()?);
+        let rows = reads.cells(&sql, &[Cell::text(&self.number), Cell::from(now.micros())], &[Kind::Int]).await?;
+        Ok(match rows.first().and_then(|row| row.first()) {
+            Some(Cell::Int(Some(micros))) => Some(Time::from_micros(*micros)),
+            _ => None,
+        })
+    }
+
+    /// When there may be something to take that there is not now.
+    pub fn next_at(&self) -> Option<Time> {
+        self.read.and_then(|read| read.next)
+    }
+
+    /// Takes up to `count` messages whose contacts may be written to now; the contacts of the others are left alone
+    /// until they may.
+    pub fn take(&mut self, count: usize, pairs: &Pairs, now: Time) -> Vec<Waiting> {
+        let mut taken: Vec<Waiting> = Vec::new();
+        let mut to: HashMap<SubjectId, u32> = HashMap::new();
+        while taken.len() < count
+            && let Some(waiting) = self.ready.pop_front()
+        {
+            let contact = waiting.contact;
+            if self.flights.contains_key(&waiting.message) || self.parked.contains_key(&contact) {
+                continue;
+            }
+            let chosen = to.entry(contact).or_default();
+            if pairs.room(contact, now) > *chosen {
+                *chosen += 1;
+                taken.push(waiting);
+            } else {
+                let pause = Duration::from_millis(1);
+                let until = pairs.ready_at(contact).unwrap_or(now).max(now.plus(pause));
+                self.parked.insert(contact, until);
+                if let Some(read) = &mut self.read {
+                    read.next = Some(read.next.map_or(until, |next| next.min(until)));
+                }
+            }
+        }
+        taken
+    }
+
+    /// Takes everything that was read.
+    pub fn take_all(&mut self) -> Vec<Waiting> {
+        self.ready.drain(..).collect()
+    }
+
+    /// Messages whose call was begun at or before `until` by a node that is gone, with the attempt's number.
+    pub async fn orphans(&self, reads: &Reads, until: Time) -> Result<Vec<(Waiting, u32)>, StoreError> {
+        let limit = Cell::count((self.page + self.flights.len()) as u64);
+        let binds = [Cell::text(&self.number), Cell::from(until.micros()), limit];
+        let rows: Vec<OutboxRow> = reads.fetch(ORPHANS, &binds).await?;
+        let open = |waiting: &Waiting| !self.flights.contains_key(&waiting.message);
+        let rows = rows.iter().filter_map(Waiting::of).filter(open);
+        Ok(rows
+            .map(|waiting| {
+                let attempt = waiting.attempts;
+                (waiting, attempt)
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,117 @@
+//! What the loops of all numbers on this node share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use wasend_commands::{Caller, Commands};
+use wasend_domain::{AccountId, Actor, EventId, Time};
+use wasend_eventlog::{CommandId, Context};
+use wasend_projections::Projector;
+use wasend_whatsapp::{Gateway, Line};
+
+use crate::backoff::Jitter;
+use crate::conclude::Ended;
+use crate::learn::Lesson;
+use crate::options::DispatchOptions;
+
+/// The name under which the dispatcher stands in the audit trail.
+pub(crate) const DISPATCHER: Actor = Actor::System("dispatcher");
+
+pub(crate) struct Shared {
+    pub commands: Arc<Commands>,
+    pub gateway: Arc<dyn Gateway>,
+    pub projector: Arc<Projector>,
+    pub options: DispatchOptions,
+    pub jitter: Arc<Jitter>,
+    pub calls: Arc<Semaphore>,
+    pub pauses: Pauses,
+    pub endings: mpsc::Sender<Ended>,
+    pub lessons: mpsc::Sender<Lesson>,
+}
+
+impl Shared {
+    pub fn now(&self) -> Time {
+        self.commands.clock.now()
+    }
+}
+
+/// The context of a command that a processor gives once.
+pub(crate) fn once(account_id: AccountId, actor: Actor) -> Context {
+    Context { account_id, actor, command: CommandId::Fresh(EventId::random().to_string()) }
+}
+
+pub(crate) fn earlier(time: Time, duration: Duration) -> Time {
+    Time::from_micros(time.micros().saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+}
+
+pub(crate) const fn caller(account_id: AccountId) -> Caller {
+    Caller { account_id, actor: DISPATCHER }
+}
+
+/// Whom Meta has throttled beyond one number. Kept apart by account: what one account does never slows another.
+#[derive(Default)]
+pub(crate) struct Pauses(Mutex<HashMap<(AccountId, Scope), Time>>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    /// A business account at a root of the API.
+    Waba(String, String),
+    /// Everything at a root of the API. Which app a token belongs to is not known; an account has rarely two.
+    App(String),
+}
+
+impl Scope {
+    pub fn waba(line: &Line) -> Self {
+        Self::Waba(line.base_url.to_string(), line.waba_id.clone())
+    }
+
+    pub fn app(line: &Line) -> Self {
+        Self::App(line.base_url.to_string())
+    }
+}
+
+impl Pauses {
+    pub fn pause(&self, account: AccountId, scope: Scope, now: Time, until: Time) {
+        let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.retain(|_, until| *until > now);
+        let end = pauses.entry((account, scope)).or_insert(until);
+        *end = until.max(*end);
+    }
+
+    pub fn until(&self, account: AccountId, line: &Line, now: Time) -> Option<Time> {
+        let pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = [Scope::waba(line), Scope::app(line)].map(|scope| pauses.get(&(account, scope)).copied());
+        ends.into_iter().flatten().filter(|until| *until > now).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(waba: &str) -> Line {
+        Line {
+            base_url: "https://graph.facebook.com/v25.0".parse().unwrap(),
+            phone_number_id: "1".into(),
+            waba_id: waba.into(),
+            access_token: "t".into(),
+        }
+    }
+
+    #[test]
+    fn a_pause_reaches_as_far_as_its_scope_and_never_another_account() {
+        let (pauses, now) = (Pauses::default(), Time::from_seconds(100));
+        let (ours, theirs) = (AccountId::random(), AccountId::random());
+        let (soon, late) = (Time::from_seconds(110), Time::from_seconds(200));
+        pauses.pause(ours, Scope::waba(&line("1")), now, late);
+        pauses.pause(ours, Scope::waba(&line("1")), now, soon);
+        assert_eq!(pauses.until(ours, &line("1"), now), Some(late));
+        assert_eq!(pauses.until(ours, &line("2"), now), None);
+        pauses.pause(ours, Scope::app(&line("1")), now, soon);
+        assert_eq!(pauses.until(ours, &line("2"), now), Some(soon));
+        assert_eq!(pauses.until(theirs, &line("1"), now), None);
+        assert_eq!(pauses.until(ours, &line("1"), late), None);
+    }
+}

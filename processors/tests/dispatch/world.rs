@@ -1,0 +1,285 @@
+//! A node with an account and a number, and Meta's stand-in over real HTTP.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, Executor, PgConnection};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use url::Url;
+use wasend_commands::contact::ContactInput;
+use wasend_commands::message::{ContentInput, SendMessage, TextInput, To};
+use wasend_commands::number::ConnectNumber;
+use wasend_commands::{Caller, Commands, Lines, Templates};
+use wasend_domain::message::{Message, Status};
+use wasend_domain::{Actor, Clock, MessageId, NumberId, Personal, SubjectId, Time};
+use wasend_eventlog::{Db, DbOptions, EventLog, SqlLog, Stream, Upcasters, load};
+use wasend_processors::{DispatchOptions, Dispatcher, RunnerOptions, Runners, Waits};
+use wasend_projections::{Leases, Options, Projector};
+use wasend_vault::{FileEpoch, StoreOptions, Vault, VaultOptions};
+use wasend_whatsapp::simulator::{
+    Behaviour, MemoryLines, RunningSimulator, Script, SimulatedLine, Simulator, SimulatorOptions,
+};
+use wasend_whatsapp::{CloudApi, CloudApiOptions, Gateway};
+
+const TOKEN: &str = "EAAJB-simulated";
+const SECRET: &str = "app-secret";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs as time does, and can be moved forward.
+pub struct TestClock {
+    start: Instant,
+    offset: AtomicI64,
+}
+
+impl TestClock {
+    pub fn advance(&self, by: Duration) {
+        self.offset.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Time {
+        let moved = Time::from_micros(1_800_000_000_000_000 + self.offset.load(Ordering::SeqCst));
+        moved.plus(self.start.elapsed())
+    }
+}
+
+pub struct World {
+    pub clock: Arc<TestClock>,
+    pub meta: RunningSimulator,
+    pub commands: Arc<Commands>,
+    pub projector: Arc<Projector>,
+    pub caller: Caller,
+    pub number: NumberId,
+    gateway: Arc<dyn Gateway>,
+    lines: Arc<MemoryLines>,
+    leases: Leases,
+    db: Db,
+    server: Option<Server>,
+    directory: TempDir,
+}
+
+/// A Postgres server with a database for this test alone.
+struct Server {
+    url: Url,
+    database: String,
+}
+
+impl Server {
+    #[expect(clippy::disallowed_methods, reason = "where the test server is, is said by the environment")]
+    async fn with_database() -> Self {
+        let url = std::env::var("WASEND_TEST_POSTGRES").expect("WASEND_TEST_POSTGRES is the URL of a test server");
+        let database = format!("wasend_dispatch_{}", NumberId::random().uuid().simple());
+        let server = Self { url: url.parse().unwrap(), database };
+        server.execute(&format!("CREATE DATABASE {}", server.database)).await;
+        server
+    }
+
+    fn database_url(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_path(&self.database);
+        url.to_string()
+    }
+
+    async fn execute(&self, sql: &str) {
+        let mut connection = PgConnection::connect(self.url.as_str()).await.unwrap();
+        connection.execute(sql).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
+fn line(phone_number_id: &str, access_token: &str) -> SimulatedLine {
+    SimulatedLine {
+        phone_number_id: phone_number_id.into(),
+        waba_id: "419561257915477".into(),
+        display_phone_number: "15550783881".into(),
+        access_token: access_token.into(),
+        app_secret: SECRET.into(),
+    }
+}
+
+pub fn options() -> DispatchOptions {
+    let short = Duration::from_millis(50);
+    DispatchOptions {
+        lease: Duration::from_millis(900),
+        waits: Waits { first: short, ..Waits::default() },
+        tick: short,
+        store_pause: short,
+        seed: Some(1),
+        ..DispatchOptions::default()
+    }
+}
+
+impl World {
+    pub async fn sqlite() -> Self {
+        Self::new(None).await
+    }
+
+    pub async fn postgres() -> Self {
+        Self::new(Some(Server::with_database().await)).await
+    }
+
+    /// Ends everything in order, and takes the database away.
+    pub async fn close(self) {
+        self.projector.shutdown().await;
+        self.commands.log.close().await;
+        self.commands.vault.close().await;
+        self.db.close().await;
+        if let Some(server) = self.server {
+            server.execute(&format!("DROP DATABASE {} WITH (FORCE)", server.database)).await;
+        }
+        self.directory.close().unwrap();
+    }
+
+    async fn new(server: Option<Server>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(TestClock { start: Instant::now(), offset: AtomicI64::new(0) });
+        let lines = Arc::new(MemoryLines::default());
+        let seconds = Arc::clone(&clock);
+        let unix = Arc::new(move || seconds.now().micros() / 1_000_000);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let meta = Simulator::start(listener, SimulatorOptions::new(lines.clone(), unix)).unwrap();
+
+        let file = directory.path().join("wasend.db").to_str().unwrap().to_owned();
+        let url = server.as_ref().map_or(file, Server::database_url);
+        let db = Db::open(&url, &DbOptions::default()).await.unwrap();
+        let log: Arc<dyn EventLog> =
+            Arc::new(SqlLog::open(db.clone(), clock.clone(), Upcasters::default()).await.unwrap());
+        let projections = wasend_projections::all();
+        let projector =
+            Projector::start(db.clone(), log.clone(), projections, clock.clone(), Options::default()).await.unwrap();
+        let epoch = Arc::new(FileEpoch::in_directory(&directory.path().join("keys")));
+        let store = match &server {
+            Some(server) => StoreOptions::Postgres(server.database_url()),
+            None => StoreOptions::Sqlite(directory.path().join("vault.db")),
+        };
+        let vault = VaultOptions { store, epoch, clock: clock.clone(), cached_keys: 10_000 };
+        let vault = Vault::start(vault).await.unwrap();
+        let reads = projector.reads().clone();
+        let gateway: Arc<dyn Gateway> = Arc::new(CloudApi::new(&CloudApiOptions::default()).unwrap());
+        let ways = Arc::new(Lines::new(reads.clone(), vault.clone(), meta.base_url.clone(), vec![]));
+        let templates = Templates::new(gateway.clone(), ways.clone(), clock.clone());
+        let commands = Arc::new(Commands { log, vault, reads, lines: ways, templates, clock: clock.clone() });
+        let opened = commands.open_account("Acme").await.unwrap();
+        let caller = Caller { account_id: opened.value.0, actor: Actor::Operator };
+        let mut world = Self {
+            number: NumberId::random(),
+            leases: Leases::new(db.clone()),
+            db,
+            server,
+            clock,
+            meta,
+            commands,
+            projector,
+            caller,
+            gateway,
+            lines,
+            directory,
+        };
+        world.number = world.connect("106540352242922").await;
+        world
+    }
+
+    pub async fn connect(&self, phone_number_id: &str) -> NumberId {
+        self.lines.put(line(phone_number_id, TOKEN));
+        let number = ConnectNumber {
+            phone_number_id: phone_number_id.into(),
+            waba_id: "419561257915477".into(),
+            display: "+1 555 078 3881".into(),
+            access_token: Personal::new(TOKEN.into()),
+            app_secret: Personal::new(SECRET.into()),
+            verify_token: Personal::new("verify".into()),
+            base_url: None,
+            rate: None,
+        };
+        let done = self.commands.connect_number(self.caller, number).await.unwrap();
+        self.projector.wait_for(done.position, PATIENCE).await.unwrap();
+        done.value
+    }
+
+    /// Meta accepts another token than the one that we know, or ours again.
+    pub fn revoke_token(&self, revoked: bool) {
+        self.lines.put(line("106540352242922", if revoked { "another" } else { TOKEN }));
+    }
+
+    pub fn dispatcher(&self, options: DispatchOptions) -> Dispatcher {
+        let (commands, gateway) = (self.commands.clone(), self.gateway.clone());
+        Dispatcher::start(commands, gateway, self.projector.clone(), self.leases.clone(), options)
+    }
+
+    pub fn runners(&self) -> Runners {
+        let options = RunnerOptions { tick: Duration::from_millis(50), ..RunnerOptions::default() };
+        Runners::start(&self.commands, &self.projector, &self.leases, &options)
+    }
+
+    pub fn script(&self, recipient: &str, behaviours: Vec<Behaviour>) {
+        let script = Script { recipient: recipient.into(), behaviours, times: None };
+        self.meta.simulator().script(script).unwrap();
+    }
+
+    pub async fn send(&self, to: &str) -> MessageId {
+        self.send_from(self.number, to).await
+    }
+
+    pub async fn send_from(&self, number: NumberId, to: &str) -> MessageId {
+        let text = TextInput { body: Personal::new("hello".into()), preview_url: false };
+        let message = SendMessage {
+            number_id: number.to_string(),
+            to: To::Address(Personal::new(to.into())),
+            content: ContentInput { text: Some(text), template: None },
+            idempotency_key: None,
+        };
+        let accepted = self.commands.send_message(self.caller, message).await.unwrap();
+        accepted.row.id.parse().unwrap()
+    }
+
+    pub async fn contact(&self, phone: &str) -> SubjectId {
+        let input = ContactInput { phone: Some(Personal::new(phone.into())), ..ContactInput::default() };
+        let done = self.commands.create_contact(self.caller, input).await.unwrap();
+        done.value
+    }
+
+    pub async fn state(&self, message: MessageId) -> Message {
+        let mut found = load(&*self.commands.log, self.caller.account_id, &[message.uuid()]).await.unwrap();
+        found.remove(&message.uuid()).and_then(Stream::present).unwrap().state
+    }
+
+    /// Waits until the message is as it should be.
+    pub async fn until(&self, message: MessageId, holds: impl Fn(&Message) -> bool) -> Message {
+        let wait = async {
+            loop {
+                let state = self.state(message).await;
+                if holds(&state) {
+                    return state;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let Ok(state) = tokio::time::timeout(PATIENCE, wait).await else {
+            panic!("it did not come to pass: {:?}", self.state(message).await);
+        };
+        state
+    }
+
+    pub async fn until_status(&self, message: MessageId, status: Status) -> Message {
+        self.until(message, |state| state.status() == status).await
+    }
+
+    /// How often Meta took each message.
+    pub fn taken(&self, message: MessageId) -> u64 {
+        self.meta.simulator().summary(0).counts.get(&message.to_string()).copied().unwrap_or(0)
+    }
+
+    /// Waits until something is so.
+    pub async fn eventually<F: Future<Output = bool>>(&self, holds: impl Fn() -> F) {
+        let wait = async {
+            while !holds().await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.expect("it did not come to pass");
+    }
+}
