@@ -79,11 +79,14 @@ impl World {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
         let printed = collect(child.stdout.take().expect("piped"));
         let logged = collect(child.stderr.take().expect("piped"));
-        let url = until("the server says where it listens", || async {
-            assert!(child.try_wait().expect("a child").is_none(), "{}{}", text(&printed), text(&logged));
-            word_after(&text(&printed), "Listening on ")
-        })
-        .await;
+        let url = loop {
+            if let Some(url) = word_after(&text(&printed), "Listening on ") {
+                break url;
+            }
+            let ended = child.try_wait().expect("a child");
+            assert!(ended.is_none(), "the server ended: {}{}", text(&printed), text(&logged));
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        };
         let meta = word_after(&text(&printed), "Simulator of Meta on ").unwrap_or_default();
         let key = word_after(&text(&printed), "API key  ");
         let number = word_after(&text(&printed), "Number   ").unwrap_or_default();

@@ -31,5 +31,8 @@ mod subscription;
 pub mod transport;
 mod usage;
 
+#[cfg(test)]
+mod tests;
+
 pub use schema::{Schema, build_schema, schema_sdl};
 pub use state::State;

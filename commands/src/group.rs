@@ -51,7 +51,7 @@ impl Commands {
             return Err(Refusal::new("contactIds", Code::TooMany, message).into());
         }
         self.group_exists(caller, "groupId", id).await?;
-        let ids: Vec<_> = contacts.iter().map(|contact| contact.uuid()).collect();
+        let ids: Vec<_> = contacts.iter().map(SubjectId::uuid).collect();
         let found = load::<Contact>(&*self.log, caller.account_id, &ids).await?;
         let missing = |(_, contact): &(usize, &uuid::Uuid)| !matches!(found.get(*contact), Some(Stream::Present(_)));
         let refusals: Vec<_> = ids.iter().enumerate().filter(missing).map(|(index, _)| index).collect();
@@ -79,7 +79,7 @@ impl Commands {
     }
 }
 
-const fn code(error: &Error) -> Code {
+const fn code(error: Error) -> Code {
     match error {
         Error::NotFound => Code::NotFound,
     }

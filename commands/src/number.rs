@@ -146,7 +146,7 @@ fn secret(field: &str, text: &Personal<String>) -> Result<String, CommandError> 
     }
 }
 
-const fn code(error: &Error) -> Code {
+const fn code(error: Error) -> Code {
     match error {
         Error::NotFound => Code::NotFound,
         Error::Disconnected => Code::NumberDisconnected,

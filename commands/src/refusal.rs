@@ -149,9 +149,9 @@ impl CommandError {
     }
 
     /// Maps an aggregate's refusal; everything else has one meaning for all aggregates.
-    pub fn of<E: std::error::Error>(failure: Failure<E>, field: &str, refusal: impl FnOnce(&E) -> Code) -> Self {
+    pub fn of<E: std::error::Error + Copy>(failure: Failure<E>, field: &str, code: impl FnOnce(E) -> Code) -> Self {
         match failure {
-            Failure::Refused(error) => Refusal::new(field, refusal(&error), &error).into(),
+            Failure::Refused(error) => Refusal::new(field, code(error), error).into(),
             Failure::NotFound => Refusal::new(field, Code::NotFound, "there is nothing under this id").into(),
             Failure::CommandReused => {
                 let text = "this key was used before for a request with another content";

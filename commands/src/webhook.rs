@@ -122,14 +122,10 @@ impl Commands {
             let number = concern.number;
             match concern.update {
                 Update::Status(update) => statuses.push((number, &**update)),
-                Update::Message(message) => match self.receive(number, message).await? {
-                    true => taken.inbound += 1,
-                    false => unknown.push((number, Reason::UnknownShape, message.raw.get())),
-                },
-                Update::Preference(preference) => match self.prefer(number, preference).await? {
-                    true => taken.preferences += 1,
-                    false => unknown.push((number, Reason::UnknownShape, preference.raw.get())),
-                },
+                Update::Message(message) if self.receive(number, message).await? => taken.inbound += 1,
+                Update::Message(message) => unknown.push((number, Reason::UnknownShape, message.raw.get())),
+                Update::Preference(preference) if self.prefer(number, preference).await? => taken.preferences += 1,
+                Update::Preference(preference) => unknown.push((number, Reason::UnknownShape, preference.raw.get())),
                 Update::Unknown(raw) => unknown.push((number, Reason::UnknownShape, raw.get())),
             }
         }

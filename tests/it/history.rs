@@ -63,7 +63,7 @@ async fn the_audit_trail_names_who_did_what(engine: Engine) {
     let client = world.client();
     let id = client.send_text(&world.number(), "+16505551234", "Hello").await;
     client.until_status(&id, "READ").await;
-    let query = "query($f: AuditFilter) { auditTrail(first: 100, filter: $f) { edges { node { position eventId eventType actor aggregateType aggregateId recordedAt } } } }";
+    let query = "query($f: AuditFilter) { auditTrail(first: 100, filter: $f) { edges { node { position id eventType actor aggregateType aggregateId recordedAt } } } }";
     let audit = client.data(query, json!({"f": {"aggregateId": id}})).await["auditTrail"]["edges"].take();
     let actor = |event: &str| {
         let edges = audit.as_array().expect("edges").iter();

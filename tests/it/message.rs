@@ -182,9 +182,9 @@ async fn a_template_is_sent(engine: Engine) {
     let sent = client.send(template(&["Ada", "42"])).await;
     let id = sent["message"]["id"].as_str().unwrap_or_else(|| panic!("{sent}")).to_owned();
     client.until_status(&id, "READ").await;
-    let message = client.message(&id, "kind template content { parameters { text } } category").await;
+    let message = client.message(&id, "kind template content { template { parameters { text } } } category").await;
     assert_eq!(message["template"], "order_update");
-    assert_eq!(message["content"]["parameters"], json!([{"text": "Ada"}, {"text": "42"}]));
+    assert_eq!(message["content"]["template"]["parameters"], json!([{"text": "Ada"}, {"text": "42"}]));
 }
 
 async fn a_subscriber_resumes_without_gap_or_repeat(engine: Engine) {

@@ -132,14 +132,14 @@ async fn an_unknown_outcome_is_surfaced(engine: Engine) {
 async fn a_stopped_number_keeps_its_queue(engine: Engine) {
     let world = World::start(engine).await;
     let (client, id) = sent(&world, json!([{"type": "error", "http_status": 401, "code": 190, "times": 1}])).await;
-    let number = "query($id: ID!) { number(id: $id) { stoppedAt stopCode } }";
+    let number = "query($id: ID!) { number(id: $id) { pausedAt pauseCode } }";
     until("the number is stopped", || async {
         let number = client.data(number, json!({"id": world.number()})).await["number"].take();
-        (number["stopCode"] == 190).then_some(())
+        (number["pauseCode"] == 190).then_some(())
     })
     .await;
     let other = client.send_text(&world.number(), "+16505551235", "Waits").await;
-    client.mutate("resumeNumber", json!({"id": world.number()}), "number { stoppedAt } errors { code }").await;
+    client.mutate("resumeNumber", json!({"id": world.number()}), "number { pausedAt } errors { code }").await;
     client.until_status(&id, "READ").await;
     client.until_status(&other, "READ").await;
 }

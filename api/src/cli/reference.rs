@@ -23,11 +23,7 @@ type Render = fn() -> String;
 
 /// Every generated file.
 const FILES: &[(&str, Render)] =
-    &[
-    ("config.md", config::reference),
-    ("errors.md", problem::reference),
-    ("schema.graphql", schema_sdl),
-];
+    &[("config.md", config::reference), ("errors.md", problem::reference), ("schema.graphql", schema_sdl)];
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(directory) = &arguments.write {

@@ -54,14 +54,14 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub async fn run(config: Config) -> Result<(), Failure> {
     telemetry::log(&config.log).map_err(|error| Failure::because("logging cannot start", &error))?;
     let Server { url, simulator, welcome, life, doors } = start(config).await?;
-    // Whoever starts it from a script reads these lines.
-    println!("Listening on {url}");
+    // Whoever starts it from a script reads these lines; the last one says that it is ready.
     if let Some(simulator) = &simulator {
         println!("Simulator of Meta on {simulator}");
     }
     if let Some(welcome) = &welcome {
         print!("{}", next_steps(welcome, &url, simulator.as_ref()));
     }
+    println!("Listening on {url}");
     tokio::select! {
         () = doors => Ok(()),
         result = second_signal(&life) => result,
@@ -81,18 +81,18 @@ pub async fn start(config: Config) -> Result<Server, Failure> {
     let url = root(&listener)?;
     let house = House::open(&config).await?;
     let welcome = welcome(&house).await?;
-    let simulator = house.simulator.as_ref().map(|simulator| simulator.base_url.clone());
+    let simulator = house.simulator.as_ref().map(|simulator| simulator.control_url(".."));
     if let Some(running) = &house.simulator {
         let hook = url.join("webhooks/whatsapp").map_err(|error| Failure::because("the webhook has no URL", &error))?;
         running.simulator().set_webhook_url(Some(hook));
     }
-    let rooms = rooms(&config, house).await?;
+    let rooms = rooms(&config, house);
     let doors = open(config, rooms, metrics, life.clone(), listener, metrics_listener).boxed();
     Ok(Server { url, simulator, welcome, life, doors })
 }
 
 /// Starts the processors and builds the schema over the house.
-async fn rooms(config: &Config, house: House) -> Result<Rooms, Failure> {
+fn rooms(config: &Config, house: House) -> Rooms {
     let reads = house.commands.reads.clone();
     let authenticator = Arc::new(Keys { reads, vault: house.stores.vault.clone() });
     let readiness = Arc::new(Ready {
@@ -111,7 +111,7 @@ async fn rooms(config: &Config, house: House) -> Result<Rooms, Failure> {
         dispatching(config),
     );
     let runners = Runners::start(&house.commands, &house.projector, &house.leases, &running(config));
-    Ok(Rooms { engine, authenticator, readiness, whatsapp, dispatcher, runners, house })
+    Rooms { engine, authenticator, readiness, whatsapp, dispatcher, runners, house }
 }
 
 fn dispatching(config: &Config) -> DispatchOptions {

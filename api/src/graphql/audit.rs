@@ -1,6 +1,7 @@
 //! The audit trail.
 
-use async_graphql::{Context, ID, InputObject, Object, Result};
+use async_graphql::connection::{ConnectionNameType, EdgeNameType};
+use async_graphql::{Context, ID, InputObject, Object, OutputType, Result};
 use wasend_domain::AccountId;
 use wasend_domain::account::Scope;
 use wasend_projections::Cell;
@@ -13,9 +14,9 @@ use super::scalar::{DateTime, Position};
 use super::state::State;
 use crate::auth::require;
 
-/// Something that happened, without the personal data that it was about.
 pub struct AuditEvent(pub AuditRow);
 
+/// Something that happened, without the personal data that it was about.
 #[Object]
 impl AuditEvent {
     /// Of the event.
@@ -125,6 +126,21 @@ impl AuditFilter {
     }
 }
 
+/// The names of the connection; those after its nodes would say the same twice.
+struct Names;
+
+impl ConnectionNameType for Names {
+    fn type_name<T: OutputType>() -> String {
+        "AuditConnection".to_owned()
+    }
+}
+
+impl EdgeNameType for Names {
+    fn type_name<T: OutputType>() -> String {
+        "AuditEdge".to_owned()
+    }
+}
+
 #[derive(Default)]
 pub struct AuditQuery;
 
@@ -142,7 +158,7 @@ impl AuditQuery {
         last: Option<i32>,
         before: Option<String>,
         min_position: Option<Position>,
-    ) -> Result<Connection<AuditEvent>> {
+    ) -> Result<Connection<AuditEvent, Names, Names>> {
         let (state, actor) = State::read(ctx, min_position).await?;
         let rows = filter.unwrap_or_default().rows(actor.account_id)?;
         connect(state, rows, &Window::new(first, after, last, before), AuditEvent).await

@@ -20,7 +20,6 @@ mod list;
 pub use change::ContactMutation;
 pub use list::ContactQuery;
 
-/// Somebody to whom the account writes, or who wrote to it.
 pub struct Contact(pub ContactRow);
 
 /// How a contact became known.
@@ -56,6 +55,7 @@ struct Attribute {
     value: String,
 }
 
+/// Somebody to whom the account writes, or who wrote to it.
 #[Object]
 impl Contact {
     async fn id(&self) -> ID {

@@ -225,12 +225,10 @@ async fn after<R: Told>(
     after: Position,
     limit: usize,
 ) -> Result<Vec<R>, StoreError> {
-    let (mut tail, mut binds) = (format!("WHERE {} AND position > $1", R::WHICH), vec![Cell::from(stored(after))]);
-    if let Some(account) = account {
-        tail += " AND account_id = $2";
-        binds.push(account.into());
-    }
-    tail += &format!(" ORDER BY position LIMIT {limit}");
+    let mut binds = vec![Cell::from(stored(after))];
+    let own = if account.is_some() { " AND account_id = $2" } else { "" };
+    binds.extend(account.map(Cell::from));
+    let tail = format!("WHERE {}{own} AND position > $1 ORDER BY position LIMIT {limit}", R::WHICH);
     reads.fetch::<R>(&tail, &binds).await
 }
 

@@ -16,9 +16,9 @@ use super::scalar::{DateTime, Position};
 use super::state::{Changed, State};
 use crate::auth::require;
 
-/// A group of contacts. Its members are listed by `contacts(filter: {groupId})`.
 pub struct Group(pub GroupRow);
 
+/// A group of contacts. Its members are listed by `contacts(filter: {groupId})`.
 #[Object]
 impl Group {
     async fn id(&self) -> ID {
@@ -75,7 +75,7 @@ impl GroupQuery {
     ) -> Result<Connection<Group>> {
         let (state, actor) = State::read(ctx, min_position).await?;
         let filter = Filter::of_account(&actor.account_id.to_string());
-        connect::<GroupRow, _>(state, filter, &Window::new(first, after, last, before), Group).await
+        connect::<GroupRow, _, _, _>(state, filter, &Window::new(first, after, last, before), Group).await
     }
 
     #[graphql(guard = "require(Scope::Read)")]

@@ -36,9 +36,9 @@ pub enum Scope {
     Admin,
 }
 
-/// A key to the API. Its secret is shown once, when it is issued or rotated.
 pub struct ApiKey(KeyRow);
 
+/// A key to the API. Its secret is shown once, when it is issued or rotated.
 #[Object]
 impl ApiKey {
     async fn id(&self) -> ID {
@@ -110,7 +110,7 @@ impl KeyQuery {
     ) -> Result<Connection<ApiKey>> {
         let (state, actor) = State::read(ctx, min_position).await?;
         let filter = Filter::of_account(&actor.account_id.to_string());
-        connect::<KeyRow, _>(state, filter, &Window::new(first, after, last, before), ApiKey).await
+        connect::<KeyRow, _, _, _>(state, filter, &Window::new(first, after, last, before), ApiKey).await
     }
 }
 
@@ -153,6 +153,7 @@ pub struct KeyMutation;
 
 #[Object]
 impl KeyMutation {
+    /// Makes a new key. Its secret is shown here and never again.
     #[graphql(guard = "require(account::Scope::Admin)")]
     async fn issue_api_key(&self, ctx: &Context<'_>, input: IssueApiKeyInput) -> Result<IssueApiKeyPayload> {
         let (state, caller) = State::write(ctx)?;

@@ -28,7 +28,6 @@ use content::MessageContent;
 use history::MessageError;
 use words::MessageKind;
 
-/// One message, sent or received.
 pub struct Message {
     row: MessageRow,
     /// The status to show.
@@ -54,6 +53,7 @@ impl Message {
     }
 }
 
+/// One message, sent or received.
 #[Object]
 impl Message {
     async fn id(&self) -> ID {

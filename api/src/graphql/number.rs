@@ -18,7 +18,6 @@ mod change;
 
 pub use change::NumberMutation;
 
-/// A WhatsApp phone number from which the account sends.
 pub struct Number(pub NumberRow);
 
 /// Whether a number sends.
@@ -31,6 +30,7 @@ enum NumberState {
     Disconnected,
 }
 
+/// A WhatsApp phone number from which the account sends.
 #[Object]
 impl Number {
     async fn id(&self) -> ID {
@@ -123,7 +123,7 @@ impl NumberQuery {
     ) -> Result<Connection<Number>> {
         let (state, actor) = State::read(ctx, min_position).await?;
         let filter = Filter::of_account(&actor.account_id.to_string());
-        connect::<NumberRow, _>(state, filter, &Window::new(first, after, last, before), Number).await
+        connect::<NumberRow, _, _, _>(state, filter, &Window::new(first, after, last, before), Number).await
     }
 
     #[graphql(guard = "require(Scope::Read)")]

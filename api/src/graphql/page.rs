@@ -1,6 +1,8 @@
 //! Relay connections with keyset cursors: <https://relay.dev/graphql/connections.htm>
 
-use async_graphql::connection::{self, CursorType, Edge};
+use async_graphql::connection::{
+    self, ConnectionNameType, CursorType, DefaultConnectionName, DefaultEdgeName, Edge, EdgeNameType, EmptyFields,
+};
 use async_graphql::{Context, Object, OutputType, Result};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures::{FutureExt, future::BoxFuture};
@@ -113,7 +115,9 @@ pub fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
     rows.clamp(1, MAX).saturating_mul(child).saturating_add(1)
 }
 
-pub type Connection<N> = connection::Connection<Cursor, N, Total>;
+/// A connection, called after its nodes unless `C` and `E` say otherwise for itself and its edges.
+pub type Connection<N, C = DefaultConnectionName, E = DefaultEdgeName> =
+    connection::Connection<Cursor, N, Total, EmptyFields, C, E>;
 
 type Counting = Box<dyn Fn(Reads) -> BoxFuture<'static, Result<u64, StoreError>> + Send + Sync>;
 
@@ -137,12 +141,12 @@ impl Total {
 }
 
 /// One page of a list as a connection.
-pub async fn connect<R: Ordered, N: OutputType>(
+pub async fn connect<R: Ordered, N: OutputType, C: ConnectionNameType, E: EdgeNameType>(
     state: &State,
     filter: Filter,
     window: &Window,
     node: impl Fn(R) -> N,
-) -> Result<Connection<N>> {
+) -> Result<Connection<N, C, E>> {
     let page = window.page::<R>()?;
     let listed = list::list::<R>(&state.reads, filter.clone(), page).await.map_err(unavailable)?;
     let total = Total::new(move |reads| {
@@ -152,7 +156,11 @@ pub async fn connect<R: Ordered, N: OutputType>(
     Ok(connection(listed, total, node))
 }
 
-pub fn connection<R: Ordered, N: OutputType>(listed: Listed<R>, total: Total, node: impl Fn(R) -> N) -> Connection<N> {
+pub fn connection<R: Ordered, N: OutputType, C: ConnectionNameType, E: EdgeNameType>(
+    listed: Listed<R>,
+    total: Total,
+    node: impl Fn(R) -> N,
+) -> Connection<N, C, E> {
     let mut connection = Connection::with_additional_fields(listed.has_previous, listed.has_next, total);
     connection.edges = listed.rows.into_iter().map(|row| Edge::new(Cursor::of(&row), node(row))).collect();
     connection

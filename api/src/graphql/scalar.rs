@@ -3,11 +3,11 @@
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use wasend_domain::{Day, Time};
 
-/// A place in the history of all events: 1 for the first, then without gaps. Written as a number; a decimal string is
-/// read as well, for clients whose numbers end at 2^53.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position(pub wasend_domain::Position);
 
+/// A place in the history of all events: 1 for the first, then without gaps. Written as a number; a decimal string is
+/// read as well, for clients whose numbers end at 2^53.
 #[Scalar]
 impl ScalarType for Position {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -29,10 +29,10 @@ impl ScalarType for Position {
     }
 }
 
-/// A moment: RFC 3339, such as `2026-11-23T02:17:06.123456Z`. Answers are in UTC with microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime(pub Time);
 
+/// A moment: RFC 3339, such as `2026-11-23T02:17:06.123456Z`. Answers are in UTC with microseconds.
 #[Scalar]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -48,10 +48,10 @@ impl ScalarType for DateTime {
     }
 }
 
-/// A day in UTC: `2026-11-23`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Date(pub Day);
 
+/// A day in UTC: `2026-11-23`.
 #[Scalar]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -39,7 +39,12 @@ pub fn build_schema(state: State, limits: &GraphQl) -> Schema {
 /// The schema in GraphQL's schema definition language, sorted, so that it changes only when the schema does.
 pub fn schema_sdl() -> String {
     let schema = Schema::build(Query::default(), Mutation::default(), Subscription).finish();
-    let sorted = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items();
+    let sorted = SDLExportOptions::new()
+        .sorted_fields()
+        .sorted_arguments()
+        .sorted_enum_items()
+        .use_space_ident()
+        .indent_width(2);
     schema.sdl_with_options(sorted)
 }
 

@@ -59,6 +59,7 @@ impl MessageStatusFilter {
 
 pub struct Subscription;
 
+/// What happens, as it happens. Positions are to resume after, when a connection is lost.
 #[Subscription]
 impl Subscription {
     /// Every change of a message's status, in the order of the history: those after a position and then those to come,

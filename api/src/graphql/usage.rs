@@ -55,7 +55,6 @@ impl UsageDimension {
     }
 }
 
-/// What the account used in a period. Each message counts once, however often Meta reports it.
 struct Usage {
     account: AccountId,
     from: Day,
@@ -65,6 +64,7 @@ struct Usage {
     total: UsageLine,
 }
 
+/// What the account used in a period. Each message counts once, however often Meta reports it.
 #[Object]
 impl Usage {
     async fn from(&self) -> Date {
@@ -99,7 +99,6 @@ impl Usage {
     }
 }
 
-/// One line of the usage. A dimension that it does not tell apart is null.
 #[derive(Clone, Default)]
 struct UsageLine {
     day: Option<Day>,
@@ -111,6 +110,7 @@ struct UsageLine {
     billable: i64,
 }
 
+/// One line of the usage. A dimension that it does not tell apart is null.
 #[Object]
 impl UsageLine {
     async fn day(&self) -> Option<Date> {

@@ -1,6 +1,5 @@
 //! A first start: an account, a key, and with the simulator a connected number, so that a message can be sent at once.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use url::Url;
@@ -78,27 +77,21 @@ pub fn simulated_number() -> ConnectNumber {
 
 /// What to do next, ready to be pasted into a shell.
 pub fn next_steps(welcome: &Welcome, server: &Url, simulator: Option<&Url>) -> String {
-    let secret = welcome.secret.expose();
-    let mut text = format!(
+    let (account, secret) = (welcome.account, welcome.secret.expose());
+    let meta = simulator.map(|url| format!("Meta     {url}   (built-in simulator: nothing leaves this machine)\n"));
+    let next = match welcome.number {
+        Some(number) => format!("Number   {number}\n{}", sending(server, secret, number)),
+        None => "\nConnect a number with the mutation connectNumber, then send: see docs/clients.md\n".to_owned(),
+    };
+    format!(
         "\nA first account was opened.\n\n\
-         Account  {}\n\
+         Account  {account}\n\
          API key  {secret}\n\
          \x20        (shown this once; keep it)\n\
-         GraphQL  {server}graphql   (GraphiQL in a browser; paste the key into its headers)\n",
-        welcome.account
-    );
-    if let Some(simulator) = simulator {
-        let _ = writeln!(text, "Meta     {simulator}   (built-in simulator: nothing leaves this machine)");
-    }
-    match welcome.number {
-        Some(number) => {
-            let _ = write!(text, "Number   {number}\n{}", sending(server, secret, number));
-        }
-        None => text.push_str(
-            "\nConnect a number with the mutation connectNumber, then send with sendMessage: see docs/clients.md\n",
-        ),
-    }
-    text
+         GraphQL  {server}graphql   (GraphiQL in a browser; paste the key into its headers)\n\
+         {}{next}",
+        meta.unwrap_or_default()
+    )
 }
 
 fn sending(server: &Url, secret: &str, number: NumberId) -> String {

@@ -31,12 +31,12 @@ impl Commands {
         let (account, now) = (caller.account_id, self.clock.now());
         let wamid = Personal::new(message.wamid.clone());
         let wamid_index = self.vault.index(account, "wamid", &wamid).await?;
-        let content = InboundContent { text: message.text.clone(), raw: message.raw.get().to_owned() };
+        let said = InboundContent { text: message.text.clone(), raw: message.raw.get().to_owned() };
         let receive = Command::Receive {
             number: number_id,
             contact,
             kind: Kind::named(&message.kind),
-            content: self.vault.seal(account, contact, &Personal::new(content), now.day()).await?,
+            content: self.vault.seal(account, contact, &Personal::new(said), now.day()).await?,
             wamid: self.vault.seal(account, contact, &wamid.map(Wamid), now.day()).await?,
             wamid_index,
             at: moment(message.timestamp, now),

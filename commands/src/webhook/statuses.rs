@@ -79,7 +79,7 @@ impl Commands {
                 None => self.by_wamid(caller, index).await?,
             });
         }
-        let streams: Vec<_> = ids.iter().flatten().map(|id| id.uuid()).collect();
+        let streams: Vec<_> = ids.iter().flatten().map(MessageId::uuid).collect();
         let found = load::<Message>(&*self.log, caller.account_id, &streams).await?;
         let (mut known, mut strangers) = (Vec::new(), Vec::new());
         for (((number, update), id), wamid_index) in updates.iter().zip(ids).zip(indexes) {

@@ -76,6 +76,7 @@ pub struct ContactMutation;
 
 #[Object]
 impl ContactMutation {
+    /// Makes a contact known. Sending to a number does so as well.
     #[graphql(guard = "require(Scope::Send)")]
     async fn create_contact(&self, ctx: &Context<'_>, input: CreateContactInput) -> Result<ContactPayload> {
         let (state, caller) = State::write(ctx)?;

@@ -100,10 +100,10 @@ impl ContactFilter {
     }
 }
 
-/// The contacts of one group.
+/// The contacts of one group: a join, which the lists of the read models do not know.
 #[derive(Clone)]
 struct Members {
-    conditions: String,
+    conditions: Vec<String>,
     binds: Vec<Cell>,
 }
 
@@ -115,44 +115,51 @@ impl Members {
         ids: Option<Vec<String>>,
         opted_out: Option<bool>,
     ) -> Result<Self> {
-        let mut binds = vec![Cell::text(&account)];
-        let mut bind = |value: Cell| {
-            binds.push(value);
-            format!("${}", binds.len())
-        };
         // Who belonged to a group that was deleted still has the membership.
         let group = match group.parse::<GroupId>() {
             Ok(id) => state.loaders.row::<GroupRow>(account, &id.to_string()).await?,
             Err(_) => None,
         };
-        let group = bind(Cell::from(group.map_or_else(String::new, |group| group.id)));
+        let mut members = Self { conditions: vec![], binds: vec![] };
+        let account = members.bind(Cell::text(&account));
+        let group = members.bind(Cell::from(group.map_or_else(String::new, |group| group.id)));
         let memberships = state.reads.physical::<MembershipRow>().map_err(unavailable)?;
-        let mut conditions =
-            format!("account_id = $1 AND id IN (SELECT contact_id FROM {memberships} WHERE group_id = {group})");
+        let of_group = format!("id IN (SELECT contact_id FROM {memberships} WHERE group_id = {group})");
+        members.conditions.extend([format!("account_id = {account}"), of_group]);
         if let Some(opted_out) = opted_out {
-            conditions += &format!(" AND opted_out = {}", bind(i64::from(opted_out).into()));
+            let opted_out = members.bind(i64::from(opted_out).into());
+            members.conditions.push(format!("opted_out = {opted_out}"));
         }
         if let Some(ids) = ids {
-            let places: Vec<_> = ids.into_iter().map(|id| bind(id.into())).collect();
-            conditions +=
-                &format!(" AND id IN ({})", if places.is_empty() { "NULL".into() } else { places.join(", ") });
+            let places: Vec<_> = ids.into_iter().map(|id| members.bind(id.into())).collect();
+            let places = if places.is_empty() { "NULL".to_owned() } else { places.join(", ") };
+            members.conditions.push(format!("id IN ({places})"));
         }
-        Ok(Self { conditions, binds })
+        Ok(members)
+    }
+
+    fn bind(&mut self, value: Cell) -> String {
+        self.binds.push(value);
+        format!("${}", self.binds.len())
+    }
+
+    fn tail(&self) -> String {
+        format!("WHERE {}", self.conditions.join(" AND "))
     }
 
     async fn page(self, state: &State, window: &Window) -> Result<Connection<Contact>> {
         let Page { column, after, before, limit, from_end, .. } = window.page::<ContactRow>()?;
-        let (mut tail, mut binds) = (format!("WHERE {}", self.conditions), self.binds.clone());
         let (has_after, has_before) = (after.is_some(), before.is_some());
+        let mut cut = self.clone();
         for (operator, cursor) in [(">", after), ("<", before)] {
             if let Some(cursor) = cursor {
-                binds.push(cursor);
-                tail += &format!(" AND {column} {operator} ${}", binds.len());
+                let place = cut.bind(cursor);
+                cut.conditions.push(format!("{column} {operator} {place}"));
             }
         }
         let order = if from_end { "DESC" } else { "ASC" };
-        tail += &format!(" ORDER BY {column} {order} LIMIT {}", limit + 1);
-        let mut rows = state.reads.fetch::<ContactRow>(&tail, &binds).await.map_err(unavailable)?;
+        let tail = format!("{} ORDER BY {column} {order} LIMIT {}", cut.tail(), limit + 1);
+        let mut rows = state.reads.fetch::<ContactRow>(&tail, &cut.binds).await.map_err(unavailable)?;
         let more = rows.len() > limit;
         rows.truncate(limit);
         if from_end {
@@ -161,8 +168,7 @@ impl Members {
         let (has_next, has_previous) = if from_end { (has_before, more) } else { (more, has_after) };
         let total = Total::new(move |reads| {
             let members = self.clone();
-            async move { reads.count::<ContactRow>(&format!("WHERE {}", members.conditions), &members.binds).await }
-                .boxed()
+            async move { reads.count::<ContactRow>(&members.tail(), &members.binds).await }.boxed()
         });
         Ok(connection(Listed { rows, has_next, has_previous }, total, Contact))
     }

@@ -10,9 +10,9 @@ use crate::graphql::erasure::{Erasure, shown};
 use crate::graphql::scalar::{DateTime, Position};
 use crate::graphql::state::State;
 
-/// One fact about a message.
 pub struct StatusEntry(pub StatusRow);
 
+/// One fact about a message.
 #[Object]
 impl StatusEntry {
     async fn position(&self) -> Position {
@@ -49,7 +49,6 @@ impl StatusEntry {
     }
 }
 
-/// Why a message failed.
 pub struct MessageError {
     code: Option<i64>,
     class: String,
@@ -70,6 +69,7 @@ impl MessageError {
     }
 }
 
+/// Why a message failed.
 #[Object]
 impl MessageError {
     /// Meta's error code; null if Meta was not reached.

@@ -74,12 +74,14 @@ pub struct NumberMutation;
 
 #[Object]
 impl NumberMutation {
+    /// Connects a WhatsApp number, from which messages can be sent then.
     #[graphql(guard = "require(Scope::Admin)")]
     async fn connect_number(&self, ctx: &Context<'_>, input: ConnectNumberInput) -> Result<NumberPayload> {
         let (state, caller) = State::write(ctx)?;
         payload(state, caller, state.commands.connect_number(caller, input.into()).await).await
     }
 
+    /// Gives the number other credentials; each that is absent stays as it is.
     #[graphql(guard = "require(Scope::Admin)")]
     async fn update_number_credentials(
         &self,
