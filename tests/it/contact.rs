@@ -92,7 +92,7 @@ async fn an_opt_out_holds_for_what_waits(engine: Engine) {
     let again = client.send_text(&world.number(), "+16505551234", "Welcome back").await;
     client.until_status(&again, "READ").await;
     // Meta tells of an opt-out with an error code as well.
-    world.simulator.script("+16505551234", json!([{"type": "failed", "code": 131050}]), Some(1)).await;
+    world.simulator.script("+16505551234", json!([{"type": "failed", "code": 131_050}]), Some(1)).await;
     let failed = client.send_text(&world.number(), "+16505551234", "Offer").await;
     client.until_status(&failed, "FAILED").await;
     until("the contact is opted out", || async {

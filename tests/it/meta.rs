@@ -51,7 +51,7 @@ async fn read_comes_without_delivered(engine: Engine) {
 
 async fn failed_comes_after_delivered(engine: Engine) {
     let world = World::start(engine).await;
-    let (client, id) = sent(&world, json!([{"type": "failed_after_delivered", "code": 131026}])).await;
+    let (client, id) = sent(&world, json!([{"type": "failed_after_delivered", "code": 131_026}])).await;
     until("the failure is known", || async {
         let message = client.message(&id, "status statusHistory { fact }").await;
         let failed = message["statusHistory"].as_array()?.iter().any(|entry| entry["fact"] == "MessageFailed");
@@ -63,7 +63,7 @@ async fn failed_comes_after_delivered(engine: Engine) {
 
 async fn a_failure_is_shown_with_its_code(engine: Engine) {
     let world = World::start(engine).await;
-    let (client, id) = sent(&world, json!([{"type": "failed", "code": 131026}])).await;
+    let (client, id) = sent(&world, json!([{"type": "failed", "code": 131_026}])).await;
     client.until_status(&id, "FAILED").await;
     let message = client.message(&id, "error { code class detail }").await;
     assert_eq!(message["error"]["code"], 131_026);
@@ -87,8 +87,8 @@ async fn a_held_message_is_dropped(engine: Engine) {
 async fn a_rate_limit_is_waited_out(engine: Engine) {
     let world = World::start(engine).await;
     let limits = json!([
-        {"type": "rate_limited", "code": 130429, "retry_after": 1, "times": 1},
-        {"type": "rate_limited", "code": 130429, "times": 1},
+        {"type": "rate_limited", "code": 130_429, "retry_after": 1, "times": 1},
+        {"type": "rate_limited", "code": 130_429, "times": 1},
     ]);
     let (client, id) = sent(&world, limits).await;
     client.until_status(&id, "READ").await;

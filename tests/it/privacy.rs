@@ -71,7 +71,7 @@ async fn plant(world: &World) -> Vec<String> {
     let two = two["message"]["id"].as_str().expect("an id").to_owned();
     client.until_status(&one, "READ").await;
     client.until_status(&two, "READ").await;
-    world.simulator.script("+16505559876", json!([{"type": "failed", "code": 131026}]), None).await;
+    world.simulator.script("+16505559876", json!([{"type": "failed", "code": 131_026}]), None).await;
     let three = client.send_text(&world.number(), "+16505559876", "body-canary-7f3a").await;
     client.until_status(&three, "FAILED").await;
     // Refused and malformed input leaves traces as little as what is accepted.

@@ -21,9 +21,9 @@ async fn every_read_model_is_rebuilt_while_the_server_runs(engine: Engine) {
     client.until_status(&last, "READ").await;
     let count = client.data("{ messages { totalCount } }", json!({})).await;
     assert_eq!(count["messages"]["totalCount"], 21);
-    let list = world.run(&["projections", "list"]).await;
+    let listed = world.run(&["projections", "list"]).await;
     for name in names {
-        assert!(list.lines().any(|line| line.starts_with(name) && line.contains("live")), "{list}");
+        assert!(listed.lines().any(|line| line.starts_with(name) && line.contains("live")), "{listed}");
     }
     let (ok, _, complaint) = world.try_run(&["projections", "rebuild", "parrots"]).await;
     assert!(!ok && complaint.contains("messages"), "{complaint}");

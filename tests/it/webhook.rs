@@ -160,7 +160,7 @@ async fn odd_shapes_are_survived(engine: Engine) {
         value(
             json!({"messages": [{"from": "16505551234", "id": "wamid.4", "type": "hologram"}, {"from": "16505551234", "id": "wamid.5", "type": "text", "text": "flat"}]}),
         ),
-        value(json!({"errors": [{"code": 131000}]})),
+        value(json!({"errors": [{"code": 131_000}]})),
         format!("{}   trailing", value(json!({"statuses": []}))),
     ] {
         assert_eq!(world.simulator.raw(&id, &odd).await["webhook_status"], 200, "{odd}");
