@@ -145,9 +145,8 @@ async fn requests_out_of_bounds_are_refused(engine: Engine) {
     );
     let answer = client.ask(&deep, json!({})).await;
     assert!(answer["errors"][0]["extensions"]["code"].is_string(), "{answer}");
-    let wide: String = (0..400)
-        .map(|n| format!("a{n}: messages(first: 100) {{ edges {{ node {{ id contact {{ name }} }} }} }} "))
-        .collect();
+    let one = |n| format!("a{n}: messages(first: 100) {{ edges {{ node {{ id contact {{ name }} }} }} }}");
+    let wide = (0..400).map(one).collect::<Vec<_>>().join(" ");
     let answer = client.ask(&format!("{{ {wide} }}"), json!({})).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX", "{answer}");
     assert!(client.ask("{ messages(first: 1000) { totalCount } }", json!({})).await["errors"].is_array());
