@@ -16,6 +16,9 @@ pub mod numbers;
 pub mod outbox;
 pub mod usage;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 pub use engine::compare::Comparison;

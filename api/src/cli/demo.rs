@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use cqrs_es::Aggregate as _;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use url::Url;
-use wasend_domain::Personal;
+use wasend_domain::message::Message;
+use wasend_domain::{Personal, StreamId};
 
+use super::events::replay::states;
 use super::{Failure, serve};
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Storage};
+use crate::house::Stores;
 
 /// How long a step may take before the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,11 +28,12 @@ pub async fn run(mut config: Config) -> Result<(), Failure> {
     config.simulator.enabled = true;
     config.http.listen = Listen::default();
     config.http.metrics_listen = None;
+    let storage = config.storage.clone();
     let server = serve::start(config).await?;
     let Some(welcome) = server.welcome else { return Err(Failure::Failed("the store was not empty".to_owned())) };
     let doors = tokio::spawn(server.doors);
     let number = welcome.number.map(|number| number.to_string()).unwrap_or_default();
-    let told = Demo::new(server.url, welcome.secret)?.tell(&number).await;
+    let told = Demo::new(server.url, welcome.secret)?.tell(&number, &storage).await;
     server.life.stop();
     let closed = doors.await.map_err(|error| Failure::because("the server did not stop", &error));
     told.and(closed)
@@ -47,7 +52,7 @@ impl Demo {
         Ok(Self { url, key, http: http.map_err(|error| Failure::because("no HTTP client", &error))? })
     }
 
-    async fn tell(&self, number: &str) -> Result<(), Failure> {
+    async fn tell(&self, number: &str, storage: &Storage) -> Result<(), Failure> {
         println!("A server runs on {} with an empty store and a simulator of Meta.\n", self.url);
         println!("1. Somebody watches: subscription messageStatusChanged, over server-sent events.\n");
         let mut watching = self.watch().await?;
@@ -87,12 +92,20 @@ impl Demo {
             println!("   {:>3}  {:<20} {}", node["position"], text(&node["eventType"]), text(&node["actor"]));
         }
 
-        println!("\n7. The history itself, as `wasend events` exports it, holds no personal data:");
-        let history = self.ask(HISTORY, json!({"id": id})).await?["message"].take();
-        for entry in history["statusHistory"].as_array().into_iter().flatten() {
-            println!("   {:>3}  {:<20} -> {}", entry["position"], text(&entry["fact"]), text(&entry["status"]));
+        println!("\n7. Its history, replayed from the log, gives the same state again:");
+        let stores = Stores::open(storage).await?;
+        let aggregate_id = id.parse().map_err(|_| Failure::Failed("no message id".to_owned()))?;
+        let stream = StreamId { aggregate_type: Message::TYPE, aggregate_id };
+        let steps = states::<Message>(&stores, stream).await;
+        stores.close().await;
+        for step in steps? {
+            println!("   {:>3}  {:<20} -> {}", step.position, step.event_type, step.state.status().name());
         }
-        println!("   body, opened for this key: {}", history["content"]["text"]);
+        let shown = self.ask(MESSAGE, json!({"id": id})).await?["message"].take();
+        println!(
+            "   the read model says {}; the body, opened for this key: {}",
+            shown["status"], shown["content"]["text"]
+        );
         println!("\nDone. `wasend serve` starts a server to keep.");
         Ok(())
     }
@@ -160,5 +173,4 @@ const USAGE: &str = "query($day: Date!, $at: Position) { usage(period: {from: $d
     { lines { direction category day messages delivered billable } } }";
 const AUDIT: &str = "query($id: String) { auditTrail(first: 50, filter: {aggregateId: $id}) \
     { edges { node { position eventType actor } } } }";
-const HISTORY: &str = "query($id: ID!) { message(id: $id) \
-    { content { text } statusHistory { position fact status } } }";
+const MESSAGE: &str = "query($id: ID!) { message(id: $id) { status content { text } } }";

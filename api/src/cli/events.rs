@@ -1,7 +1,7 @@
 //! `wasend events`.
 
 mod open;
-mod replay;
+pub mod replay;
 
 use std::io::Write as _;
 use std::path::PathBuf;

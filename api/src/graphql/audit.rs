@@ -19,8 +19,13 @@ pub struct AuditEvent(pub AuditRow);
 /// Something that happened, without the personal data that it was about.
 #[Object]
 impl AuditEvent {
-    /// Of the event.
+    /// The event's own.
     async fn id(&self) -> ID {
+        self.0.event_id.as_str().into()
+    }
+
+    /// The same, under the name that the exported history uses.
+    async fn event_id(&self) -> ID {
         self.0.event_id.as_str().into()
     }
 

@@ -8,7 +8,7 @@ use wasend_domain::group::Group;
 use wasend_domain::inbox::Inbox;
 use wasend_domain::message::Message;
 use wasend_domain::number::Number;
-use wasend_domain::{Actor, StreamId};
+use wasend_domain::{AccountId, Actor, Position, Recorded, StreamId};
 use wasend_eventlog::{Executable, Stock, Upcasters, replay as stock_replay};
 
 use super::{Failure, Filter, print_line};
@@ -34,34 +34,49 @@ pub async fn replay(stores: &Stores, filter: &Filter) -> Result<(), Failure> {
 }
 
 async fn steps<A: Executable + PartialEq>(stores: &Stores, stream: StreamId, filter: &Filter) -> Result<(), Failure> {
-    let events = stores.log.load(&[stream]).await;
-    let events = events.map_err(|error| Failure::because("the history cannot be read", &error))?;
-    let Some(first) = events.first().filter(|event| filter.account.is_none_or(|account| account == event.account_id))
-    else {
-        return Err(Failure::Failed("there is no such aggregate".to_owned()));
-    };
-    let mut state = A::default();
-    for recorded in &events {
-        let event = serde_json::from_str::<A::Event>(&recorded.payload);
-        state.apply(
-            event.map_err(|_| Failure::Failed(format!("the event at position {} is damaged", recorded.position)))?,
-        );
-        let within = filter.from.is_none_or(|from| from <= recorded.position)
-            && filter.to.is_none_or(|to| recorded.position <= to);
+    for Step { account_id, position, sequence, event_type, state } in states::<A>(stores, stream).await? {
+        if filter.account.is_some_and(|account| account != account_id) {
+            return Err(absent());
+        }
+        let within = filter.from.is_none_or(|from| from <= position) && filter.to.is_none_or(|to| position <= to);
         if within {
-            let (position, sequence) = (recorded.position, recorded.sequence);
-            print_line(
-                &json!({"position": position, "sequence": sequence, "type": recorded.event_type, "state": state}),
-            )?;
+            print_line(&json!({"position": position, "sequence": sequence, "type": event_type, "state": state}))?;
         }
     }
-    // The same history through cqrs-es's own framework and stock repositories, which know nothing of ours.
-    let (log, clock) = (stores.log.clone(), stores.clock.clone());
-    let stock = Stock::new(&stores.db, log, clock, first.account_id, Actor::Operator);
+    Ok(())
+}
+
+/// An aggregate as one of its events left it.
+pub struct Step<A> {
+    pub account_id: AccountId,
+    pub position: Position,
+    pub sequence: u64,
+    pub event_type: String,
+    pub state: A,
+}
+
+/// Folds the aggregate's history step by step, and checks that cqrs-es's own framework and stock repositories, which
+/// know nothing of ours, read the same state at the end.
+pub async fn states<A: Executable + PartialEq>(stores: &Stores, stream: StreamId) -> Result<Vec<Step<A>>, Failure> {
+    let events = stores.log.load(&[stream]).await;
+    let events = events.map_err(|error| Failure::because("the history cannot be read", &error))?;
+    let mut state = A::default();
+    let mut steps = Vec::with_capacity(events.len());
+    for Recorded { account_id, position, sequence, event_type, payload, .. } in events {
+        let event = serde_json::from_str::<A::Event>(&payload);
+        state.apply(event.map_err(|_| Failure::Failed(format!("the event at position {position} is damaged")))?);
+        steps.push(Step { account_id, position, sequence, event_type, state: state.clone() });
+    }
+    let account_id = steps.first().ok_or_else(absent)?.account_id;
+    let stock = Stock::new(&stores.db, stores.log.clone(), stores.clock.clone(), account_id, Actor::Operator);
     let theirs = stock_replay::<A>(&stock, &Upcasters::default(), stream.aggregate_id).await;
     let theirs = theirs.map_err(|error| Failure::because("the stock framework cannot read the history", &error))?;
     if theirs == state {
-        return Ok(());
+        return Ok(steps);
     }
     Err(Failure::Failed("the stock framework reads another state than ours".to_owned()))
+}
+
+fn absent() -> Failure {
+    Failure::Failed("there is no such aggregate".to_owned())
 }
