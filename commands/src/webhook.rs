@@ -52,17 +52,19 @@ impl Commands {
         let numbers = self.signers(payload.as_ref().ok(), raw, signature).await?;
         let payload = payload.map_err(|_| WebhookError::Malformed)?;
         let mut concerns = Vec::new();
+        let mut strange = Vec::new();
         for change in &payload.changes {
             let concerned: Vec<_> = numbers.iter().filter(|number| concerns_number(change, number)).collect();
             if concerned.is_empty() {
-                // Signed for one number, but speaking of another.
-                return Err(WebhookError::Signature);
+                // Signed for one number, but speaking of another: a sibling that is not connected here, or one that is
+                // and whose secret did not sign. Kept as the signer's, whichever it is, so that nobody learns.
+                strange.extend(once_an_account(numbers.iter().collect()).into_iter().map(|number| (number, change)));
             }
             for number in scope(change, concerned) {
                 concerns.extend(change.updates.iter().map(|update| Concern { number, update }));
             }
         }
-        Ok(self.take(&concerns).await?)
+        Ok(self.take(&concerns, &strange).await?)
     }
 
     /// The challenge to answer Meta's subscription handshake with, if some number has this verify token.
@@ -76,8 +78,8 @@ impl Commands {
         Ok(None)
     }
 
-    /// The numbers that the body may speak of and whose app secret signed it. A body that names no number known here
-    /// is believed if any number's secret signed it.
+    /// The numbers that the body may speak of and whose app secret signed it. A body that names no number and no
+    /// business account is believed if any number's secret signed it.
     async fn signers(
         &self,
         payload: Option<&Payload>,
@@ -85,17 +87,16 @@ impl Commands {
         signature: &str,
     ) -> Result<Vec<NumberRow>, WebhookError> {
         let mut candidates = Vec::new();
-        if let Some(payload) = payload {
-            let named = payload.lines();
+        let named = payload.map(Payload::lines).unwrap_or_default();
+        if named.phone_number_ids.is_empty() && named.waba_ids.is_empty() {
+            candidates = self.lines.all().await?;
+        } else {
             for id in &named.phone_number_ids {
                 candidates.extend(self.lines.by_meta_id(id).await?);
             }
             for id in &named.waba_ids {
                 candidates.extend(self.lines.by_waba(id).await?);
             }
-        }
-        if candidates.is_empty() {
-            candidates = self.lines.all().await?;
         }
         let mut seen = HashSet::new();
         let mut signers = Vec::new();
@@ -115,9 +116,13 @@ impl Commands {
         if signers.is_empty() { Err(WebhookError::Signature) } else { Ok(signers) }
     }
 
-    async fn take(&self, concerns: &[Concern<'_>]) -> Result<Taken, CommandError> {
+    async fn take(&self, concerns: &[Concern<'_>], strange: &[(&NumberRow, &Change)]) -> Result<Taken, CommandError> {
         let mut taken = Taken::default();
         let (mut statuses, mut unknown) = (Vec::new(), Vec::new());
+        for (number, change) in strange {
+            let raw = change.updates.iter().map(|update| (*number, Reason::UnknownMessage, raw(update)));
+            unknown.extend(raw);
+        }
         for concern in concerns {
             let number = concern.number;
             match concern.update {
@@ -148,11 +153,22 @@ fn concerns_number(change: &Change, number: &NumberRow) -> bool {
 
 /// A change that names no number is taken in once an account, not once a number.
 fn scope<'a>(change: &Change, concerned: Vec<&'a NumberRow>) -> Vec<&'a NumberRow> {
-    if change.phone_number_id.is_some() {
-        return concerned;
+    if change.phone_number_id.is_some() { concerned } else { once_an_account(concerned) }
+}
+
+/// An update as Meta wrote it.
+fn raw(update: &Update) -> &str {
+    match update {
+        Update::Status(status) => status.raw.get(),
+        Update::Message(message) => message.raw.get(),
+        Update::Preference(preference) => preference.raw.get(),
+        Update::Unknown(raw) => raw.get(),
     }
+}
+
+fn once_an_account(numbers: Vec<&NumberRow>) -> Vec<&NumberRow> {
     let mut accounts = HashSet::new();
-    concerned.into_iter().filter(|number| accounts.insert(number.account_id.clone())).collect()
+    numbers.into_iter().filter(|number| accounts.insert(number.account_id.clone())).collect()
 }
 
 /// What Meta does, it does in the name of the account whose number it is.

@@ -73,14 +73,23 @@ async fn nothing_of_one_account_reaches_the_other(engine: Engine) {
     let audit = other.data("{ auditTrail(first: 100) { edges { node { aggregateId } } } }", json!({})).await;
     assert!(!audit.to_string().contains(&id));
     // What Meta says of my number, signed with the other's secret, is refused.
-    let ids = mine.data("query($id: ID!) { number(id: $id) { phoneNumberId } }", json!({"id": number})).await;
-    let theirs = other.data("query($id: ID!) { number(id: $id) { phoneNumberId } }", json!({"id": other_number})).await;
+    let ids = mine.data("query($id: ID!) { number(id: $id) { phoneNumberId wabaId } }", json!({"id": number})).await;
+    let theirs =
+        other.data("query($id: ID!) { number(id: $id) { phoneNumberId wabaId } }", json!({"id": other_number})).await;
     let forged = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": "messages", "value": {
         "messaging_product": "whatsapp", "metadata": {"display_phone_number": "1", "phone_number_id": ids["number"]["phoneNumberId"]},
         "statuses": [{"id": "wamid.x", "status": "failed", "timestamp": "1700000000", "biz_opaque_callback_data": id}]}}]}]});
     let posted =
         world.simulator.raw(theirs["number"]["phoneNumberId"].as_str().expect("digits"), &forged.to_string()).await;
     assert_eq!(posted["webhook_status"], 401, "{posted}");
+    // Not even beside a business account of the other's own; and it is answered like a number that nobody has.
+    let mut waba = forged.clone();
+    for phone in [ids["number"]["phoneNumberId"].clone(), json!("1000000000")] {
+        waba["entry"][0]["id"] = theirs["number"]["wabaId"].clone();
+        waba["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"] = phone;
+        let line = theirs["number"]["phoneNumberId"].as_str().expect("digits");
+        assert_eq!(world.simulator.raw(line, &waba.to_string()).await["webhook_status"], 200);
+    }
     assert_eq!(mine.message(&id, "status error { code }").await, json!({"status": "READ", "error": null}));
 }
 
