@@ -23,7 +23,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     auth::Authenticator,
     config,
-    graphql::transport::{Engine, http as graphql},
+    graphql::transport::{Engine, graphiql, http as graphql},
     problem::{Code, Problem},
 };
 
@@ -55,6 +55,7 @@ pub fn router(shell: Shell, whatsapp: MethodRouter) -> Router {
     let routes = Router::new()
         .route("/graphql", get(graphql::graphql).post(graphql::graphql))
         .route("/graphql/stream", get(graphql::stream).post(graphql::stream))
+        .route("/graphiql/{file}", get(graphiql::asset))
         .route("/healthz", get(healthz))
         .route("/readyz", get(ready::readyz));
     let routes = if metrics_here { routes.route("/metrics", get(metrics)) } else { routes };

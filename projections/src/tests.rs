@@ -61,7 +61,7 @@ fn a_messages_row_holds_what_became_of_it_and_its_history_each_step() {
     let tables = folded(Messages, &messages(vec![accepted(), attempted, submitted(), delivered, failed])).unwrap();
     let row: MessageRow = tables.get(ID).unwrap();
     assert_eq!((row.status(), row.position, row.state.attempts), (Status::Delivered, 5, 1));
-    assert!(row.wamid.is_some_and(|wamid| wamid.ends_with(".wamid")));
+    assert!(row.wamid.as_deref().and_then(|wamid| wamid.rsplit('.').next()) == Some("wamid"));
     let steps: Vec<(Status, bool)> = tables.all::<StatusRow>().iter().map(|step| (step.status, step.changed)).collect();
     let expected = [
         (Status::Accepted, true),

@@ -7,7 +7,7 @@
 //! | [`sse`] | GraphQL over SSE, distinct connections: <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md> |
 
 mod answer;
-mod graphiql;
+pub mod graphiql;
 pub mod http;
 mod negotiate;
 mod params;
