@@ -53,13 +53,14 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Runs until SIGINT or SIGTERM; a second one ends the process at once.
 pub async fn run(config: Config) -> Result<(), Failure> {
     telemetry::log(&config.log).map_err(|error| Failure::because("logging cannot start", &error))?;
+    let public = config.http.public_url.clone();
     let Server { url, simulator, welcome, life, doors } = start(config).await?;
     // Whoever starts it from a script reads these lines; the last one says that it is ready.
     if let Some(simulator) = &simulator {
         println!("Simulator of Meta on {simulator}");
     }
     if let Some(welcome) = &welcome {
-        print!("{}", next_steps(welcome, &url, simulator.as_ref()));
+        print!("{}", next_steps(welcome, public.as_ref().unwrap_or(&url), simulator.as_ref()));
     }
     println!("Listening on {url}");
     tokio::select! {

@@ -90,7 +90,7 @@ pub const SETTINGS: &[Setting] = &[
     optional(
         "public_url",
         "WASEND_PUBLIC_URL",
-        "Address under which clients and Meta reach the server, such as `https://wasend.example.com`. Without it: the address it listens on.",
+        "Address under which clients reach the server, such as `https://wasend.example.com/`; a first start prints its examples with it. Without it: the address it listens on.",
         |c, v| put_some(&mut c.http.public_url, parse::base_url(v)),
     ),
     optional(
@@ -205,7 +205,7 @@ pub const SETTINGS: &[Setting] = &[
         "dispatch.message_ttl",
         "WASEND_DISPATCH_MESSAGE_TTL",
         "30d",
-        "A message that was not handed to Meta after this long expires.",
+        "A message that Meta took and has not delivered after this long expires.",
         |c, v| put(&mut c.dispatch.message_ttl, parse::duration(v, SECOND, secs(90 * 86_400))),
     ),
     row("graphql.max_depth", "WASEND_GRAPHQL_MAX_DEPTH", "20", "Deepest nesting of an operation's fields.", |c, v| {
@@ -228,7 +228,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "graphql.body_limit",
         "WASEND_GRAPHQL_BODY_LIMIT",
-        "2MiB",
+        "16MiB",
         "Largest GraphQL request, and largest message on a WebSocket.",
         |c, v| put(&mut c.graphql.body_limit, parse::bytes(v, 16 << 10, 64 * MIB)),
     ),
