@@ -53,7 +53,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Runs until SIGINT or SIGTERM; a second one ends the process at once.
 pub async fn run(config: Config) -> Result<(), Failure> {
     telemetry::log(&config.log).map_err(|error| Failure::because("logging cannot start", &error))?;
-    let public = config.http.public_url.clone();
+    let public = config.http.public_url.clone().map(directory);
     let Server { url, simulator, welcome, life, doors } = start(config).await?;
     // Whoever starts it from a script reads these lines; the last one says that it is ready.
     if let Some(simulator) = &simulator {
@@ -138,6 +138,15 @@ fn running(config: &Config) -> RunnerOptions {
         message_ttl: config.dispatch.message_ttl,
         ..options
     }
+}
+
+/// With a slash at the end, so that paths can be appended.
+fn directory(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    url
 }
 
 /// The server's root as this machine reaches it.
