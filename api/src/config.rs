@@ -22,6 +22,7 @@ pub struct Config {
     pub meta: Meta,
     pub simulator: Simulator,
     pub dispatch: Dispatch,
+    pub contacts: Contacts,
     pub graphql: GraphQl,
     pub log: Log,
 }
@@ -80,6 +81,15 @@ pub struct Dispatch {
     /// After this long without word from Meta an unknown outcome is surfaced.
     pub reconcile_window: Duration,
     pub message_ttl: Duration,
+}
+
+/// What inbound messages mean for contacts.
+#[derive(Debug, Clone, Default)]
+pub struct Contacts {
+    /// Whoever writes one of these opts out.
+    pub stop_words: Vec<String>,
+    /// Whoever writes one of these opts in again.
+    pub start_words: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default)]

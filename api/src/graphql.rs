@@ -5,7 +5,7 @@
 //! | [`schema`] | everything put together; the SDL |
 //! | [`state`] | what resolvers work with; waiting for positions |
 //! | [`transport`] | how operations travel, whatever the schema |
-//! | `account`, `key`, `number`, `contact`, `group`, `message`, `usage`, `audit` | one noun each |
+//! | `account`, `key`, `number`, `contact`, `group`, `message`, `usage`, `audit`, `privacy` | one noun each |
 //! | `subscription`, [`feed`] | what happens, as it happens, and where that comes from |
 //! | `page`, `filter` | connections, cursors; arguments that filter |
 //! | `loaders` | data loaders |
@@ -24,6 +24,7 @@ mod loaders;
 mod message;
 mod number;
 mod page;
+mod privacy;
 mod scalar;
 pub mod schema;
 pub mod state;

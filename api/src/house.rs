@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use url::Url;
-use wasend_commands::{Commands, Lines, Templates};
+use wasend_commands::{Commands, Keywords, Lines, Templates};
 use wasend_projections::{Leases, Options, Projector};
 use wasend_whatsapp::simulator::{Delays, RunningSimulator, Simulator, SimulatorOptions};
 use wasend_whatsapp::{CloudApi, CloudApiOptions, Gateway};
@@ -70,6 +70,7 @@ impl House {
             reads,
             templates: Templates::new(gateway.clone(), lines.clone(), stores.clock.clone()),
             lines,
+            keywords: Keywords::new(&config.contacts.stop_words, &config.contacts.start_words),
             clock: stores.clock.clone(),
         });
         let leases = Leases::new(stores.db.clone());

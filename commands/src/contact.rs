@@ -51,7 +51,11 @@ impl Commands {
             self.vault.update_profile(caller.account_id, subject, name.as_ref()).await?;
         }
         let attributes = self.seal_attributes(caller.account_id, subject, attributes).await?;
-        self.contact(caller, subject, Command::Create { source: Source::Api, attributes }).await
+        let done = self.contact(caller, subject, Command::Create { source: Source::Api, attributes }).await?;
+        if self.is_suppressed(caller.account_id, &person.identities).await? {
+            return self.opt_out(caller, subject, Via::Suppression).await;
+        }
+        Ok(done)
     }
 
     /// Changes what is given and leaves the rest as it is.
@@ -94,18 +98,21 @@ impl Commands {
     }
 
     pub async fn opt_in(&self, caller: Caller, id: SubjectId, via: Via) -> Result<Done<SubjectId>, CommandError> {
-        self.contact(caller, id, Command::OptIn { via }).await
+        let done = self.contact(caller, id, Command::OptIn { via }).await?;
+        // After it is recorded: while it is not, a message is refused, which is the safe side.
+        self.vault.unsuppress(caller.account_id, id).await?;
+        Ok(done)
     }
 
     async fn contact(&self, caller: Caller, id: SubjectId, command: Command) -> Result<Done<SubjectId>, CommandError> {
         let done = execute::<Contact>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
-        let done = done.map_err(|failure| CommandError::of(failure, "id", |Error::NotFound| Code::NotFound))?;
+        let done = done.map_err(|failure| CommandError::of(failure, "id", code))?;
         Ok(Done { value: id, position: done.position })
     }
 
     async fn contact_known(&self, account: AccountId, id: SubjectId) -> Result<bool, CommandError> {
         let mut found = load::<Contact>(&*self.log, account, &[id.uuid()]).await?;
-        Ok(found.remove(&id.uuid()).and_then(Stream::present).is_some_and(|contact| contact.state.created))
+        Ok(found.remove(&id.uuid()).and_then(Stream::present).is_some_and(|contact| contact.state.created && contact.state.erased.is_none()))
     }
 
     async fn seal_attributes(
@@ -116,6 +123,14 @@ impl Commands {
     ) -> Result<Option<Sealed<Attributes>>, CommandError> {
         let Some(attributes) = attributes else { return Ok(None) };
         Ok(Some(self.vault.seal(account, subject, &attributes, self.clock.now().day()).await?))
+    }
+}
+
+/// What clients are told when a contact refuses a command.
+pub(crate) const fn code(error: Error) -> Code {
+    match error {
+        Error::NotFound => Code::NotFound,
+        Error::Erased => Code::Erased,
     }
 }
 

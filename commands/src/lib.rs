@@ -7,6 +7,7 @@
 //! | [`number`] | connecting WhatsApp numbers, their credentials and pace |
 //! | [`contact`], [`group`] | contacts, opt-out and opt-in, groups and who belongs to them |
 //! | [`message`] | accepting messages, cancelling them |
+//! | [`privacy`] | requests for erasure |
 //! | [`webhook`] | what Meta reports |
 //! | [`lines`] | a number's way to Meta: address and credentials |
 //! | [`templates`] | which variables an approved template takes |
@@ -20,15 +21,18 @@ use wasend_projections::engine::reads::Reads;
 use wasend_vault::Vault;
 
 pub mod account;
+mod consent;
 pub mod contact;
 pub mod group;
 pub mod lines;
 pub mod message;
 pub mod number;
+pub mod privacy;
 pub mod refusal;
 pub mod templates;
 pub mod webhook;
 
+pub use consent::Keywords;
 pub use lines::Lines;
 pub use refusal::{Code, CommandError, Refusal};
 pub use templates::Templates;
@@ -54,6 +58,7 @@ pub struct Commands {
     pub reads: Reads,
     pub lines: Arc<Lines>,
     pub templates: Templates,
+    pub keywords: Keywords,
     pub clock: Arc<dyn Clock>,
 }
 

@@ -33,6 +33,8 @@ pub struct Taken {
     pub statuses: usize,
     pub inbound: usize,
     pub preferences: usize,
+    /// Statuses of messages to people who are erased: counted here and kept nowhere.
+    pub erased: usize,
     /// Kept, sealed, because they were not understood or concern no message of ours.
     pub kept: usize,
 }
@@ -134,8 +136,9 @@ impl Commands {
                 Update::Unknown(raw) => unknown.push((number, Reason::UnknownShape, raw.get())),
             }
         }
-        let strangers = self.report(&statuses).await?;
-        taken.statuses = statuses.len() - strangers.len();
+        let (strangers, erased) = self.report(&statuses).await?;
+        taken.statuses = statuses.len() - strangers.len() - erased;
+        taken.erased = erased;
         unknown.extend(strangers.into_iter().map(|(number, reason, update)| (number, reason, update.raw.get())));
         taken.kept = unknown.len();
         self.keep(unknown).await?;

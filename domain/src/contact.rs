@@ -7,13 +7,16 @@ use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::content::Attributes;
-use crate::{Decide, GroupId, Sealed};
+use crate::{Decide, GroupId, PrivacyRequestId, Sealed};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
     pub created: bool,
     pub opted_out: bool,
     pub groups: BTreeSet<GroupId>,
+    /// The request under which its personal data is erased: nothing more happens to it.
+    #[serde(default)]
+    pub erased: Option<PrivacyRequestId>,
     /// How often it was changed: sealed values cannot be compared, so each change counts.
     pub changes: u64,
 }
@@ -38,6 +41,8 @@ pub enum Command {
     },
     JoinGroup(GroupId),
     LeaveGroup(GroupId),
+    /// Closes its history: from here on every command is refused, so that nothing of the person can be added.
+    Erase(PrivacyRequestId),
 }
 
 /// How a contact became known.
@@ -80,6 +85,8 @@ pub enum Via {
     Meta,
     /// A keyword in an inbound message.
     Keyword,
+    /// The number was on the list of those that had opted out before they were erased.
+    Suppression,
 }
 
 impl Via {
@@ -88,6 +95,7 @@ impl Via {
             Self::Api => "API",
             Self::Meta => "META",
             Self::Keyword => "KEYWORD",
+            Self::Suppression => "SUPPRESSION",
         }
     }
 }
@@ -100,6 +108,8 @@ pub enum Event {
     OptedIn { via: Via },
     GroupJoined { group: GroupId },
     GroupLeft { group: GroupId },
+    /// The fence of an erasure.
+    Erased { request: PrivacyRequestId },
 }
 
 impl DomainEvent for Event {
@@ -111,6 +121,7 @@ impl DomainEvent for Event {
             Self::OptedIn { .. } => "ContactOptedIn",
             Self::GroupJoined { .. } => "ContactGroupJoined",
             Self::GroupLeft { .. } => "ContactGroupLeft",
+            Self::Erased { .. } => "ContactErased",
         }
         .to_owned()
     }
@@ -124,6 +135,8 @@ impl DomainEvent for Event {
 pub enum Error {
     #[error("there is no such contact")]
     NotFound,
+    #[error("the contact is erased")]
+    Erased,
 }
 
 impl Aggregate for Contact {
@@ -145,6 +158,7 @@ impl Aggregate for Contact {
             Event::OptedIn { .. } => self.opted_out = false,
             Event::GroupJoined { group } => drop(self.groups.insert(group)),
             Event::GroupLeft { group } => drop(self.groups.remove(&group)),
+            Event::Erased { request } => self.erased = Some(request),
         }
     }
 }
@@ -152,6 +166,9 @@ impl Aggregate for Contact {
 impl Decide for Contact {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         let event = match command {
+            // Also of a person whom only the directory knows, as after a crash between the two.
+            Command::Erase(request) => return Ok(self.erase(request)),
+            _ if self.erased.is_some() => return Err(Error::Erased),
             Command::Create { source, attributes } => Event::Created { source, attributes },
             _ if !self.created => return Err(Error::NotFound),
             Command::Update { changed, .. } if changed.is_empty() => return Ok(vec![]),
@@ -162,5 +179,57 @@ impl Decide for Contact {
             Command::LeaveGroup(group) => Event::GroupLeft { group },
         };
         Ok(self.news([event]))
+    }
+}
+
+impl Contact {
+    /// It leaves its groups, so that nothing is told any more by where it belonged. The first request stands.
+    fn erase(&self, request: PrivacyRequestId) -> Vec<Event> {
+        if self.erased.is_some() {
+            return vec![];
+        }
+        let left = self.groups.iter().map(|group| Event::GroupLeft { group: *group });
+        left.chain([Event::Erased { request }]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cqrs_es::test::TestFramework;
+
+    use super::*;
+
+    fn given(events: Vec<Event>) -> cqrs_es::test::AggregateTestExecutor<Contact> {
+        TestFramework::<Contact>::with(()).given(events)
+    }
+
+    fn created() -> Event {
+        Event::Created { source: Source::Api, attributes: None }
+    }
+
+    #[test]
+    fn an_erased_contact_leaves_its_groups_and_is_closed() {
+        let (group, request) = (GroupId::random(), PrivacyRequestId::random());
+        given(vec![created(), Event::GroupJoined { group }])
+            .when(Command::Erase(request))
+            .then_expect_events(vec![Event::GroupLeft { group }, Event::Erased { request }]);
+        let erased = vec![created(), Event::Erased { request }];
+        given(erased.clone()).when(Command::Erase(PrivacyRequestId::random())).then_expect_events(vec![]);
+        for command in [
+            Command::Create { source: Source::Message, attributes: None },
+            Command::Update { changed: vec![Part::Name], attributes: None },
+            Command::OptOut { via: Via::Meta },
+            Command::OptIn { via: Via::Api },
+            Command::JoinGroup(group),
+            Command::LeaveGroup(group),
+        ] {
+            given(erased.clone()).when(command).then_expect_error(Error::Erased);
+        }
+    }
+
+    #[test]
+    fn a_person_that_only_the_directory_knows_is_erased_as_well() {
+        let request = PrivacyRequestId::random();
+        given(vec![]).when(Command::Erase(request)).then_expect_events(vec![Event::Erased { request }]);
     }
 }

@@ -26,6 +26,8 @@ pub mod kind {
     pub enum Message {}
     /// A webhook that was kept because it was not understood.
     pub enum Inbox {}
+    /// A request under a privacy law.
+    pub enum PrivacyRequest {}
     /// One recorded event.
     pub enum Event {}
 }
@@ -38,6 +40,7 @@ pub type SubjectId = Id<kind::Subject>;
 pub type GroupId = Id<kind::Group>;
 pub type MessageId = Id<kind::Message>;
 pub type InboxId = Id<kind::Inbox>;
+pub type PrivacyRequestId = Id<kind::PrivacyRequest>;
 pub type EventId = Id<kind::Event>;
 
 impl<K> Id<K> {

@@ -11,6 +11,7 @@ use crate::contact::{self, Part, Source, Via};
 use crate::content::Kind;
 use crate::message::{self, CancelReason, Direction, Pricing, PricingCategory, UsageLine};
 use crate::number::{self, MetaIds};
+use crate::privacy::{self, Destruction, Exception, Ground, KeyMark, Regime};
 use crate::{AccountId, BlindIndex, Day, Event, EventId, Metadata, Recorded, Sealed, Time, group, inbox};
 
 const RELEASED: &str = include_str!("../released/events.ndjson");
@@ -73,6 +74,8 @@ fn written() -> Vec<Event> {
         contact::Event::OptedIn { via: Via::Meta },
         contact::Event::GroupJoined { group: id() },
         contact::Event::GroupLeft { group: id() },
+        contact::Event::Erased { request: id() },
+        contact::Event::OptedOut { via: Via::Suppression },
     ];
     let numbers = [
         number::Event::Connected { meta, display: sealed(), credentials: sealed(), base_url: None, rate: 80 },
@@ -91,12 +94,22 @@ fn written() -> Vec<Event> {
     let groups =
         [group::Event::Created { name: sealed() }, group::Event::Renamed { name: sealed() }, group::Event::Deleted {}];
     let kept = inbox::Event::Kept { reason: inbox::Reason::UnknownShape, raw: sealed(), at };
+    let (regime, ground, reason) = (Regime::Gdpr, Ground::WithdrawnConsent, Some(sealed()));
+    let requests = [
+        privacy::Event::Received { subject: id(), regime, ground, reason, due_at: at, at },
+        privacy::Event::Refused { exception: Exception::LegalClaims, at },
+        privacy::Event::Executing { at },
+        privacy::Event::Fenced { keys: vec![KeyMark { id: "subject".into(), fingerprint: "ab".into() }], at },
+        privacy::Event::KeysDestroyed { fingerprints: vec!["ab".into()], destruction: Destruction { number: 1, at } },
+        privacy::Event::Completed { suppressed: true, at },
+    ];
     let mut all: Vec<Event> = messages.into_iter().map(|event| Event::Message(Box::new(event))).collect();
     all.extend(contacts.into_iter().map(Event::Contact));
     all.extend(numbers.into_iter().map(Event::Number));
     all.extend(accounts.into_iter().map(Event::Account));
     all.extend(groups.into_iter().map(Event::Group));
     all.push(Event::Inbox(kept));
+    all.extend(requests.into_iter().map(Event::Privacy));
     all
 }
 
@@ -112,6 +125,7 @@ fn parts(event: &Event) -> (&'static str, String, String, Value) {
         Event::Group(event) => of("group", event),
         Event::Message(event) => of("message", &**event),
         Event::Inbox(event) => of("inbox", event),
+        Event::Privacy(event) => of("privacy_request", event),
     }
 }
 

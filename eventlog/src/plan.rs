@@ -66,6 +66,12 @@ impl Plan {
         Ok(events)
     }
 
+    /// Lets the append happen only while the aggregate is as it was loaded, though nothing is recorded about it.
+    pub fn guard<A: Executable>(&mut self, id: Uuid, loaded: &Loaded<A>) {
+        let stream = StreamId { aggregate_type: A::TYPE, aggregate_id: id };
+        self.streams.push(StreamAppend { stream, expected: loaded.sequence, events: Vec::new() });
+    }
+
     fn event(&self, event: &impl cqrs_es::DomainEvent) -> Result<NewEvent, LogError> {
         Ok(NewEvent {
             event_id: EventId::fresh(self.now),

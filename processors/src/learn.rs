@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use wasend_commands::{CommandError, Commands};
-use wasend_domain::contact::{Command, Contact, Part};
+use wasend_domain::contact::{Command, Contact, Error, Part};
 use wasend_domain::phone::PhoneNumber;
 use wasend_domain::{AccountId, SubjectId};
-use wasend_eventlog::execute;
+use wasend_eventlog::{Failure, execute, load};
 use wasend_vault::{Identity, VaultError};
 use wasend_whatsapp::Submission;
 
@@ -49,6 +49,10 @@ pub(crate) async fn run(commands: Arc<Commands>, mut lessons: mpsc::Receiver<Les
 
 async fn learn(commands: &Commands, lesson: &Lesson) -> Result<(), CommandError> {
     let Lesson { account, contact, identities } = lesson;
+    let known = load::<Contact>(&*commands.log, *account, &[contact.uuid()]).await?;
+    if known.into_values().any(|known| known.present().is_some_and(|contact| contact.state.erased.is_some())) {
+        return Ok(());
+    }
     let mut changed = Vec::new();
     for identity in identities {
         match commands.vault.add_alias(*account, *contact, identity).await {
@@ -70,7 +74,10 @@ async fn learn(commands: &Commands, lesson: &Lesson) -> Result<(), CommandError>
     let command = Command::Update { changed, attributes: None };
     let context = once(*account, DISPATCHER);
     let done = execute::<Contact>(&*commands.log, &*commands.clock, context, contact.uuid(), command).await;
-    done.map(drop).map_err(CommandError::unavailable)
+    match done {
+        Ok(_) | Err(Failure::Refused(Error::Erased)) => Ok(()),
+        Err(failure) => Err(CommandError::unavailable(failure)),
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! | `verdict`, `pace`, `backoff` | what an answer means; how fast a number may send; how long to wait |
 //! | `conclude`, `learn` | recording outcomes; what Meta tells about recipients |
 //! | [`runners`] | what stays unknown is shown to people, what is not delivered in time expires |
+//! | [`erasure`] | people are erased, step by step |
 //! | [`options`] | how all this runs |
 
 mod answer;
@@ -19,6 +20,7 @@ mod backoff;
 mod call;
 mod conclude;
 pub mod dispatcher;
+pub mod erasure;
 mod learn;
 mod number;
 pub mod options;
@@ -31,5 +33,6 @@ mod shared;
 mod verdict;
 
 pub use dispatcher::Dispatcher;
+pub use erasure::{ErasureOptions, Erasures};
 pub use options::{DispatchOptions, RunnerOptions, Waits};
 pub use runners::Runners;

@@ -9,7 +9,7 @@ use wasend_domain::content::Content;
 use wasend_domain::message::{CancelReason, Command, Error, Event, Message};
 use wasend_domain::{AccountId, MessageId, NumberId, Opened, Personal, Position, SubjectId};
 use wasend_eventlog::{Failure, Stream, execute_all, load};
-use wasend_vault::{OpenError, Person};
+use wasend_vault::{Identity, OpenError, Person};
 
 use crate::call::{Job, request};
 use crate::queue::Waiting;
@@ -136,13 +136,36 @@ async fn steps(commands: &Commands, account: AccountId, set: &[Waiting]) -> Resu
     let people = commands.vault.identities(account, &subjects).await;
     let mut steps = Vec::with_capacity(set.len());
     for ((waiting, content), person) in set.iter().zip(contents).zip(people) {
-        let opted_out = match contacts.get(&waiting.contact.uuid()) {
-            Some(Stream::Present(contact)) => contact.state.opted_out,
-            _ => false,
+        let (erased, opted_out) = match contacts.get(&waiting.contact.uuid()) {
+            Some(Stream::Present(contact)) => (contact.state.erased.is_some(), contact.state.opted_out),
+            _ => (false, false),
         };
-        steps.push(if opted_out { Step::Cancel(CancelReason::OptedOut) } else { step(waiting, content, person)? });
+        steps.push(if erased {
+            Step::Cancel(CancelReason::Erased)
+        } else if opted_out {
+            Step::Cancel(CancelReason::OptedOut)
+        } else {
+            step(waiting, content, person)?
+        });
     }
+    heed_suppressions(commands, account, &mut steps).await?;
     Ok(steps)
+}
+
+/// Withdraws what is for numbers of people who had opted out before they were erased, by whatever contact they are
+/// known now.
+async fn heed_suppressions(commands: &Commands, account: AccountId, steps: &mut [Step]) -> Result<(), CommandError> {
+    let phone = |step: &Step| match step {
+        Step::Send(person, _) => person.expose().phone().map(Identity::phone),
+        Step::Cancel(_) | Step::Unreadable => None,
+    };
+    let phones: Vec<_> = steps.iter().enumerate().filter_map(|(index, step)| Some((index, phone(step)?))).collect();
+    let identities: Vec<_> = phones.iter().map(|(_, identity)| identity.clone()).collect();
+    let suppressed = commands.vault.suppressed(account, &identities).await?;
+    for ((index, _), _) in phones.into_iter().zip(suppressed).filter(|(_, suppressed)| *suppressed) {
+        steps[index] = Step::Cancel(CancelReason::OptedOut);
+    }
+    Ok(())
 }
 
 fn step(

@@ -244,10 +244,15 @@ fn contact(change: &ContactEvent, recorded: &Recorded, rows: &mut Rows) -> Resul
         });
         return Ok(());
     }
-    let mut row = rows.get::<ContactRow>(&id).cloned().ok_or(FoldError("a contact begins with its creation"))?;
+    let known = rows.get::<ContactRow>(&id).cloned();
+    if known.is_none() && matches!(change, ContactEvent::Erased { .. }) {
+        // Somebody whom only the directory knew.
+        return Ok(());
+    }
+    let mut row = known.ok_or(FoldError("a contact begins with its creation"))?;
     row.updated_at = at;
     match change {
-        ContactEvent::Created { .. } => {}
+        ContactEvent::Created { .. } | ContactEvent::Erased { .. } => {}
         ContactEvent::Updated { changed, attributes } if changed.contains(&Part::Attributes) => {
             row.attributes = attributes.as_ref().map(|sealed| sealed.as_str().to_owned());
         }

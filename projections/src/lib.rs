@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`engine`] | the one tail over the log, checkpoints, leases, rebuilds, and the queries' access to rows |
-//! | [`messages`] [`usage`] [`audit`] [`contacts`] [`accounts`] [`numbers`] [`outbox`] | one read model each: tables and fold |
+//! | [`messages`] [`usage`] [`audit`] [`contacts`] [`accounts`] [`numbers`] [`outbox`] [`privacy`] | one read model each: tables and fold |
 //! | [`list`] | filters and keyset pages over any of them |
 
 pub mod accounts;
@@ -14,6 +14,7 @@ pub mod list;
 pub mod messages;
 pub mod numbers;
 pub mod outbox;
+pub mod privacy;
 pub mod usage;
 
 #[cfg(test)]
@@ -42,5 +43,6 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(usage::Usage),
         Arc::new(outbox::Outbox),
         Arc::new(audit::Audit),
+        Arc::new(privacy::PrivacyRequests),
     ]
 }

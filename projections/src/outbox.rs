@@ -65,7 +65,7 @@ static OUTBOX: Table = Table {
         Column::int("accepted_at"),
         Column::text("content"),
     ],
-    indexes: &[&["todo", "number_id", "due_at", "id"], &["todo", "surfaced", "due_at"]],
+    indexes: &[&["todo", "number_id", "due_at", "id"], &["todo", "surfaced", "due_at"], &["contact_id", "todo"]],
     append_only: false,
 };
 
@@ -120,7 +120,7 @@ impl Projection for Outbox {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static [&'static Table] {

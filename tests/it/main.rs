@@ -16,6 +16,7 @@ macro_rules! stories {
 
 mod account;
 mod contact;
+mod erasure;
 mod history;
 mod message;
 mod meta;

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,6 +21,8 @@ pub(crate) const TTL: Duration = Duration::from_secs(60);
 /// the old ones and the old ones go.
 pub(crate) struct KeyCache {
     state: Mutex<State>,
+    /// Until when what is remembered may be used, in microseconds.
+    usable_until: AtomicI64,
     half: usize,
     hits: Counter,
     misses: Counter,
@@ -26,6 +31,8 @@ pub(crate) struct KeyCache {
 #[derive(Default)]
 struct State {
     destructions: u64,
+    /// The last destruction of the store's that was heard of.
+    heard: i64,
     young: HashMap<KeyName, Entry>,
     old: HashMap<KeyName, Entry>,
 }
@@ -44,6 +51,7 @@ impl KeyCache {
     pub fn new(capacity: usize) -> Self {
         Self {
             state: Mutex::default(),
+            usable_until: AtomicI64::new(i64::MAX),
             half: (capacity / 2).max(1),
             hits: metrics::counter!("wasend_vault_cache_hits_total"),
             misses: metrics::counter!("wasend_vault_cache_misses_total"),
@@ -54,7 +62,9 @@ impl KeyCache {
     pub fn look_up(&self, names: &[KeyName], now: Time) -> (Stamp, Vec<Option<Held>>) {
         let (stamp, found) = {
             let mut state = self.lock();
-            let found: Vec<_> = names.iter().map(|name| state.get(name, now, self.half)).collect();
+            let usable = now.micros() < self.usable_until.load(Ordering::Acquire);
+            let found: Vec<_> =
+                names.iter().map(|name| state.get(name, now, self.half).filter(|_| usable)).collect();
             (Stamp(state.destructions), found)
         };
         let hits = found.iter().flatten().count() as u64;
@@ -85,8 +95,21 @@ impl KeyCache {
     /// Forgets every key, clearing its bytes as soon as nobody is using them.
     pub fn empty(&self) {
         let mut state = self.lock();
-        let destructions = state.destructions + 1;
-        *state = State { destructions, ..State::default() };
+        let (destructions, heard) = (state.destructions + 1, state.heard);
+        *state = State { destructions, heard, ..State::default() };
+    }
+
+    /// What is remembered is used until then and no longer.
+    pub fn use_until(&self, until: Time) {
+        self.usable_until.store(until.micros(), Ordering::Release);
+    }
+
+    /// Forgets every key if there was a destruction that was not heard of.
+    pub fn heard(&self, destruction: i64) {
+        let mut state = self.lock();
+        if state.heard != destruction {
+            *state = State { destructions: state.destructions + 1, heard: destruction, ..State::default() };
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -173,6 +196,26 @@ mod tests {
         assert!(holds(&cache, name, NOW.plus(Duration::from_millis(59_999))));
         assert!(!holds(&cache, name, NOW.plus(TTL)));
         assert!(!holds(&cache, name, Time::from_seconds(999)), "the clock was set back");
+    }
+
+    #[test]
+    fn what_another_node_destroyed_is_forgotten_once_it_is_heard_of() {
+        let (cache, name) = (KeyCache::new(10), name());
+        cache.heard(3);
+        cache.keep(cache.stamp(), NOW, [(name, live())]);
+        cache.heard(3);
+        assert!(holds(&cache, name, NOW));
+        cache.heard(4);
+        assert!(!holds(&cache, name, NOW));
+    }
+
+    #[test]
+    fn a_node_that_hears_nothing_uses_nothing() {
+        let (cache, name) = (KeyCache::new(10), name());
+        cache.keep(cache.stamp(), NOW, [(name, live())]);
+        cache.use_until(NOW.plus(Duration::from_secs(1)));
+        assert!(holds(&cache, name, NOW));
+        assert!(!holds(&cache, name, NOW.plus(Duration::from_secs(1))));
     }
 
     #[test]

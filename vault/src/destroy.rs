@@ -18,6 +18,11 @@ impl Vault {
         self.destroy(&names, false, why, None).await
     }
 
+    /// Names and fingerprints of all keys that the subject ever had.
+    pub async fn marks(&self, account: AccountId, subject: SubjectId) -> Result<Vec<(String, String)>, Failure> {
+        self.store.marks(&Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose).to_string())).await
+    }
+
     /// Destroys the retention key of a category and day, also for values that are yet to be sealed with it.
     pub async fn destroy_bucket(
         &self,

@@ -9,7 +9,8 @@
 //! | `seal`, `sealing` | the sealed form of one value; sealing and opening values of the domain |
 //! | `blind` | keyed hashes, by which personal values are found |
 //! | `person`, `directory` | who a subject is, and finding or creating it |
-//! | `destroy` | destruction of keys |
+//! | `destroy`, `nodes` | destruction of keys; how it reaches every node |
+//! | `suppression` | who is not to be written to although nobody knows who they are |
 //! | `queue`, `store` | group commit of what is created; both engines |
 
 mod blind;
@@ -20,12 +21,14 @@ mod epoch;
 mod epoch_file;
 mod error;
 mod key;
+mod nodes;
 mod person;
 mod queue;
 mod ring;
 mod seal;
 mod sealing;
 mod store;
+mod suppression;
 mod vault;
 
 pub use epoch::{EpochError, EpochKey, Named};

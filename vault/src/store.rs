@@ -2,6 +2,7 @@
 
 mod creation;
 mod destruction;
+mod erasure;
 mod lookup;
 #[cfg(test)]
 mod prepare;
@@ -43,7 +44,9 @@ impl Store {
             .busy_timeout(BUSY)
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        migrator(&[(1, include_str!("../../migrations/sqlite-vault/0001_vault.sql"))]).run(&writer).await?;
+        migrator(&[(1, include_str!("../../migrations/sqlite-vault/0001_vault.sql")),
+            (2, include_str!("../../migrations/sqlite-vault/0002_erasure.sql")),
+        ]).run(&writer).await?;
         let reading = options.pragma("query_only", "ON");
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(reading).await?;
         Ok(Self::Sqlite { writer, readers })
@@ -56,7 +59,9 @@ impl Store {
             .disable_statement_logging();
         create_schema(&options).await?;
         let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).connect_with(options).await?;
-        migrator(&[(1, include_str!("../../migrations/postgres-vault/0001_vault.sql"))]).run(&pool).await?;
+        migrator(&[(1, include_str!("../../migrations/postgres-vault/0001_vault.sql")),
+            (2, include_str!("../../migrations/postgres-vault/0002_erasure.sql")),
+        ]).run(&pool).await?;
         Ok(Self::Postgres(pool))
     }
 

@@ -10,6 +10,7 @@ use crate::{
     epoch::{EpochError, EpochKey, Named},
     error::{Failure, VaultError},
     key::{Held, KeyName, RootKey},
+    nodes::Node,
     queue::Queue,
     store::{Batch, Store},
 };
@@ -37,7 +38,8 @@ pub struct Vault {
     pub(crate) store: Arc<Store>,
     pub(crate) epoch: Arc<dyn EpochKey>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) cache: KeyCache,
+    pub(crate) cache: Arc<KeyCache>,
+    pub(crate) node: Node,
     pub(crate) queue: Queue,
     pub(crate) server: Arc<RootKey>,
 }
@@ -53,15 +55,18 @@ impl Vault {
         prove_epoch(&store, &*epoch, &*clock).await?;
         let server = server_key(&store, &*epoch, &*clock).await?;
         let queue = Queue::start(Arc::clone(&store), Arc::clone(&clock));
-        Ok(Arc::new(Self { store, epoch, clock, cache: KeyCache::new(cached_keys), queue, server }))
+        let cache = Arc::new(KeyCache::new(cached_keys));
+        let node = Node::join(&store, &cache, &clock).await?;
+        Ok(Arc::new(Self { store, epoch, clock, cache, node, queue, server }))
     }
 
     /// Stores what is under way, then closes the store. Later calls that need it fail with [`Failure::Closed`] or a
     /// failure of the store.
     pub async fn close(&self) {
         self.queue.stop().await;
-        self.store.close().await;
         self.cache.empty();
+        self.node.leave(&self.store).await;
+        self.store.close().await;
     }
 
     /// Makes the root key and the index key of an account. Repeating it changes nothing.

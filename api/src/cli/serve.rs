@@ -11,7 +11,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use url::Url;
-use wasend_processors::{DispatchOptions, Dispatcher, RunnerOptions, Runners, Waits};
+use wasend_processors::{DispatchOptions, Dispatcher, ErasureOptions, Erasures, RunnerOptions, Runners, Waits};
 
 use super::Failure;
 use crate::{
@@ -32,6 +32,7 @@ struct Rooms {
     whatsapp: MethodRouter,
     dispatcher: Dispatcher,
     runners: Runners,
+    erasures: Erasures,
     house: House,
 }
 
@@ -112,7 +113,14 @@ fn rooms(config: &Config, house: House) -> Rooms {
         dispatching(config),
     );
     let runners = Runners::start(&house.commands, &house.projector, &house.leases, &running(config));
-    Rooms { engine, authenticator, readiness, whatsapp, dispatcher, runners, house }
+    let erasures = Erasures::start(
+        house.commands.clone(),
+        house.projector.clone(),
+        house.leases.clone(),
+        // Later than the dispatcher itself gives a call up for lost.
+        ErasureOptions { settled_after: config.meta.timeout * 8, ..ErasureOptions::default() },
+    );
+    Rooms { engine, authenticator, readiness, whatsapp, dispatcher, runners, erasures, house }
 }
 
 fn dispatching(config: &Config) -> DispatchOptions {
@@ -207,6 +215,7 @@ async fn open(
     // What sends stops first, what stores last.
     rooms.dispatcher.shutdown(config.http.shutdown_grace).await;
     rooms.runners.shutdown(config.http.shutdown_grace).await;
+    rooms.erasures.shutdown(config.http.shutdown_grace).await;
     rooms.house.close().await;
     tracing::info!("stopped");
 }

@@ -37,6 +37,11 @@ pub fn base_urls(text: &str) -> Parsed<Vec<Url>> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(base_url).collect()
 }
 
+/// Words separated by commas.
+pub fn words(text: &str) -> Parsed<Vec<String>> {
+    Ok(text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect())
+}
+
 pub fn database_url(text: &str) -> Parsed<DatabaseUrl> {
     let known = ["postgres://", "postgresql://", "sqlite:"].iter().any(|scheme| text.starts_with(scheme));
     if !known {

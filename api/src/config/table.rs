@@ -208,6 +208,20 @@ pub const SETTINGS: &[Setting] = &[
         "A message that Meta took and has not delivered after this long expires.",
         |c, v| put(&mut c.dispatch.message_ttl, parse::duration(v, SECOND, secs(90 * 86_400))),
     ),
+    row(
+        "contacts.stop_words",
+        "WASEND_CONTACTS_STOP_WORDS",
+        "STOP,UNSUBSCRIBE,CANCEL,END,QUIT,STOPALL",
+        "Words, separated by commas, with which people opt out. One must be the whole message; capitals do not matter.",
+        |c, v| put(&mut c.contacts.stop_words, parse::words(v)),
+    ),
+    row(
+        "contacts.start_words",
+        "WASEND_CONTACTS_START_WORDS",
+        "START,UNSTOP",
+        "Words, separated by commas, with which people opt in again.",
+        |c, v| put(&mut c.contacts.start_words, parse::words(v)),
+    ),
     row("graphql.max_depth", "WASEND_GRAPHQL_MAX_DEPTH", "20", "Deepest nesting of an operation's fields.", |c, v| {
         put(&mut c.graphql.max_depth, parse::number(v, 5, 1_000))
     }),

@@ -46,6 +46,8 @@ enum ConsentVia {
     Meta,
     /// A keyword in a message of the contact's.
     Keyword,
+    /// The number was on the list of those that had opted out before they were erased.
+    Suppression,
 }
 
 /// One custom attribute of a contact.
@@ -149,8 +151,8 @@ impl Contact {
     }
 
     fn via(&self) -> Option<ConsentVia> {
-        use contact::Via::{Api, Keyword, Meta};
+        use contact::Via::{Api, Keyword, Meta, Suppression};
         let name = self.0.choice_via.as_deref()?;
-        [Api, Keyword, Meta].into_iter().find(|via| via.name() == name).map(Into::into)
+        [Api, Keyword, Meta, Suppression].into_iter().find(|via| via.name() == name).map(Into::into)
     }
 }

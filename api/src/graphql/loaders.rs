@@ -12,6 +12,7 @@ use wasend_domain::{AccountId, Opened, PersonalValue, Sealed, SubjectId};
 use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
 use wasend_projections::messages::{MessageRow, StatusRow};
 use wasend_projections::numbers::NumberRow;
+use wasend_projections::privacy::PrivacyRequestRow;
 use wasend_projections::{Cell, Reads, Record, accounts::KeyRow};
 use wasend_vault::{OpenError, Person, Vault};
 
@@ -38,6 +39,11 @@ impl Owned for KeyRow {
     }
 }
 impl Owned for MessageRow {
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
+}
+impl Owned for PrivacyRequestRow {
     fn account_id(&self) -> &str {
         &self.account_id
     }

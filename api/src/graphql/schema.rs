@@ -11,6 +11,7 @@ use super::group::{GroupMutation, GroupQuery};
 use super::key::{KeyMutation, KeyQuery};
 use super::message::{MessageMutation, MessageQuery};
 use super::number::{NumberMutation, NumberQuery};
+use super::privacy::{PrivacyMutation, PrivacyQuery};
 use super::state::State;
 use super::subscription::Subscription;
 use super::usage::UsageQuery;
@@ -18,12 +19,22 @@ use crate::config::GraphQl;
 
 /// What can be read. A query that names a position waits until it shows what happened up to there.
 #[derive(MergedObject, Default)]
-pub struct Query(AccountQuery, KeyQuery, NumberQuery, ContactQuery, GroupQuery, MessageQuery, UsageQuery, AuditQuery);
+pub struct Query(
+    AccountQuery,
+    KeyQuery,
+    NumberQuery,
+    ContactQuery,
+    GroupQuery,
+    MessageQuery,
+    UsageQuery,
+    AuditQuery,
+    PrivacyQuery,
+);
 
 /// What can be done. What is refused is told in `errors`, and nothing was written; `position` is that of what was
 /// done, for queries and subscriptions that are to show it.
 #[derive(MergedObject, Default)]
-pub struct Mutation(KeyMutation, NumberMutation, ContactMutation, GroupMutation, MessageMutation);
+pub struct Mutation(KeyMutation, NumberMutation, ContactMutation, GroupMutation, MessageMutation, PrivacyMutation);
 
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 

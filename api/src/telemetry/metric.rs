@@ -26,6 +26,7 @@ pub const DISPATCH_CALL_SECONDS: &str = "wasend_dispatch_call_seconds";
 pub const DISPATCH_OUTCOMES: &str = "wasend_dispatch_outcomes_total";
 pub const DISPATCH_UNRESOLVED: &str = "wasend_dispatch_unresolved_total";
 pub const MESSAGES_EXPIRED: &str = "wasend_messages_expired_total";
+pub const ERASURES: &str = "wasend_erasures_total";
 pub const WEBHOOK_REJECTED: &str = "wasend_webhook_rejected_total";
 pub const WEBHOOK_UPDATES: &str = "wasend_webhook_updates_total";
 pub const VAULT_CREATIONS_BATCH: &str = "wasend_vault_creations_batch";
@@ -92,6 +93,7 @@ pub const METRICS: &[Metric] = &[
     counter(DISPATCH_OUTCOMES, "Calls to Meta that ended, by outcome."),
     counter(DISPATCH_UNRESOLVED, "Sends whose outcome stayed unknown past the reconcile window."),
     counter(MESSAGES_EXPIRED, "Messages that expired before they were handed to Meta."),
+    counter(ERASURES, "People erased."),
     counter(WEBHOOK_REJECTED, "Webhooks turned away, by reason."),
     counter(WEBHOOK_UPDATES, "Updates taken from webhooks, by kind."),
     events(VAULT_CREATIONS_BATCH, "Subjects and keys made durable in one transaction of the vault."),

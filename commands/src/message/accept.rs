@@ -128,6 +128,10 @@ impl Commands {
             let contact = item.subject.and_then(|subject| contacts.get(&subject.uuid()));
             let by_id = matches!(item.checked.to, Addressee::Contact(_));
             let refusal = match contact {
+                Some(contact) if contact.state.erased.is_some() => {
+                    let field = if by_id { "contactId" } else { "to" };
+                    Some(Refusal::new(field, Code::Erased, "the recipient is being erased"))
+                }
                 None if by_id => Some(Refusal::not_found("contactId", "contact")),
                 Some(contact) if contact.state.opted_out => {
                     let field = if by_id { "contactId" } else { "to" };
@@ -141,7 +145,31 @@ impl Commands {
             }
         }
         *items = kept;
+        self.heed_suppressions(caller, items, answers).await?;
         Ok(contacts)
+    }
+
+    /// Refuses the numbers of people who had opted out before they were erased.
+    async fn heed_suppressions(
+        &self,
+        caller: Caller,
+        items: &mut Vec<Item>,
+        answers: &mut [Option<Answer>],
+    ) -> Result<(), CommandError> {
+        let identities: Vec<_> = items.iter().filter_map(|item| identity(&item.checked.to)).collect();
+        let mut suppressed = self.vault.suppressed(caller.account_id, &identities).await?.into_iter();
+        let mut kept = Vec::with_capacity(items.len());
+        for item in items.drain(..) {
+            let named = matches!(item.checked.to, Addressee::Recipient(_));
+            if named && suppressed.next().unwrap_or(false) {
+                let refusal = Refusal::new("to", Code::OptedOut, "the recipient has opted out");
+                answers[item.index] = Some(self.refused(caller, &item, refusal).await);
+            } else {
+                kept.push(item);
+            }
+        }
+        *items = kept;
+        Ok(())
     }
 
     /// Makes the recipients known that are not: one subject each, however often the batch names it.
@@ -177,7 +205,16 @@ impl Commands {
             if items.is_empty() {
                 return Ok(());
             }
-            let mut planned = self.plan(caller, &items, &mut contacts).await?;
+            let mut planned = match self.plan(caller, &items, &mut contacts).await {
+                // A recipient's key was destroyed since it was looked up: who is there now decides.
+                Err(CommandError::Refused(_)) => Vec::new(),
+                planned => planned?,
+            };
+            if planned.is_empty() {
+                contacts = self.known_contacts(caller, &mut items, answers).await?;
+                self.make_subjects(caller, &mut items, &mut contacts).await?;
+                continue;
+            }
             let batch: Vec<Append> = planned.iter_mut().filter_map(|(append, _)| append.take()).collect();
             let outcomes = self.log.append(batch).await?;
             let mut open = Vec::new();
@@ -195,9 +232,8 @@ impl Commands {
             }
             items = open;
             contacts = self.known_contacts(caller, &mut items, answers).await?;
-            for subject in items.iter().filter_map(|item| item.subject) {
-                contacts.entry(subject.uuid()).or_default();
-            }
+            // Somebody who was erased meanwhile is somebody new.
+            self.make_subjects(caller, &mut items, &mut contacts).await?;
         }
         Ok(())
     }
@@ -220,8 +256,10 @@ impl Commands {
             let mut plan = Plan::new(item.context.clone(), now);
             let contact = contacts.entry(subject.uuid()).or_default();
             let create = contact::Command::Create { source: Source::Message, attributes: None };
+            // Whoever opts out or is erased meanwhile is not written to: the message is decided again.
+            plan.guard(subject.uuid(), contact);
             plan.decide(subject.uuid(), contact, create)
-                .map_err(|failure| CommandError::of(failure, "to", |contact::Error::NotFound| Code::NotFound))?;
+                .map_err(|failure| CommandError::of(failure, "to", crate::contact::code))?;
             let mut message = Loaded::<Message>::default();
             let template = match content.expose() {
                 Content::Template(template) => Some(template.name.clone()),

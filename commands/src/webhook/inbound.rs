@@ -1,18 +1,27 @@
-use wasend_domain::contact::{self, Contact, Source, Via};
+use std::time::Duration;
+
+use wasend_domain::contact::{self, Contact, Via};
 use wasend_domain::content::{InboundContent, Kind, Wamid};
 use wasend_domain::message::{Command, Message};
 use wasend_domain::phone::PhoneNumber;
 use wasend_domain::{MessageId, NumberId, Personal, SubjectId};
-use wasend_eventlog::{Loaded, Plan, Rejected, Stream, execute, load};
+use wasend_eventlog::{Failure, Loaded, Plan, Rejected, Stream, execute, load};
 use wasend_projections::numbers::NumberRow;
-use wasend_vault::{Identity, NewPerson};
+use wasend_vault::{Identity, NewPerson, VaultError};
 use wasend_whatsapp::{InboundMessage, Preference, PreferenceValue, is_bsuid};
 
 use super::{caller, moment};
-use crate::{Caller, Code, CommandError, Commands, Refusal};
+use crate::{Caller, Code, CommandError, Commands};
 
 /// How often a message that met a conflict is decided again.
 const ATTEMPTS: usize = 32;
+/// Between the fence of an erasure and its next step, usually.
+const UNLINKING: Duration = Duration::from_millis(50);
+
+/// Why a message was not taken in for now.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.about())]
+struct Refused(Code);
 
 impl Commands {
     /// Records an inbound message, once however often Meta repeats it; false if it does not say who wrote it.
@@ -27,36 +36,61 @@ impl Commands {
         let context = self.repeatable(caller, "receive", &message.wamid, message.wamid.clone()).await?;
         let name = message.profile_name.clone().map(Personal::new);
         let person = NewPerson { identities, name };
-        let (contact, _) = self.vault.subject_for(caller.account_id, &person).await?;
-        let (account, now) = (caller.account_id, self.clock.now());
-        let wamid = Personal::new(message.wamid.clone());
-        let wamid_index = self.vault.index(account, "wamid", &wamid).await?;
-        let said = InboundContent { text: message.text.clone(), raw: message.raw.get().to_owned() };
-        let receive = Command::Receive {
-            number: number_id,
-            contact,
-            kind: Kind::named(&message.kind),
-            content: self.vault.seal(account, contact, &Personal::new(said), now.day()).await?,
-            wamid: self.vault.seal(account, contact, &wamid.map(Wamid), now.day()).await?,
-            wamid_index,
-            at: moment(message.timestamp, now),
-        };
-        let id = MessageId::fresh(now);
         for _ in 0..ATTEMPTS {
-            let mut plan = Plan::new(context.clone(), now);
+            let (contact, _) = self.vault.subject_for(caller.account_id, &person).await?;
             let mut known = self.contact_stream(caller, contact).await?;
-            let create = contact::Command::Create { source: Source::Inbound, attributes: None };
-            plan.decide(contact.uuid(), &mut known, create)
-                .map_err(|failure| CommandError::of(failure, "from", |_| Code::NotFound))?;
-            plan.decide(id.uuid(), &mut Loaded::<Message>::default(), receive.clone())
+            if known.state.erased.is_some() {
+                // In a moment nothing leads from the number to whom it was, and who writes is somebody new.
+                tokio::time::sleep(UNLINKING).await;
+                continue;
+            }
+            let Some(receive) = self.received(caller, number_id, contact, message).await? else { continue };
+            let mut plan = Plan::new(context.clone(), self.clock.now());
+            plan.guard(contact.uuid(), &known);
+            for command in self.consents(caller, &known.state, &person.identities, message.text.as_deref()).await? {
+                plan.decide(contact.uuid(), &mut known, command)
+                    .map_err(|failure| CommandError::of(failure, "from", crate::contact::code))?;
+            }
+            let id = MessageId::fresh(self.clock.now());
+            plan.decide(id.uuid(), &mut Loaded::<Message>::default(), receive)
                 .map_err(|failure| CommandError::of(failure, "message", |_| Code::Invalid))?;
             match self.log.append(vec![plan.into_append()]).await?.pop() {
                 Some(Err(Rejected::Conflict { .. })) => {}
                 // A repetition, recorded or not as the first one.
-                Some(Ok(_) | Err(Rejected::CommandReused)) | None => return Ok(true),
+                Some(Ok(_) | Err(Rejected::CommandReused)) | None => {
+                    if !known.state.opted_out && self.keywords.is_start(message.text.as_deref()) {
+                        self.vault.unsuppress(caller.account_id, contact).await?;
+                    }
+                    return Ok(true);
+                }
             }
         }
-        Err(Refusal::new("from", Code::Busy, "many others are changing the same contact").into())
+        // Meta repeats what is not taken.
+        Err(CommandError::unavailable(Refused(Code::Busy)))
+    }
+
+    /// What is recorded of the message; nothing if the contact's key is destroyed.
+    async fn received(
+        &self,
+        caller: Caller,
+        number: NumberId,
+        contact: SubjectId,
+        message: &InboundMessage,
+    ) -> Result<Option<Command>, CommandError> {
+        let (account, now) = (caller.account_id, self.clock.now());
+        let wamid = Personal::new(message.wamid.clone());
+        let wamid_index = self.vault.index(account, "wamid", &wamid).await?;
+        let said = InboundContent { text: message.text.clone(), raw: message.raw.get().to_owned() };
+        let content = match self.vault.seal(account, contact, &Personal::new(said), now.day()).await {
+            Err(VaultError::Erased(_)) => return Ok(None),
+            content => content?,
+        };
+        let wamid = match self.vault.seal(account, contact, &wamid.map(Wamid), now.day()).await {
+            Err(VaultError::Erased(_)) => return Ok(None),
+            wamid => wamid?,
+        };
+        let (kind, at) = (Kind::named(&message.kind), moment(message.timestamp, now));
+        Ok(Some(Command::Receive { number, contact, kind, content, wamid, wamid_index, at }))
     }
 
     /// Takes in that a user stopped or resumed marketing messages; false if nobody known is meant.
@@ -70,7 +104,13 @@ impl Commands {
         for identity in identities(preference.wa_id.as_deref(), preference.user_id.as_deref()) {
             if let Some(contact) = self.vault.find(caller.account_id, &identity).await? {
                 let done = execute::<Contact>(&*self.log, &*self.clock, Self::once(caller), contact.uuid(), command);
-                done.await.map_err(|failure| CommandError::of(failure, "contact", |_| Code::NotFound))?;
+                match done.await {
+                    Ok(_) if preference.value == PreferenceValue::Resume => {
+                        self.vault.unsuppress(caller.account_id, contact).await?;
+                    }
+                    Ok(_) | Err(Failure::Refused(contact::Error::Erased)) => {}
+                    Err(failure) => return Err(CommandError::of(failure, "contact", crate::contact::code)),
+                }
                 return Ok(true);
             }
         }

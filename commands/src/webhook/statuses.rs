@@ -5,7 +5,7 @@ use wasend_domain::content::{ErrorText, Wamid};
 use wasend_domain::inbox::Reason;
 use wasend_domain::message::{Command, Message, Pricing, PricingCategory, StatusWord, Submission};
 use wasend_domain::{BlindIndex, MessageId, Personal, SubjectId};
-use wasend_eventlog::{Stream, execute, execute_all, load};
+use wasend_eventlog::{Failure, Stream, execute, execute_all, load};
 use wasend_projections::Cell;
 use wasend_projections::messages::MessageRow;
 use wasend_projections::numbers::NumberRow;
@@ -27,11 +27,12 @@ struct Known<'a> {
 
 impl Commands {
     /// Records statuses as a set: one load, one append. Answers those that are of no message of ours, or in words that
-    /// are not understood.
+    /// are not understood, and how many were of people who are erased, of whom nothing is recorded.
     pub(super) async fn report<'a>(
         &self,
         updates: &[(&'a NumberRow, &'a StatusUpdate)],
-    ) -> Result<Vec<Stranger<'a>>, CommandError> {
+    ) -> Result<(Vec<Stranger<'a>>, usize), CommandError> {
+        let mut erased = 0;
         let mut strangers = Vec::new();
         let mut by_number: HashMap<&str, Vec<(&'a NumberRow, &'a StatusUpdate)>> = HashMap::new();
         for (number, update) in updates {
@@ -42,11 +43,22 @@ impl Commands {
         for updates in by_number.into_values() {
             let (known, unknown) = self.match_up(&updates).await?;
             strangers.extend(unknown);
-            for known in known {
+            for known in self.living(known).await? {
+                let Some(known) = known else {
+                    erased += 1;
+                    continue;
+                };
+                let command = match self.command(&known).await {
+                    // Its key was destroyed this moment.
+                    Err(CommandError::Refused(_)) => {
+                        erased += 1;
+                        continue;
+                    }
+                    command => command?,
+                };
                 if known.update.errors.iter().any(|error| error.class == ErrorClass::Suppress) {
                     suppressed.push((known.caller, known.contact));
                 }
-                let command = self.command(&known).await?;
                 commands.push((Self::once(known.caller), known.message.uuid(), command));
             }
         }
@@ -55,11 +67,25 @@ impl Commands {
         }
         for (caller, contact) in suppressed {
             let command = contact::Command::OptOut { via: Via::Meta };
-            execute::<Contact>(&*self.log, &*self.clock, Self::once(caller), contact.uuid(), command)
-                .await
-                .map_err(|failure| CommandError::of(failure, "contact", |_| crate::Code::NotFound))?;
+            let done = execute::<Contact>(&*self.log, &*self.clock, Self::once(caller), contact.uuid(), command).await;
+            match done {
+                Ok(_) | Err(Failure::Refused(contact::Error::Erased)) => {}
+                Err(failure) => return Err(CommandError::of(failure, "contact", crate::contact::code)),
+            }
         }
-        Ok(strangers)
+        Ok((strangers, erased))
+    }
+
+    /// The statuses, without those of people who are erased.
+    async fn living<'a>(&self, known: Vec<Known<'a>>) -> Result<Vec<Option<Known<'a>>>, CommandError> {
+        let Some(account) = known.first().map(|known| known.caller.account_id) else { return Ok(vec![]) };
+        let ids: Vec<_> = known.iter().map(|known| known.contact.uuid()).collect();
+        let contacts = load::<Contact>(&*self.log, account, &ids).await?;
+        let is_erased = |known: &Known<'_>| {
+            let contact = contacts.get(&known.contact.uuid());
+            matches!(contact, Some(Stream::Present(contact)) if contact.state.erased.is_some())
+        };
+        Ok(known.into_iter().map(|known| (!is_erased(&known)).then_some(known)).collect())
     }
 
     /// Finds the message of each status: by our id, which Meta returns with it, or by the wamid.

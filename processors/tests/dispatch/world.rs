@@ -12,7 +12,7 @@ use url::Url;
 use wasend_commands::contact::ContactInput;
 use wasend_commands::message::{ContentInput, SendMessage, TextInput, To};
 use wasend_commands::number::ConnectNumber;
-use wasend_commands::{Caller, Commands, Lines, Templates};
+use wasend_commands::{Caller, Commands, Keywords, Lines, Templates};
 use wasend_domain::message::{Message, Status};
 use wasend_domain::{Actor, Clock, MessageId, NumberId, Personal, SubjectId, Time};
 use wasend_eventlog::{Db, DbOptions, EventLog, SqlLog, Stream, Upcasters, load};
@@ -162,7 +162,7 @@ impl World {
         let gateway: Arc<dyn Gateway> = Arc::new(CloudApi::new(&CloudApiOptions::default()).unwrap());
         let ways = Arc::new(Lines::new(reads.clone(), vault.clone(), meta.base_url.clone(), vec![]));
         let templates = Templates::new(gateway.clone(), ways.clone(), clock.clone());
-        let commands = Arc::new(Commands { log, vault, reads, lines: ways, templates, clock: clock.clone() });
+        let commands = Arc::new(Commands { log, vault, reads, lines: ways, templates, keywords: Keywords::default(), clock: clock.clone() });
         let opened = commands.open_account("Acme").await.unwrap();
         let caller = Caller { account_id: opened.value.0, actor: Actor::Operator };
         let mut world = Self {

@@ -6,6 +6,7 @@ use wasend_domain::{AccountId, Erased, SubjectId};
 use super::{
     Store,
     creation::NewKey,
+    erasure::COUNT_DESTRUCTION,
     sql::{CHUNK, Cell, with_list},
 };
 use crate::error::Failure;
@@ -38,6 +39,8 @@ impl Store {
         let zeros = "0".repeat(LONGEST);
         let mut fingerprints = Vec::with_capacity(ids.len());
         let mut tx = self.begin().await?;
+        // Held until the end, so that they are numbered in the order in which they take effect.
+        tx.execute(COUNT_DESTRUCTION, Vec::new()).await?;
         tx.insert_keys(graves.iter(), record.since).await?;
         for chunk in ids.chunks(CHUNK) {
             let cells = |first: Vec<Cell<'static>>| -> Vec<Cell<'_>> {

@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, Executor, PgConnection, Statement};
 
-use super::{Store, creation, destruction, lookup, sql::with_list};
+use super::{Store, creation, destruction, erasure, lookup, sql::with_list};
 
 fn texts() -> Vec<String> {
     let rows = |sql: &str, width: usize| {
@@ -27,6 +27,16 @@ fn texts() -> Vec<String> {
         destruction::DELETE_ALIASES.to_owned(),
         destruction::DELETE_ACCOUNT_SUBJECTS.to_owned(),
         destruction::DELETE_ACCOUNT_ALIASES.to_owned(),
+        rows(erasure::INSERT_SUPPRESSIONS, 2),
+        with_list(erasure::SUPPRESSED, 2, 2),
+        with_list(erasure::UNSUPPRESS, 2, 2),
+        with_list(erasure::MARKS, 1, 2),
+        erasure::DESTRUCTIONS.to_owned(),
+        erasure::COUNT_DESTRUCTION.to_owned(),
+        erasure::PUT_NODE.to_owned(),
+        erasure::NODES_BEHIND.to_owned(),
+        erasure::FORGET_NODES.to_owned(),
+        erasure::REMOVE_NODE.to_owned(),
     ]
 }
 

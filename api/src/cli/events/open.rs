@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use wasend_domain::account::Scope;
 use wasend_domain::content::{Attributes, Content, ErrorText, InboundContent, Label, RawWebhook, Wamid};
+use wasend_domain::privacy::Reason;
 use wasend_domain::{AccountId, Opened, PersonalValue, Recorded, Sealed};
 use wasend_projections::Reads;
 use wasend_vault::{OpenError, Vault};
@@ -65,6 +66,7 @@ impl Opener {
                 ("ContactCreated" | "ContactUpdated", "attributes") => self.open::<Attributes>(sealed).await,
                 ("AccountOpened" | "GroupCreated" | "GroupRenamed", "name") => self.open::<Label>(sealed).await,
                 ("KeyIssued", "label") | ("NumberConnected", "display") => self.open::<Label>(sealed).await,
+                ("ErasureReceived", "reason") => self.open::<Reason>(sealed).await,
                 ("WebhookKept", "raw") => self.open::<RawWebhook>(sealed).await,
                 _ => continue,
             };

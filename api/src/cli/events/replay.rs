@@ -8,6 +8,7 @@ use wasend_domain::group::Group;
 use wasend_domain::inbox::Inbox;
 use wasend_domain::message::Message;
 use wasend_domain::number::Number;
+use wasend_domain::privacy::PrivacyRequest;
 use wasend_domain::{AccountId, Actor, Position, Recorded, StreamId};
 use wasend_eventlog::{Executable, Stock, Upcasters, replay as stock_replay};
 
@@ -15,7 +16,15 @@ use super::{Failure, Filter, print_line};
 use crate::house::Stores;
 
 /// Every kind of aggregate.
-pub const TYPES: [&str; 6] = [Account::TYPE, Number::TYPE, Contact::TYPE, Group::TYPE, Message::TYPE, Inbox::TYPE];
+pub const TYPES: [&str; 7] = [
+    Account::TYPE,
+    Number::TYPE,
+    Contact::TYPE,
+    Group::TYPE,
+    Message::TYPE,
+    Inbox::TYPE,
+    PrivacyRequest::TYPE,
+];
 
 /// Replays one aggregate and prints its state after each event.
 pub async fn replay(stores: &Stores, filter: &Filter) -> Result<(), Failure> {
@@ -29,6 +38,7 @@ pub async fn replay(stores: &Stores, filter: &Filter) -> Result<(), Failure> {
         Contact::TYPE => steps::<Contact>(stores, stream, filter).await,
         Group::TYPE => steps::<Group>(stores, stream, filter).await,
         Message::TYPE => steps::<Message>(stores, stream, filter).await,
+        PrivacyRequest::TYPE => steps::<PrivacyRequest>(stores, stream, filter).await,
         _ => steps::<Inbox>(stores, stream, filter).await,
     }
 }

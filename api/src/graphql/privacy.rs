@@ -1,0 +1,296 @@
+//! Requests of people under privacy laws.
+
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use wasend_commands::privacy::ErasureInput;
+use wasend_commands::{Caller, CommandError, Done};
+use wasend_domain::account::Scope;
+use wasend_domain::privacy::{self, Reason};
+use wasend_domain::{Opened, Personal, PrivacyRequestId};
+use wasend_projections::Cell;
+use wasend_projections::list::Filter;
+use wasend_projections::privacy::PrivacyRequestRow;
+
+use super::erasure::{Erasure, shown};
+use super::error::UserError;
+use super::page::{Connection, Ordered, Window, connect, cost};
+use super::scalar::{DateTime, Position};
+use super::state::{Changed, State};
+use crate::auth::{ContextExt, require};
+
+/// How far a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "privacy::State")]
+enum PrivacyRequestState {
+    /// The contact is closed: nothing is accepted for it any more.
+    Received,
+    /// What waits is cancelled, what is under way ends, the keys are destroyed.
+    Executing,
+    /// Nothing of the person's can be read any more.
+    Completed,
+    /// It is not carried out.
+    Refused,
+}
+
+/// The law under which a request is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "privacy::Regime")]
+enum PrivacyRegime {
+    /// Regulation (EU) 2016/679: one month.
+    Gdpr,
+    /// California Civil Code 1798.100 and following: 45 days.
+    Ccpa,
+}
+
+/// Why the person may ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "privacy::Ground")]
+enum ErasureGround {
+    /// GDPR 17(1)(a).
+    NoLongerNecessary,
+    /// GDPR 17(1)(b).
+    WithdrawnConsent,
+    /// GDPR 17(1)(c).
+    Objection,
+    /// GDPR 17(1)(d).
+    Unlawful,
+    /// GDPR 17(1)(e).
+    LegalObligation,
+    /// GDPR 17(1)(f).
+    Child,
+    /// CCPA 1798.105(a); the only one of the CCPA.
+    ConsumerRequest,
+}
+
+/// Why a request is not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "privacy::Exception")]
+enum ErasureException {
+    /// Freedom of expression and information.
+    Expression,
+    /// A law that requires the data to be kept.
+    LegalObligation,
+    /// Public health, research or archiving in the public interest.
+    PublicInterest,
+    /// Legal claims that are made or defended.
+    LegalClaims,
+    /// Who asks could not be identified.
+    Unidentified,
+}
+
+pub struct PrivacyRequest(PrivacyRequestRow);
+
+fn word<T: Copy, U: From<T>>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Option<U> {
+    all.iter().find(|one| name(**one) == text).map(|one| U::from(*one))
+}
+
+/// A request to erase somebody, and what was done about it.
+#[Object]
+impl PrivacyRequest {
+    async fn id(&self) -> ID {
+        self.0.id.as_str().into()
+    }
+
+    async fn state(&self) -> PrivacyRequestState {
+        self.0.state.into()
+    }
+
+    async fn regime(&self) -> Option<PrivacyRegime> {
+        word(&privacy::Regime::ALL, privacy::Regime::name, &self.0.regime)
+    }
+
+    async fn ground(&self) -> Option<ErasureGround> {
+        word(&privacy::Ground::ALL, privacy::Ground::name, &self.0.ground)
+    }
+
+    /// Why it was refused.
+    async fn exception(&self) -> Option<ErasureException> {
+        word(&privacy::Exception::ALL, privacy::Exception::name, self.0.exception.as_deref()?)
+    }
+
+    /// The free text given with it. It is the person's own data: null once the person is erased.
+    async fn reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        Ok(self.opened(ctx).await?.0)
+    }
+
+    /// Set once the reason is erased.
+    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
+        Ok(self.opened(ctx).await?.1)
+    }
+
+    /// The random id of the contact that it is about.
+    async fn contact_id(&self) -> ID {
+        self.0.contact_id.as_str().into()
+    }
+
+    /// By when it must be answered.
+    async fn due_at(&self) -> DateTime {
+        DateTime(self.0.due_at)
+    }
+
+    async fn received_at(&self) -> DateTime {
+        DateTime(self.0.received_at)
+    }
+
+    /// Nothing waited or was under way any more, and the keys to be destroyed were recorded.
+    async fn fenced_at(&self) -> Option<DateTime> {
+        self.0.fenced_at.map(DateTime)
+    }
+
+    /// The keys were destroyed.
+    async fn keys_destroyed_at(&self) -> Option<DateTime> {
+        self.0.destroyed_at.map(DateTime)
+    }
+
+    /// Fingerprints of the destroyed keys: SHA-256 of `wasend/kfp/v1` and the key, in hexadecimal.
+    async fn key_fingerprints(&self) -> Vec<&str> {
+        self.0.fingerprints.split_whitespace().collect()
+    }
+
+    /// The person had opted out, and a keyed hash keeps the number from being written to.
+    async fn suppressed(&self) -> bool {
+        self.0.suppressed
+    }
+
+    /// When it was completed or refused.
+    async fn ended_at(&self) -> Option<DateTime> {
+        self.0.ended_at.map(DateTime)
+    }
+}
+
+impl PrivacyRequest {
+    async fn opened(&self, ctx: &Context<'_>) -> Result<(Option<String>, Option<Erasure>)> {
+        let Some(sealed) = &self.0.reason else { return Ok((None, None)) };
+        let opened: Opened<Reason> = State::of(ctx).loaders.open(ctx.actor()?.account_id, sealed).await?;
+        let (reason, erased) = shown(opened);
+        Ok((reason.map(|Reason(text)| text), erased))
+    }
+}
+
+impl Ordered for PrivacyRequestRow {
+    const LIST: &'static str = "privacy";
+    const COLUMN: &'static str = "id";
+
+    fn key(&self) -> Cell {
+        Cell::from(self.id.as_str())
+    }
+}
+
+#[derive(Default)]
+pub struct PrivacyQuery;
+
+#[Object]
+impl PrivacyQuery {
+    /// The account's requests, oldest first.
+    #[graphql(guard = "require(Scope::Privacy)", complexity = "cost(first, last, child_complexity)")]
+    async fn privacy_requests(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+        min_position: Option<Position>,
+    ) -> Result<Connection<PrivacyRequest>> {
+        let (state, actor) = State::read(ctx, min_position).await?;
+        let filter = Filter::of_account(&actor.account_id.to_string());
+        let window = Window::new(first, after, last, before);
+        connect::<PrivacyRequestRow, _, _, _>(state, filter, &window, PrivacyRequest).await
+    }
+
+    #[graphql(guard = "require(Scope::Privacy)")]
+    async fn privacy_request(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        min_position: Option<Position>,
+    ) -> Result<Option<PrivacyRequest>> {
+        let (state, actor) = State::read(ctx, min_position).await?;
+        let Ok(id) = id.parse::<PrivacyRequestId>() else { return Ok(None) };
+        Ok(state.loaders.row(actor.account_id, &id.to_string()).await?.map(PrivacyRequest))
+    }
+}
+
+/// Whom a request is about: exactly one of these.
+#[derive(InputObject)]
+struct ErasureSubjectInput {
+    /// In international form.
+    phone: Option<String>,
+    bsuid: Option<String>,
+    contact_id: Option<ID>,
+}
+
+#[derive(InputObject)]
+struct RequestErasureInput {
+    subject: ErasureSubjectInput,
+    regime: PrivacyRegime,
+    /// It must be one of the regime's.
+    ground: ErasureGround,
+    /// Free text, at most 2,000 characters. It is kept as the person's own data and erased with it.
+    reason: Option<String>,
+}
+
+#[derive(InputObject)]
+struct RefuseErasureInput {
+    subject: ErasureSubjectInput,
+    regime: PrivacyRegime,
+    ground: ErasureGround,
+    exception: ErasureException,
+    reason: Option<String>,
+}
+
+#[derive(SimpleObject)]
+struct PrivacyRequestPayload {
+    request: Option<PrivacyRequest>,
+    position: Option<Position>,
+    errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct PrivacyMutation;
+
+#[Object]
+impl PrivacyMutation {
+    /// Has somebody erased: from now on nothing is accepted for them, and once the request is `COMPLETED` nothing of
+    /// theirs can be read any more, anywhere. Whoever is erased already is answered with the request of then.
+    #[graphql(guard = "require(Scope::Privacy)")]
+    async fn request_erasure(&self, ctx: &Context<'_>, input: RequestErasureInput) -> Result<PrivacyRequestPayload> {
+        let (state, caller) = State::write(ctx)?;
+        let RequestErasureInput { subject, regime, ground, reason } = input;
+        let input = given(subject, regime, ground, reason);
+        payload(state, caller, state.commands.request_erasure(caller, input).await).await
+    }
+
+    /// Records that a request for erasure is not carried out. Nothing else changes.
+    #[graphql(guard = "require(Scope::Privacy)")]
+    async fn refuse_erasure(&self, ctx: &Context<'_>, input: RefuseErasureInput) -> Result<PrivacyRequestPayload> {
+        let (state, caller) = State::write(ctx)?;
+        let RefuseErasureInput { subject, regime, ground, exception, reason } = input;
+        let input = given(subject, regime, ground, reason);
+        payload(state, caller, state.commands.refuse_erasure(caller, input, exception.into()).await).await
+    }
+}
+
+fn given(
+    subject: ErasureSubjectInput,
+    regime: PrivacyRegime,
+    ground: ErasureGround,
+    reason: Option<String>,
+) -> ErasureInput {
+    ErasureInput {
+        phone: subject.phone.map(Personal::new),
+        bsuid: subject.bsuid.map(Personal::new),
+        contact_id: subject.contact_id.map(|id| id.0),
+        regime: regime.into(),
+        ground: ground.into(),
+        reason: reason.map(Personal::new),
+    }
+}
+
+async fn payload(
+    state: &State,
+    caller: Caller,
+    done: Result<Done<PrivacyRequestId>, CommandError>,
+) -> Result<PrivacyRequestPayload> {
+    let Changed { row, position, errors } = state.changed::<PrivacyRequestRow, _>(caller, done).await?;
+    Ok(PrivacyRequestPayload { request: row.map(PrivacyRequest), position, errors })
+}

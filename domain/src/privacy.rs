@@ -1,0 +1,333 @@
+//! A request of a person under a privacy law to have their personal data erased, and what was done about it.
+//!
+//! The steps are recorded in the order in which they may be believed: the request closes the contact; the fence names
+//! the keys before one of them is touched; then they are destroyed; and only when no node can read anything any more
+//! is the request complete.
+
+use chrono::{DateTime, Days, Months, Utc};
+use cqrs_es::event_sink::EventSink;
+use cqrs_es::{Aggregate, DomainEvent};
+use serde::{Deserialize, Serialize};
+
+use crate::{Category, Decide, PersonalValue, Sealed, SubjectId, Time};
+
+/// Free text of the person who asked or of who took the request. It is sealed under the person it is about and dies
+/// with it; what must be accounted for afterwards (law, ground, dates) stands in clear and names nobody.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Reason(pub String);
+
+impl PersonalValue for Reason {
+    const FIELD: &'static str = "privacy.reason";
+    const CATEGORY: Category = Category::Note;
+}
+
+/// The law under which a request is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Regime {
+    /// Regulation (EU) 2016/679.
+    Gdpr,
+    /// California Civil Code 1798.100 and following.
+    Ccpa,
+}
+
+impl Regime {
+    pub const ALL: [Self; 2] = [Self::Gdpr, Self::Ccpa];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gdpr => "GDPR",
+            Self::Ccpa => "CCPA",
+        }
+    }
+
+    /// By when a request must be answered: within one month of its receipt (GDPR 12(3); where the next month is
+    /// shorter, on its last day, as Regulation 1182/71 counts), or within 45 days (CCPA 1798.130(a)(2)).
+    pub fn due(self, received: Time) -> Time {
+        let Some(moment) = DateTime::<Utc>::from_timestamp_micros(received.micros()) else { return received };
+        let due = match self {
+            Self::Gdpr => moment.checked_add_months(Months::new(1)),
+            Self::Ccpa => moment.checked_add_days(Days::new(45)),
+        };
+        Time::from_micros(due.unwrap_or(moment).timestamp_micros())
+    }
+}
+
+/// Why the person may ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Ground {
+    /// GDPR 17(1)(a).
+    NoLongerNecessary,
+    /// GDPR 17(1)(b).
+    WithdrawnConsent,
+    /// GDPR 17(1)(c).
+    Objection,
+    /// GDPR 17(1)(d).
+    Unlawful,
+    /// GDPR 17(1)(e).
+    LegalObligation,
+    /// GDPR 17(1)(f).
+    Child,
+    /// CCPA 1798.105(a), which asks for no ground.
+    ConsumerRequest,
+}
+
+impl Ground {
+    pub const ALL: [Self; 7] = [
+        Self::NoLongerNecessary,
+        Self::WithdrawnConsent,
+        Self::Objection,
+        Self::Unlawful,
+        Self::LegalObligation,
+        Self::Child,
+        Self::ConsumerRequest,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoLongerNecessary => "NO_LONGER_NECESSARY",
+            Self::WithdrawnConsent => "WITHDRAWN_CONSENT",
+            Self::Objection => "OBJECTION",
+            Self::Unlawful => "UNLAWFUL",
+            Self::LegalObligation => "LEGAL_OBLIGATION",
+            Self::Child => "CHILD",
+            Self::ConsumerRequest => "CONSUMER_REQUEST",
+        }
+    }
+
+    /// The law that knows it.
+    pub const fn regime(self) -> Regime {
+        match self {
+            Self::ConsumerRequest => Regime::Ccpa,
+            _ => Regime::Gdpr,
+        }
+    }
+}
+
+/// Why a request is not carried out (GDPR 17(3), 12(6); CCPA 1798.105(d), 1798.130).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Exception {
+    /// Freedom of expression and information.
+    Expression,
+    /// A law that requires the data to be kept.
+    LegalObligation,
+    /// Public health, research or archiving in the public interest.
+    PublicInterest,
+    /// Legal claims that are made or defended.
+    LegalClaims,
+    /// Who asks could not be identified.
+    Unidentified,
+}
+
+impl Exception {
+    pub const ALL: [Self; 5] =
+        [Self::Expression, Self::LegalObligation, Self::PublicInterest, Self::LegalClaims, Self::Unidentified];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Expression => "EXPRESSION",
+            Self::LegalObligation => "LEGAL_OBLIGATION",
+            Self::PublicInterest => "PUBLIC_INTEREST",
+            Self::LegalClaims => "LEGAL_CLAIMS",
+            Self::Unidentified => "UNIDENTIFIED",
+        }
+    }
+}
+
+/// How far a request is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum State {
+    #[default]
+    Received,
+    Executing,
+    Completed,
+    Refused,
+}
+
+impl State {
+    pub const ALL: [Self; 4] = [Self::Received, Self::Executing, Self::Completed, Self::Refused];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Received => "RECEIVED",
+            Self::Executing => "EXECUTING",
+            Self::Completed => "COMPLETED",
+            Self::Refused => "REFUSED",
+        }
+    }
+}
+
+/// A key, by its name and by the hash that recognises it for ever without revealing it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyMark {
+    pub id: String,
+    pub fingerprint: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivacyRequest {
+    pub subject: Option<SubjectId>,
+    pub state: State,
+    pub fence: Option<Vec<KeyMark>>,
+    /// Which destruction of the vault's it was, once the keys are destroyed.
+    pub destruction: Option<Destruction>,
+}
+
+/// When the keys were destroyed, and as which destruction of the vault's every node must have heard of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destruction {
+    pub number: i64,
+    pub at: Time,
+}
+
+#[derive(Debug, Clone)]
+pub enum Command {
+    Receive {
+        subject: SubjectId,
+        regime: Regime,
+        ground: Ground,
+        reason: Option<Sealed<Reason>>,
+        at: Time,
+    },
+    /// It is not carried out; only before it has begun.
+    Refuse {
+        exception: Exception,
+        at: Time,
+    },
+    Begin {
+        at: Time,
+    },
+    /// Nothing of the person's is waiting or under way: these keys are about to be destroyed.
+    Fence {
+        keys: Vec<KeyMark>,
+        at: Time,
+    },
+    Destroyed {
+        fingerprints: Vec<String>,
+        destruction: Destruction,
+    },
+    /// No node can read anything any more.
+    Complete {
+        suppressed: bool,
+        at: Time,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    Received {
+        subject: SubjectId,
+        regime: Regime,
+        ground: Ground,
+        reason: Option<Sealed<Reason>>,
+        due_at: Time,
+        at: Time,
+    },
+    Refused {
+        exception: Exception,
+        at: Time,
+    },
+    Executing {
+        at: Time,
+    },
+    Fenced {
+        keys: Vec<KeyMark>,
+        at: Time,
+    },
+    KeysDestroyed {
+        fingerprints: Vec<String>,
+        destruction: Destruction,
+    },
+    Completed {
+        /// The person had opted out, and a keyed hash of the number keeps it so.
+        suppressed: bool,
+        at: Time,
+    },
+}
+
+impl DomainEvent for Event {
+    fn event_type(&self) -> String {
+        match self {
+            Self::Received { .. } => "ErasureReceived",
+            Self::Refused { .. } => "ErasureRefused",
+            Self::Executing { .. } => "ErasureExecuting",
+            Self::Fenced { .. } => "ErasureFenced",
+            Self::KeysDestroyed { .. } => "ErasureKeysDestroyed",
+            Self::Completed { .. } => "ErasureCompleted",
+        }
+        .to_owned()
+    }
+
+    fn event_version(&self) -> String {
+        "1".to_owned()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("there is no such request")]
+    NotFound,
+    #[error("the ground belongs to another law")]
+    Ground,
+    #[error("the request is {} and this is not its next step", .0.name())]
+    NotNext(State),
+}
+
+impl Aggregate for PrivacyRequest {
+    const TYPE: &'static str = "privacy_request";
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+    type Services = ();
+
+    async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
+        crate::decide::handle(self, command, sink).await
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Received { subject, .. } => self.subject = Some(subject),
+            Event::Refused { .. } => self.state = State::Refused,
+            Event::Executing { .. } => self.state = State::Executing,
+            Event::Fenced { keys, .. } => self.fence = Some(keys),
+            Event::KeysDestroyed { destruction, .. } => self.destruction = Some(destruction),
+            Event::Completed { .. } => self.state = State::Completed,
+        }
+    }
+}
+
+impl Decide for PrivacyRequest {
+    fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
+        use State::{Completed, Executing, Received, Refused};
+        let event = match (command, self.state) {
+            (Command::Receive { .. }, _) if self.subject.is_some() => return Ok(vec![]),
+            (Command::Receive { regime, ground, .. }, _) if ground.regime() != regime => return Err(Error::Ground),
+            (Command::Receive { subject, regime, ground, reason, at }, _) => {
+                Event::Received { subject, regime, ground, reason, due_at: regime.due(at), at }
+            }
+            _ if self.subject.is_none() => return Err(Error::NotFound),
+            (Command::Refuse { exception, at }, Received) => Event::Refused { exception, at },
+            (Command::Refuse { .. }, Refused) | (Command::Begin { .. }, Executing) => return Ok(vec![]),
+            (Command::Begin { at }, Received) => Event::Executing { at },
+            (Command::Fence { .. }, Executing | Completed) if self.fence.is_some() => return Ok(vec![]),
+            (Command::Fence { keys, at }, Executing) => Event::Fenced { keys, at },
+            (Command::Destroyed { .. }, Executing | Completed) if self.destruction.is_some() => return Ok(vec![]),
+            (Command::Destroyed { fingerprints, destruction }, Executing) if self.fence.is_some() => {
+                Event::KeysDestroyed { fingerprints, destruction }
+            }
+            (Command::Complete { .. }, Completed) => return Ok(vec![]),
+            (Command::Complete { suppressed, at }, Executing) if self.destruction.is_some() => {
+                Event::Completed { suppressed, at }
+            }
+            (_, state) => return Err(Error::NotNext(state)),
+        };
+        Ok(vec![event])
+    }
+}
+
+#[cfg(test)]
+mod tests;

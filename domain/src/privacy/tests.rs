@@ -1,0 +1,102 @@
+use cqrs_es::test::{AggregateTestExecutor, TestFramework};
+
+use super::*;
+
+const AT: Time = Time::from_seconds(1_750_000_000);
+
+fn given(events: &[Event]) -> AggregateTestExecutor<PrivacyRequest> {
+    TestFramework::<PrivacyRequest>::with(()).given(events.to_vec())
+}
+
+/// The whole way of a request.
+fn way() -> Vec<Event> {
+    let key = KeyMark { id: "subject/a/b/messaging".into(), fingerprint: "ab".into() };
+    vec![
+        Event::Received {
+            subject: SubjectId::random(),
+            regime: Regime::Ccpa,
+            ground: Ground::ConsumerRequest,
+            reason: None,
+            due_at: Regime::Ccpa.due(AT),
+            at: AT,
+        },
+        Event::Executing { at: AT },
+        Event::Fenced { keys: vec![key], at: AT },
+        Event::KeysDestroyed { fingerprints: vec!["ab".into()], destruction: Destruction { number: 1, at: AT } },
+        Event::Completed { suppressed: false, at: AT },
+    ]
+}
+
+/// The command that each event of the way follows from.
+fn command(event: &Event) -> Command {
+    match event.clone() {
+        Event::Received { subject, regime, ground, reason, at, .. } => {
+            Command::Receive { subject, regime, ground, reason, at }
+        }
+        Event::Refused { exception, at } => Command::Refuse { exception, at },
+        Event::Executing { at } => Command::Begin { at },
+        Event::Fenced { keys, at } => Command::Fence { keys, at },
+        Event::KeysDestroyed { fingerprints, destruction } => Command::Destroyed { fingerprints, destruction },
+        Event::Completed { suppressed, at } => Command::Complete { suppressed, at },
+    }
+}
+
+#[test]
+fn each_step_follows_the_one_before_and_may_be_repeated() {
+    let way = way();
+    for (done, next) in way.iter().enumerate() {
+        given(&way[..done]).when(command(next)).then_expect_events(vec![next.clone()]);
+        given(&way[..=done]).when(command(next)).then_expect_events(vec![]);
+    }
+}
+
+#[test]
+fn no_step_is_left_out() {
+    let way = way();
+    for done in 1..way.len() {
+        for later in &way[(done + 1).min(way.len())..] {
+            given(&way[..done]).when(command(later)).then_expect_error(Error::NotNext(match done {
+                1 => State::Received,
+                _ => State::Executing,
+            }));
+        }
+    }
+    for step in &way[1..] {
+        given(&[]).when(command(step)).then_expect_error(Error::NotFound);
+    }
+}
+
+#[test]
+fn a_request_is_refused_before_it_begins_or_not_at_all() {
+    let (way, refuse) = (way(), || Command::Refuse { exception: Exception::LegalClaims, at: AT });
+    let refused = Event::Refused { exception: Exception::LegalClaims, at: AT };
+    given(&way[..1]).when(refuse()).then_expect_events(vec![refused.clone()]);
+    given(&way[..2]).when(refuse()).then_expect_error(Error::NotNext(State::Executing));
+    let begun = Command::Begin { at: AT };
+    given(&[way[0].clone(), refused]).when(begun).then_expect_error(Error::NotNext(State::Refused));
+}
+
+#[test]
+fn a_ground_belongs_to_its_law() {
+    for regime in Regime::ALL {
+        for ground in Ground::ALL {
+            let command = Command::Receive { subject: SubjectId::random(), regime, ground, reason: None, at: AT };
+            let decided = PrivacyRequest::default().decide(command);
+            assert_eq!(decided.is_ok(), (regime == Regime::Ccpa) == (ground == Ground::ConsumerRequest));
+        }
+    }
+}
+
+#[test]
+fn a_month_ends_with_the_next_month_and_45_days_are_45_days() {
+    let time = |text: &str| text.parse::<Time>().unwrap();
+    for (received, due) in [
+        ("2026-01-31T10:00:00Z", "2026-02-28T10:00:00Z"),
+        ("2028-01-31T10:00:00Z", "2028-02-29T10:00:00Z"),
+        ("2026-03-15T23:59:59Z", "2026-04-15T23:59:59Z"),
+        ("2026-12-31T00:00:00Z", "2027-01-31T00:00:00Z"),
+    ] {
+        assert_eq!(Regime::Gdpr.due(time(received)), time(due));
+    }
+    assert_eq!(Regime::Ccpa.due(time("2026-01-01T00:00:00Z")), time("2026-02-15T00:00:00Z"));
+}

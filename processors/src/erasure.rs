@@ -1,0 +1,270 @@
+//! Erasing people. Each request goes its way step by step; every step may be repeated, and where a process dies the
+//! next one goes on. What is not possible yet (a call to Meta under way, a node that has not heard) is left for the next
+//! look, so that one request never holds up another.
+//!
+//! None of the steps grows with what happened before: messages are not touched, only those that are not sent yet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use wasend_commands::{CommandError, Commands};
+use wasend_domain::contact::Contact;
+use wasend_domain::message::{self, CancelReason, Message, Outcome};
+use wasend_domain::privacy::{Command, Destruction, KeyMark, PrivacyRequest, State};
+use wasend_domain::{AccountId, Actor, EventId, MessageId, PrivacyRequestId, Purpose, SubjectId};
+use wasend_eventlog::{Loaded, Stream, execute, execute_all, load};
+use wasend_projections::outbox::{OutboxRow, Todo};
+use wasend_projections::privacy::PrivacyRequestRow;
+use wasend_projections::{Cell, Leases, Projector};
+
+use crate::shared::{earlier, once};
+
+const LEASE: &str = "erase";
+const ERASER: Actor = Actor::System("eraser");
+/// Requests that are looked at in one round.
+const PAGE: u64 = 100;
+const OPEN: &str = "WHERE state IN ('RECEIVED', 'EXECUTING') ORDER BY id LIMIT $1";
+/// What may still be sent to the person, or is being sent.
+const UNSETTLED: &str = "WHERE contact_id = $1 AND todo IN ('send', 'conclude') ORDER BY id LIMIT $2";
+/// Messages that are cancelled in one append.
+const BATCH: u64 = 500;
+
+/// How erasures run.
+#[derive(Debug, Clone)]
+pub struct ErasureOptions {
+    /// How often is looked for requests, besides whenever something was recorded.
+    pub tick: Duration,
+    /// How long a node that has died keeps the others from going on. Longer than `tick`.
+    pub lease: Duration,
+    /// A call to Meta that was begun this long ago has ended, whatever came of it. Longer than any call may take.
+    pub settled_after: Duration,
+}
+
+impl Default for ErasureOptions {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { tick: seconds(1), lease: seconds(10), settled_after: seconds(240) }
+    }
+}
+
+/// The processor. On several nodes one works.
+pub struct Erasures {
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Erasures {
+    pub fn start(
+        commands: Arc<Commands>,
+        projector: Arc<Projector>,
+        leases: Leases,
+        options: ErasureOptions,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let owner = EventId::random().to_string();
+        let eraser = Eraser { commands, projector, leases, owner, options };
+        Self { running: tokio::spawn(eraser.run(stop.clone())), stop }
+    }
+
+    /// Finishes the steps under way, for `grace` at most, and gives the lease back.
+    pub async fn shutdown(mut self, grace: Duration) {
+        self.stop.cancel();
+        if timeout(grace, &mut self.running).await.is_err() {
+            tracing::warn!("an erasure did not come to a rest in time; it goes on with the next start");
+        }
+    }
+}
+
+impl Drop for Erasures {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+struct Eraser {
+    commands: Arc<Commands>,
+    projector: Arc<Projector>,
+    leases: Leases,
+    owner: String,
+    options: ErasureOptions,
+}
+
+/// A request that is not done, and whom it is about.
+struct Open {
+    account: AccountId,
+    request: PrivacyRequestId,
+    subject: SubjectId,
+}
+
+impl Open {
+    fn of(row: &PrivacyRequestRow) -> Option<Self> {
+        let (account, subject) = (row.account_id.parse().ok()?, row.contact_id.parse().ok()?);
+        Some(Self { account, request: row.id.parse().ok()?, subject })
+    }
+}
+
+impl Eraser {
+    async fn run(self, stop: CancellationToken) {
+        let mut ticks = interval(self.options.tick.max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut position = self.projector.position();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => {}
+                Ok(()) = position.changed() => {}
+            }
+            position.borrow_and_update();
+            if let Err(error) = Box::pin(self.round(&stop)).await {
+                tracing::warn!(%error, "erasures cannot go on for now");
+                tokio::time::sleep(self.options.tick).await;
+            }
+        }
+        if let Err(error) = self.leases.release(&[LEASE.to_owned()], &self.owner).await {
+            tracing::warn!(%error, "the lease of the erasures could not be given back; it expires");
+        }
+    }
+
+    /// Takes every request as far as it can go now.
+    async fn round(&self, stop: &CancellationToken) -> Result<(), CommandError> {
+        let rows: Vec<PrivacyRequestRow> = self.commands.reads.fetch(OPEN, &[Cell::count(PAGE)]).await?;
+        for open in rows.iter().filter_map(Open::of) {
+            let clock = &*self.commands.clock;
+            // Steps may be repeated, also by two nodes at once; the lease only saves them the work.
+            if stop.is_cancelled()
+                || self.leases.acquire(clock, LEASE, &self.owner, self.options.lease).await?.is_none()
+            {
+                return Ok(());
+            }
+            if let Err(error) = Box::pin(self.advance(&open)).await {
+                tracing::warn!(request.id = %open.request, %error, cause = cause(&error), "an erasure is tried again");
+            }
+        }
+        Ok(())
+    }
+
+    #[tracing::instrument(name = "erasure.advance", skip_all, fields(request.id = %open.request))]
+    async fn advance(&self, open: &Open) -> Result<(), CommandError> {
+        let vault = &self.commands.vault;
+        let Some(request) = self.load::<PrivacyRequest>(open, open.request.uuid()).await? else { return Ok(()) };
+        let mut request = request.state;
+        if matches!(request.state, State::Completed | State::Refused) {
+            return Ok(());
+        }
+        if request.state == State::Received {
+            request = self.record(open, Command::Begin { at: self.commands.clock.now() }).await?;
+        }
+        let Some(contact) = self.load::<Contact>(open, open.subject.uuid()).await? else { return Ok(()) };
+        if request.fence.is_none() {
+            vault.unlink(open.account, open.subject, contact.state.opted_out).await?;
+            if !self.settle(open, contact.position).await? {
+                return Ok(());
+            }
+            let marks = vault.marks(open.account, open.subject).await?;
+            let keys = marks.into_iter().map(|(id, fingerprint)| KeyMark { id, fingerprint }).collect();
+            request = self.record(open, Command::Fence { keys, at: self.commands.clock.now() }).await?;
+        }
+        let destruction = match request.destruction {
+            Some(destruction) => destruction,
+            None => self.destroy(open).await?,
+        };
+        if !vault.is_forgotten(destruction.number).await? {
+            return Ok(());
+        }
+        let (suppressed, at) = (contact.state.opted_out, self.commands.clock.now());
+        self.record(open, Command::Complete { suppressed, at }).await?;
+        metrics::counter!("wasend_erasures_total").increment(1);
+        tracing::info!("a person is erased");
+        Ok(())
+    }
+
+    /// Destroys the keys and what the directory holds, and records it.
+    async fn destroy(&self, open: &Open) -> Result<Destruction, CommandError> {
+        let (vault, why) = (&self.commands.vault, format!("erasure request {}", open.request));
+        let fingerprints = vault.destroy_subject(open.account, open.subject, &Purpose::ALL, &why).await?;
+        vault.remove_from_directory(open.account, open.subject).await?;
+        let destruction = Destruction { number: vault.last_destruction().await?, at: self.commands.clock.now() };
+        self.record(open, Command::Destroyed { fingerprints, destruction }).await?;
+        Ok(destruction)
+    }
+
+    /// Cancels what waits for the person. Whether nothing is under way any more: the contact is closed since `fence`,
+    /// so once the list shows that position, nothing can come to it.
+    async fn settle(&self, open: &Open, fence: u64) -> Result<bool, CommandError> {
+        if self.projector.wait_for(fence, self.options.lease).await.is_err() {
+            return Ok(false);
+        }
+        loop {
+            let binds = [Cell::text(&open.subject), Cell::count(BATCH)];
+            let rows: Vec<OutboxRow> = self.commands.reads.fetch(UNSETTLED, &binds).await?;
+            let mut commands = Vec::new();
+            let mut under_way = false;
+            for row in &rows {
+                let Ok(message) = row.id.parse::<MessageId>() else { continue };
+                if let Some(command) = self.settling(row) {
+                    commands.push((once(open.account, ERASER), message.uuid(), command));
+                } else {
+                    under_way = true;
+                }
+            }
+            if commands.is_empty() {
+                return Ok(!under_way);
+            }
+            let mut shown = None;
+            for done in execute_all::<Message>(&*self.commands.log, &*self.commands.clock, commands).await {
+                match done {
+                    Ok(done) => shown = shown.max(Some(done.position)),
+                    // Its attempt began this moment: the list shows it soon.
+                    Err(wasend_eventlog::Failure::Refused(_)) => under_way = true,
+                    Err(failure) => return Err(CommandError::unavailable(failure)),
+                }
+            }
+            // Read again only when the list can show what was done.
+            match shown {
+                Some(position) if self.projector.wait_for(position, self.options.lease).await.is_ok() => {}
+                _ => return Ok(false),
+            }
+            if under_way {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// What is done with a message that is not settled; nothing if its call may still be under way.
+    fn settling(&self, row: &OutboxRow) -> Option<message::Command> {
+        let now = self.commands.clock.now();
+        match row.todo {
+            Todo::Send => Some(message::Command::Cancel { reason: CancelReason::Erased, at: now }),
+            // The node that made the call is gone, and so is the call.
+            Todo::Conclude if row.due_at <= earlier(now, self.options.settled_after) => {
+                let attempt = u32::try_from(row.attempts).unwrap_or(0);
+                Some(message::Command::Conclude { attempt, outcome: Outcome::Unknown, at: now })
+            }
+            Todo::Conclude | Todo::Reconcile | Todo::Deliver => None,
+        }
+    }
+
+    async fn load<A: wasend_eventlog::Executable>(
+        &self,
+        open: &Open,
+        id: uuid::Uuid,
+    ) -> Result<Option<Loaded<A>>, CommandError> {
+        let mut found = load::<A>(&*self.commands.log, open.account, &[id]).await?;
+        Ok(found.remove(&id).and_then(Stream::present))
+    }
+
+    async fn record(&self, open: &Open, command: Command) -> Result<PrivacyRequest, CommandError> {
+        let (log, clock) = (&*self.commands.log, &*self.commands.clock);
+        let context = once(open.account, ERASER);
+        let done = execute::<PrivacyRequest>(log, clock, context, open.request.uuid(), command).await;
+        done.map(|done| done.state).map_err(CommandError::unavailable)
+    }
+}
+
+/// What is behind a failure; none of ours holds personal data.
+fn cause(error: &CommandError) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+}

@@ -1,0 +1,172 @@
+//! Requests under privacy laws: what compliance staff look at, and the erasure processor's list.
+
+use wasend_domain::privacy::{Event as Change, State};
+use wasend_domain::{Event, Recorded, Time};
+
+use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::messages::{moment, time};
+use crate::{FoldError, Keys, Projection, Rows};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrivacyRequestRow {
+    pub id: String,
+    pub account_id: String,
+    /// Whom it is about: a random id.
+    pub contact_id: String,
+    pub state: State,
+    pub regime: String,
+    pub ground: String,
+    /// Why it was refused.
+    pub exception: Option<String>,
+    /// Sealed `Reason`.
+    pub reason: Option<String>,
+    pub due_at: Time,
+    pub received_at: Time,
+    pub fenced_at: Option<Time>,
+    pub destroyed_at: Option<Time>,
+    /// When it was completed or refused.
+    pub ended_at: Option<Time>,
+    /// Of the destroyed keys, separated by spaces.
+    pub fingerprints: String,
+    pub suppressed: bool,
+}
+
+static REQUESTS: Table = Table {
+    name: "privacy_requests",
+    columns: &[
+        Column::text("account_id"),
+        Column::text("contact_id"),
+        Column::text("state"),
+        Column::text("regime"),
+        Column::text("ground"),
+        Column::optional_text("exception"),
+        Column::optional_text("reason"),
+        Column::int("due_at"),
+        Column::int("received_at"),
+        Column::optional_int("fenced_at"),
+        Column::optional_int("destroyed_at"),
+        Column::optional_int("ended_at"),
+        Column::text("fingerprints"),
+        Column::int("suppressed"),
+    ],
+    indexes: &[&["account_id", "id"], &["state", "id"]],
+    append_only: false,
+};
+
+impl Record for PrivacyRequestRow {
+    const TABLE: &'static Table = &REQUESTS;
+
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            self.account_id.clone().into(),
+            self.contact_id.clone().into(),
+            self.state.name().into(),
+            self.regime.clone().into(),
+            self.ground.clone().into(),
+            self.exception.clone().into(),
+            self.reason.clone().into(),
+            self.due_at.micros().into(),
+            self.received_at.micros().into(),
+            moment(self.fenced_at),
+            moment(self.destroyed_at),
+            moment(self.ended_at),
+            self.fingerprints.clone().into(),
+            i64::from(self.suppressed).into(),
+        ]
+    }
+
+    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+        let (account_id, contact_id, state) = (cells.text()?, cells.text()?, cells.text()?);
+        let state = State::ALL.into_iter().find(|known| known.name() == state).ok_or_else(|| cells.damaged())?;
+        Ok(Self {
+            id,
+            account_id,
+            contact_id,
+            state,
+            regime: cells.text()?,
+            ground: cells.text()?,
+            exception: cells.optional_text()?,
+            reason: cells.optional_text()?,
+            due_at: time(cells.int()?),
+            received_at: time(cells.int()?),
+            fenced_at: cells.optional_int()?.map(time),
+            destroyed_at: cells.optional_int()?.map(time),
+            ended_at: cells.optional_int()?.map(time),
+            fingerprints: cells.text()?,
+            suppressed: cells.int()? != 0,
+        })
+    }
+}
+
+static TABLES: &[&Table] = &[&REQUESTS];
+
+/// The projection of the table.
+pub struct PrivacyRequests;
+
+impl Projection for PrivacyRequests {
+    fn name(&self) -> &'static str {
+        "privacy"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn tables(&self) -> &'static [&'static Table] {
+        TABLES
+    }
+
+    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
+        if let Event::Privacy(_) = event {
+            keys.touch::<PrivacyRequestRow>(recorded.aggregate_id.to_string());
+        }
+    }
+
+    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+        let Event::Privacy(change) = event else { return Ok(()) };
+        let id = recorded.aggregate_id.to_string();
+        if let Change::Received { subject, regime, ground, reason, due_at, at } = change {
+            rows.put(PrivacyRequestRow {
+                id,
+                account_id: recorded.account_id.to_string(),
+                contact_id: subject.to_string(),
+                state: State::Received,
+                regime: regime.name().to_owned(),
+                ground: ground.name().to_owned(),
+                exception: None,
+                reason: reason.as_ref().map(|sealed| sealed.as_str().to_owned()),
+                due_at: *due_at,
+                received_at: *at,
+                fenced_at: None,
+                destroyed_at: None,
+                ended_at: None,
+                fingerprints: String::new(),
+                suppressed: false,
+            });
+            return Ok(());
+        }
+        let row = rows.get::<PrivacyRequestRow>(&id).cloned();
+        let mut row = row.ok_or(FoldError("a privacy request begins with its receipt"))?;
+        match change {
+            Change::Received { .. } => {}
+            Change::Refused { exception, at } => {
+                (row.state, row.ended_at) = (State::Refused, Some(*at));
+                row.exception = Some(exception.name().to_owned());
+            }
+            Change::Executing { .. } => row.state = State::Executing,
+            Change::Fenced { at, .. } => row.fenced_at = Some(*at),
+            Change::KeysDestroyed { fingerprints, destruction } => {
+                (row.destroyed_at, row.fingerprints) = (Some(destruction.at), fingerprints.join(" "));
+            }
+            Change::Completed { suppressed, at } => {
+                (row.state, row.ended_at, row.suppressed) = (State::Completed, Some(*at), *suppressed);
+            }
+        }
+        rows.put(row);
+        Ok(())
+    }
+}

@@ -1,0 +1,339 @@
+//! A person is erased.
+
+use std::path::Path;
+
+use aho_corasick::AhoCorasick;
+use serde_json::{Value, json};
+use wasend_tests::{Client, Engine, Start, World, until};
+
+stories!(
+    a_person_is_erased,
+    what_waits_is_cancelled_and_what_is_under_way_is_waited_for,
+    late_webhooks_are_counted_and_not_kept,
+    the_same_number_is_somebody_new,
+    an_opt_out_outlives_the_person,
+    keywords_opt_out_and_in,
+    requests_are_checked,
+    rebuilds_after_an_erasure_are_equal,
+    a_kill_at_any_moment_is_survived,
+    an_erasure_among_sends_and_inbound_messages,
+    destroyed_keys_are_found_nowhere,
+);
+
+const PHONE: &str = "+16505554321";
+const FIELDS: &str = "request { id state dueAt contactId } position errors { code field }";
+
+async fn request(client: &Client, subject: Value) -> Value {
+    let input = json!({"subject": subject, "regime": "GDPR", "ground": "WITHDRAWN_CONSENT", "reason": "reason-canary-5d1f"});
+    client.mutate("requestErasure", input, FIELDS).await
+}
+
+async fn until_completed(client: &Client, id: &Value) -> Value {
+    let query = "query($id: ID!) { privacyRequest(id: $id) { id state reason erased { why } keyFingerprints suppressed endedAt } }";
+    until("the request is completed", || async {
+        let request = client.data(query, json!({"id": id})).await["privacyRequest"].take();
+        (request["state"] == "COMPLETED").then_some(request)
+    })
+    .await
+}
+
+async fn erase(client: &Client, phone: &str) -> Value {
+    let asked = request(client, json!({"phone": phone})).await;
+    assert_eq!(asked["errors"], json!([]), "{asked}");
+    until_completed(client, &asked["request"]["id"]).await
+}
+
+async fn contact_id(client: &Client, phone: &str) -> Value {
+    client.data("query($p: String) { contact(phone: $p) { id } }", json!({"p": phone})).await["contact"]["id"].take()
+}
+
+async fn phone_number_id(world: &World) -> String {
+    let query = "query($id: ID!) { number(id: $id) { phoneNumberId } }";
+    let number = world.client().data(query, json!({"id": world.number()})).await;
+    number["number"]["phoneNumberId"].as_str().expect("digits").to_owned()
+}
+
+async fn metric(world: &World, line: &str) -> f64 {
+    let text = reqwest::get(format!("{}metrics", world.url)).await.expect("metrics").text().await.expect("text");
+    text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok()).unwrap_or(0.0)
+}
+
+async fn a_person_is_erased(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    let contact = json!({"phone": PHONE, "name": "Persephone-Canary", "attributes": [{"name": "note", "value": "attribute-canary-0b1e"}]});
+    client.mutate("createContact", contact, "errors { code }").await;
+    let message = client.send_text(&world.number(), PHONE, "body-canary-7f3a").await;
+    client.until_status(&message, "READ").await;
+    let usage = "{ usage(period: {from: \"2000-01-01\", to: \"2100-01-01\"}) { total { messages } } }";
+    let before = client.ask(usage, json!({})).await;
+    let id = contact_id(&client, PHONE).await;
+    let asked = request(&client, json!({"phone": PHONE})).await;
+    assert_eq!(asked["request"]["contactId"], id);
+    let (again, by_id) = (request(&client, json!({"contactId": id})).await, asked["request"]["id"].clone());
+    assert_eq!(again["request"]["id"], by_id, "the same request");
+    let done = until_completed(&client, &by_id).await;
+    let why = format!("erasure request {}", by_id.as_str().expect("an id"));
+    assert_eq!((&done["reason"], &done["erased"]["why"]), (&json!(null), &json!(why)));
+    assert_eq!(done["keyFingerprints"].as_array().expect("a list").len(), 1);
+    let twice = request(&client, json!({"contactId": id})).await;
+    assert_eq!((&twice["request"]["id"], &twice["request"]["state"]), (&by_id, &json!("COMPLETED")));
+
+    let query = "query($id: ID) { contact(id: $id) { phone name attributes { name } erased { since why } } }";
+    let contact = client.data(query, json!({"id": id})).await["contact"].take();
+    assert_eq!([&contact["phone"], &contact["name"], &contact["attributes"]], [&json!(null); 3]);
+    assert_eq!(contact["erased"]["why"], json!(why));
+    let seen = client.message(&message, "status content { text } wamid erased { why }").await;
+    assert_eq!((&seen["status"], &seen["content"]), (&json!("READ"), &json!(null)), "{seen}");
+    assert_eq!((&seen["wamid"], &seen["erased"]["why"]), (&json!(null), &json!(why)));
+    assert_eq!(contact_id(&client, PHONE).await, json!(null), "the number leads nowhere");
+    assert_eq!(request(&client, json!({"phone": PHONE})).await["errors"][0]["code"], "NOT_FOUND");
+    assert_eq!(client.ask(usage, json!({})).await["data"], before["data"], "the usage stays");
+    let trail = client.data("{ auditTrail(filter: {aggregateType: \"privacy_request\"}) { edges { node { eventType } } } }", json!({})).await;
+    let kinds: Vec<_> = trail["auditTrail"]["edges"].as_array().expect("edges").iter().map(|e| e["node"]["eventType"].clone()).collect();
+    let steps = ["ErasureReceived", "ErasureExecuting", "ErasureFenced", "ErasureKeysDestroyed", "ErasureCompleted"];
+    assert_eq!(json!(kinds), json!(steps));
+    let key = world.data.path().join("key.txt");
+    std::fs::write(&key, &client.key).expect("a file is written");
+    let told = world.run(&["events", "--open", "--key-file", &key.to_string_lossy()]).await;
+    std::fs::remove_file(&key).expect("it was written");
+    for canary in ["reason-canary", "body-canary", "attribute-canary", "Persephone", "6505554321"] {
+        assert!(!told.contains(canary) && !world.output().contains(canary), "{canary}");
+    }
+    assert!(told.contains(&why));
+}
+
+async fn what_waits_is_cancelled_and_what_is_under_way_is_waited_for(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    world.simulator.script(PHONE, json!([{"type": "slow", "delay_ms": 1500}]), Some(1)).await;
+    let under_way = client.send_text(&world.number(), PHONE, "Slow").await;
+    client.until_status(&under_way, "ATTEMPTED").await;
+    client.mutate("pauseNumber", json!({"id": world.number()}), "errors { code }").await;
+    let waiting = client.send_text(&world.number(), PHONE, "Waits").await;
+    let id = contact_id(&client, PHONE).await;
+    let asked = request(&client, json!({"phone": PHONE})).await;
+    let refused = client.send(json!({"numberId": world.number(), "contactId": id, "text": {"body": "No"}})).await;
+    assert_eq!(refused["errors"][0]["code"], "ERASED", "{refused}");
+    until_completed(&client, &asked["request"]["id"]).await;
+    let waiting = client.message(&waiting, "status cancelReason").await;
+    assert_eq!(waiting["status"], "CANCELLED");
+    let under_way = client.message(&under_way, "status").await["status"].take();
+    assert!(under_way != "ATTEMPTED" && under_way != "ACCEPTED", "{under_way}");
+    client.mutate("resumeNumber", json!({"id": world.number()}), "errors { code }").await;
+    assert_eq!(world.simulator.messages().await["accepted"], 1);
+}
+
+async fn late_webhooks_are_counted_and_not_kept(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    let message = client.send_text(&world.number(), PHONE, "Hello").await;
+    client.until_status(&message, "READ").await;
+    let wamid = client.message(&message, "wamid").await["wamid"].take();
+    erase(&client, PHONE).await;
+    let id = phone_number_id(&world).await;
+    let before = world.run(&["events"]).await.lines().count();
+    for callback in [json!(message), json!(null)] {
+        let status = json!({"id": wamid, "status": "delivered", "timestamp": "1700000000", "recipient_id": "16505554321", "biz_opaque_callback_data": callback});
+        let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": "messages", "value": {
+            "messaging_product": "whatsapp", "metadata": {"display_phone_number": "1", "phone_number_id": id}, "statuses": [status]}}]}]});
+        assert_eq!(world.simulator.raw(&id, &body.to_string()).await["webhook_status"], 200);
+    }
+    assert_eq!(world.run(&["events"]).await.lines().count(), before, "nothing is kept");
+    assert!(metric(&world, "wasend_webhook_updates_total{kind=\"erased\"}").await >= 2.0);
+}
+
+async fn the_same_number_is_somebody_new(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    client.send_text(&world.number(), PHONE, "Hello").await;
+    let old = contact_id(&client, PHONE).await;
+    erase(&client, PHONE).await;
+    let id = phone_number_id(&world).await;
+    let posted = world.simulator.inbound(json!({"phone_number_id": id, "from": "16505554321", "text": "Hi again"})).await;
+    assert_eq!(posted["webhook_status"], 200);
+    let new = until("somebody new is known", || async {
+        Some(contact_id(&client, PHONE).await).filter(|id| !id.is_null())
+    })
+    .await;
+    assert_ne!(new, old);
+    let query = "query($id: ID!) { messages(filter: {contactId: $id}) { totalCount } }";
+    assert_eq!(client.data(query, json!({"id": new})).await["messages"]["totalCount"], 1, "without a past");
+    let message = client.send_text(&world.number(), PHONE, "Welcome").await;
+    client.until_status(&message, "READ").await;
+}
+
+async fn an_opt_out_outlives_the_person(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    client.mutate("createContact", json!({"phone": PHONE}), "errors { code }").await;
+    client.mutate("optOut", json!({"phone": PHONE}), "errors { code }").await;
+    assert_eq!(erase(&client, PHONE).await["suppressed"], true);
+    let send = json!({"numberId": world.number(), "to": PHONE, "text": {"body": "Offer"}});
+    assert_eq!(client.send(send.clone()).await["errors"][0]["code"], "OPTED_OUT");
+    assert_eq!(contact_id(&client, PHONE).await, json!(null), "a refusal makes nobody known");
+    let made = client.mutate("createContact", json!({"phone": PHONE}), "contact { optedOut optedOutVia } errors { code }").await;
+    assert_eq!(made["contact"], json!({"optedOut": true, "optedOutVia": "SUPPRESSION"}));
+    assert_eq!(client.send(send).await["errors"][0]["code"], "OPTED_OUT");
+    client.mutate("optIn", json!({"phone": PHONE}), "errors { code }").await;
+    let message = client.send_text(&world.number(), PHONE, "Welcome back").await;
+    client.until_status(&message, "READ").await;
+}
+
+async fn keywords_opt_out_and_in(engine: Engine) {
+    let world = Start::default().with("WASEND_CONTACTS_STOP_WORDS", "STOP,Aufhören").on(engine).await;
+    let (client, id) = (world.client(), phone_number_id(&world).await);
+    for (said, opted_out) in [("stop it", false), (" aufHÖREN ", true), ("start", false), ("Stop", true)] {
+        world.simulator.inbound(json!({"phone_number_id": id, "from": "16505554321", "text": said})).await;
+        let query = "query($p: String) { contact(phone: $p) { optedOut optedOutVia } }";
+        until(said, || async {
+            let contact = client.data(query, json!({"p": PHONE})).await["contact"].take();
+            (contact["optedOut"] == opted_out && (!opted_out || contact["optedOutVia"] == "KEYWORD")).then_some(())
+        })
+        .await;
+    }
+    let refused = client.send(json!({"numberId": world.number(), "to": PHONE, "text": {"body": "Offer"}})).await;
+    assert_eq!(refused["errors"][0]["code"], "OPTED_OUT");
+}
+
+async fn requests_are_checked(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    client.mutate("createContact", json!({"phone": PHONE}), "errors { code }").await;
+    let (id, other) = (contact_id(&client, PHONE).await, uuid::Uuid::new_v4().to_string());
+    for (subject, ground, code, field) in [
+        (json!({}), "OBJECTION", "REQUIRED", "subject"),
+        (json!({"phone": PHONE, "contactId": id}), "OBJECTION", "INVALID", "subject"),
+        (json!({"phone": "12"}), "OBJECTION", "INVALID_PHONE", "subject.phone"),
+        (json!({"contactId": other}), "OBJECTION", "NOT_FOUND", "subject.contactId"),
+        (json!({"contactId": "x"}), "OBJECTION", "NOT_FOUND", "subject.contactId"),
+        (json!({"phone": PHONE}), "CONSUMER_REQUEST", "INVALID", "ground"),
+    ] {
+        let input = json!({"subject": subject, "regime": "GDPR", "ground": ground});
+        let answer = client.mutate("requestErasure", input, FIELDS).await;
+        assert_eq!(answer["errors"][0], json!({"code": code, "field": field}), "{answer}");
+    }
+    let refuse = json!({"subject": {"phone": PHONE}, "regime": "CCPA", "ground": "CONSUMER_REQUEST", "exception": "LEGAL_CLAIMS"});
+    let refused = client.mutate("refuseErasure", refuse, "request { state exception } errors { code }").await;
+    assert_eq!(refused["request"], json!({"state": "REFUSED", "exception": "LEGAL_CLAIMS"}));
+    assert_eq!(contact_id(&client, PHONE).await, id, "nothing else changed");
+    let (stranger, _) = world.another_account().await;
+    assert_eq!(request(&stranger, json!({"contactId": id})).await["errors"][0]["code"], "NOT_FOUND");
+    let key = client.mutate("issueApiKey", json!({"scopes": ["READ", "SEND"]}), "secret errors { code }").await;
+    let reader = Client::new(&world.url, key["secret"].as_str().expect("a secret"));
+    let ask = "mutation { requestErasure(input: {subject: {phone: \"+16505554321\"}, regime: GDPR, ground: CHILD}) { position } }";
+    until("the key is known", || async { (reader.error_code(ask, json!({})).await == "FORBIDDEN").then_some(()) }).await;
+}
+
+async fn rebuilds_after_an_erasure_are_equal(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    for n in 0..10 {
+        client.send_text(&world.number(), &format!("+16505551{n:03}"), "Hello").await;
+    }
+    client.send_text(&world.number(), PHONE, "Hello").await;
+    let asked = request(&client, json!({"phone": PHONE})).await;
+    for name in ["accounts", "numbers", "contacts", "messages", "usage", "outbox", "audit", "privacy"] {
+        let report = world.run(&["projections", "rebuild", name]).await;
+        assert!(report.contains(" 0 different, 0 missing, 0 added"), "{report}");
+    }
+    until_completed(&client, &asked["request"]["id"]).await;
+    for name in ["contacts", "messages", "outbox", "privacy"] {
+        let report = world.run(&["projections", "rebuild", name]).await;
+        assert!(report.contains(" 0 different, 0 missing, 0 added"), "{report}");
+    }
+}
+
+async fn a_kill_at_any_moment_is_survived(engine: Engine) {
+    let mut world = World::start(engine).await;
+    for round in 0..4_u64 {
+        let (client, phone) = (world.client(), format!("+1650555700{round}"));
+        let message = client.send_text(&world.number(), &phone, "Hello").await;
+        let id = contact_id(&client, &phone).await;
+        let asked = request(&client, json!({"phone": phone})).await;
+        tokio::time::sleep(std::time::Duration::from_millis(round * 7)).await;
+        world.kill().await;
+        world = world.restart().await;
+        let client = world.client();
+        let done = until_completed(&client, &asked["request"]["id"]).await;
+        assert_eq!(done["keyFingerprints"].as_array().expect("a list").len(), 1);
+        let contact = client.data("query($id: ID) { contact(id: $id) { phone erased { why } } }", json!({"id": id})).await;
+        assert!(contact["contact"]["phone"].is_null() && contact["contact"]["erased"]["why"].is_string());
+        assert_eq!(client.message(&message, "content { text }").await["content"], json!(null));
+    }
+}
+
+async fn an_erasure_among_sends_and_inbound_messages(engine: Engine) {
+    let world = World::start(engine).await;
+    let (client, id) = (world.client(), phone_number_id(&world).await);
+    let first = client.send_text(&world.number(), PHONE, "First").await;
+    let old = contact_id(&client, PHONE).await;
+    let sends = futures::future::join_all((0..30).map(|n| {
+        let (client, world, id) = (client.clone(), &world, id.clone());
+        async move {
+            if n % 3 == 0 {
+                let inbound = json!({"phone_number_id": id, "from": "16505554321", "text": format!("In {n}")});
+                world.simulator.inbound(inbound).await;
+            } else {
+                client.send(json!({"numberId": world.number(), "to": PHONE, "text": {"body": format!("Out {n}")}})).await;
+            }
+        }
+    }));
+    let erasing = async {
+        let asked = futures::future::join_all((0..3).map(|_| request(&client, json!({"contactId": old})))).await;
+        let ids: std::collections::BTreeSet<_> = asked.iter().map(|asked| asked["request"]["id"].to_string()).collect();
+        assert_eq!(ids.len(), 1, "one request: {asked:?}");
+        until_completed(&client, &asked[0]["request"]["id"]).await
+    };
+    let (_, _) = futures::join!(sends, erasing);
+    let query = "query($c: ID!) { messages(filter: {contactId: $c}, first: 100) { edges { node { status content { text } } } } }";
+    let left = client.data(query, json!({"c": old})).await;
+    for edge in left["messages"]["edges"].as_array().expect("edges") {
+        let node = &edge["node"];
+        assert_eq!(node["content"], json!(null));
+        assert!(!["ACCEPTED", "ATTEMPTED"].contains(&node["status"].as_str().expect("a status")), "{node}");
+    }
+    assert_eq!(client.message(&first, "content { text }").await["content"], json!(null));
+    assert_eq!(world.simulator.messages().await["repeated"], json!({}));
+}
+
+async fn destroyed_keys_are_found_nowhere(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    let message = client.send_text(&world.number(), PHONE, "body-canary-7f3a").await;
+    client.until_status(&message, "READ").await;
+    let subject = contact_id(&client, PHONE).await.as_str().expect("an id").to_owned();
+    let wrapped = wrapped_keys(&world, &subject).await;
+    assert_eq!(wrapped.len(), 1);
+    if engine == Engine::Sqlite {
+        assert!(holds(world.data.path(), &wrapped), "the search finds what is there");
+    }
+    erase(&client, PHONE).await;
+    assert!(wrapped_keys(&world, &subject).await.iter().all(|key| key.bytes().all(|b| b == b'0')));
+    if engine == Engine::Sqlite {
+        assert!(!holds(world.data.path(), &wrapped));
+    }
+}
+
+/// The subject's keys as the vault stores them.
+async fn wrapped_keys(world: &World, subject: &str) -> Vec<String> {
+    use sqlx::Connection;
+    let select = "SELECT wrapped FROM keys WHERE subject_id = $1";
+    if let Some(url) = &world.database {
+        let select = select.replace("keys", "vault.keys");
+        let mut connection = sqlx::PgConnection::connect(url).await.expect("the database answers");
+        return sqlx::query_scalar(&select).bind(subject).fetch_all(&mut connection).await.expect("rows");
+    }
+    let path = world.data.path().join("vault.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).read_only(true);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("the file opens");
+    sqlx::query_scalar(select).bind(subject).fetch_all(&mut connection).await.expect("rows")
+}
+
+fn holds(directory: &Path, needles: &[String]) -> bool {
+    let search = AhoCorasick::new(needles).expect("a search");
+    std::fs::read_dir(directory).expect("a directory").flatten().any(|entry| {
+        let path = entry.path();
+        if path.is_dir() { holds(&path, needles) } else { std::fs::read(&path).is_ok_and(|bytes| search.is_match(&bytes)) }
+    })
+}
