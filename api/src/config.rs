@@ -22,6 +22,7 @@ pub struct Config {
     pub meta: Meta,
     pub simulator: Simulator,
     pub dispatch: Dispatch,
+    pub imports: Imports,
     pub graphql: GraphQl,
     pub log: Log,
 }
@@ -80,6 +81,15 @@ pub struct Dispatch {
     /// After this long without word from Meta an unknown outcome is surfaced.
     pub reconcile_window: Duration,
     pub message_ttl: Duration,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Imports {
+    /// Bytes.
+    pub max_file: usize,
+    pub max_rows: u64,
+    pub report_ttl: Duration,
+    pub upload_ttl: Duration,
 }
 
 #[derive(Debug, Clone, Default)]

@@ -14,6 +14,8 @@ pub struct Contact {
     pub created: bool,
     pub opted_out: bool,
     pub groups: BTreeSet<GroupId>,
+    /// As they were last set.
+    pub attributes: Option<Sealed<Attributes>>,
     /// How often it was changed: sealed values cannot be compared, so each change counts.
     pub changes: u64,
 }
@@ -139,8 +141,18 @@ impl Aggregate for Contact {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Created { .. } => self.created = true,
-            Event::Updated { .. } => self.changes += 1,
+            // A second one changes nothing.
+            Event::Created { .. } if self.created => {}
+            Event::Created { attributes, .. } => {
+                self.created = true;
+                self.attributes = attributes;
+            }
+            Event::Updated { changed, attributes } => {
+                self.changes += 1;
+                if changed.contains(&Part::Attributes) {
+                    self.attributes = attributes;
+                }
+            }
             Event::OptedOut { .. } => self.opted_out = true,
             Event::OptedIn { .. } => self.opted_out = false,
             Event::GroupJoined { group } => drop(self.groups.insert(group)),

@@ -3,7 +3,7 @@
 use cqrs_es::Aggregate;
 use serde::Serialize;
 
-use crate::{Recorded, account, contact, group, inbox, message, number};
+use crate::{Recorded, account, contact, group, import, inbox, message, number};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "aggregate", content = "event", rename_all = "snake_case")]
@@ -14,6 +14,7 @@ pub enum Event {
     Group(group::Event),
     Message(Box<message::Event>),
     Inbox(inbox::Event),
+    Import(import::Event),
 }
 
 /// The event is of no known kind or its payload is not what its kind promises. Never names the payload's content.
@@ -35,6 +36,7 @@ impl Event {
             group::Group::TYPE => payload(recorded).map(Self::Group),
             message::Message::TYPE => payload(recorded).map(|event| Self::Message(Box::new(event))),
             inbox::Inbox::TYPE => payload(recorded).map(Self::Inbox),
+            import::Import::TYPE => payload(recorded).map(Self::Import),
             other => Err(Undecodable::Aggregate(other.to_owned())),
         }
     }

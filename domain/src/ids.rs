@@ -26,6 +26,10 @@ pub mod kind {
     pub enum Message {}
     /// A webhook that was kept because it was not understood.
     pub enum Inbox {}
+    /// An import of contacts.
+    pub enum Import {}
+    /// A file that was uploaded.
+    pub enum Upload {}
     /// One recorded event.
     pub enum Event {}
 }
@@ -38,6 +42,8 @@ pub type SubjectId = Id<kind::Subject>;
 pub type GroupId = Id<kind::Group>;
 pub type MessageId = Id<kind::Message>;
 pub type InboxId = Id<kind::Inbox>;
+pub type ImportId = Id<kind::Import>;
+pub type UploadId = Id<kind::Upload>;
 pub type EventId = Id<kind::Event>;
 
 impl<K> Id<K> {

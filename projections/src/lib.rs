@@ -3,17 +3,20 @@
 //! | file | holds |
 //! |---|---|
 //! | [`engine`] | the one tail over the log, checkpoints, leases, rebuilds, and the queries' access to rows |
-//! | [`messages`] [`usage`] [`audit`] [`contacts`] [`accounts`] [`numbers`] [`outbox`] | one read model each: tables and fold |
+//! | [`messages`] [`usage`] [`audit`] [`contacts`] [`accounts`] [`numbers`] [`outbox`] [`imports`] | one read model each: tables and fold |
+//! | [`uploads`] | files on their way in: working data, no read model |
 //! | [`list`] | filters and keyset pages over any of them |
 
 pub mod accounts;
 pub mod audit;
 pub mod contacts;
 pub mod engine;
+pub mod imports;
 pub mod list;
 pub mod messages;
 pub mod numbers;
 pub mod outbox;
+pub mod uploads;
 pub mod usage;
 
 use std::sync::Arc;
@@ -38,6 +41,7 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(messages::Messages),
         Arc::new(usage::Usage),
         Arc::new(outbox::Outbox),
+        Arc::new(imports::Imports),
         Arc::new(audit::Audit),
     ]
 }

@@ -17,6 +17,7 @@ macro_rules! stories {
 mod account;
 mod contact;
 mod history;
+mod import;
 mod message;
 mod meta;
 mod privacy;
