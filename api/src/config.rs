@@ -23,6 +23,7 @@ pub struct Config {
     pub simulator: Simulator,
     pub dispatch: Dispatch,
     pub contacts: Contacts,
+    pub imports: Imports,
     pub graphql: GraphQl,
     pub log: Log,
 }
@@ -90,6 +91,15 @@ pub struct Contacts {
     pub stop_words: Vec<String>,
     /// Whoever writes one of these opts in again.
     pub start_words: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Imports {
+    /// Bytes.
+    pub max_file: usize,
+    pub max_rows: u64,
+    pub report_ttl: Duration,
+    pub upload_ttl: Duration,
 }
 
 #[derive(Debug, Clone, Default)]

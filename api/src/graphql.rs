@@ -5,7 +5,7 @@
 //! | [`schema`] | everything put together; the SDL |
 //! | [`state`] | what resolvers work with; waiting for positions |
 //! | [`transport`] | how operations travel, whatever the schema |
-//! | `account`, `key`, `number`, `contact`, `group`, `message`, `usage`, `audit`, `privacy` | one noun each |
+//! | `account`, `key`, `number`, `contact`, `group`, `import`, `message`, `usage`, `audit`, `privacy` | one noun each |
 //! | `subscription`, [`feed`] | what happens, as it happens, and where that comes from |
 //! | `page`, `filter` | connections, cursors; arguments that filter |
 //! | `loaders` | data loaders |
@@ -19,6 +19,7 @@ mod error;
 pub mod feed;
 mod filter;
 mod group;
+mod import;
 mod key;
 mod loaders;
 mod message;

@@ -2,6 +2,7 @@
 //! command line stand on.
 
 mod clock;
+mod files;
 mod keys;
 mod ready;
 mod simulated;
@@ -14,11 +15,13 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use url::Url;
 use wasend_commands::{Commands, Keywords, Lines, Templates};
+use wasend_projections::uploads::Uploads;
 use wasend_projections::{Leases, Options, Projector};
 use wasend_whatsapp::simulator::{Delays, RunningSimulator, Simulator, SimulatorOptions};
 use wasend_whatsapp::{CloudApi, CloudApiOptions, Gateway};
 
 pub use clock::SystemClock;
+pub use files::files;
 pub use keys::Keys;
 pub use ready::Ready;
 pub use stores::Stores;
@@ -71,6 +74,8 @@ impl House {
             templates: Templates::new(gateway.clone(), lines.clone(), stores.clock.clone()),
             lines,
             keywords: Keywords::new(&config.contacts.stop_words, &config.contacts.start_words),
+            uploads: Uploads::new(stores.db.clone()),
+            upload_limit: config.imports.max_file as u64,
             clock: stores.clock.clone(),
         });
         let leases = Leases::new(stores.db.clone());

@@ -49,8 +49,8 @@ impl FromRef<Shell> for Arc<dyn Authenticator> {
 }
 
 /// Everything that listens at `listen`. `whatsapp` answers Meta's webhook, GET and POST; it reads its body with
-/// [`body::read`] under `webhook_body_limit`.
-pub fn router(shell: Shell, whatsapp: MethodRouter) -> Router {
+/// [`body::read`] under `webhook_body_limit`. `files` takes uploads and gives exports.
+pub fn router(shell: Shell, whatsapp: MethodRouter, files: Router) -> Router {
     let metrics_here = shell.http.metrics_listen.is_none();
     let routes = Router::new()
         .route("/graphql", get(graphql::graphql).post(graphql::graphql))
@@ -59,7 +59,7 @@ pub fn router(shell: Shell, whatsapp: MethodRouter) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(ready::readyz));
     let routes = if metrics_here { routes.route("/metrics", get(metrics)) } else { routes };
-    surround(routes.with_state(shell).route("/webhooks/whatsapp", whatsapp))
+    surround(routes.with_state(shell).route("/webhooks/whatsapp", whatsapp).merge(files))
 }
 
 /// What listens at `metrics_listen`.

@@ -6,6 +6,7 @@
 //! | [`account`] | opening an account; issuing, rotating and revoking its API keys |
 //! | [`number`] | connecting WhatsApp numbers, their credentials and pace |
 //! | [`contact`], [`group`] | contacts, opt-out and opt-in, groups and who belongs to them |
+//! | [`import`] | taking in files, beginning and cancelling imports |
 //! | [`message`] | accepting messages, cancelling them |
 //! | [`privacy`] | requests for erasure |
 //! | [`webhook`] | what Meta reports |
@@ -18,12 +19,14 @@ use std::sync::Arc;
 use wasend_domain::{AccountId, Actor, Clock, Personal, Position};
 use wasend_eventlog::{CommandId, Context, EventLog};
 use wasend_projections::engine::reads::Reads;
+use wasend_projections::uploads::Uploads;
 use wasend_vault::Vault;
 
 pub mod account;
 mod consent;
 pub mod contact;
 pub mod group;
+pub mod import;
 pub mod lines;
 pub mod message;
 pub mod number;
@@ -59,6 +62,9 @@ pub struct Commands {
     pub lines: Arc<Lines>,
     pub templates: Templates,
     pub keywords: Keywords,
+    pub uploads: Uploads,
+    /// Bytes of the largest file that may be uploaded.
+    pub upload_limit: u64,
     pub clock: Arc<dyn Clock>,
 }
 

@@ -90,7 +90,7 @@ impl Code {
             Self::Duplicate => "The account has such a thing already.",
             Self::OptedOut => "The recipient has opted out of messages from this account.",
             Self::NumberDisconnected => "The number to send from is disconnected.",
-            Self::NotCancellable => "The message has been tried already.",
+            Self::NotCancellable => "The message has been tried already, or the import has ended.",
             Self::LastAdminKey => "It is the last key that may administer the account.",
             Self::IdempotencyKeyReused => "The idempotency key was used before for a request with another content.",
             Self::Erased => "The personal data that this needs was erased.",

@@ -17,6 +17,8 @@ pub struct Contact {
     /// The request under which its personal data is erased: nothing more happens to it.
     #[serde(default)]
     pub erased: Option<PrivacyRequestId>,
+    /// As they were last set.
+    pub attributes: Option<Sealed<Attributes>>,
     /// How often it was changed: sealed values cannot be compared, so each change counts.
     pub changes: u64,
 }
@@ -102,14 +104,30 @@ impl Via {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    Created { source: Source, attributes: Option<Sealed<Attributes>> },
-    Updated { changed: Vec<Part>, attributes: Option<Sealed<Attributes>> },
-    OptedOut { via: Via },
-    OptedIn { via: Via },
-    GroupJoined { group: GroupId },
-    GroupLeft { group: GroupId },
+    Created {
+        source: Source,
+        attributes: Option<Sealed<Attributes>>,
+    },
+    Updated {
+        changed: Vec<Part>,
+        attributes: Option<Sealed<Attributes>>,
+    },
+    OptedOut {
+        via: Via,
+    },
+    OptedIn {
+        via: Via,
+    },
+    GroupJoined {
+        group: GroupId,
+    },
+    GroupLeft {
+        group: GroupId,
+    },
     /// The fence of an erasure.
-    Erased { request: PrivacyRequestId },
+    Erased {
+        request: PrivacyRequestId,
+    },
 }
 
 impl DomainEvent for Event {
@@ -152,8 +170,18 @@ impl Aggregate for Contact {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Created { .. } => self.created = true,
-            Event::Updated { .. } => self.changes += 1,
+            // A second one changes nothing.
+            Event::Created { .. } if self.created => {}
+            Event::Created { attributes, .. } => {
+                self.created = true;
+                self.attributes = attributes;
+            }
+            Event::Updated { changed, attributes } => {
+                self.changes += 1;
+                if changed.contains(&Part::Attributes) {
+                    self.attributes = attributes;
+                }
+            }
             Event::OptedOut { .. } => self.opted_out = true,
             Event::OptedIn { .. } => self.opted_out = false,
             Event::GroupJoined { group } => drop(self.groups.insert(group)),

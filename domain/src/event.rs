@@ -3,7 +3,7 @@
 use cqrs_es::Aggregate;
 use serde::Serialize;
 
-use crate::{Recorded, account, contact, group, inbox, message, number, privacy};
+use crate::{Recorded, account, contact, group, import, inbox, message, number, privacy};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "aggregate", content = "event", rename_all = "snake_case")]
@@ -15,6 +15,7 @@ pub enum Event {
     Message(Box<message::Event>),
     Inbox(inbox::Event),
     Privacy(privacy::Event),
+    Import(import::Event),
 }
 
 /// The event is of no known kind or its payload is not what its kind promises. Never names the payload's content.
@@ -37,6 +38,7 @@ impl Event {
             message::Message::TYPE => payload(recorded).map(|event| Self::Message(Box::new(event))),
             inbox::Inbox::TYPE => payload(recorded).map(Self::Inbox),
             privacy::PrivacyRequest::TYPE => payload(recorded).map(Self::Privacy),
+            import::Import::TYPE => payload(recorded).map(Self::Import),
             other => Err(Undecodable::Aggregate(other.to_owned())),
         }
     }

@@ -28,6 +28,10 @@ pub mod kind {
     pub enum Inbox {}
     /// A request under a privacy law.
     pub enum PrivacyRequest {}
+    /// An import of contacts.
+    pub enum Import {}
+    /// A file that was uploaded.
+    pub enum Upload {}
     /// One recorded event.
     pub enum Event {}
 }
@@ -41,6 +45,8 @@ pub type GroupId = Id<kind::Group>;
 pub type MessageId = Id<kind::Message>;
 pub type InboxId = Id<kind::Inbox>;
 pub type PrivacyRequestId = Id<kind::PrivacyRequest>;
+pub type ImportId = Id<kind::Import>;
+pub type UploadId = Id<kind::Upload>;
 pub type EventId = Id<kind::Event>;
 
 impl<K> Id<K> {

@@ -9,7 +9,7 @@
 //! | [`decide`] | how an aggregate decides |
 //! | [`event`] | any event, decoded |
 //! | [`phone`], [`content`] | values that arrive from outside, parsed |
-//! | [`account`], [`number`], [`contact`], [`group`], [`message`], [`inbox`], [`privacy`] | one aggregate each |
+//! | [`account`], [`number`], [`contact`], [`group`], [`message`], [`inbox`], [`import`], [`privacy`] | one aggregate each |
 
 pub mod account;
 pub mod contact;
@@ -18,6 +18,7 @@ pub mod decide;
 pub mod event;
 pub mod group;
 pub mod ids;
+pub mod import;
 pub mod inbox;
 pub mod message;
 pub mod number;
@@ -32,7 +33,10 @@ mod released;
 
 pub use decide::Decide;
 pub use event::Event;
-pub use ids::{AccountId, EventId, GroupId, Id, InboxId, KeyId, MessageId, NumberId, PrivacyRequestId, SubjectId};
+pub use ids::{
+    AccountId, EventId, GroupId, Id, ImportId, InboxId, KeyId, MessageId, NumberId, PrivacyRequestId, SubjectId,
+    UploadId,
+};
 pub use personal::{BlindIndex, Category, Erased, Opened, Personal, PersonalValue, Purpose, Sealed};
 pub use record::{Actor, Metadata, Position, Recorded, StreamId};
 pub use time::{Clock, Day, Time};

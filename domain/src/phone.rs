@@ -11,6 +11,23 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct PhoneNumber(String);
 
+/// A country by its ISO 3166 code, as the numbering plans know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region(rlibphonenumber::Region);
+
+/// No numbering plan is known for the country.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not the two-letter code of a country, such as DE")]
+pub struct InvalidRegion;
+
+impl FromStr for Region {
+    type Err = InvalidRegion;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRegion> {
+        text.to_ascii_uppercase().parse().map(Self).map_err(|_| InvalidRegion)
+    }
+}
+
 /// Why a text is no phone number to send to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPhone {
@@ -59,6 +76,64 @@ impl PhoneNumber {
             Err(_) => return Err(InvalidPhone::Unreadable),
         }
         Ok(Self(number.format_as(PhoneNumberFormat::E164).into_owned()))
+    }
+
+    /// Reads a number as it stands in a list: in international form, or in that of the region (an ISO 3166 code) with
+    /// the country code or without.
+    pub fn parse_in(text: &str, region: Option<Region>) -> Result<Self, InvalidPhone> {
+        match (Self::parse(text), region) {
+            (Err(InvalidPhone::NoCountryCode), Some(region)) => {
+                let number = rlibphonenumber::PhoneNumber::parse(text.trim(), Some(region.0));
+                let number = number.map_err(|_| InvalidPhone::Unreadable)?;
+                Self::parse(&number.format_as(PhoneNumberFormat::E164))
+            }
+            (parsed, _) => parsed,
+        }
+    }
+
+    /// Whether it fits its country's numbering plan. Real WhatsApp accounts may not.
+    pub fn is_valid(&self) -> bool {
+        rlibphonenumber::PhoneNumber::parse(&self.0, None).is_ok_and(|number| number.is_valid())
+    }
+
+    /// The numbers that may be the same person's, itself first: Brazilian mobiles with and without their ninth digit,
+    /// Argentinian ones with and without their 9, Mexican ones with and without their old 1. A Brazilian landline has
+    /// one spelling.
+    pub fn candidates(&self) -> Vec<Self> {
+        let mut all = vec![self.clone()];
+        all.extend(self.other_spelling().map(Self));
+        all
+    }
+
+    /// One for all candidates: the digits of the spelling in use today.
+    pub fn canonical(&self) -> u64 {
+        let digits = |text: &str| text.trim_start_matches('+').parse().unwrap_or(0);
+        let modern = |text: &str| match text.get(1..3) {
+            Some("52") => text.len() == 13,
+            _ => text.len() == 14,
+        };
+        match self.other_spelling() {
+            Some(other) if modern(&other) => digits(&other),
+            _ => digits(&self.0),
+        }
+    }
+
+    fn other_spelling(&self) -> Option<String> {
+        let (country, rest) = self.0.strip_prefix('+')?.split_at_checked(2)?;
+        match (country, rest.len()) {
+            // Area code of two digits; mobiles began with 6 to 9 before the ninth digit came (Anatel, 2012 to 2016).
+            ("55", 10) if matches!(rest.as_bytes()[2], b'6'..=b'9') => {
+                Some(format!("+55{}9{}", &rest[..2], &rest[2..]))
+            }
+            ("55", 11) if rest.as_bytes()[2] == b'9' && matches!(rest.as_bytes()[3], b'6'..=b'9') => {
+                Some(format!("+55{}{}", &rest[..2], &rest[3..]))
+            }
+            ("54", 10) => Some(format!("+549{rest}")),
+            ("54", 11) if rest.starts_with('9') => Some(format!("+54{}", &rest[1..])),
+            ("52", 10) => Some(format!("+521{rest}")),
+            ("52", 11) if rest.starts_with('1') => Some(format!("+52{}", &rest[1..])),
+            _ => None,
+        }
     }
 
     /// Reads a `wa_id` of Meta's: digits without `+`, believed even where no numbering plan knows them.
@@ -194,6 +269,42 @@ mod tests {
             assert_eq!(PhoneNumber::parse(text), Err(error), "{text}");
         }
         assert!(PhoneNumber::parse("+1 650 555 1234;ext=5").is_err());
+    }
+
+    #[test]
+    fn a_region_completes_numbers_without_country_code() {
+        let parse = |text, region: &str| PhoneNumber::parse_in(text, region.parse().ok()).map(String::from);
+        assert_eq!(parse("(631) 555-1234", "US"), Ok("+16315551234".to_owned()));
+        assert_eq!(parse("0016315551234", "DE"), Ok("+16315551234".to_owned()));
+        assert_eq!(parse("09812345678", "IN"), Ok("+919812345678".to_owned()));
+        assert_eq!(parse("919812345678", "IN"), Ok("+919812345678".to_owned()));
+        assert_eq!(parse("+44 7911 123456", "US"), Ok("+447911123456".to_owned()));
+        assert_eq!(parse("9812345678", ""), Err(InvalidPhone::NoCountryCode));
+        assert!("XX".parse::<Region>().is_err() && "de".parse::<Region>().is_ok());
+    }
+
+    #[test]
+    fn double_spellings_are_candidates_of_each_other() {
+        for (one, two) in [
+            ("+5511987654321", "+551187654321"),
+            ("+5491123456789", "+541123456789"),
+            ("+525512345678", "+5215512345678"),
+        ] {
+            let [one, two] = [one, two].map(|text| PhoneNumber::parse(text).unwrap());
+            assert_eq!(one.candidates(), [one.clone(), two.clone()]);
+            assert_eq!(two.candidates(), [two.clone(), one.clone()]);
+            assert_eq!(one.canonical(), two.canonical());
+            assert_eq!(format!("+{}", one.canonical()), one.as_str());
+        }
+    }
+
+    #[test]
+    fn a_landline_is_never_rewritten() {
+        for landline in ["+551123456789", "+551134567890", "+16505551234"] {
+            let phone = PhoneNumber::parse(landline).unwrap();
+            assert_eq!(phone.candidates(), [phone.clone()]);
+            assert_eq!(format!("+{}", phone.canonical()), landline);
+        }
     }
 
     #[test]

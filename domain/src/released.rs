@@ -12,7 +12,7 @@ use crate::content::Kind;
 use crate::message::{self, CancelReason, Direction, Pricing, PricingCategory, UsageLine};
 use crate::number::{self, MetaIds};
 use crate::privacy::{self, Destruction, Exception, Ground, KeyMark, Regime};
-use crate::{AccountId, BlindIndex, Day, Event, EventId, Metadata, Recorded, Sealed, Time, group, inbox};
+use crate::{AccountId, BlindIndex, Day, Event, EventId, Metadata, Recorded, Sealed, Time, group, import, inbox};
 
 const RELEASED: &str = include_str!("../released/events.ndjson");
 const ID: &str = "018f0000-0000-7000-8000-000000000001";
@@ -110,7 +110,29 @@ fn written() -> Vec<Event> {
     all.extend(groups.into_iter().map(Event::Group));
     all.push(Event::Inbox(kept));
     all.extend(requests.into_iter().map(Event::Privacy));
+    all.extend(imports(at).into_iter().map(Event::Import));
     all
+}
+
+fn imports(at: Time) -> [import::Event; 5] {
+    let counters = import::Counters { total: 3, created: 1, warnings: 1, ..import::Counters::default() };
+    let start = import::Start {
+        source: sealed(),
+        upload: id(),
+        content: BlindIndex::from_hex("ab".into()),
+        bytes: 100,
+        mode: import::Mode::CreateOnly,
+        dry_run: false,
+        group: Some(id()),
+        at,
+    };
+    [
+        import::Event::Started(start),
+        import::Event::ChunkApplied { chunk: 0, rows: 3, bytes: 90, counters, at },
+        import::Event::Finished { at },
+        import::Event::Failed { code: import::FileError::RowTooLong, at },
+        import::Event::Cancelled { at },
+    ]
 }
 
 /// Aggregate type, event type, version and payload.
@@ -126,6 +148,7 @@ fn parts(event: &Event) -> (&'static str, String, String, Value) {
         Event::Message(event) => of("message", &**event),
         Event::Inbox(event) => of("inbox", event),
         Event::Privacy(event) => of("privacy_request", event),
+        Event::Import(event) => of("import", event),
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `call` | one call to Meta |
 //! | `verdict`, `pace`, `backoff` | what an answer means; how fast a number may send; how long to wait |
 //! | `conclude`, `learn` | recording outcomes; what Meta tells about recipients |
+//! | [`importer`] | imports of contacts |
 //! | [`runners`] | what stays unknown is shown to people, what is not delivered in time expires |
 //! | [`erasure`] | people are erased, step by step |
 //! | [`options`] | how all this runs |
@@ -21,6 +22,7 @@ mod call;
 mod conclude;
 pub mod dispatcher;
 pub mod erasure;
+pub mod importer;
 mod learn;
 mod number;
 pub mod options;
@@ -34,5 +36,7 @@ mod verdict;
 
 pub use dispatcher::Dispatcher;
 pub use erasure::{ErasureOptions, Erasures};
+pub use importer::Importer;
+pub use importer::options::{ImportLimits, ImportOptions};
 pub use options::{DispatchOptions, RunnerOptions, Waits};
 pub use runners::Runners;

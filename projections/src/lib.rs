@@ -3,18 +3,21 @@
 //! | file | holds |
 //! |---|---|
 //! | [`engine`] | the one tail over the log, checkpoints, leases, rebuilds, and the queries' access to rows |
-//! | [`messages`] [`usage`] [`audit`] [`contacts`] [`accounts`] [`numbers`] [`outbox`] [`privacy`] | one read model each: tables and fold |
+//! | [`messages`] [`usage`] [`audit`] [`contacts`] [`accounts`] [`numbers`] [`outbox`] [`imports`] [`privacy`] | one read model each: tables and fold |
+//! | [`uploads`] | files on their way in: working data, no read model |
 //! | [`list`] | filters and keyset pages over any of them |
 
 pub mod accounts;
 pub mod audit;
 pub mod contacts;
 pub mod engine;
+pub mod imports;
 pub mod list;
 pub mod messages;
 pub mod numbers;
 pub mod outbox;
 pub mod privacy;
+pub mod uploads;
 pub mod usage;
 
 #[cfg(test)]
@@ -42,6 +45,7 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(messages::Messages),
         Arc::new(usage::Usage),
         Arc::new(outbox::Outbox),
+        Arc::new(imports::Imports),
         Arc::new(audit::Audit),
         Arc::new(privacy::PrivacyRequests),
     ]

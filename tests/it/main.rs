@@ -18,6 +18,7 @@ mod account;
 mod contact;
 mod erasure;
 mod history;
+mod import;
 mod message;
 mod meta;
 mod privacy;

@@ -189,6 +189,36 @@ impl Vault {
         }
     }
 
+    /// The same for many subjects in one transaction, each named once.
+    pub async fn update_profiles(
+        &self,
+        account: AccountId,
+        profiles: &[(SubjectId, Personal<String>)],
+    ) -> Result<(), VaultError> {
+        let mut open: Vec<_> = profiles.iter().collect();
+        while !open.is_empty() {
+            let subjects: Vec<_> = open.iter().map(|(subject, _)| *subject).collect();
+            let (mut entries, ring) = self.entries(account, &subjects).await?;
+            let mut changes = Vec::with_capacity(open.len());
+            for (subject, name) in &open {
+                let before = entries.remove(subject);
+                let mut person = match (open_person(&ring, account, *subject, before.as_ref()), &before) {
+                    (Ok(Opened::Value(person)), Some(_)) => person.into_exposed(),
+                    (Ok(Opened::Erased(erased)), _) => return Err(VaultError::Erased(erased)),
+                    (Err(OpenError::Failure(failure)), _) => return Err(failure.into()),
+                    _ => return Err(VaultError::UnknownSubject),
+                };
+                person.name = Some(name.expose().clone());
+                let after = seal_person(living(&ring, account, *subject)?, account, *subject, &person)?;
+                changes.push((*subject, before.unwrap_or_default(), after));
+            }
+            let changed = self.store.update_people(account, &changes).await?;
+            // Those that somebody else changed meanwhile stay.
+            open = open.into_iter().zip(changed).filter(|(_, changed)| !changed).map(|(profile, _)| profile).collect();
+        }
+        Ok(())
+    }
+
     /// Lets the subject be found by one more identity, which becomes the newest of its kind. Repeating it changes
     /// nothing else.
     pub async fn add_alias(

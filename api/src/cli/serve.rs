@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::routing::MethodRouter;
+use axum::{Router, routing::MethodRouter};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -11,14 +11,17 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use url::Url;
-use wasend_processors::{DispatchOptions, Dispatcher, ErasureOptions, Erasures, RunnerOptions, Runners, Waits};
+use wasend_processors::{
+    DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer, RunnerOptions,
+    Runners, Waits,
+};
 
 use super::Failure;
 use crate::{
     auth::Authenticator,
     config::{Config, Listen},
     graphql::{State, build_schema, transport::Engine},
-    house::{House, Keys, Ready, Welcome, next_steps, routes, welcome},
+    house::{House, Keys, Ready, Welcome, files, next_steps, routes, welcome},
     http::{self, Lifecycle, Readiness, Shell, server},
     telemetry,
 };
@@ -30,9 +33,12 @@ struct Rooms {
     readiness: Arc<dyn Readiness>,
     /// Answers `/webhooks/whatsapp`.
     whatsapp: MethodRouter,
+    /// Files to import and exports.
+    files: Router,
     dispatcher: Dispatcher,
     runners: Runners,
     erasures: Erasures,
+    importer: Importer,
     house: House,
 }
 
@@ -105,6 +111,7 @@ fn rooms(config: &Config, house: House) -> Rooms {
     let state = State::new(house.commands.clone(), house.projector.clone());
     let engine = Arc::new(build_schema(state, &config.graphql));
     let whatsapp = routes(house.commands.clone(), Arc::new(config.http.clone()));
+    let files = files(house.commands.clone(), authenticator.clone(), config.http.body_timeout);
     let dispatcher = Dispatcher::start(
         house.commands.clone(),
         house.gateway.clone(),
@@ -120,7 +127,19 @@ fn rooms(config: &Config, house: House) -> Rooms {
         // Later than the dispatcher itself gives a call up for lost.
         ErasureOptions { settled_after: config.meta.timeout * 8, ..ErasureOptions::default() },
     );
-    Rooms { engine, authenticator, readiness, whatsapp, dispatcher, runners, erasures, house }
+    let importer = Importer::start(&house.commands, &house.projector, &house.leases, &importing(config));
+    Rooms { engine, authenticator, readiness, whatsapp, files, dispatcher, runners, erasures, importer, house }
+}
+
+fn importing(config: &Config) -> ImportOptions {
+    let (settings, options) = (&config.imports, ImportOptions::default());
+    ImportOptions {
+        limits: ImportLimits { rows: settings.max_rows, ..options.limits },
+        unused: settings.upload_ttl,
+        reports: settings.report_ttl,
+        sweep: options.sweep.min(settings.upload_ttl).min(settings.report_ttl),
+        ..options
+    }
 }
 
 fn dispatching(config: &Config) -> DispatchOptions {
@@ -190,7 +209,7 @@ async fn open(
         graphql: Arc::new(config.graphql.clone()),
         life: life.clone(),
     };
-    let main = http::router(shell.clone(), rooms.whatsapp);
+    let main = http::router(shell.clone(), rooms.whatsapp, rooms.files);
     tracing::info!(address = ?listener.local_addr().ok(), "listening");
     let main = server::serve(listener, main, limits.clone(), life.clone());
     let side = async {
@@ -216,6 +235,7 @@ async fn open(
     rooms.dispatcher.shutdown(config.http.shutdown_grace).await;
     rooms.runners.shutdown(config.http.shutdown_grace).await;
     rooms.erasures.shutdown(config.http.shutdown_grace).await;
+    rooms.importer.shutdown(config.http.shutdown_grace).await;
     rooms.house.close().await;
     tracing::info!("stopped");
 }

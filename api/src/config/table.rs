@@ -222,6 +222,34 @@ pub const SETTINGS: &[Setting] = &[
         "Words, separated by commas, with which people opt in again.",
         |c, v| put(&mut c.contacts.start_words, parse::words(v)),
     ),
+    row(
+        "imports.max_file",
+        "WASEND_IMPORTS_MAX_FILE",
+        "256MiB",
+        "Largest file that may be uploaded for an import.",
+        |c, v| put(&mut c.imports.max_file, parse::bytes(v, 1 << 10, 4_096 * MIB)),
+    ),
+    row(
+        "imports.max_rows",
+        "WASEND_IMPORTS_MAX_ROWS",
+        "1000000",
+        "Most rows of one import. Each takes about 50 bytes of memory while the import runs.",
+        |c, v| put(&mut c.imports.max_rows, parse::number(v, 1, 100_000_000)),
+    ),
+    row(
+        "imports.report_ttl",
+        "WASEND_IMPORTS_REPORT_TTL",
+        "7d",
+        "How long the report of an import's rows can be downloaded; then its key is destroyed.",
+        |c, v| put(&mut c.imports.report_ttl, parse::duration(v, SECOND, secs(90 * 86_400))),
+    ),
+    row(
+        "imports.upload_ttl",
+        "WASEND_IMPORTS_UPLOAD_TTL",
+        "24h",
+        "How long an upload is kept that no import takes.",
+        |c, v| put(&mut c.imports.upload_ttl, parse::duration(v, SECOND, secs(30 * 86_400))),
+    ),
     row("graphql.max_depth", "WASEND_GRAPHQL_MAX_DEPTH", "20", "Deepest nesting of an operation's fields.", |c, v| {
         put(&mut c.graphql.max_depth, parse::number(v, 5, 1_000))
     }),

@@ -10,6 +10,7 @@ use async_graphql::Result;
 use async_graphql::dataloader::{DataLoader, Loader};
 use wasend_domain::{AccountId, Opened, PersonalValue, Sealed, SubjectId};
 use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
+use wasend_projections::imports::ImportRow;
 use wasend_projections::messages::{MessageRow, StatusRow};
 use wasend_projections::numbers::NumberRow;
 use wasend_projections::privacy::PrivacyRequestRow;
@@ -24,6 +25,11 @@ pub trait Owned: Record {
 }
 
 impl Owned for ContactRow {
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
+}
+impl Owned for ImportRow {
     fn account_id(&self) -> &str {
         &self.account_id
     }

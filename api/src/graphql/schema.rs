@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use async_graphql::{MergedObject, SDLExportOptions};
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
 
 use super::account::AccountQuery;
 use super::audit::AuditQuery;
 use super::contact::{ContactMutation, ContactQuery};
 use super::group::{GroupMutation, GroupQuery};
+use super::import::{ImportMutation, ImportQuery, ImportSubscription};
 use super::key::{KeyMutation, KeyQuery};
 use super::message::{MessageMutation, MessageQuery};
 use super::number::{NumberMutation, NumberQuery};
@@ -29,18 +30,31 @@ pub struct Query(
     UsageQuery,
     AuditQuery,
     PrivacyQuery,
+    ImportQuery,
 );
 
 /// What can be done. What is refused is told in `errors`, and nothing was written; `position` is that of what was
 /// done, for queries and subscriptions that are to show it.
 #[derive(MergedObject, Default)]
-pub struct Mutation(KeyMutation, NumberMutation, ContactMutation, GroupMutation, MessageMutation, PrivacyMutation);
+pub struct Mutation(
+    KeyMutation,
+    NumberMutation,
+    ContactMutation,
+    GroupMutation,
+    MessageMutation,
+    ImportMutation,
+    PrivacyMutation,
+);
 
-pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
+/// What happens, as it happens.
+#[derive(MergedSubscription, Default)]
+pub struct Subscriptions(Subscription, ImportSubscription);
+
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscriptions>;
 
 /// The schema over the rooms behind it.
 pub fn build_schema(state: State, limits: &GraphQl) -> Schema {
-    Schema::build(Query::default(), Mutation::default(), Subscription)
+    Schema::build(Query::default(), Mutation::default(), Subscriptions::default())
         .data(Arc::new(state))
         .limit_depth(limits.max_depth)
         .limit_complexity(limits.max_complexity)
@@ -49,7 +63,7 @@ pub fn build_schema(state: State, limits: &GraphQl) -> Schema {
 
 /// The schema in GraphQL's schema definition language, sorted, so that it changes only when the schema does.
 pub fn schema_sdl() -> String {
-    let schema = Schema::build(Query::default(), Mutation::default(), Subscription).finish();
+    let schema = Schema::build(Query::default(), Mutation::default(), Subscriptions::default()).finish();
     let sorted = SDLExportOptions::new()
         .sorted_fields()
         .sorted_arguments()

@@ -57,6 +57,7 @@ impl MessageStatusFilter {
     }
 }
 
+#[derive(Default)]
 pub struct Subscription;
 
 /// What happens, as it happens. Positions are to resume after, when a connection is lost.

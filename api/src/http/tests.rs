@@ -50,13 +50,17 @@ pub async fn listening(config: Config) -> (SocketAddr, Shell, Arc<OneKey>) {
     let shell = shell(config, key.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = router(shell.clone(), post(async || "ok"));
+    let router = router(shell.clone(), post(async || "ok"), axum::Router::new());
     tokio::spawn(server::serve(listener, router, shell.http.clone(), shell.life.clone()));
     (address, shell, key)
 }
 
 async fn get_path(path: &str) -> (StatusCode, axum::http::HeaderMap, String) {
-    let router = router(shell(settings(), OneKey::new([])), post(async || -> &'static str { panic!("on purpose") }));
+    let router = router(
+        shell(settings(), OneKey::new([])),
+        post(async || -> &'static str { panic!("on purpose") }),
+        axum::Router::new(),
+    );
     let method = if path.starts_with("/webhooks") { "POST" } else { "GET" };
     let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
     let response = router.oneshot(request).await.unwrap();
@@ -91,7 +95,7 @@ async fn errors_outside_graphql_are_problems() {
 
 #[tokio::test]
 async fn another_method_is_told_which_it_is() {
-    let router = router(shell(settings(), OneKey::new([])), post(async || "ok"));
+    let router = router(shell(settings(), OneKey::new([])), post(async || "ok"), axum::Router::new());
     let request = Request::builder().method("DELETE").uri("/graphql").body(Body::empty()).unwrap();
     let response = router.oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
@@ -106,7 +110,7 @@ async fn metrics_move_to_their_own_door() {
     config.http.metrics_listen = Some(config::Listen::default());
     let shell = shell(config, OneKey::new([]));
     let request = || Request::builder().uri("/metrics").body(Body::empty()).unwrap();
-    let main = router(shell.clone(), post(async || "ok")).oneshot(request()).await.unwrap();
+    let main = router(shell.clone(), post(async || "ok"), axum::Router::new()).oneshot(request()).await.unwrap();
     assert_eq!(main.status(), StatusCode::NOT_FOUND);
     assert_eq!(metrics_router(shell).oneshot(request()).await.unwrap().status(), StatusCode::OK);
 }

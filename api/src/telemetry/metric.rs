@@ -29,6 +29,7 @@ pub const MESSAGES_EXPIRED: &str = "wasend_messages_expired_total";
 pub const ERASURES: &str = "wasend_erasures_total";
 pub const WEBHOOK_REJECTED: &str = "wasend_webhook_rejected_total";
 pub const WEBHOOK_UPDATES: &str = "wasend_webhook_updates_total";
+pub const IMPORT_ROWS: &str = "wasend_import_rows_total";
 pub const VAULT_CREATIONS_BATCH: &str = "wasend_vault_creations_batch";
 pub const VAULT_CACHE_HITS: &str = "wasend_vault_cache_hits_total";
 pub const VAULT_CACHE_MISSES: &str = "wasend_vault_cache_misses_total";
@@ -96,6 +97,7 @@ pub const METRICS: &[Metric] = &[
     counter(ERASURES, "People erased."),
     counter(WEBHOOK_REJECTED, "Webhooks turned away, by reason."),
     counter(WEBHOOK_UPDATES, "Updates taken from webhooks, by kind."),
+    counter(IMPORT_ROWS, "Rows of files applied by imports."),
     events(VAULT_CREATIONS_BATCH, "Subjects and keys made durable in one transaction of the vault."),
     counter(VAULT_CACHE_HITS, "Keys found in the vault's cache."),
     counter(VAULT_CACHE_MISSES, "Keys that the vault had to read from its store."),

@@ -93,6 +93,28 @@ impl Store {
         Ok(true)
     }
 
+    /// Changes entries from what was before to what is after in one transaction; false for each that was no longer so.
+    pub async fn update_people(
+        &self,
+        account: AccountId,
+        changes: &[(SubjectId, String, String)],
+    ) -> Result<Vec<bool>, Failure> {
+        let account = account.to_string();
+        let mut tx = self.begin().await?;
+        let mut changed = Vec::with_capacity(changes.len());
+        for (subject, before, after) in changes {
+            let cells: Vec<Cell<'_>> = vec![
+                after.as_str().into(),
+                account.as_str().into(),
+                subject.to_string().into(),
+                before.as_str().into(),
+            ];
+            changed.push(tx.execute(UPDATE_PERSON, cells).await? > 0);
+        }
+        tx.commit().await?;
+        Ok(changed)
+    }
+
     /// False if the entry is no longer `before`.
     pub async fn update_person(
         &self,

@@ -1,0 +1,122 @@
+//! Imports of contacts: taking in a file, beginning, cancelling. The importer does the rest.
+
+mod upload;
+
+use wasend_domain::import::{Command, Error, Field, Import, Mode, Source, Start};
+use wasend_domain::phone::Region;
+use wasend_domain::{GroupId, ImportId, Personal, UploadId};
+use wasend_eventlog::{execute, execute_new};
+use wasend_projections::uploads::Upload;
+
+pub use upload::{Incoming, UploadError};
+
+use crate::{Caller, Code, CommandError, Commands, Done, Refusal};
+
+/// Longest name of a file, in characters.
+pub const FILENAME_MAX: usize = 200;
+/// Most columns that a mapping names.
+pub const MAPPING_MAX: usize = 100;
+
+/// An import as the caller asked for it.
+#[derive(Debug)]
+pub struct ImportContacts {
+    pub filename: Personal<String>,
+    pub content: Option<Personal<String>>,
+    pub upload: Option<String>,
+    pub group: Option<String>,
+    pub mode: Mode,
+    pub dry_run: bool,
+    /// Title of a column, and what it holds.
+    pub columns: Personal<Vec<(String, Field)>>,
+    pub region: Option<String>,
+}
+
+impl Commands {
+    /// Begins an import of what is given inline or was uploaded before.
+    pub async fn import_contacts(&self, caller: Caller, input: ImportContacts) -> Result<Done<ImportId>, CommandError> {
+        let source = check(&input)?;
+        let group = match input.group.as_deref().map(str::parse::<GroupId>) {
+            Some(Ok(group)) => {
+                self.group_exists(caller, "groupId", group).await?;
+                Some(group)
+            }
+            Some(Err(_)) => return Err(Refusal::not_found("groupId", "group").into()),
+            None => None,
+        };
+        let upload = match (&input.content, &input.upload) {
+            (Some(content), None) => self.take_in(caller, content).await?,
+            (None, Some(upload)) => upload.parse().map_err(|_| Refusal::not_found("uploadId", "upload"))?,
+            _ => {
+                let text = "give either content or uploadId";
+                return Err(Refusal::new("content", Code::Required, text).into());
+            }
+        };
+        self.start(caller, upload, source, group, &input).await
+    }
+
+    async fn start(
+        &self,
+        caller: Caller,
+        upload: UploadId,
+        source: Source,
+        group: Option<GroupId>,
+        input: &ImportContacts,
+    ) -> Result<Done<ImportId>, CommandError> {
+        let now = self.clock.now();
+        let id = ImportId::fresh(now);
+        let not_found = || CommandError::from(Refusal::not_found("uploadId", "upload"));
+        // From here on the upload is this import's: should the start fail, it is removed as one that has none.
+        if !self.uploads.claim(upload, caller.account_id, id).await? {
+            return Err(not_found());
+        }
+        let Some(Upload { bytes, content: Some(content), .. }) = self.uploads.get(upload).await? else {
+            return Err(not_found());
+        };
+        let subject = self.vault.create_subject(caller.account_id).await?;
+        let source = self.vault.seal(caller.account_id, subject, &Personal::new(source), now.day()).await?;
+        let (mode, dry_run) = (input.mode, input.dry_run);
+        let start = Start { source, upload, content, bytes, mode, dry_run, group, at: now };
+        let command = Command::Start(Box::new(start));
+        let done = execute_new::<Import>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
+        let done = done.map_err(|failure| CommandError::of(failure, "id", code))?;
+        Ok(Done { value: id, position: done.position })
+    }
+
+    /// What is applied stays; nothing further is.
+    pub async fn cancel_import(&self, caller: Caller, id: ImportId) -> Result<Done<ImportId>, CommandError> {
+        let command = Command::Cancel { at: self.clock.now() };
+        let done = execute::<Import>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
+        let done = done.map_err(|failure| CommandError::of(failure, "id", code))?;
+        Ok(Done { value: id, position: done.position })
+    }
+}
+
+const fn code(error: Error) -> Code {
+    match error {
+        Error::NotFound => Code::NotFound,
+        Error::Ended | Error::NotNext => Code::NotCancellable,
+    }
+}
+
+fn check(input: &ImportContacts) -> Result<Source, CommandError> {
+    let filename = wasend_domain::content::text(input.filename.expose(), FILENAME_MAX);
+    let filename = filename.map_err(|error| Refusal::content("filename", &error))?.clone();
+    if let Some(region) = &input.region {
+        region.parse::<Region>().map_err(|error| Refusal::new("defaultRegion", Code::Invalid, error))?;
+    }
+    let given = input.columns.expose();
+    if given.len() > MAPPING_MAX {
+        return Err(Refusal::new("columns", Code::TooMany, format_args!("at most {MAPPING_MAX} columns")).into());
+    }
+    let mut columns = Vec::with_capacity(given.len());
+    for (index, (header, field)) in given.iter().enumerate() {
+        let wrong = |name: &str, error| Refusal::content(&format!("columns.{index}.{name}"), &error);
+        wasend_domain::content::text(header, FILENAME_MAX).map_err(|error| wrong("header", error))?;
+        if let Field::Attribute(name) = field {
+            wasend_domain::content::text(name, crate::contact::ATTRIBUTE_NAME_MAX)
+                .map_err(|error| wrong("attribute", error))?;
+        }
+        columns.push(wasend_domain::import::ColumnMapping { header: header.clone(), field: field.clone() });
+    }
+    Ok(Source { filename, columns, region: input.region.clone() })
+}

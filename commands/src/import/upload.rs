@@ -1,0 +1,149 @@
+//! Taking in a file piece by piece: each piece is sealed and stored before the next is read.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use sha2::{Digest, Sha256};
+use wasend_domain::import::Frame;
+use wasend_domain::{AccountId, Personal, SubjectId, UploadId};
+use wasend_projections::uploads::Part;
+
+use crate::{Caller, Code, CommandError, Commands, Refusal};
+
+/// Bytes of a file in one sealed piece.
+const FRAME: usize = 64 << 10;
+/// Pieces stored in one transaction.
+const AT_ONCE: usize = 16;
+
+/// A file that is being uploaded.
+pub struct Incoming {
+    id: UploadId,
+    account: AccountId,
+    subject: SubjectId,
+    buffer: Vec<u8>,
+    frames: u64,
+    bytes: u64,
+    hash: Sha256,
+    utf8: Utf8,
+    limit: u64,
+}
+
+/// Why a file was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    #[error("the file is larger than {0} bytes")]
+    TooLarge(u64),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+impl Incoming {
+    /// Takes the next bytes of the file.
+    pub async fn push(&mut self, commands: &Commands, bytes: &[u8]) -> Result<(), UploadError> {
+        self.bytes += bytes.len() as u64;
+        if self.bytes > self.limit {
+            return Err(UploadError::TooLarge(self.limit));
+        }
+        self.hash.update(bytes);
+        self.utf8.push(bytes);
+        for piece in bytes.chunks(FRAME) {
+            self.buffer.extend_from_slice(piece);
+            if self.buffer.len() >= FRAME * AT_ONCE {
+                self.store(commands).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn store(&mut self, commands: &Commands) -> Result<(), CommandError> {
+        let now = commands.clock.now();
+        let frame = |piece: &[u8]| (self.subject, Personal::new(Frame(BASE64_STANDARD.encode(piece))));
+        let frames: Vec<_> = self.buffer.chunks(FRAME).map(frame).collect();
+        let sealed = commands.vault.seal_many(self.account, &frames, now.day()).await;
+        let sealed = sealed.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let texts: Vec<_> = sealed.iter().map(wasend_domain::Sealed::as_str).collect();
+        commands.uploads.put(&self.id, Part::Frame, self.frames, &texts, now).await?;
+        self.frames += texts.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// The file is complete: its id and its size in bytes.
+    pub async fn finish(mut self, commands: &Commands) -> Result<(UploadId, u64), CommandError> {
+        self.store(commands).await?;
+        let digest = Personal::new(BASE64_STANDARD.encode(self.hash.finalize()));
+        let content = commands.vault.index(self.account, "import", &digest).await?;
+        commands.uploads.complete(self.id, self.bytes, self.utf8.whole(), &content).await?;
+        Ok((self.id, self.bytes))
+    }
+}
+
+impl Commands {
+    /// Begins to take in a file.
+    pub async fn upload(&self, caller: Caller) -> Result<Incoming, CommandError> {
+        let (account, now) = (caller.account_id, self.clock.now());
+        let id = UploadId::random();
+        let subject = self.vault.create_subject(account).await?;
+        self.uploads.begin(id, account, subject, now).await?;
+        let (hash, utf8) = (Sha256::new(), Utf8::default());
+        let limit = self.upload_limit;
+        Ok(Incoming { id, account, subject, buffer: Vec::new(), frames: 0, bytes: 0, hash, utf8, limit })
+    }
+
+    /// Takes in a file that came with the command.
+    pub(super) async fn take_in(&self, caller: Caller, content: &Personal<String>) -> Result<UploadId, CommandError> {
+        let mut incoming = self.upload(caller).await?;
+        match incoming.push(self, content.expose().as_bytes()).await {
+            Ok(()) => Ok(incoming.finish(self).await?.0),
+            Err(UploadError::Command(error)) => Err(error),
+            Err(error @ UploadError::TooLarge(_)) => Err(Refusal::new("content", Code::TooLong, error).into()),
+        }
+    }
+}
+
+/// Whether bytes that come in pieces are UTF-8.
+#[derive(Default)]
+struct Utf8 {
+    /// The beginning of a character whose rest has not come.
+    open: Vec<u8>,
+    broken: bool,
+}
+
+impl Utf8 {
+    fn push(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !self.broken && !self.open.is_empty() && !rest.is_empty() {
+            self.open.push(rest[0]);
+            rest = &rest[1..];
+            match std::str::from_utf8(&self.open) {
+                Ok(_) => self.open.clear(),
+                Err(error) => self.broken = error.error_len().is_some(),
+            }
+        }
+        if let Err(error) = std::str::from_utf8(rest) {
+            self.broken |= error.error_len().is_some();
+            self.open = rest[error.valid_up_to()..].to_vec();
+        }
+    }
+
+    const fn whole(&self) -> bool {
+        !self.broken && self.open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn utf8_is_told_whatever_the_pieces() {
+        let check = |bytes: &[u8], size: usize| {
+            let mut utf8 = Utf8::default();
+            bytes.chunks(size).for_each(|piece| utf8.push(piece));
+            utf8.whole()
+        };
+        for size in 1..9 {
+            assert!(check("aé€😀z".as_bytes(), size), "{size}");
+            assert!(!check(b"caf\xe9 au lait", size), "{size}");
+            assert!(!check("€".as_bytes().split_at(2).0, size), "{size}");
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! An import of contacts from a file: begun, applied chunk by chunk, ended. What it did to each contact stands in the
+//! contacts' own histories, appended together with the chunk.
+
+use cqrs_es::event_sink::EventSink;
+use cqrs_es::{Aggregate, DomainEvent};
+use serde::{Deserialize, Serialize};
+
+use crate::{BlindIndex, Category, Decide, GroupId, PersonalValue, Sealed, Time, UploadId};
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    pub started: Option<Start>,
+    /// Chunks applied so far: the number of the next one.
+    pub chunks: u64,
+    /// Rows read so far, the header not counted.
+    pub rows: u64,
+    pub counters: Counters,
+    pub ended: Option<End>,
+}
+
+/// What an import was begun with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    pub source: Sealed<Source>,
+    pub upload: UploadId,
+    /// Keyed hash of the file.
+    pub content: BlindIndex,
+    pub bytes: u64,
+    pub mode: Mode,
+    pub dry_run: bool,
+    pub group: Option<GroupId>,
+    pub at: Time,
+}
+
+/// How the file is called and read: column titles are the customer's own words.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    pub filename: String,
+    pub columns: Vec<ColumnMapping>,
+    /// ISO 3166 code of the country of numbers that name none.
+    pub region: Option<String>,
+}
+
+/// What a column holds, where its title does not say so.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnMapping {
+    pub header: String,
+    pub field: Field,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Field {
+    Phone,
+    Bsuid,
+    Name,
+    OptedOut,
+    Ignore,
+    /// A custom attribute of this name.
+    Attribute(String),
+}
+
+impl PersonalValue for Source {
+    const FIELD: &'static str = "import.source";
+    const CATEGORY: Category = Category::Label;
+}
+
+/// One piece of a file that was uploaded, in base64.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Frame(pub String);
+
+impl PersonalValue for Frame {
+    const FIELD: &'static str = "upload.frame";
+    const CATEGORY: Category = Category::Raw;
+}
+
+/// What a chunk reports of its rows.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RowReports(pub Vec<RowReport>);
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowReport {
+    /// Of the file, 1 for the header.
+    pub line: u64,
+    pub code: String,
+    pub reason: String,
+    pub cells: Vec<String>,
+}
+
+impl PersonalValue for RowReports {
+    const FIELD: &'static str = "import.reports";
+    const CATEGORY: Category = Category::Raw;
+}
+
+/// What becomes of contacts that exist already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Mode {
+    /// They are reported as errors.
+    CreateOnly,
+    /// What the file says of them is taken over.
+    Update,
+    /// They are left as they are.
+    Skip,
+}
+
+impl Mode {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CreateOnly => "CREATE_ONLY",
+            Self::Update => "UPDATE",
+            Self::Skip => "SKIP",
+        }
+    }
+}
+
+/// How many rows came out how. Each row is one of created, updated, unchanged, duplicate in the file, duplicate of an
+/// existing contact, and invalid; suppressed and warnings are counted besides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    pub total: u64,
+    pub created: u64,
+    pub updated: u64,
+    pub unchanged: u64,
+    pub duplicate_in_file: u64,
+    pub duplicate_existing: u64,
+    /// Rows of people who have opted out.
+    pub suppressed: u64,
+    pub invalid: u64,
+    /// Rows that were taken although their number fits no numbering plan.
+    pub warnings: u64,
+}
+
+impl Counters {
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            total: self.total + other.total,
+            created: self.created + other.created,
+            updated: self.updated + other.updated,
+            unchanged: self.unchanged + other.unchanged,
+            duplicate_in_file: self.duplicate_in_file + other.duplicate_in_file,
+            duplicate_existing: self.duplicate_existing + other.duplicate_existing,
+            suppressed: self.suppressed + other.suppressed,
+            invalid: self.invalid + other.invalid,
+            warnings: self.warnings + other.warnings,
+        }
+    }
+}
+
+/// Why a file cannot be imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum FileError {
+    /// No header, or nothing at all.
+    EmptyFile,
+    EmptyHeader,
+    DuplicateHeader,
+    /// No column holds a phone number or a BSUID.
+    NoPhoneColumn,
+    /// The mapping names a column that the file does not have.
+    UnknownColumn,
+    TooManyColumns,
+    TooManyRows,
+    /// A row is longer than allowed; often a quotation mark that is never closed.
+    RowTooLong,
+    /// The upload is incomplete or was erased.
+    UploadLost,
+}
+
+impl FileError {
+    pub const ALL: [Self; 9] = [
+        Self::EmptyFile,
+        Self::EmptyHeader,
+        Self::DuplicateHeader,
+        Self::NoPhoneColumn,
+        Self::UnknownColumn,
+        Self::TooManyColumns,
+        Self::TooManyRows,
+        Self::RowTooLong,
+        Self::UploadLost,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EmptyFile => "EMPTY_FILE",
+            Self::EmptyHeader => "EMPTY_HEADER",
+            Self::DuplicateHeader => "DUPLICATE_HEADER",
+            Self::NoPhoneColumn => "NO_PHONE_COLUMN",
+            Self::UnknownColumn => "UNKNOWN_COLUMN",
+            Self::TooManyColumns => "TOO_MANY_COLUMNS",
+            Self::TooManyRows => "TOO_MANY_ROWS",
+            Self::RowTooLong => "ROW_TOO_LONG",
+            Self::UploadLost => "UPLOAD_LOST",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    Finished,
+    Failed(FileError),
+    Cancelled,
+}
+
+#[derive(Debug, Clone)]
+pub enum Command {
+    Start(Box<Start>),
+    /// The next chunk, after which so many rows of the file are read.
+    Apply {
+        chunk: u64,
+        rows: u64,
+        bytes: u64,
+        counters: Counters,
+        at: Time,
+    },
+    Finish {
+        at: Time,
+    },
+    Fail {
+        code: FileError,
+        at: Time,
+    },
+    Cancel {
+        at: Time,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    Started(Start),
+    /// `counters` are this chunk's alone; `rows` and `bytes` are those of the file read so far.
+    ChunkApplied {
+        chunk: u64,
+        rows: u64,
+        bytes: u64,
+        counters: Counters,
+        at: Time,
+    },
+    Finished {
+        at: Time,
+    },
+    Failed {
+        code: FileError,
+        at: Time,
+    },
+    Cancelled {
+        at: Time,
+    },
+}
+
+impl DomainEvent for Event {
+    fn event_type(&self) -> String {
+        match self {
+            Self::Started(_) => "ImportStarted",
+            Self::ChunkApplied { .. } => "ImportChunkApplied",
+            Self::Finished { .. } => "ImportFinished",
+            Self::Failed { .. } => "ImportFailed",
+            Self::Cancelled { .. } => "ImportCancelled",
+        }
+        .to_owned()
+    }
+
+    fn event_version(&self) -> String {
+        "1".to_owned()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("there is no such import")]
+    NotFound,
+    #[error("the import has ended already")]
+    Ended,
+    /// Another node has applied the chunk, or one before it is missing.
+    #[error("this is not the import's next chunk")]
+    NotNext,
+}
+
+impl Aggregate for Import {
+    const TYPE: &'static str = "import";
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+    type Services = ();
+
+    async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
+        crate::decide::handle(self, command, sink).await
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Started(start) => self.started = Some(start),
+            Event::ChunkApplied { chunk, rows, counters, .. } => {
+                self.chunks = chunk + 1;
+                self.rows = rows;
+                self.counters = self.counters.plus(counters);
+            }
+            Event::Finished { .. } => self.ended = Some(End::Finished),
+            Event::Failed { code, .. } => self.ended = Some(End::Failed(code)),
+            Event::Cancelled { .. } => self.ended = Some(End::Cancelled),
+        }
+    }
+}
+
+impl Decide for Import {
+    fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
+        let event = match (command, self.ended) {
+            (Command::Start(_), _) if self.started.is_some() => return Ok(vec![]),
+            (Command::Start(start), _) => Event::Started(*start),
+            _ if self.started.is_none() => return Err(Error::NotFound),
+            (Command::Cancel { .. }, Some(End::Cancelled)) | (Command::Finish { .. }, Some(End::Finished)) => {
+                return Ok(vec![]);
+            }
+            (_, Some(_)) => return Err(Error::Ended),
+            (Command::Apply { chunk, .. }, None) if chunk != self.chunks => return Err(Error::NotNext),
+            (Command::Apply { chunk, rows, bytes, counters, at }, None) => {
+                Event::ChunkApplied { chunk, rows, bytes, counters, at }
+            }
+            (Command::Finish { at }, None) => Event::Finished { at },
+            (Command::Fail { code, at }, None) => Event::Failed { code, at },
+            (Command::Cancel { at }, None) => Event::Cancelled { at },
+        };
+        Ok(vec![event])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Day, SubjectId};
+
+    fn at() -> Time {
+        Time::from_seconds(1)
+    }
+
+    fn started() -> Import {
+        let mut import = Import::default();
+        import.apply(Event::Started(Start {
+            source: Sealed::from_parts(SubjectId::random(), Day::from_number(1), "AA"),
+            upload: UploadId::random(),
+            content: BlindIndex::from_hex("ab".into()),
+            bytes: 1,
+            mode: Mode::Update,
+            dry_run: false,
+            group: None,
+            at: at(),
+        }));
+        import
+    }
+
+    fn chunk(chunk: u64) -> Command {
+        let counters = Counters { total: 2, created: 2, ..Counters::default() };
+        Command::Apply { chunk, rows: 2 * (chunk + 1), bytes: 9, counters, at: at() }
+    }
+
+    fn does(import: &mut Import, command: Command) -> Result<usize, Error> {
+        let events = import.decide(command)?;
+        let count = events.len();
+        events.into_iter().for_each(|event| import.apply(event));
+        Ok(count)
+    }
+
+    #[test]
+    fn each_chunk_is_applied_once_and_in_order() {
+        let mut import = started();
+        assert_eq!(does(&mut import, chunk(1)), Err(Error::NotNext));
+        assert_eq!(does(&mut import, chunk(0)), Ok(1));
+        assert_eq!(does(&mut import, chunk(0)), Err(Error::NotNext));
+        assert_eq!(does(&mut import, chunk(1)), Ok(1));
+        assert_eq!((import.counters.created, import.rows), (4, 4));
+    }
+
+    #[test]
+    fn nothing_follows_the_end() {
+        for (end, repeated) in [(Command::Cancel { at: at() }, Ok(0)), (Command::Finish { at: at() }, Ok(0))] {
+            let mut import = started();
+            assert_eq!(does(&mut import, end.clone()), Ok(1));
+            assert_eq!(does(&mut import, end), repeated);
+            assert_eq!(does(&mut import, chunk(0)), Err(Error::Ended));
+            assert_eq!(does(&mut import, Command::Fail { code: FileError::EmptyFile, at: at() }), Err(Error::Ended));
+        }
+        assert_eq!(does(&mut Import::default(), Command::Cancel { at: at() }), Err(Error::NotFound));
+    }
+}

@@ -1,0 +1,146 @@
+//! What the columns of a file hold.
+
+use std::collections::HashSet;
+
+use wasend_domain::import::{Field, FileError, Source};
+
+use super::cell::unguard;
+
+/// Most columns of a file.
+pub(crate) const COLUMNS_MAX: usize = 500;
+/// Before the title of a column that is an attribute whatever its name.
+pub const ATTRIBUTE: &str = "attribute:";
+const PHONE: [&str; 14] = [
+    "phone",
+    "phone_number",
+    "phonenumber",
+    "mobile",
+    "mobile_phone",
+    "mobile_number",
+    "number",
+    "whatsapp",
+    "whatsapp_number",
+    "tel",
+    "telephone",
+    "msisdn",
+    "cell",
+    "wa_id",
+];
+const NAME: [&str; 3] = ["name", "full_name", "contact_name"];
+
+/// Finds out what each column holds: by the mapping, else by its title. What has no known title is an attribute.
+pub(crate) fn columns(header: &csv::StringRecord, source: &Source) -> Result<Vec<Field>, FileError> {
+    if header.len() > COLUMNS_MAX {
+        return Err(FileError::TooManyColumns);
+    }
+    let titles: Vec<_> = header.iter().map(|title| unguard(title.trim())).collect();
+    if titles.iter().any(|title| title.is_empty() || title.contains('\0')) {
+        return Err(FileError::EmptyHeader);
+    }
+    let mut seen = HashSet::new();
+    if !titles.iter().all(|title| seen.insert(normal(title))) {
+        return Err(FileError::DuplicateHeader);
+    }
+    if !source.columns.iter().all(|mapping| seen.contains(&normal(mapping.header.trim()))) {
+        return Err(FileError::UnknownColumn);
+    }
+    let mapped = |title: &str| {
+        let mapping = source.columns.iter().find(|mapping| normal(mapping.header.trim()) == normal(title));
+        mapping.map(|mapping| mapping.field.clone())
+    };
+    let mut fields: Vec<Option<Field>> = titles.iter().map(|title| mapped(title)).collect();
+    // Of several columns that could be it, the likeliest title is; the others are attributes.
+    let mut claim = |field: Field, aliases: &[&str]| {
+        if fields.contains(&Some(field.clone())) {
+            return;
+        }
+        let of = |alias: &&str| titles.iter().position(|title| normal(title) == **alias);
+        if let Some(at) = aliases.iter().filter_map(of).find(|at| fields[*at].is_none()) {
+            fields[at] = Some(field);
+        }
+    };
+    claim(Field::Phone, &PHONE);
+    claim(Field::Bsuid, &["bsuid"]);
+    claim(Field::Name, &NAME);
+    claim(Field::OptedOut, &["opted_out"]);
+    let attribute = |(field, title): (Option<Field>, &&str)| {
+        field.unwrap_or_else(|| Field::Attribute(title.strip_prefix(ATTRIBUTE).unwrap_or(title).to_owned()))
+    };
+    let fields: Vec<_> = fields.into_iter().zip(&titles).map(attribute).collect();
+    if !fields.iter().any(|field| matches!(field, Field::Phone | Field::Bsuid)) {
+        return Err(FileError::NoPhoneColumn);
+    }
+    let mut once = HashSet::new();
+    let twice = |field: &&Field| match field {
+        Field::Phone => !once.insert("phone".to_owned()),
+        Field::Bsuid => !once.insert("bsuid".to_owned()),
+        Field::Name => !once.insert("name".to_owned()),
+        Field::OptedOut => !once.insert("opted_out".to_owned()),
+        Field::Attribute(name) => !once.insert(format!("attribute {name}")),
+        Field::Ignore => false,
+    };
+    let twice = fields.iter().filter(twice).count();
+    if twice > 0 { Err(FileError::DuplicateHeader) } else { Ok(fields) }
+}
+
+/// Titles of an export: the fixed ones, and then each attribute's, which is never taken for one of them.
+pub fn titles(fixed: &[&str], attributes: impl Iterator<Item = String>) -> Vec<String> {
+    let mut titles: Vec<String> = fixed.iter().map(|title| (*title).to_owned()).collect();
+    let mut seen: HashSet<_> = titles.iter().map(|title| normal(title)).collect();
+    for name in attributes {
+        let plain = !name.starts_with(ATTRIBUTE) && seen.insert(normal(&name));
+        titles.push(if plain { name } else { format!("{ATTRIBUTE}{name}") });
+    }
+    titles
+}
+
+/// One spelling of a title. Marked attributes are taken at their word.
+fn normal(title: &str) -> String {
+    if title.starts_with(ATTRIBUTE) {
+        return title.to_owned();
+    }
+    title.to_lowercase().replace([' ', '-', '.'], "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use wasend_domain::import::ColumnMapping;
+
+    use super::*;
+
+    fn of(header: &[&str], mapping: &[(&str, Field)]) -> Result<Vec<Field>, FileError> {
+        let map =
+            |(header, field): &(&str, Field)| ColumnMapping { header: (*header).to_owned(), field: field.clone() };
+        let columns_given = mapping.iter().map(map).collect();
+        let source = Source { filename: "x".into(), columns: columns_given, region: None };
+        columns(&csv::StringRecord::from(header.to_vec()), &source)
+    }
+
+    fn attribute(name: &str) -> Field {
+        Field::Attribute(name.to_owned())
+    }
+
+    #[test]
+    fn titles_are_understood() {
+        let found = of(&["Full Name", "Mobile", "city", "WhatsApp"], &[]);
+        assert!(found == Ok(vec![Field::Name, Field::Phone, attribute("city"), attribute("WhatsApp")]));
+        let found = of(&["Kunde", "phone", "x"], &[("kunde", Field::Name), ("x", Field::Ignore)]);
+        assert!(found == Ok(vec![Field::Name, Field::Phone, Field::Ignore]));
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_used_is_told() {
+        let error = |header: &[&str], mapping: &[(&str, Field)]| of(header, mapping).err();
+        assert_eq!(error(&["phone", " "], &[]), Some(FileError::EmptyHeader));
+        assert_eq!(error(&["phone", "Phone"], &[]), Some(FileError::DuplicateHeader));
+        assert_eq!(error(&["name", "city"], &[]), Some(FileError::NoPhoneColumn));
+        assert_eq!(error(&["phone"], &[("x", Field::Name)]), Some(FileError::UnknownColumn));
+        assert_eq!(
+            error(&["phone", "b"], &[("b", Field::Phone), ("phone", Field::Phone)]),
+            Some(FileError::DuplicateHeader)
+        );
+        let many: Vec<_> = (0..501).map(|n| format!("c{n}")).collect();
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        assert_eq!(error(&many, &[]), Some(FileError::TooManyColumns));
+    }
+}

@@ -1,0 +1,157 @@
+//! A file's bytes as UTF-8, and the delimiter of its columns.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use encoding_rs::{CoderResult, Decoder, UTF_8, WINDOWS_1252};
+
+/// Bytes that are decoded at once; the header's first line is looked for in the first of them.
+const PIECE: usize = 64 << 10;
+
+/// Decodes UTF-8, UTF-16 (both with or without their mark) and Windows-1252, and turns the line ends of old Macintosh
+/// files into ours. Fails where a row grows beyond its limit.
+pub(crate) struct Decoded<R> {
+    inner: R,
+    decoder: Decoder,
+    raw: Vec<u8>,
+    out: Vec<u8>,
+    at: usize,
+    ended: bool,
+    begun: bool,
+    lone_cr: bool,
+    given: u64,
+    row: Row,
+}
+
+/// Where the row that is being read began, and how long it may be.
+#[derive(Clone)]
+pub(crate) struct Row {
+    pub start: Arc<AtomicU64>,
+    pub limit: u64,
+}
+
+impl<R: Read> Decoded<R> {
+    pub fn new(inner: R, utf8: bool, row: Row) -> Self {
+        let decoder = if utf8 { UTF_8 } else { WINDOWS_1252 }.new_decoder();
+        let (raw, out) = (vec![0; PIECE], Vec::with_capacity(PIECE * 4));
+        Self { inner, decoder, raw, out, at: 0, ended: false, begun: false, lone_cr: false, given: 0, row }
+    }
+
+    /// The first piece of the text, which is still to be read.
+    pub fn beginning(&mut self) -> io::Result<&[u8]> {
+        while self.out.is_empty() && !self.ended {
+            self.fill()?;
+        }
+        Ok(&self.out)
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let read = self.inner.read(&mut self.raw)?;
+        self.ended = read == 0;
+        self.out.clear();
+        self.at = 0;
+        let mut taken = 0;
+        let mut text = String::with_capacity(PIECE * 4);
+        loop {
+            let (result, used, _) = self.decoder.decode_to_string(&self.raw[taken..read], &mut text, self.ended);
+            taken += used;
+            match result {
+                CoderResult::InputEmpty => break,
+                CoderResult::OutputFull => text.reserve(PIECE),
+            }
+        }
+        self.out = text.into_bytes();
+        if !self.begun && !self.out.is_empty() {
+            self.begun = true;
+            self.lone_cr = self.out.contains(&b'\r') && !self.out.contains(&b'\n');
+        }
+        if self.lone_cr {
+            self.out.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Decoded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.out.len() {
+            if self.ended {
+                return Ok(0);
+            }
+            self.fill()?;
+        }
+        // What the reader of rows has in its own buffer is no row's fault.
+        let ahead = self.row.limit + 2 * PIECE as u64;
+        if self.given.saturating_sub(self.row.start.load(Ordering::Relaxed)) > ahead {
+            return Err(io::Error::from(io::ErrorKind::InvalidData));
+        }
+        let count = into.len().min(self.out.len() - self.at);
+        into[..count].copy_from_slice(&self.out[self.at..self.at + count]);
+        self.at += count;
+        self.given += count as u64;
+        Ok(count)
+    }
+}
+
+/// The delimiter that the header uses most, outside quotation marks.
+pub(crate) fn delimiter(beginning: &[u8]) -> u8 {
+    const KNOWN: [u8; 4] = *b",;\t|";
+    let (mut counts, mut quoted) = ([0_usize; 4], false);
+    for byte in beginning {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' | b'\r' if !quoted && counts.iter().sum::<usize>() > 0 => break,
+            b'\n' | b'\r' if !quoted => break,
+            byte if !quoted => {
+                if let Some(at) = KNOWN.iter().position(|known| known == byte) {
+                    counts[at] += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    let most = counts.iter().copied().max().unwrap_or(0);
+    let first = counts.iter().position(|count| *count == most).unwrap_or(0);
+    KNOWN[first]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(bytes: &[u8], utf8: bool) -> String {
+        let mut text = String::new();
+        let row = Row { start: Arc::default(), limit: 1 << 20 };
+        Decoded::new(bytes, utf8, row).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn encodings_are_told_apart() {
+        let utf16 = |little: bool| {
+            let bytes = "\u{feff}Zoë,1".encode_utf16();
+            bytes.flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() }).collect::<Vec<_>>()
+        };
+        assert_eq!(decoded("Zoë,1".as_bytes(), true), "Zoë,1");
+        assert_eq!(decoded("\u{feff}Zoë,1".as_bytes(), true), "Zoë,1");
+        assert_eq!(decoded(b"Zo\xeb,1", false), "Zoë,1");
+        assert_eq!(decoded(&utf16(true), false), "Zoë,1");
+        assert_eq!(decoded(&utf16(false), false), "Zoë,1");
+        assert_eq!(decoded(b"a\rb\r", true), "a\nb\n");
+        assert_eq!(decoded(b"a\r\nb\r\n", true), "a\r\nb\r\n");
+    }
+
+    #[test]
+    fn the_delimiter_is_the_headers() {
+        for (header, expected) in [
+            ("phone,name", b','),
+            ("phone;\"a,b,c\";name", b';'),
+            ("phone\tname\n1,2,3,4", b'\t'),
+            ("phone|name", b'|'),
+            ("phone", b','),
+        ] {
+            assert_eq!(delimiter(header.as_bytes()), expected, "{header}");
+        }
+    }
+}

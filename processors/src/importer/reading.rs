@@ -1,0 +1,225 @@
+//! Reading a file: its pieces are opened one after the other, and its rows are read and judged on a thread of their
+//! own, a few chunks ahead.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use tokio::sync::mpsc;
+use wasend_commands::{CommandError, Commands};
+use wasend_domain::import::{Field, FileError, Frame, Source};
+use wasend_domain::phone::Region;
+use wasend_domain::{Opened, Sealed};
+use wasend_projections::uploads::{Part, Upload};
+
+use super::columns::columns;
+use super::decode::{Decoded, Row as RowStart, delimiter};
+use super::options::ImportLimits;
+use super::row::{Row, Wrong, parse};
+
+/// Pieces that are read from the store at once, and that wait to be read.
+const AHEAD: usize = 8;
+/// Chunks of rows that wait to be applied.
+const CHUNKS_AHEAD: usize = 2;
+
+/// Rows of a file, in order.
+pub(crate) struct Chunk {
+    pub header: Arc<Vec<String>>,
+    pub rows: Vec<Row>,
+    /// Bytes of the file that were read up to here, or a little further.
+    pub bytes: u64,
+}
+
+pub(crate) type Chunks = mpsc::Receiver<Result<Chunk, Broken>>;
+
+/// Why the rows end before the file does.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("the file cannot be imported")]
+    File(FileError),
+    /// It may be tried again.
+    #[error("a piece of the file cannot be read for now")]
+    Store,
+}
+
+/// Reads the upload chunk by chunk. With `judge` off rows are only counted.
+pub(crate) fn read(
+    commands: &Arc<Commands>,
+    upload: &Upload,
+    source: Arc<Source>,
+    limits: &ImportLimits,
+    judge: bool,
+) -> Chunks {
+    let (pieces, received) = mpsc::channel(AHEAD);
+    tokio::spawn(send_pieces(Arc::clone(commands), upload.clone(), pieces));
+    let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+    let (utf8, limits) = (upload.utf8, limits.clone());
+    tokio::task::spawn_blocking(move || {
+        let row = RowStart { start: Arc::default(), limit: limits.row_bytes };
+        let read = Arc::new(AtomicU64::new(0));
+        let pieces = Pieces { received, piece: Vec::new(), at: 0, read: Arc::clone(&read), failed: None };
+        let decoded = Decoded::new(pieces, utf8, row.clone());
+        let rows = Rows { source, limits, judge, row, read, sender: sender.clone() };
+        if let Err(broken) = rows.send(decoded) {
+            // Whoever no longer listens needs no answer.
+            drop(sender.blocking_send(Err(broken)));
+        }
+    });
+    chunks
+}
+
+type Piece = Result<Vec<u8>, Broken>;
+
+async fn send_pieces(commands: Arc<Commands>, upload: Upload, pieces: mpsc::Sender<Piece>) {
+    let mut next = 0;
+    loop {
+        let opened = open(&commands, &upload, next).await;
+        let end = opened.as_ref().is_ok_and(Vec::is_empty);
+        let batch = match opened {
+            Ok(batch) => batch.into_iter().map(Ok).collect(),
+            Err(broken) => vec![Err(broken)],
+        };
+        next += batch.len() as u64;
+        for piece in batch {
+            let broken = piece.is_err();
+            if pieces.send(piece).await.is_err() || broken {
+                return;
+            }
+        }
+        if end {
+            return;
+        }
+    }
+}
+
+async fn open(commands: &Commands, upload: &Upload, first: u64) -> Result<Vec<Vec<u8>>, Broken> {
+    let unreadable = |error: CommandError| {
+        tracing::warn!(%error, "a piece of an upload cannot be read");
+        Broken::Store
+    };
+    let lost = || Broken::File(FileError::UploadLost);
+    let parts = commands.uploads.parts(&upload.id, Part::Frame, first, AHEAD).await;
+    let parts = parts.map_err(|error| unreadable(error.into()))?;
+    let sealed: Result<Vec<_>, _> = parts.iter().map(|(_, text)| Sealed::<Frame>::parse(text)).collect();
+    let opened = commands.vault.open_many(upload.account_id, &sealed.map_err(|_| lost())?).await;
+    let mut pieces = Vec::with_capacity(opened.len());
+    for frame in opened {
+        match frame {
+            Ok(Opened::Value(frame)) => {
+                pieces.push(BASE64_STANDARD.decode(&frame.expose().0).map_err(|_| lost())?);
+            }
+            Ok(Opened::Erased(_)) => return Err(lost()),
+            Err(error) => return Err(unreadable(error.into())),
+        }
+    }
+    Ok(pieces)
+}
+
+/// The pieces as one stream of bytes, on a thread that may wait.
+struct Pieces {
+    received: mpsc::Receiver<Piece>,
+    piece: Vec<u8>,
+    at: usize,
+    read: Arc<AtomicU64>,
+    failed: Option<Broken>,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.piece.len() {
+            match self.received.blocking_recv() {
+                Some(Ok(piece)) => (self.piece, self.at) = (piece, 0),
+                Some(Err(broken)) => {
+                    let error = io::Error::other(broken.clone());
+                    self.failed = Some(broken);
+                    return Err(error);
+                }
+                None if self.failed.is_some() => return Err(io::Error::other(Broken::Store)),
+                None => return Ok(0),
+            }
+        }
+        let count = into.len().min(self.piece.len() - self.at);
+        into[..count].copy_from_slice(&self.piece[self.at..self.at + count]);
+        self.at += count;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// From text to chunks of rows.
+struct Rows {
+    source: Arc<Source>,
+    limits: ImportLimits,
+    judge: bool,
+    row: RowStart,
+    read: Arc<AtomicU64>,
+    sender: mpsc::Sender<Result<Chunk, Broken>>,
+}
+
+impl Rows {
+    fn send(&self, mut decoded: Decoded<Pieces>) -> Result<(), Broken> {
+        let delimiter = delimiter(decoded.beginning().map_err(|error| broken(&error))?);
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(decoded);
+        let header = reader.headers().map_err(|error| csv_broken(&error))?.clone();
+        if header.is_empty() {
+            return Err(Broken::File(FileError::EmptyFile));
+        }
+        let fields = columns(&header, &self.source).map_err(Broken::File)?;
+        let header = Arc::new(header.iter().map(str::to_owned).collect::<Vec<_>>());
+        let region = self.source.region.as_deref().and_then(|region| region.parse().ok());
+        let (mut rows, mut total, mut record) = (Vec::new(), 0_u64, csv::StringRecord::new());
+        loop {
+            self.row.start.store(reader.position().byte(), Ordering::Relaxed);
+            if !reader.read_record(&mut record).map_err(|error| csv_broken(&error))? {
+                break;
+            }
+            total += 1;
+            if total > self.limits.rows {
+                return Err(Broken::File(FileError::TooManyRows));
+            }
+            if !self.judge {
+                continue;
+            }
+            rows.push(self.judged(&record, &fields, region));
+            if rows.len() >= self.limits.chunk && !self.pass(&header, std::mem::take(&mut rows)) {
+                return Ok(());
+            }
+        }
+        if !rows.is_empty() {
+            self.pass(&header, rows);
+        }
+        Ok(())
+    }
+
+    fn judged(&self, record: &csv::StringRecord, fields: &[Field], region: Option<Region>) -> Row {
+        let line = record.position().map_or(0, csv::Position::line);
+        let cells: Vec<_> = record.iter().map(str::to_owned).collect();
+        if record.as_slice().len() as u64 > self.limits.row_bytes {
+            return Row { line, cells: vec![], parsed: Err(Wrong::RowTooLong) };
+        }
+        let parsed = parse(&cells, fields, region);
+        Row { line, cells, parsed }
+    }
+
+    fn pass(&self, header: &Arc<Vec<String>>, rows: Vec<Row>) -> bool {
+        let chunk = Chunk { header: Arc::clone(header), rows, bytes: self.read.load(Ordering::Relaxed) };
+        self.sender.blocking_send(Ok(chunk)).is_ok()
+    }
+}
+
+fn csv_broken(error: &csv::Error) -> Broken {
+    match error.kind() {
+        csv::ErrorKind::Io(error) => broken(error),
+        // Neither of the others can happen to a flexible reader of UTF-8.
+        _ => Broken::File(FileError::UploadLost),
+    }
+}
+
+fn broken(error: &io::Error) -> Broken {
+    if error.kind() == io::ErrorKind::InvalidData {
+        return Broken::File(FileError::RowTooLong);
+    }
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Broken>());
+    inner.cloned().unwrap_or(Broken::Store)
+}

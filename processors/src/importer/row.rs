@@ -1,0 +1,221 @@
+//! One row of a file, read.
+
+use std::collections::BTreeMap;
+
+use wasend_commands::account::LABEL_MAX;
+use wasend_commands::contact::{ATTRIBUTE_NAME_MAX, ATTRIBUTE_VALUE_MAX, ATTRIBUTES_MAX};
+use wasend_domain::import::{Field, RowReport};
+use wasend_domain::phone::{Bsuid, InvalidPhone, PhoneNumber, Region};
+
+use super::cell::{holds_card_number, unguard};
+
+/// What stands in a report in the place of a card number.
+const REMOVED: &str = "[card number removed]";
+
+/// A row as it stands in the file.
+#[derive(Clone)]
+pub(crate) struct Row {
+    /// Of the file, 1 for the header's first.
+    pub line: u64,
+    pub cells: Vec<String>,
+    pub parsed: Result<Parsed, Wrong>,
+}
+
+/// A row that says whom it is about.
+#[derive(Clone)]
+pub(crate) struct Parsed {
+    pub phone: Option<PhoneNumber>,
+    pub bsuid: Option<Bsuid>,
+    pub name: Option<String>,
+    pub attributes: BTreeMap<String, String>,
+    pub opted_out: bool,
+    /// Its number fits no numbering plan.
+    pub doubtful: bool,
+}
+
+/// By what a row is the same person's as another.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    Phone(u64),
+    Bsuid(String),
+}
+
+/// What is wrong with a row, in the word that stands in the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    RaggedRow,
+    RowTooLong,
+    Nul,
+    PhoneMissing,
+    PhoneScientific,
+    Phone(InvalidPhone),
+    BsuidInvalid,
+    ValueTooLong,
+    TooManyAttributes,
+    CardNumber,
+    OtherContacts,
+    DuplicateInFile(u64),
+    DuplicateExisting,
+    PhoneNotValid,
+}
+
+impl Wrong {
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::RaggedRow => "RAGGED_ROW",
+            Self::RowTooLong => "ROW_TOO_LONG",
+            Self::Nul => "NUL_CHARACTER",
+            Self::PhoneMissing => "PHONE_MISSING",
+            Self::PhoneScientific => "PHONE_SCIENTIFIC",
+            Self::Phone(InvalidPhone::Unreadable) => "PHONE_UNREADABLE",
+            Self::Phone(InvalidPhone::NoCountryCode) => "PHONE_NO_COUNTRY_CODE",
+            Self::Phone(InvalidPhone::TooShort) => "PHONE_TOO_SHORT",
+            Self::Phone(InvalidPhone::TooLong) => "PHONE_TOO_LONG",
+            Self::Phone(InvalidPhone::Extension) => "PHONE_EXTENSION",
+            Self::BsuidInvalid => "BSUID_INVALID",
+            Self::ValueTooLong => "VALUE_TOO_LONG",
+            Self::TooManyAttributes => "TOO_MANY_ATTRIBUTES",
+            Self::CardNumber => "CARD_NUMBER",
+            Self::OtherContacts => "OTHER_CONTACTS",
+            Self::DuplicateInFile(_) => "DUPLICATE_IN_FILE",
+            Self::DuplicateExisting => "DUPLICATE_EXISTING",
+            Self::PhoneNotValid => "PHONE_NOT_VALID",
+        }
+    }
+
+    fn reason(self) -> String {
+        match self {
+            Self::RaggedRow => "the row has another number of cells than the header".to_owned(),
+            Self::RowTooLong => "the row is longer than allowed".to_owned(),
+            Self::Nul => "a cell holds the character NUL".to_owned(),
+            Self::PhoneMissing => "the row has neither a phone number nor a BSUID".to_owned(),
+            Self::PhoneScientific => {
+                "the number was changed into scientific notation, as Excel does; format the column as text".to_owned()
+            }
+            Self::Phone(error) => format!("the phone number {error}"),
+            Self::BsuidInvalid => "the BSUID is not a business-scoped user id".to_owned(),
+            Self::ValueTooLong => "a cell is longer than allowed".to_owned(),
+            Self::TooManyAttributes => format!("the contact would have more than {ATTRIBUTES_MAX} attributes"),
+            Self::CardNumber => "a cell holds a payment card's number, which is not kept".to_owned(),
+            Self::OtherContacts => "the phone number and the BSUID belong to two different contacts".to_owned(),
+            Self::DuplicateInFile(line) => format!("the same person as in line {line}"),
+            Self::DuplicateExisting => "the account has this contact already".to_owned(),
+            Self::PhoneNotValid => "imported, but the number fits no numbering plan".to_owned(),
+        }
+    }
+}
+
+impl Row {
+    pub fn report(&self, wrong: Wrong) -> RowReport {
+        let clean = |cell: &String| if holds_card_number(cell) { REMOVED.to_owned() } else { cell.replace('\0', "") };
+        RowReport {
+            line: self.line,
+            code: wrong.code().to_owned(),
+            reason: wrong.reason(),
+            cells: self.cells.iter().map(clean).collect(),
+        }
+    }
+}
+
+impl Parsed {
+    pub fn keys(&self) -> Vec<Key> {
+        let phone = self.phone.as_ref().map(|phone| Key::Phone(phone.canonical()));
+        phone.into_iter().chain(self.bsuid.as_ref().map(|bsuid| Key::Bsuid(bsuid.as_str().to_owned()))).collect()
+    }
+}
+
+/// Reads a row's cells by what its columns hold.
+pub(crate) fn parse(cells: &[String], fields: &[Field], region: Option<Region>) -> Result<Parsed, Wrong> {
+    if cells.len() != fields.len() {
+        return Err(Wrong::RaggedRow);
+    }
+    if cells.iter().any(|cell| cell.contains('\0')) {
+        return Err(Wrong::Nul);
+    }
+    let mut parsed =
+        Parsed { phone: None, bsuid: None, name: None, attributes: BTreeMap::new(), opted_out: false, doubtful: false };
+    for (cell, field) in cells.iter().zip(fields) {
+        let value = unguard(cell);
+        let text = value.trim();
+        match field {
+            Field::Ignore => {}
+            _ if text.is_empty() => {}
+            Field::Phone => parsed.phone = Some(phone(unguard(text), region)?),
+            Field::Bsuid => parsed.bsuid = Some(text.parse().map_err(|_| Wrong::BsuidInvalid)?),
+            Field::Name => parsed.name = Some(kept(text, LABEL_MAX)?),
+            Field::OptedOut => parsed.opted_out = matches!(text.to_lowercase().as_str(), "true" | "yes" | "1"),
+            Field::Attribute(name) => {
+                kept(name, ATTRIBUTE_NAME_MAX)?;
+                parsed.attributes.insert(name.clone(), kept(value, ATTRIBUTE_VALUE_MAX)?);
+            }
+        }
+    }
+    if parsed.phone.is_none() && parsed.bsuid.is_none() {
+        return Err(Wrong::PhoneMissing);
+    }
+    if parsed.attributes.len() > ATTRIBUTES_MAX {
+        return Err(Wrong::TooManyAttributes);
+    }
+    parsed.doubtful = parsed.phone.as_ref().is_some_and(|phone| !phone.is_valid());
+    Ok(parsed)
+}
+
+fn phone(text: &str, region: Option<Region>) -> Result<PhoneNumber, Wrong> {
+    PhoneNumber::parse_in(text, region)
+        .map_err(|error| if scientific(text) { Wrong::PhoneScientific } else { Wrong::Phone(error) })
+}
+
+/// `4.91512E+12`, with a point or a comma.
+fn scientific(text: &str) -> bool {
+    let Some((number, exponent)) = text.split_once(['e', 'E']) else { return false };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let (whole, part) = number.split_once(['.', ',']).unwrap_or((number, "0"));
+    digits(whole.trim_start_matches('+')) && digits(part) && digits(exponent.trim_start_matches('+'))
+}
+
+fn kept(text: &str, max: usize) -> Result<String, Wrong> {
+    if text.chars().count() > max {
+        return Err(Wrong::ValueTooLong);
+    }
+    if holds_card_number(text) { Err(Wrong::CardNumber) } else { Ok(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(phone: &str, note: &str) -> Option<Wrong> {
+        let fields = [Field::Phone, Field::Attribute("note".into())];
+        parse(&[phone.to_owned(), note.to_owned()], &fields, None).err()
+    }
+
+    #[test]
+    fn rows_are_judged_by_their_cells() {
+        for phone in ["+1 650 555 1234", "'+16505551234", "+４４７９１１１２３４５６", "+15550783881", "+551112345678"]
+        {
+            assert_eq!(wrong(phone, "note"), None, "{phone}");
+        }
+        for (phone, code) in [
+            ("9.19812E+11", "PHONE_SCIENTIFIC"),
+            ("9,19812E+11", "PHONE_SCIENTIFIC"),
+            ("6505551234", "PHONE_NO_COUNTRY_CODE"),
+            ("hello", "PHONE_UNREADABLE"),
+            ("", "PHONE_MISSING"),
+            ("+1650555", "PHONE_TOO_SHORT"),
+            ("+165055512345678", "PHONE_TOO_LONG"),
+        ] {
+            assert_eq!(wrong(phone, "").map(Wrong::code), Some(code), "{phone}");
+        }
+        assert_eq!(wrong("+16505551234", "4111 1111 1111 1111"), Some(Wrong::CardNumber));
+        assert_eq!(wrong("+16505551234", &"x".repeat(1_001)), Some(Wrong::ValueTooLong));
+        assert_eq!(wrong("+16505551234", "a\0b"), Some(Wrong::Nul));
+        assert_eq!(parse(&[], &[Field::Phone], None).err(), Some(Wrong::RaggedRow));
+    }
+
+    #[test]
+    fn a_report_keeps_no_card_number() {
+        let cells = vec!["+16505551234".to_owned(), "4111 1111 1111 1111".to_owned()];
+        let report = Row { line: 2, cells, parsed: Err(Wrong::CardNumber) }.report(Wrong::CardNumber);
+        assert_eq!((report.cells[1].as_str(), report.cells[0].as_str()), (REMOVED, "+16505551234"));
+    }
+}

@@ -1,0 +1,185 @@
+//! One import, from where it stands to its end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use wasend_commands::{CommandError, Commands};
+use wasend_domain::import::{Command, FileError, Import, RowReport, RowReports, Source};
+use wasend_domain::{AccountId, Actor, ImportId, Opened, Personal, Purpose};
+use wasend_eventlog::{Failure, Stream, execute, load};
+use wasend_projections::Leases;
+use wasend_projections::uploads::{Part, Upload};
+
+use super::chunk::{Applied, Job};
+use super::options::ImportOptions;
+use super::reading::{Broken, Chunk, read};
+use super::row::Key;
+use crate::shared::once;
+
+/// What an import runs with.
+pub(crate) struct Run {
+    pub commands: Arc<Commands>,
+    pub leases: Leases,
+    pub owner: String,
+    pub options: ImportOptions,
+    pub stop: CancellationToken,
+}
+
+impl Run {
+    /// Goes on with the import until it has ended, the node stops, or a store fails.
+    #[tracing::instrument(name = "import.run", skip_all)]
+    pub async fn import(&self, account: AccountId, id: ImportId) -> Result<(), CommandError> {
+        let mut found = load::<Import>(&*self.commands.log, account, &[id.uuid()]).await?;
+        let Some(import) = found.remove(&id.uuid()).and_then(Stream::present) else { return Ok(()) };
+        let Some(start) = import.state.started.clone() else { return Ok(()) };
+        let upload = self.commands.uploads.get(start.upload).await?.filter(|upload| upload.account_id == account);
+        if import.state.ended.is_none() {
+            match self.work(account, id, &import.state, upload.as_ref()).await {
+                Ok(true) => self.end(account, id, Command::Finish { at: self.commands.clock.now() }).await?,
+                Ok(false) => return Ok(()),
+                Err(Stopped::File(code)) => {
+                    self.end(account, id, Command::Fail { code, at: self.commands.clock.now() }).await?;
+                }
+                Err(Stopped::Failed(error)) => return Err(error),
+            }
+        }
+        if let Some(upload) = upload {
+            forget(&self.commands, &upload, &format!("import {id} ended")).await?;
+        }
+        Ok(())
+    }
+
+    async fn end(&self, account: AccountId, id: ImportId, command: Command) -> Result<(), CommandError> {
+        let (log, clock) = (&*self.commands.log, &*self.commands.clock);
+        let done = execute::<Import>(log, clock, once(account, Actor::System("importer")), id.uuid(), command).await;
+        match done {
+            // It was cancelled at the last moment.
+            Ok(_) | Err(Failure::Refused(_)) => Ok(()),
+            Err(error) => Err(CommandError::unavailable(error)),
+        }
+    }
+
+    /// True when every row is applied, false when the import was left to another or to later.
+    async fn work(
+        &self,
+        account: AccountId,
+        id: ImportId,
+        import: &Import,
+        upload: Option<&Upload>,
+    ) -> Result<bool, Stopped> {
+        let (Some(upload), Some(start)) = (upload, &import.started) else {
+            return Err(Stopped::File(FileError::UploadLost));
+        };
+        let source = match self.commands.vault.open(account, &start.source).await.map_err(CommandError::from)? {
+            Opened::Value(source) => Arc::new(source.into_exposed()),
+            Opened::Erased(_) => return Err(Stopped::File(FileError::UploadLost)),
+        };
+        let job = Job { commands: &self.commands, id, account, start };
+        if import.chunks == 0 {
+            // The whole file is read once before anything is changed by it.
+            let mut counting = read(&self.commands, upload, Arc::clone(&source), &self.options.limits, false);
+            while let Some(chunk) = counting.recv().await {
+                chunk?;
+            }
+        }
+        self.apply(&job, import.chunks, upload, source).await
+    }
+
+    async fn apply(&self, job: &Job<'_>, done: u64, upload: &Upload, source: Arc<Source>) -> Result<bool, Stopped> {
+        let mut chunks = read(&self.commands, upload, source, &self.options.limits, true);
+        let (mut number, mut rows, mut seen) = (0, 0, HashMap::new());
+        let renew_every = self.options.lease / 3;
+        let mut renewed = self.commands.clock.now();
+        while let Some(chunk) = chunks.recv().await {
+            let chunk = chunk?;
+            rows += chunk.rows.len() as u64;
+            let repeats = repeats(&chunk, &mut seen);
+            // What was applied before is only read again for who was in it.
+            if number >= done {
+                if number == 0 {
+                    self.header(job, &chunk).await?;
+                }
+                if let Applied::Left = Box::pin(job.apply(&chunk, number, rows, &repeats)).await? {
+                    return Ok(false);
+                }
+                metrics::counter!("wasend_import_rows_total").increment(chunk.rows.len() as u64);
+            }
+            number += 1;
+            if self.stop.is_cancelled() {
+                return Ok(false);
+            }
+            if self.commands.clock.now() > renewed.plus(renew_every) {
+                if !self.renew(job.id, self.options.lease).await? {
+                    return Ok(false);
+                }
+                renewed = self.commands.clock.now();
+            }
+        }
+        Ok(true)
+    }
+
+    /// The titles of the columns, for whoever asks for the report.
+    async fn header(&self, job: &Job<'_>, chunk: &Chunk) -> Result<(), CommandError> {
+        let header = RowReport { line: 1, code: String::new(), reason: String::new(), cells: chunk.header.to_vec() };
+        let (subject, now) = (job.start.source.subject(), self.commands.clock.now());
+        let header = Personal::new(RowReports(vec![header]));
+        let sealed = self.commands.vault.seal(job.account, subject, &header, now.day()).await?;
+        Ok(self.commands.uploads.put(&job.id, Part::Report, 0, &[sealed.as_str()], now).await?)
+    }
+
+    pub async fn renew(&self, id: ImportId, lease: Duration) -> Result<bool, CommandError> {
+        let held = self.leases.acquire(&*self.commands.clock, &lease_of(id), &self.owner, lease).await?;
+        Ok(held.is_some())
+    }
+}
+
+/// Why an import does not go on.
+enum Stopped {
+    File(FileError),
+    Failed(CommandError),
+}
+
+impl From<CommandError> for Stopped {
+    fn from(error: CommandError) -> Self {
+        Self::Failed(error)
+    }
+}
+impl From<Broken> for Stopped {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::File(error) => Self::File(error),
+            Broken::Store => Self::Failed(CommandError::unavailable(broken)),
+        }
+    }
+}
+
+pub(crate) fn lease_of(id: ImportId) -> String {
+    format!("import/{id}")
+}
+
+/// Which rows of the chunk are about somebody whom an earlier line was about, and which line that was.
+fn repeats(chunk: &Chunk, seen: &mut HashMap<Key, u64>) -> HashMap<usize, u64> {
+    let mut repeats = HashMap::new();
+    for (index, row) in chunk.rows.iter().enumerate() {
+        let Ok(parsed) = &row.parsed else { continue };
+        let keys = parsed.keys();
+        match keys.iter().find_map(|key| seen.get(key)) {
+            Some(line) => drop(repeats.insert(index, *line)),
+            None => seen.extend(keys.into_iter().map(|key| (key, row.line))),
+        }
+    }
+    repeats
+}
+
+/// Destroys the upload's key and deletes its pieces. May be repeated.
+pub(crate) async fn forget(commands: &Commands, upload: &Upload, why: &str) -> Result<(), CommandError> {
+    let destroyed = commands.vault.destroy_subject(upload.account_id, upload.subject, &Purpose::ALL, why).await;
+    if let Err(error) = destroyed {
+        // Repeated by the next sweep, for as long as the upload's row is there.
+        tracing::warn!(%error, "an upload's key could not be destroyed yet");
+        return Err(error.into());
+    }
+    Ok(commands.uploads.remove(upload.id).await?)
+}

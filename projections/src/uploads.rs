@@ -1,0 +1,208 @@
+//! Files on their way in: pieces of uploads, and what an import notes while it runs. Working data, not a read model:
+//! it is sealed, lives for hours or days, and no event tells of it.
+
+use wasend_domain::{AccountId, BlindIndex, ImportId, SubjectId, Time, UploadId};
+use wasend_eventlog::{Db, with_transaction};
+
+use crate::engine::sql::{self, StoreError};
+use crate::engine::table::{Cell, Kind};
+
+const BEGIN: &str = "INSERT INTO uploads (id, account_id, subject_id, bytes, utf8, content, import_id, created_at) \
+    VALUES ($1, $2, $3, 0, 1, NULL, NULL, $4)";
+const COMPLETE: &str = "UPDATE uploads SET bytes = $2, utf8 = $3, content = $4 WHERE id = $1";
+const CLAIM: &str =
+    "UPDATE uploads SET import_id = $3 WHERE id = $1 AND account_id = $2 AND import_id IS NULL AND content IS NOT NULL";
+const GET: &str = "SELECT id, account_id, subject_id, bytes, utf8, content, import_id FROM uploads WHERE id = $1";
+const UNUSED: &str = "SELECT id, account_id, subject_id, bytes, utf8, content, import_id FROM uploads \
+    WHERE import_id IS NULL AND created_at < $1 ORDER BY created_at LIMIT 100";
+const USED: &str = "SELECT id, account_id, subject_id, bytes, utf8, content, import_id FROM uploads \
+    WHERE import_id IS NOT NULL ORDER BY created_at LIMIT 1000";
+const BEGUN: &str = "SELECT id FROM uploads WHERE id = $1 AND created_at < $2";
+const REMOVE: &str = "DELETE FROM uploads WHERE id = $1";
+const PUT_PART: &str = "INSERT INTO upload_parts (owner, kind, part, sealed, created_at) VALUES ($1, $2, $3, $4, $5) \
+    ON CONFLICT (owner, kind, part) DO UPDATE SET sealed = excluded.sealed";
+const PARTS: &str =
+    "SELECT part, sealed FROM upload_parts WHERE owner = $1 AND kind = $2 AND part >= $3 ORDER BY part LIMIT $4";
+const DELETE_PARTS: &str = "DELETE FROM upload_parts WHERE owner = $1 AND kind = $2";
+const OLD_OWNERS: &str = "SELECT DISTINCT owner FROM upload_parts WHERE kind = $1 AND created_at < $2 LIMIT 100";
+const KINDS: [Kind; 7] = [Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Text, Kind::Text];
+
+/// What a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Of an upload: a piece of the file.
+    Frame,
+    /// Of an import: what a chunk has to report.
+    Report,
+    /// Of an import: which contacts a chunk is about to change.
+    Intent,
+}
+
+impl Part {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Frame => "frame",
+            Self::Report => "report",
+            Self::Intent => "intent",
+        }
+    }
+}
+
+/// A file that was uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    pub id: UploadId,
+    pub account_id: AccountId,
+    /// Under which its pieces are sealed.
+    pub subject: SubjectId,
+    pub bytes: u64,
+    /// All of it is UTF-8.
+    pub utf8: bool,
+    /// Keyed hash of the file; absent while it is not complete.
+    pub content: Option<BlindIndex>,
+    pub import: Option<ImportId>,
+}
+
+/// The files of every account. Clones share the database.
+#[derive(Clone)]
+pub struct Uploads {
+    db: Db,
+}
+
+impl Uploads {
+    pub const fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    pub async fn begin(
+        &self,
+        id: UploadId,
+        account: AccountId,
+        subject: SubjectId,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let binds = [Cell::text(&id), Cell::text(&account), Cell::text(&subject), now.micros().into()];
+        self.execute(BEGIN, &binds).await.map(drop)
+    }
+
+    /// Nothing comes after: so many bytes, UTF-8 or not, and the keyed hash of them all.
+    pub async fn complete(&self, id: UploadId, bytes: u64, utf8: bool, content: &BlindIndex) -> Result<(), StoreError> {
+        let binds = [Cell::text(&id), Cell::count(bytes), i64::from(utf8).into(), content.as_str().into()];
+        self.execute(COMPLETE, &binds).await.map(drop)
+    }
+
+    /// Gives the upload to an import: false if it has one, is not complete, or is not the account's.
+    pub async fn claim(&self, id: UploadId, account: AccountId, import: ImportId) -> Result<bool, StoreError> {
+        Ok(self.execute(CLAIM, &[Cell::text(&id), Cell::text(&account), Cell::text(&import)]).await? > 0)
+    }
+
+    pub async fn get(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {
+        Ok(self.list(GET, &[Cell::text(&id)]).await?.pop())
+    }
+
+    /// Those that no import took since before then.
+    pub async fn unused(&self, before: Time) -> Result<Vec<Upload>, StoreError> {
+        self.list(UNUSED, &[before.micros().into()]).await
+    }
+
+    /// Those that belong to an import, which may have ended.
+    pub async fn used(&self) -> Result<Vec<Upload>, StoreError> {
+        self.list(USED, &[]).await
+    }
+
+    /// Whether it was begun before then.
+    pub async fn begun_before(&self, id: UploadId, before: Time) -> Result<bool, StoreError> {
+        let binds = [Cell::text(&id), before.micros().into()];
+        Ok(!sql::fetch(&self.db, BEGUN, &binds, &[Kind::Text]).await?.is_empty())
+    }
+
+    /// The file and its pieces are gone.
+    pub async fn remove(&self, id: UploadId) -> Result<(), StoreError> {
+        self.execute(DELETE_PARTS, &[Cell::text(&id), Part::Frame.name().into()]).await?;
+        self.execute(REMOVE, &[Cell::text(&id)]).await.map(drop)
+    }
+
+    /// Stores parts of an upload or an import, numbered from `first`, in one transaction. Repeating it replaces them.
+    pub async fn put(
+        &self,
+        owner: &impl ToString,
+        kind: Part,
+        first: u64,
+        parts: &[&str],
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let owner = owner.to_string();
+        with_transaction!(&self.db, tx => for (number, sealed) in (first..).zip(parts) {
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            let query = sqlx::query(PUT_PART).bind(&owner).bind(kind.name()).bind(number).bind(*sealed);
+            query.bind(now.micros()).execute(&mut *tx).await?;
+        });
+        Ok(())
+    }
+
+    /// At most `limit` parts from `first` on, with their numbers.
+    pub async fn parts(
+        &self,
+        owner: &impl ToString,
+        kind: Part,
+        first: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, String)>, StoreError> {
+        let binds = [Cell::text(owner), kind.name().into(), Cell::count(first), Cell::count(limit as u64)];
+        let rows = sql::fetch(&self.db, PARTS, &binds, &[Kind::Int, Kind::Text]).await?;
+        let part = |row: Vec<Cell>| match <[Cell; 2]>::try_from(row) {
+            Ok([Cell::Int(Some(number)), Cell::Text(Some(sealed))]) => Some((u64::try_from(number).ok()?, sealed)),
+            _ => None,
+        };
+        Ok(rows.into_iter().filter_map(part).collect())
+    }
+
+    pub async fn delete_parts(&self, owner: &impl ToString, kind: Part) -> Result<(), StoreError> {
+        self.execute(DELETE_PARTS, &[Cell::text(owner), kind.name().into()]).await.map(drop)
+    }
+
+    /// The ids of those that have parts of this kind from before then.
+    pub async fn older(&self, kind: Part, before: Time) -> Result<Vec<String>, StoreError> {
+        let binds = [Cell::from(kind.name()), before.micros().into()];
+        let rows = sql::fetch(&self.db, OLD_OWNERS, &binds, &[Kind::Text]).await?;
+        let text = |row: Vec<Cell>| match row.into_iter().next() {
+            Some(Cell::Text(text)) => text,
+            _ => None,
+        };
+        Ok(rows.into_iter().filter_map(text).collect())
+    }
+
+    async fn execute(&self, sql: &str, binds: &[Cell]) -> Result<u64, StoreError> {
+        let changed = with_transaction!(&self.db, tx => {
+            let query = binds.iter().fold(sqlx::query(sql), |query, cell| match cell {
+                Cell::Text(value) => query.bind(value.as_deref()),
+                Cell::Int(value) => query.bind(*value),
+            });
+            query.execute(&mut *tx).await?.rows_affected()
+        });
+        Ok(changed)
+    }
+
+    async fn list(&self, sql: &str, binds: &[Cell]) -> Result<Vec<Upload>, StoreError> {
+        let rows = sql::fetch(&self.db, sql, binds, &KINDS).await?;
+        Ok(rows.into_iter().filter_map(upload).collect())
+    }
+}
+
+fn upload(row: Vec<Cell>) -> Option<Upload> {
+    let [Cell::Text(id), Cell::Text(account), Cell::Text(subject), Cell::Int(bytes), Cell::Int(utf8), content, import] =
+        <[Cell; 7]>::try_from(row).ok()?
+    else {
+        return None;
+    };
+    let text = |cell| if let Cell::Text(text) = cell { text } else { None };
+    Some(Upload {
+        id: id?.parse().ok()?,
+        account_id: account?.parse().ok()?,
+        subject: subject?.parse().ok()?,
+        bytes: u64::try_from(bytes?).ok()?,
+        utf8: utf8? != 0,
+        content: text(content).map(BlindIndex::from_hex),
+        import: text(import).and_then(|id| id.parse().ok()),
+    })
+}
