@@ -117,18 +117,21 @@ impl Commands {
 
     async fn take(&self, concerns: &[Concern<'_>]) -> Result<Taken, CommandError> {
         let mut taken = Taken::default();
-        let (mut statuses, mut unknown) = (Vec::new(), Vec::new());
+        let (mut statuses, mut messages, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
         for concern in concerns {
             let number = concern.number;
             match concern.update {
                 Update::Status(update) => statuses.push((number, &**update)),
-                Update::Message(message) if self.receive(number, message).await? => taken.inbound += 1,
-                Update::Message(message) => unknown.push((number, Reason::UnknownShape, message.raw.get())),
+                Update::Message(message) => messages.push((number, &**message)),
                 Update::Preference(preference) if self.prefer(number, preference).await? => taken.preferences += 1,
                 Update::Preference(preference) => unknown.push((number, Reason::UnknownShape, preference.raw.get())),
                 Update::Unknown(raw) => unknown.push((number, Reason::UnknownShape, raw.get())),
             }
         }
+        let anonymous = self.receive_all(&messages).await?;
+        taken.inbound = messages.len() - anonymous.len();
+        unknown
+            .extend(anonymous.into_iter().map(|(number, message)| (number, Reason::UnknownShape, message.raw.get())));
         let strangers = self.report(&statuses).await?;
         taken.statuses = statuses.len() - strangers.len();
         unknown.extend(strangers.into_iter().map(|(number, reason, update)| (number, reason, update.raw.get())));
