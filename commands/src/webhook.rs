@@ -120,7 +120,7 @@ impl Commands {
 
     async fn take(&self, concerns: &[Concern<'_>], strange: &[(&NumberRow, &Change)]) -> Result<Taken, CommandError> {
         let mut taken = Taken::default();
-        let (mut statuses, mut unknown) = (Vec::new(), Vec::new());
+        let (mut statuses, mut messages, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
         for (number, change) in strange {
             let raw = change.updates.iter().map(|update| (*number, Reason::UnknownMessage, raw(update)));
             unknown.extend(raw);
@@ -129,13 +129,16 @@ impl Commands {
             let number = concern.number;
             match concern.update {
                 Update::Status(update) => statuses.push((number, &**update)),
-                Update::Message(message) if self.receive(number, message).await? => taken.inbound += 1,
-                Update::Message(message) => unknown.push((number, Reason::UnknownShape, message.raw.get())),
+                Update::Message(message) => messages.push((number, &**message)),
                 Update::Preference(preference) if self.prefer(number, preference).await? => taken.preferences += 1,
                 Update::Preference(preference) => unknown.push((number, Reason::UnknownShape, preference.raw.get())),
                 Update::Unknown(raw) => unknown.push((number, Reason::UnknownShape, raw.get())),
             }
         }
+        let anonymous = self.receive_all(&messages).await?;
+        taken.inbound = messages.len() - anonymous.len();
+        unknown
+            .extend(anonymous.into_iter().map(|(number, message)| (number, Reason::UnknownShape, message.raw.get())));
         let (strangers, erased) = self.report(&statuses).await?;
         taken.statuses = statuses.len() - strangers.len() - erased;
         taken.erased = erased;

@@ -7,6 +7,7 @@ stories!(
     what_is_not_authentic_changes_nothing,
     what_is_not_understood_is_kept,
     users_write_in,
+    many_users_write_in_at_once,
     odd_shapes_are_survived,
     the_handshake_needs_the_verify_token
 );
@@ -75,6 +76,35 @@ async fn what_is_not_understood_is_kept(engine: Engine) {
     assert_eq!(positions(&world).await - before, kept, "the same again is kept once");
     assert!(metric(&world, "wasend_webhook_updates_total{kind=\"unknown\"}").await >= 5.0);
     assert!(!world.run(&["events"]).await.contains("wings"), "sealed");
+}
+
+async fn many_users_write_in_at_once(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    let id = phone_number_id(&world).await;
+    let messages: Vec<Value> = (0..200)
+        .map(|n| {
+            let from = format!("1650555{:04}", n % 50);
+            json!({"from": from, "id": format!("wamid.many-{n}"), "timestamp": "1700000000", "type": "text", "text": {"body": n.to_string()}})
+        })
+        .collect();
+    let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": "messages", "value": {
+        "messaging_product": "whatsapp", "metadata": {"display_phone_number": "1", "phone_number_id": id}, "messages": messages}}]}]});
+    for _ in 0..2 {
+        assert_eq!(world.simulator.raw(&id, &body.to_string()).await["webhook_status"], 200, "{}", world.output());
+    }
+    let query = "query($to: String) { all: messages(filter: {direction: INBOUND}) { totalCount } contacts { totalCount } \
+        messages(filter: {direction: INBOUND, to: $to}) { nodes { position content { text } } } }";
+    let found = until("all are there", || async {
+        let found = client.data(query, json!({"to": "+16505550007"})).await;
+        (found["all"]["totalCount"] == 200).then_some(found)
+    })
+    .await;
+    assert_eq!(found["contacts"]["totalCount"], 50);
+    let mut nodes = found["messages"]["nodes"].as_array().expect("a list").clone();
+    nodes.sort_by_key(|node| node["position"].as_u64());
+    let texts: Vec<_> = nodes.iter().map(|node| node["content"]["text"].as_str().unwrap_or_default()).collect();
+    assert_eq!(texts, ["7", "57", "107", "157"], "each user's messages are recorded in their order");
 }
 
 async fn users_write_in(engine: Engine) {

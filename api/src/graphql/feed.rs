@@ -28,7 +28,7 @@ const HISTORY: usize = 500;
 /// How often news is looked for that no position announces: a projection that catches up on its own.
 const POLL: Duration = Duration::from_secs(2);
 /// The wait after a failure of the database.
-const PAUSE: Duration = Duration::from_millis(500);
+pub const PAUSE: Duration = Duration::from_millis(500);
 
 /// A row of an append-only table, in the order of its position.
 pub trait Told: Record {
@@ -118,7 +118,7 @@ impl<R: Told> Channel<R> {
         &self,
         account: AccountId,
         after: Option<Position>,
-    ) -> Result<impl Stream<Item = Result<R, StoreError>> + Send + use<R>, StoreError> {
+    ) -> Result<impl Stream<Item = R> + Send + use<R>, StoreError> {
         // Before anything is read, so that nothing falls between what is read and what is received.
         let news = self.sender.subscribe();
         let last = match after {
@@ -188,10 +188,12 @@ struct Follower<R> {
 }
 
 impl<R: Told> Follower<R> {
-    async fn next(&mut self) -> Option<Result<R, StoreError>> {
+    /// None only when the feed ends. While the database does not answer, it waits: an error in the place of a row would
+    /// leave that row out.
+    async fn next(&mut self) -> Option<R> {
         loop {
             if let Some(row) = self.ready.pop_front() {
-                return Some(Ok(row));
+                return Some(row);
             }
             if self.live {
                 match self.news.recv().await {
@@ -205,7 +207,10 @@ impl<R: Told> Follower<R> {
                         self.live = rows.len() < HISTORY;
                         self.take(&rows);
                     }
-                    Err(error) => return Some(Err(error)),
+                    Err(error) => {
+                        tracing::warn!(%error, "a subscription waits for the read models");
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
             }
         }

@@ -10,6 +10,7 @@ use wasend_projections::messages::{MessageRow, StatusRow};
 
 use super::audit::{AuditEvent, AuditFilter};
 use super::error::{invalid, unavailable};
+use super::feed::PAUSE;
 use super::message::{Direction, Message, MessageStatus};
 use super::scalar::{DateTime, Position};
 use super::state::State;
@@ -77,12 +78,12 @@ impl Subscription {
         let rows = state.feed.statuses.follow(account, after).await.map_err(unavailable)?;
         let filter = filter.unwrap_or_default();
         let wanted = rows.filter(move |row| {
-            let wanted = row.as_ref().map_or(true, |row| filter.matches(row));
+            let wanted = filter.matches(row);
             async move { wanted }
         });
         let changes = wanted.map(move |row| {
             let state = Arc::clone(&state);
-            async move { change(&state, account, row.map_err(unavailable)?).await }
+            async move { change(&state, account, row).await }
         });
         Ok(changes.buffered(AT_ONCE))
     }
@@ -95,16 +96,16 @@ impl Subscription {
         ctx: &Context<'_>,
         filter: Option<AuditFilter>,
         after: Option<Position>,
-    ) -> Result<impl Stream<Item = Result<AuditEvent>> + use<>> {
+    ) -> Result<impl Stream<Item = AuditEvent> + use<>> {
         let (state, account) = (State::of(ctx), ctx.actor()?.account_id);
         let after = resume(state, after).await?;
         let rows = state.feed.audit.follow(account, after).await.map_err(unavailable)?;
         let filter = filter.unwrap_or_default();
         let wanted = rows.filter(move |row| {
-            let wanted = row.as_ref().map_or(true, |row| filter.matches(row));
+            let wanted = filter.matches(row);
             async move { wanted }
         });
-        Ok(wanted.map(|row| row.map(AuditEvent).map_err(unavailable)))
+        Ok(wanted.map(AuditEvent))
     }
 }
 
@@ -122,7 +123,13 @@ async fn resume(state: &State, after: Option<Position>) -> Result<Option<At>> {
 }
 
 async fn change(state: &State, account: AccountId, row: StatusRow) -> Result<MessageStatusChange> {
-    let message = state.loaders.row::<MessageRow>(account, &row.message_id).await?;
+    // A change whose message cannot be read for now is told late: told as an error, it would be left out.
+    let message = loop {
+        match state.loaders.row::<MessageRow>(account, &row.message_id).await {
+            Ok(message) => break message,
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    };
     let message = message.ok_or_else(|| Code::Internal.graphql("the message of a change is missing"))?;
     Ok(MessageStatusChange {
         position: Position(row.position),

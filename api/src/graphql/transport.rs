@@ -7,6 +7,7 @@
 //! | [`sse`] | GraphQL over SSE, distinct connections: <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md> |
 
 mod answer;
+mod breadth;
 pub mod graphiql;
 pub mod http;
 mod negotiate;
@@ -53,10 +54,15 @@ struct Prepared {
     kind: Option<OperationType>,
 }
 
-fn prepare(params: Params, identity: &Identity) -> Result<Prepared, Box<Answer>> {
+/// `max_complexity` is that of the schema: what selects more things than it allows is not even measured.
+fn prepare(params: Params, identity: &Identity, max_complexity: usize) -> Result<Prepared, Box<Answer>> {
     let mut request = params.into_request().data(identity.caller.clone());
     let name = request.operation_name.clone();
     let document = request.parsed_query().map_err(|error| Box::new(Answer::unparsable(error)))?;
+    if !breadth::selects_at_most(document, max_complexity) {
+        let message = format!("the document selects more than {max_complexity} things, or its fragments go in circles");
+        return Err(Box::new(Answer::refusal(Refusal::new(Code::QueryTooComplex, message))));
+    }
     let mut operations =
         document.operations.iter().filter(|(known, _)| name.as_ref().is_none_or(|n| known.is_some_and(|k| k == n)));
     let kind = match (operations.next(), operations.next()) {

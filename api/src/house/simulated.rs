@@ -3,31 +3,34 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wasend_commands::Lines;
 use wasend_projections::numbers::NumberRow;
-use wasend_whatsapp::simulator::{self, SimulatedLine};
+use wasend_whatsapp::simulator::{self, LinesUnavailable, SimulatedLine};
 
 /// The simulator knows the numbers that are connected here and speak to it, as Meta would.
 pub struct Connected(pub Arc<Lines>);
 
 #[async_trait]
 impl simulator::Lines for Connected {
-    async fn line(&self, phone_number_id: &str) -> Option<SimulatedLine> {
-        let rows = self.0.by_meta_id(phone_number_id).await.ok()?;
-        self.simulated(rows.first()?).await
+    async fn line(&self, phone_number_id: &str) -> Result<Option<SimulatedLine>, LinesUnavailable> {
+        let rows = self.0.by_meta_id(phone_number_id).await.map_err(|_| LinesUnavailable)?;
+        match rows.first() {
+            Some(row) => self.simulated(row).await.map(Some),
+            None => Ok(None),
+        }
     }
 
-    async fn waba(&self, waba_id: &str) -> Vec<SimulatedLine> {
+    async fn waba(&self, waba_id: &str) -> Result<Vec<SimulatedLine>, LinesUnavailable> {
         let mut lines = Vec::new();
-        for row in self.0.by_waba(waba_id).await.unwrap_or_default() {
-            lines.extend(self.simulated(&row).await);
+        for row in self.0.by_waba(waba_id).await.map_err(|_| LinesUnavailable)? {
+            lines.push(self.simulated(&row).await?);
         }
-        lines
+        Ok(lines)
     }
 }
 
 impl Connected {
-    async fn simulated(&self, row: &NumberRow) -> Option<SimulatedLine> {
-        let credentials = self.0.credentials(row).await.ok()?.into_exposed();
-        Some(SimulatedLine {
+    async fn simulated(&self, row: &NumberRow) -> Result<SimulatedLine, LinesUnavailable> {
+        let credentials = self.0.credentials(row).await.map_err(|_| LinesUnavailable)?.into_exposed();
+        Ok(SimulatedLine {
             phone_number_id: row.phone_number_id.clone(),
             waba_id: row.waba_id.clone(),
             // Its own number is what a business shows to everybody; the simulator needs one of the right form only.

@@ -62,6 +62,7 @@ async fn connection(stream: TcpStream, held: Held, router: Router, limits: Arc<c
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
+        .preserve_header_case(true)
         .serve_connection(io, service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);

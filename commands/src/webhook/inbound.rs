@@ -1,5 +1,8 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use wasend_domain::contact::{self, Contact, Via};
 use wasend_domain::content::{InboundContent, Kind, Wamid};
 use wasend_domain::message::{Command, Message};
@@ -23,9 +26,40 @@ const UNLINKING: Duration = Duration::from_millis(50);
 #[error("{}", .0.about())]
 struct Refused(Code);
 
+/// How many senders' messages are recorded at the same time, so that one commit serves many of them.
+const SENDERS: usize = 64;
+
 impl Commands {
+    /// Records inbound messages, each sender's in their order; gives back those that do not say who wrote them.
+    pub(super) async fn receive_all<'a>(
+        &self,
+        messages: &[(&'a NumberRow, &'a InboundMessage)],
+    ) -> Result<Vec<(&'a NumberRow, &'a InboundMessage)>, CommandError> {
+        let mut senders: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (number, message) in messages {
+            senders.entry((&number.id, &message.from, &message.from_user_id)).or_default().push((*number, *message));
+        }
+        // Boxed, because the compiler cannot see else that the futures are `Send` whatever they borrow.
+        let received: Vec<BoxFuture<'_, _>> =
+            senders.into_values().map(|messages| self.receive_in_order(messages).boxed()).collect();
+        stream::iter(received).buffered(SENDERS).try_concat().await
+    }
+
+    async fn receive_in_order<'a>(
+        &self,
+        messages: Vec<(&'a NumberRow, &'a InboundMessage)>,
+    ) -> Result<Vec<(&'a NumberRow, &'a InboundMessage)>, CommandError> {
+        let mut anonymous = Vec::new();
+        for (number, message) in messages {
+            if !self.receive(number, message).await? {
+                anonymous.push((number, message));
+            }
+        }
+        Ok(anonymous)
+    }
+
     /// Records an inbound message, once however often Meta repeats it; false if it does not say who wrote it.
-    pub(super) async fn receive(&self, number: &NumberRow, message: &InboundMessage) -> Result<bool, CommandError> {
+    async fn receive(&self, number: &NumberRow, message: &InboundMessage) -> Result<bool, CommandError> {
         let caller = caller(number)?;
         let identities = identities(message.from.as_deref(), message.from_user_id.as_deref());
         let Ok(number_id) = number.id.parse::<NumberId>() else { return Ok(false) };

@@ -119,6 +119,7 @@ impl IntoResponse for InboundError {
         let status = match self {
             Self::UnknownLine => StatusCode::NOT_FOUND,
             Self::Incomplete => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         (status, Json(json!({"error": self.to_string()}))).into_response()
     }

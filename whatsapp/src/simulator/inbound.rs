@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::{
     Simulator,
     changes::{envelope, escape, put, user_id, value_of},
+    lines::LinesUnavailable,
     wamid,
 };
 
@@ -56,12 +57,14 @@ pub enum InboundError {
     UnknownLine,
     #[error("a message needs from or user_id, and one of text, button and message")]
     Incomplete,
+    #[error(transparent)]
+    Unavailable(#[from] LinesUnavailable),
 }
 
 impl Simulator {
     /// Posts a signed webhook with a message from a user, once.
     pub async fn inbound(&self, request: InboundRequest) -> Result<Posted, InboundError> {
-        let line = self.inner.options.lines.line(&request.phone_number_id).await;
+        let line = self.inner.options.lines.line(&request.phone_number_id).await?;
         let line = line.ok_or(InboundError::UnknownLine)?;
         let mut request = request;
         if request.user_id.is_none() {
@@ -82,7 +85,7 @@ impl Simulator {
 
     /// Signs any body with the number's app secret and posts it, once.
     pub async fn post_raw(&self, phone_number_id: &str, body: String) -> Result<Posted, InboundError> {
-        let line = self.inner.options.lines.line(phone_number_id).await;
+        let line = self.inner.options.lines.line(phone_number_id).await?;
         let line = line.ok_or(InboundError::UnknownLine)?;
         Ok(Posted { wamid: None, webhook_status: self.inner.outbox.post(&line.app_secret, body).await })
     }

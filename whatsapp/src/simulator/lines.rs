@@ -13,11 +13,16 @@ use crate::redacted::SECRET;
 /// The numbers that exist; asked on every call, so they may come and go.
 #[async_trait]
 pub trait Lines: Send + Sync {
-    async fn line(&self, phone_number_id: &str) -> Option<SimulatedLine>;
+    async fn line(&self, phone_number_id: &str) -> Result<Option<SimulatedLine>, LinesUnavailable>;
 
     /// The numbers of a business account; empty if there is no such account.
-    async fn waba(&self, waba_id: &str) -> Vec<SimulatedLine>;
+    async fn waba(&self, waba_id: &str) -> Result<Vec<SimulatedLine>, LinesUnavailable>;
 }
+
+/// Which numbers exist is not known for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("which numbers exist is not known for now")]
+pub struct LinesUnavailable;
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct SimulatedLine {
@@ -62,14 +67,14 @@ impl MemoryLines {
 
 #[async_trait]
 impl Lines for MemoryLines {
-    async fn line(&self, phone_number_id: &str) -> Option<SimulatedLine> {
+    async fn line(&self, phone_number_id: &str) -> Result<Option<SimulatedLine>, LinesUnavailable> {
         let lines = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        lines.get(phone_number_id).cloned()
+        Ok(lines.get(phone_number_id).cloned())
     }
 
-    async fn waba(&self, waba_id: &str) -> Vec<SimulatedLine> {
+    async fn waba(&self, waba_id: &str) -> Result<Vec<SimulatedLine>, LinesUnavailable> {
         let lines = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let of_account = lines.values().filter(|line| line.waba_id == waba_id);
-        of_account.cloned().collect()
+        Ok(of_account.cloned().collect())
     }
 }

@@ -62,7 +62,7 @@ pub use self::{
     control::Summary,
     inbound::{Button, InboundRequest, Posted},
     ledger::AcceptedMessage,
-    lines::{Lines, MemoryLines, SimulatedLine},
+    lines::{Lines, LinesUnavailable, MemoryLines, SimulatedLine},
     options::{Delays, SimulatorOptions},
     running::RunningSimulator,
     scripts::TooManyScripts,

@@ -21,7 +21,7 @@ impl Simulator {
     /// The number that a request names, if it exists and the token is its.
     pub(super) async fn number(&self, id: &str, headers: &HeaderMap) -> Result<SimulatedLine, Refusal> {
         let token = bearer(headers)?;
-        let line = self.inner.options.lines.line(id).await;
+        let line = self.inner.options.lines.line(id).await?;
         let line = line.ok_or_else(Refusal::unknown_object)?;
         if opens(&line, token) { Ok(line) } else { Err(Refusal::bad_token()) }
     }
@@ -29,7 +29,7 @@ impl Simulator {
     /// Checks that a business account exists and the token is that of one of its numbers.
     pub(super) async fn account(&self, id: &str, headers: &HeaderMap) -> Result<(), Refusal> {
         let token = bearer(headers)?;
-        let lines = self.inner.options.lines.waba(id).await;
+        let lines = self.inner.options.lines.waba(id).await?;
         if lines.is_empty() {
             return Err(Refusal::unknown_object());
         }

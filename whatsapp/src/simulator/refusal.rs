@@ -9,7 +9,7 @@ use axum::{
 use futures::stream;
 use serde_json::json;
 
-use super::behaviour::Behaviour;
+use super::{behaviour::Behaviour, lines::LinesUnavailable};
 
 /// An error in Meta's envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,13 @@ impl Refusal {
 
     pub(super) fn details(self, details: impl Into<String>) -> Self {
         Self { details: Some(details.into()), ..self }
+    }
+}
+
+/// Meta's answer when it has a fault of its own: the caller may try again.
+impl From<LinesUnavailable> for Refusal {
+    fn from(_: LinesUnavailable) -> Self {
+        Self::new(503, 131_016)
     }
 }
 

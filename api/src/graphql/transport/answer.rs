@@ -131,7 +131,8 @@ fn of_request(message: &str) -> Code {
 }
 
 fn of_field(message: &str) -> Code {
-    let inputs = ["Failed to parse \"", "Invalid value for argument", "The \"first\"", "The \"last\""];
+    let inputs =
+        ["Failed to parse \"", "Expected input type \"", "Invalid value for argument", "The \"first\"", "The \"last\""];
     if inputs.iter().any(|input| message.starts_with(input)) { Code::InvalidInput } else { Code::Internal }
 }
 
@@ -154,6 +155,12 @@ mod tests {
             json,
             r#"{"errors":[{"message":"internal error","path":["a"],"extensions":{"code":"INTERNAL"}}],"data":null}"#
         );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_the_callers_fault() {
+        let json = at_field(r#"Expected input type "TextInput", found "x". (occurred while parsing "Input")"#).json();
+        assert!(json.contains(r#""code":"INVALID_INPUT""#), "{json}");
     }
 
     #[test]

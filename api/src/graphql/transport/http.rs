@@ -71,7 +71,7 @@ async fn execute(shell: &Shell, parts: &Parts, body: Body, media: Media) -> Resu
     let Some(params) = operations.pop() else {
         return Err(Refusal::new(Code::BadRequest, "the request holds no operation"));
     };
-    let prepared = match prepare(params, &identity) {
+    let prepared = match prepare(params, &identity, shell.graphql.max_complexity) {
         Ok(prepared) => prepared,
         Err(answer) if media == Media::EventStream => return Ok(sse::only(&answer)),
         Err(answer) => return Ok(write(&answer, media)),
@@ -90,7 +90,7 @@ async fn execute(shell: &Shell, parts: &Parts, body: Body, media: Media) -> Resu
 async fn batch(shell: &Shell, operations: Vec<Params>, identity: &Identity, media: Media) -> Response {
     let mut bodies = Vec::with_capacity(operations.len());
     for params in operations {
-        let answer = match prepare(params, identity) {
+        let answer = match prepare(params, identity, shell.graphql.max_complexity) {
             Ok(prepared) => run(shell, prepared).await,
             Err(answer) => *answer,
         };

@@ -36,7 +36,7 @@ pub async fn upgrade(shell: Shell, mut parts: Parts, identity: Identity) -> Resp
         return Problem::new(Code::BadRequest, "the WebSocket handshake is malformed").into_response();
     };
     let limit = shell.graphql.body_limit;
-    upgrade
+    let mut response = upgrade
         .protocols([PROTOCOL])
         .max_message_size(limit)
         .max_frame_size(limit)
@@ -44,7 +44,11 @@ pub async fn upgrade(shell: Shell, mut parts: Parts, identity: Identity) -> Resp
         .on_upgrade(move |socket| {
             let tracker = shell.life.tracker().clone();
             tracker.track_future(Connection::new(shell, identity).run(socket))
-        })
+        });
+    // Among them is how the client spelled its headers, and hyper then spells the answer's alike: some clients (gql of
+    // Python) look for `Sec-WebSocket-Protocol` in exactly this case, and else speak a protocol that nobody chose.
+    response.extensions_mut().extend(parts.extensions);
+    response
 }
 
 #[cfg(test)]

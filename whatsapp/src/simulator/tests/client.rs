@@ -1,5 +1,6 @@
 //! Every way in which a call can end.
 
+use async_trait::async_trait;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -8,7 +9,7 @@ use crate::{
     errors::ErrorClass,
     gateway::{GraphError, MessageStatus, NotSent, Unknown},
     request::{BodyParameters, NamedParameter},
-    simulator::HeldOutcome,
+    simulator::{HeldOutcome, Lines, LinesUnavailable},
 };
 
 fn refused(result: Result<Submission, SendFailure>) -> GraphError {
@@ -32,6 +33,28 @@ async fn an_accepted_message() {
     assert_eq!(message.wamid, submission.wamid);
     assert_eq!(message.to, DIGITS);
     assert_eq!(message.biz_opaque_callback_data.as_deref(), Some("m-1"));
+}
+
+/// While the numbers cannot be looked up.
+struct NoLines;
+
+#[async_trait]
+impl Lines for NoLines {
+    async fn line(&self, _: &str) -> Result<Option<SimulatedLine>, LinesUnavailable> {
+        Err(LinesUnavailable)
+    }
+
+    async fn waba(&self, _: &str) -> Result<Vec<SimulatedLine>, LinesUnavailable> {
+        Err(LinesUnavailable)
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_cannot_be_looked_up_is_not_an_unknown_one() {
+    let world = World::with(|options| options.lines = Arc::new(NoLines)).await;
+    let error = refused(world.send("m").await);
+    assert!(matches!(error.class, ErrorClass::Transient { .. }), "{:?}", error.class);
+    assert_eq!(accepted(&world), 0);
 }
 
 #[tokio::test]

@@ -77,11 +77,14 @@ async fn the_answer_comes_in_the_media_type_that_was_asked_for() {
 async fn a_document_that_cannot_be_executed() {
     let deep =
         format!("{}hello{}", "{ nested ".repeat(25), " }".repeat(25)).replace("nested hello", "nested { hello }");
+    let doubling = |n: usize| format!("fragment F{n} on Query {{ ...F{0} ...F{0} }} ", n + 1);
+    let bomb = format!("{{ ...F0 }} fragment F30 on Query {{ hello }} {}", (0..30).map(doubling).collect::<String>());
     for (document, code) in [
         ("{ hello", "GRAPHQL_PARSE_FAILED"),
         ("{ nothing }", "GRAPHQL_VALIDATION_FAILED"),
         ("query A { hello } query B { hello }", "GRAPHQL_VALIDATION_FAILED"),
         (&deep, "QUERY_TOO_COMPLEX"),
+        (&bomb, "QUERY_TOO_COMPLEX"),
     ] {
         let strict = query(RESPONSE_JSON, document).await;
         assert_eq!((strict.status, strict.code().as_str()), (StatusCode::BAD_REQUEST, code), "{document}");

@@ -169,7 +169,7 @@ impl Connection {
             let answer = Answer::refusal(Refusal::new(Code::TooManySubscriptions, message));
             return say(sink, server::error(&id, &answer)).await;
         }
-        let prepared = match prepare(params, &self.identity) {
+        let prepared = match prepare(params, &self.identity, self.shell.graphql.max_complexity) {
             Ok(prepared) => prepared,
             Err(answer) => return say(sink, server::error(&id, &answer)).await,
         };

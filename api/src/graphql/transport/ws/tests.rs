@@ -2,7 +2,10 @@ use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Message, client::IntoClientRequest},
@@ -82,6 +85,24 @@ async fn a_subscription_is_answered_and_completed() {
     client.subscribe("a", "{ hello }").await;
     assert_eq!(client.hear().await["payload"]["data"]["hello"], "world");
     assert_eq!(client.hear().await["type"], "complete");
+}
+
+#[tokio::test]
+async fn the_handshake_is_answered_in_the_spelling_of_its_headers() {
+    let (address, ..) = listening(settings()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let handshake = "GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Protocol: graphql-ws, graphql-transport-ws\r\n\r\n";
+    stream.write_all(handshake.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    while !answer.contains("\r\n\r\n") {
+        let mut bytes = [0; 1024];
+        let n = stream.read(&mut bytes).await.unwrap();
+        assert_ne!(n, 0, "{answer}");
+        answer.push_str(std::str::from_utf8(&bytes[..n]).unwrap());
+    }
+    assert!(answer.contains("\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"), "{answer}");
 }
 
 #[tokio::test]

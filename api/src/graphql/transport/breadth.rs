@@ -1,0 +1,100 @@
+//! How much a document asks for once its fragments are written out.
+//!
+//! The GraphQL library measures depth and complexity by walking every spread anew, so that thirty short fragments that
+//! each spread the next one twice cost it a billion steps. Here each fragment is measured once, before that.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+
+/// Deepest nesting of selections that is measured; the library refuses what is deeper than 32.
+const MAX_NESTING: usize = 64;
+
+/// Whether all operations of the document together select at most `max` things. One whose fragments spread each other
+/// in a circle never does.
+pub fn selects_at_most(document: &ExecutableDocument, max: usize) -> bool {
+    let mut measure = Measure { document, max, fragments: HashMap::new() };
+    let mut total = 0;
+    document.operations.iter().all(|(_, operation)| {
+        let size = measure.size(&operation.node.selection_set.node, 0);
+        size.is_some_and(|size| {
+            total += size;
+            total <= max
+        })
+    })
+}
+
+struct Measure<'a> {
+    document: &'a ExecutableDocument,
+    max: usize,
+    /// Sizes of the fragments that were measured.
+    fragments: HashMap<&'a str, usize>,
+}
+
+impl<'a> Measure<'a> {
+    /// None as soon as it is known to be too much, so that nothing too large is ever walked to its end.
+    fn size(&mut self, set: &'a SelectionSet, nesting: usize) -> Option<usize> {
+        if nesting > MAX_NESTING {
+            return None;
+        }
+        let mut total = 0;
+        for selection in &set.items {
+            let below = match &selection.node {
+                Selection::Field(field) => self.size(&field.node.selection_set.node, nesting + 1)?,
+                Selection::InlineFragment(inline) => self.size(&inline.node.selection_set.node, nesting + 1)?,
+                Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node, nesting + 1)?,
+            };
+            total += 1 + below;
+            if total > self.max {
+                return None;
+            }
+        }
+        Some(total)
+    }
+
+    /// A fragment that does not exist is the validation's to refuse.
+    fn fragment(&mut self, name: &'a str, nesting: usize) -> Option<usize> {
+        if let Some(known) = self.fragments.get(name) {
+            return Some(*known);
+        }
+        let Some(fragment) = self.document.fragments.get(name) else { return Some(0) };
+        let size = self.size(&fragment.node.selection_set.node, nesting)?;
+        self.fragments.insert(name, size);
+        Some(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+
+    fn fits(document: &str, max: usize) -> bool {
+        selects_at_most(&parse_query(document).unwrap(), max)
+    }
+
+    #[test]
+    fn fragments_count_as_often_as_they_are_spread() {
+        let document = "{ a { b ...F } ... { c } ...F } fragment F on Q { d e }";
+        assert!(fits(document, 10));
+        assert!(!fits(document, 9));
+        assert!(fits("{ a ...Unknown }", 2));
+        assert!(!fits("query A { a } query B { b }", 1));
+    }
+
+    #[test]
+    fn fragments_that_multiply_or_go_in_circles_are_too_much() {
+        let mut bomb = "{ ...F0 } fragment F40 on Q { a }".to_owned();
+        for n in 0..40 {
+            write!(bomb, " fragment F{n} on Q {{ ...F{0} ...F{0} ...F{0} }}", n + 1).unwrap();
+        }
+        assert!(!fits(&bomb, 10_000));
+        assert!(!fits("{ ...A } fragment A on Q { ...B ...B } fragment B on Q { ...A ...A }", 10_000));
+        let mut chain = "{ ...F0 } fragment F5000 on Q { a }".to_owned();
+        (0..5_000).for_each(|n| write!(chain, " fragment F{n} on Q {{ ...F{} }}", n + 1).unwrap());
+        assert!(!fits(&chain, 10_000));
+    }
+}
