@@ -112,7 +112,10 @@ impl Commands {
 
     async fn contact_known(&self, account: AccountId, id: SubjectId) -> Result<bool, CommandError> {
         let mut found = load::<Contact>(&*self.log, account, &[id.uuid()]).await?;
-        Ok(found.remove(&id.uuid()).and_then(Stream::present).is_some_and(|contact| contact.state.created && contact.state.erased.is_none()))
+        Ok(found
+            .remove(&id.uuid())
+            .and_then(Stream::present)
+            .is_some_and(|contact| contact.state.created && contact.state.erased.is_none()))
     }
 
     async fn seal_attributes(

@@ -103,7 +103,11 @@ impl Commands {
             (None, None, None) => {
                 return Err(Refusal::new("subject", Code::Required, "give phone, bsuid or contactId").into());
             }
-            _ => return Err(Refusal::new("subject", Code::Invalid, "phone, bsuid and contactId exclude each other").into()),
+            _ => {
+                return Err(
+                    Refusal::new("subject", Code::Invalid, "phone, bsuid and contactId exclude each other").into()
+                );
+            }
         };
         Ok((field, found.ok_or_else(|| Refusal::not_found(field, "contact"))?))
     }

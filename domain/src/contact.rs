@@ -102,14 +102,30 @@ impl Via {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    Created { source: Source, attributes: Option<Sealed<Attributes>> },
-    Updated { changed: Vec<Part>, attributes: Option<Sealed<Attributes>> },
-    OptedOut { via: Via },
-    OptedIn { via: Via },
-    GroupJoined { group: GroupId },
-    GroupLeft { group: GroupId },
+    Created {
+        source: Source,
+        attributes: Option<Sealed<Attributes>>,
+    },
+    Updated {
+        changed: Vec<Part>,
+        attributes: Option<Sealed<Attributes>>,
+    },
+    OptedOut {
+        via: Via,
+    },
+    OptedIn {
+        via: Via,
+    },
+    GroupJoined {
+        group: GroupId,
+    },
+    GroupLeft {
+        group: GroupId,
+    },
     /// The fence of an erasure.
-    Erased { request: PrivacyRequestId },
+    Erased {
+        request: PrivacyRequestId,
+    },
 }
 
 impl DomainEvent for Event {

@@ -57,12 +57,7 @@ pub struct Erasures {
 }
 
 impl Erasures {
-    pub fn start(
-        commands: Arc<Commands>,
-        projector: Arc<Projector>,
-        leases: Leases,
-        options: ErasureOptions,
-    ) -> Self {
+    pub fn start(commands: Arc<Commands>, projector: Arc<Projector>, leases: Leases, options: ErasureOptions) -> Self {
         let stop = CancellationToken::new();
         let owner = EventId::random().to_string();
         let eraser = Eraser { commands, projector, leases, owner, options };

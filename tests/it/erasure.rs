@@ -24,7 +24,8 @@ const PHONE: &str = "+16505554321";
 const FIELDS: &str = "request { id state dueAt contactId } position errors { code field }";
 
 async fn request(client: &Client, subject: Value) -> Value {
-    let input = json!({"subject": subject, "regime": "GDPR", "ground": "WITHDRAWN_CONSENT", "reason": "reason-canary-5d1f"});
+    let input =
+        json!({"subject": subject, "regime": "GDPR", "ground": "WITHDRAWN_CONSENT", "reason": "reason-canary-5d1f"});
     client.mutate("requestErasure", input, FIELDS).await
 }
 
@@ -65,7 +66,7 @@ async fn a_person_is_erased(engine: Engine) {
     client.mutate("createContact", contact, "errors { code }").await;
     let message = client.send_text(&world.number(), PHONE, "body-canary-7f3a").await;
     client.until_status(&message, "READ").await;
-    let usage = "{ usage(period: {from: \"2000-01-01\", to: \"2100-01-01\"}) { total { messages } } }";
+    let usage = "{ usage(period: {from: \"2026-01-01\", to: \"2026-12-31\"}) { messages delivered } }";
     let before = client.ask(usage, json!({})).await;
     let id = contact_id(&client, PHONE).await;
     let asked = request(&client, json!({"phone": PHONE})).await;
@@ -89,8 +90,18 @@ async fn a_person_is_erased(engine: Engine) {
     assert_eq!(contact_id(&client, PHONE).await, json!(null), "the number leads nowhere");
     assert_eq!(request(&client, json!({"phone": PHONE})).await["errors"][0]["code"], "NOT_FOUND");
     assert_eq!(client.ask(usage, json!({})).await["data"], before["data"], "the usage stays");
-    let trail = client.data("{ auditTrail(filter: {aggregateType: \"privacy_request\"}) { edges { node { eventType } } } }", json!({})).await;
-    let kinds: Vec<_> = trail["auditTrail"]["edges"].as_array().expect("edges").iter().map(|e| e["node"]["eventType"].clone()).collect();
+    let trail = client
+        .data(
+            "{ auditTrail(filter: {aggregateType: \"privacy_request\"}) { edges { node { eventType } } } }",
+            json!({}),
+        )
+        .await;
+    let kinds: Vec<_> = trail["auditTrail"]["edges"]
+        .as_array()
+        .expect("edges")
+        .iter()
+        .map(|e| e["node"]["eventType"].clone())
+        .collect();
     let steps = ["ErasureReceived", "ErasureExecuting", "ErasureFenced", "ErasureKeysDestroyed", "ErasureCompleted"];
     assert_eq!(json!(kinds), json!(steps));
     let key = world.data.path().join("key.txt");
@@ -106,7 +117,7 @@ async fn a_person_is_erased(engine: Engine) {
 async fn what_waits_is_cancelled_and_what_is_under_way_is_waited_for(engine: Engine) {
     let world = World::start(engine).await;
     let client = world.client();
-    world.simulator.script(PHONE, json!([{"type": "slow", "delay_ms": 1500}]), Some(1)).await;
+    world.simulator.script(PHONE, json!([{"type": "delay", "ms": 1500}, {"type": "skip_all"}]), Some(1)).await;
     let under_way = client.send_text(&world.number(), PHONE, "Slow").await;
     client.until_status(&under_way, "ATTEMPTED").await;
     client.mutate("pauseNumber", json!({"id": world.number()}), "errors { code }").await;
@@ -116,7 +127,7 @@ async fn what_waits_is_cancelled_and_what_is_under_way_is_waited_for(engine: Eng
     let refused = client.send(json!({"numberId": world.number(), "contactId": id, "text": {"body": "No"}})).await;
     assert_eq!(refused["errors"][0]["code"], "ERASED", "{refused}");
     until_completed(&client, &asked["request"]["id"]).await;
-    let waiting = client.message(&waiting, "status cancelReason").await;
+    let waiting = client.message(&waiting, "status").await;
     assert_eq!(waiting["status"], "CANCELLED");
     let under_way = client.message(&under_way, "status").await["status"].take();
     assert!(under_way != "ATTEMPTED" && under_way != "ACCEPTED", "{under_way}");
@@ -150,12 +161,12 @@ async fn the_same_number_is_somebody_new(engine: Engine) {
     let old = contact_id(&client, PHONE).await;
     erase(&client, PHONE).await;
     let id = phone_number_id(&world).await;
-    let posted = world.simulator.inbound(json!({"phone_number_id": id, "from": "16505554321", "text": "Hi again"})).await;
+    let posted =
+        world.simulator.inbound(json!({"phone_number_id": id, "from": "16505554321", "text": "Hi again"})).await;
     assert_eq!(posted["webhook_status"], 200);
-    let new = until("somebody new is known", || async {
-        Some(contact_id(&client, PHONE).await).filter(|id| !id.is_null())
-    })
-    .await;
+    let new =
+        until("somebody new is known", || async { Some(contact_id(&client, PHONE).await).filter(|id| !id.is_null()) })
+            .await;
     assert_ne!(new, old);
     let query = "query($id: ID!) { messages(filter: {contactId: $id}) { totalCount } }";
     assert_eq!(client.data(query, json!({"id": new})).await["messages"]["totalCount"], 1, "without a past");
@@ -172,7 +183,9 @@ async fn an_opt_out_outlives_the_person(engine: Engine) {
     let send = json!({"numberId": world.number(), "to": PHONE, "text": {"body": "Offer"}});
     assert_eq!(client.send(send.clone()).await["errors"][0]["code"], "OPTED_OUT");
     assert_eq!(contact_id(&client, PHONE).await, json!(null), "a refusal makes nobody known");
-    let made = client.mutate("createContact", json!({"phone": PHONE}), "contact { optedOut optedOutVia } errors { code }").await;
+    let made = client
+        .mutate("createContact", json!({"phone": PHONE}), "contact { optedOut optedOutVia } errors { code }")
+        .await;
     assert_eq!(made["contact"], json!({"optedOut": true, "optedOutVia": "SUPPRESSION"}));
     assert_eq!(client.send(send).await["errors"][0]["code"], "OPTED_OUT");
     client.mutate("optIn", json!({"phone": PHONE}), "errors { code }").await;
@@ -222,7 +235,8 @@ async fn requests_are_checked(engine: Engine) {
     let key = client.mutate("issueApiKey", json!({"scopes": ["READ", "SEND"]}), "secret errors { code }").await;
     let reader = Client::new(&world.url, key["secret"].as_str().expect("a secret"));
     let ask = "mutation { requestErasure(input: {subject: {phone: \"+16505554321\"}, regime: GDPR, ground: CHILD}) { position } }";
-    until("the key is known", || async { (reader.error_code(ask, json!({})).await == "FORBIDDEN").then_some(()) }).await;
+    until("the key is known", || async { (reader.error_code(ask, json!({})).await == "FORBIDDEN").then_some(()) })
+        .await;
 }
 
 async fn rebuilds_after_an_erasure_are_equal(engine: Engine) {
@@ -257,7 +271,8 @@ async fn a_kill_at_any_moment_is_survived(engine: Engine) {
         let client = world.client();
         let done = until_completed(&client, &asked["request"]["id"]).await;
         assert_eq!(done["keyFingerprints"].as_array().expect("a list").len(), 1);
-        let contact = client.data("query($id: ID) { contact(id: $id) { phone erased { why } } }", json!({"id": id})).await;
+        let contact =
+            client.data("query($id: ID) { contact(id: $id) { phone erased { why } } }", json!({"id": id})).await;
         assert!(contact["contact"]["phone"].is_null() && contact["contact"]["erased"]["why"].is_string());
         assert_eq!(client.message(&message, "content { text }").await["content"], json!(null));
     }
@@ -275,7 +290,9 @@ async fn an_erasure_among_sends_and_inbound_messages(engine: Engine) {
                 let inbound = json!({"phone_number_id": id, "from": "16505554321", "text": format!("In {n}")});
                 world.simulator.inbound(inbound).await;
             } else {
-                client.send(json!({"numberId": world.number(), "to": PHONE, "text": {"body": format!("Out {n}")}})).await;
+                client
+                    .send(json!({"numberId": world.number(), "to": PHONE, "text": {"body": format!("Out {n}")}}))
+                    .await;
             }
         }
     }));
@@ -334,6 +351,10 @@ fn holds(directory: &Path, needles: &[String]) -> bool {
     let search = AhoCorasick::new(needles).expect("a search");
     std::fs::read_dir(directory).expect("a directory").flatten().any(|entry| {
         let path = entry.path();
-        if path.is_dir() { holds(&path, needles) } else { std::fs::read(&path).is_ok_and(|bytes| search.is_match(&bytes)) }
+        if path.is_dir() {
+            holds(&path, needles)
+        } else {
+            std::fs::read(&path).is_ok_and(|bytes| search.is_match(&bytes))
+        }
     })
 }

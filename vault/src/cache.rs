@@ -63,8 +63,7 @@ impl KeyCache {
         let (stamp, found) = {
             let mut state = self.lock();
             let usable = now.micros() < self.usable_until.load(Ordering::Acquire);
-            let found: Vec<_> =
-                names.iter().map(|name| state.get(name, now, self.half).filter(|_| usable)).collect();
+            let found: Vec<_> = names.iter().map(|name| state.get(name, now, self.half).filter(|_| usable)).collect();
             (Stamp(state.destructions), found)
         };
         let hits = found.iter().flatten().count() as u64;

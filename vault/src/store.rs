@@ -44,9 +44,12 @@ impl Store {
             .busy_timeout(BUSY)
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        migrator(&[(1, include_str!("../../migrations/sqlite-vault/0001_vault.sql")),
+        migrator(&[
+            (1, include_str!("../../migrations/sqlite-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/sqlite-vault/0002_erasure.sql")),
-        ]).run(&writer).await?;
+        ])
+        .run(&writer)
+        .await?;
         let reading = options.pragma("query_only", "ON");
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(reading).await?;
         Ok(Self::Sqlite { writer, readers })
@@ -59,9 +62,12 @@ impl Store {
             .disable_statement_logging();
         create_schema(&options).await?;
         let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).connect_with(options).await?;
-        migrator(&[(1, include_str!("../../migrations/postgres-vault/0001_vault.sql")),
+        migrator(&[
+            (1, include_str!("../../migrations/postgres-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/postgres-vault/0002_erasure.sql")),
-        ]).run(&pool).await?;
+        ])
+        .run(&pool)
+        .await?;
         Ok(Self::Postgres(pool))
     }
 

@@ -71,8 +71,13 @@ fn counted(why: &'static str, response: Response) -> Response {
 
 fn count(taken: Taken) {
     let Taken { statuses, inbound, preferences, erased, kept } = taken;
-    let kinds =
-        [("status", statuses), ("inbound", inbound), ("preference", preferences), ("erased", erased), ("unknown", kept)];
+    let kinds = [
+        ("status", statuses),
+        ("inbound", inbound),
+        ("preference", preferences),
+        ("erased", erased),
+        ("unknown", kept),
+    ];
     for (kind, n) in kinds {
         metrics::counter!("wasend_webhook_updates_total", "kind" => kind).increment(n as u64);
     }

@@ -162,7 +162,15 @@ impl World {
         let gateway: Arc<dyn Gateway> = Arc::new(CloudApi::new(&CloudApiOptions::default()).unwrap());
         let ways = Arc::new(Lines::new(reads.clone(), vault.clone(), meta.base_url.clone(), vec![]));
         let templates = Templates::new(gateway.clone(), ways.clone(), clock.clone());
-        let commands = Arc::new(Commands { log, vault, reads, lines: ways, templates, keywords: Keywords::default(), clock: clock.clone() });
+        let commands = Arc::new(Commands {
+            log,
+            vault,
+            reads,
+            lines: ways,
+            templates,
+            keywords: Keywords::default(),
+            clock: clock.clone(),
+        });
         let opened = commands.open_account("Acme").await.unwrap();
         let caller = Caller { account_id: opened.value.0, actor: Actor::Operator };
         let mut world = Self {

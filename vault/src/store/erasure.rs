@@ -44,7 +44,8 @@ impl Store {
     pub async fn suppressed(&self, account: AccountId, hashes: &[BlindIndex]) -> Result<Vec<String>, Failure> {
         let mut found = Vec::new();
         for chunk in hashes.chunks(CHUNK) {
-            let rows: Vec<(String,)> = self.fetch(&with_list(SUPPRESSED, 2, chunk.len()), cells(account, chunk)).await?;
+            let rows: Vec<(String,)> =
+                self.fetch(&with_list(SUPPRESSED, 2, chunk.len()), cells(account, chunk)).await?;
             found.extend(rows.into_iter().map(|(hash,)| hash));
         }
         Ok(found)

@@ -16,15 +16,8 @@ use super::{Failure, Filter, print_line};
 use crate::house::Stores;
 
 /// Every kind of aggregate.
-pub const TYPES: [&str; 7] = [
-    Account::TYPE,
-    Number::TYPE,
-    Contact::TYPE,
-    Group::TYPE,
-    Message::TYPE,
-    Inbox::TYPE,
-    PrivacyRequest::TYPE,
-];
+pub const TYPES: [&str; 7] =
+    [Account::TYPE, Number::TYPE, Contact::TYPE, Group::TYPE, Message::TYPE, Inbox::TYPE, PrivacyRequest::TYPE];
 
 /// Replays one aggregate and prints its state after each event.
 pub async fn replay(stores: &Stores, filter: &Filter) -> Result<(), Failure> {
