@@ -89,6 +89,8 @@ async fn plant(world: &World) -> Vec<String> {
     let wamids: Vec<_> =
         wamids.chain([&inbound["wamid"]]).map(|wamid| wamid.as_str().expect("a wamid").to_owned()).collect();
     assert!(wamids.len() >= 4);
+    let erasure = json!({"subject": {"phone": "+16505559876"}, "regime": "GDPR", "ground": "CHILD", "reason": "body-canary-7f3a"});
+    client.mutate("requestErasure", erasure, "errors { code }").await;
     wamids
 }
 
