@@ -24,7 +24,9 @@ impl FromStr for Region {
     type Err = InvalidRegion;
 
     fn from_str(text: &str) -> Result<Self, InvalidRegion> {
-        text.to_ascii_uppercase().parse().map(Self).map_err(|_| InvalidRegion)
+        let region = text.to_ascii_uppercase().parse().map_err(|_| InvalidRegion)?;
+        let known = rlibphonenumber::PHONE_NUMBER_UTIL.get_country_code_for_region(region).is_some();
+        known.then_some(Self(region)).ok_or(InvalidRegion)
     }
 }
 
