@@ -359,7 +359,9 @@ mod tests {
     fn does(import: &mut Import, command: Command) -> Result<usize, Error> {
         let events = import.decide(command)?;
         let count = events.len();
-        events.into_iter().for_each(|event| import.apply(event));
+        for event in events {
+            import.apply(event);
+        }
         Ok(count)
     }
 

@@ -270,7 +270,7 @@ async fn killed_in_the_middle_it_ends_with_the_same_report(engine: Engine) {
     let mut world = World::start(engine).await;
     let upload_id = upload(&world.client(), file.clone().into_bytes()).await;
     let id = begin(&world.client(), json!({"filename": "many.csv", "uploadId": upload_id})).await;
-    for part in 1..4 {
+    for part in 1..3 {
         until("some of it is applied", || async {
             let query = "query($id: ID!) { import(id: $id) { counters { total } } }";
             let import = world.client().data(query, json!({"id": id})).await;
@@ -346,7 +346,12 @@ async fn an_export_imports_again_without_loss(engine: Engine) {
     let (other, _) = world.another_account().await;
     let counters = import(&other, json!({"content": export})).await;
     assert_eq!(counters, json!({"total": 5, "created": 5, "suppressed": 1}));
-    assert_eq!(get(&other, "contacts.csv").await, export);
+    let sorted = |export: &str| {
+        let mut rows: Vec<_> = export.split("\"\n").map(str::to_owned).collect();
+        rows.sort_unstable();
+        rows
+    };
+    assert_eq!(sorted(&get(&other, "contacts.csv").await), sorted(&export));
     let counters = import(&client, json!({"content": export})).await;
     assert_eq!(counters, json!({"total": 5, "unchanged": 5, "suppressed": 1}));
     let group = client.mutate("createGroup", json!({"name": "=Group"}), "group { id }").await;

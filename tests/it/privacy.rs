@@ -4,11 +4,11 @@ use std::path::Path;
 
 use aho_corasick::AhoCorasick;
 use serde_json::json;
-use wasend_tests::{Engine, Start, World};
+use wasend_tests::{Engine, Start, World, until};
 
 stories!(nothing_personal_lies_anywhere_in_clear);
 
-const CANARIES: [(&str, &str); 11] = [
+const CANARIES: [(&str, &str); 14] = [
     ("the number", "16505559876"),
     ("the number without its country", "6505559876"),
     ("the number as people write it", "650-555-9876"),
@@ -20,6 +20,9 @@ const CANARIES: [(&str, &str); 11] = [
     ("a template variable", "variable-canary-44d0"),
     ("an attribute", "attribute-canary-0b1e"),
     ("a label", "label-canary-5a5a"),
+    ("a cell of an import", "import-canary-c0de"),
+    ("a cell of a row that was refused", "refused-canary-77aa"),
+    ("the name of a file", "filename-canary-31d9"),
 ];
 
 async fn nothing_personal_lies_anywhere_in_clear(engine: Engine) {
@@ -65,6 +68,18 @@ async fn plant(world: &World) -> Vec<String> {
     client.mutate("createContact", contact, "errors { code }").await;
     client.mutate("createGroup", json!({"name": "label-canary-5a5a"}), "errors { code }").await;
     client.mutate("issueApiKey", json!({"scopes": ["READ"], "label": "label-canary-5a5a"}), "errors { code }").await;
+    for content in [
+        "phone,name,x\n+16505559876,import-canary-c0de,import-canary-c0de\nnone,refused-canary-77aa,",
+        "x\nimport-canary-c0de",
+    ] {
+        let input = json!({"filename": "filename-canary-31d9.csv", "content": content});
+        let begun = client.mutate("importContacts", input, "import { id }").await;
+        until("the import ends", || async {
+            let import = client.data("query($id: ID!) { import(id: $id) { endedAt } }", begun["import"].clone()).await;
+            import["import"]["endedAt"].is_string().then_some(())
+        })
+        .await;
+    }
     let one = client.send_text(&world.number(), "+1 650 555 9876", "body-canary-7f3a").await;
     let template = json!({"name": "order_update", "language": "en_US", "parameters": [{"text": "variable-canary-44d0"}, {"text": "2"}]});
     let two = client.send(json!({"numberId": world.number(), "to": "+16505559876", "template": template, "idempotencyKey": "to-16505559876"})).await;

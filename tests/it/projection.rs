@@ -11,7 +11,7 @@ async fn every_read_model_is_rebuilt_while_the_server_runs(engine: Engine) {
     for n in 0..20 {
         client.send_text(&world.number(), &format!("+16505551{n:03}"), "Hello").await;
     }
-    let names = ["accounts", "numbers", "contacts", "messages", "usage", "outbox", "audit", "privacy"];
+    let names = ["accounts", "numbers", "contacts", "messages", "usage", "outbox", "imports", "audit", "privacy"];
     for name in names {
         let report = world.run(&["projections", "rebuild", name]).await;
         assert!(report.contains("The new tables serve."), "{report}");

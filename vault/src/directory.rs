@@ -212,9 +212,9 @@ impl Vault {
                 let after = seal_person(living(&ring, account, *subject)?, account, *subject, &person)?;
                 changes.push((*subject, before.unwrap_or_default(), after));
             }
-            let changed = self.store.update_people(account, &changes).await?;
+            let done = self.store.update_people(account, &changes).await?;
             // Those that somebody else changed meanwhile stay.
-            open = open.into_iter().zip(changed).filter(|(_, changed)| !changed).map(|(profile, _)| profile).collect();
+            open = open.into_iter().zip(done).filter(|(_, done)| !done).map(|(profile, _)| profile).collect();
         }
         Ok(())
     }

@@ -316,7 +316,8 @@ impl ImportSubscription {
     /// The import as it is now, then whenever it has gone on, until it has ended.
     #[graphql(guard = "require(Scope::Read)")]
     async fn import_progress(&self, ctx: &Context<'_>, id: ID) -> Result<impl Stream<Item = Result<Import>> + use<>> {
-        let (state, account) = (Arc::clone(State::of(ctx)), ctx.actor()?.account_id);
+        let (state, actor) = State::read(ctx, None).await?;
+        let (state, account) = (Arc::clone(state), actor.account_id);
         let news = state.projector.position();
         let watching = Watching { state, account, id: id.to_string(), news, last: None };
         Ok(stream::unfold(Some(watching), |watching| async { watching?.next().await }))

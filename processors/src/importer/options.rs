@@ -35,7 +35,7 @@ impl Default for ImportOptions {
         Self {
             limits: ImportLimits { rows: 1_000_000, row_bytes: 64 << 10, chunk: 1_000 },
             at_once: 4,
-            lease: Duration::from_secs(30),
+            lease: Duration::from_secs(10),
             tick: Duration::from_secs(1),
             sweep: Duration::from_secs(60),
             unused: Duration::from_secs(24 * 3_600),

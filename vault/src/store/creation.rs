@@ -101,7 +101,7 @@ impl Store {
     ) -> Result<Vec<bool>, Failure> {
         let account = account.to_string();
         let mut tx = self.begin().await?;
-        let mut changed = Vec::with_capacity(changes.len());
+        let mut done = Vec::with_capacity(changes.len());
         for (subject, before, after) in changes {
             let cells: Vec<Cell<'_>> = vec![
                 after.as_str().into(),
@@ -109,10 +109,10 @@ impl Store {
                 subject.to_string().into(),
                 before.as_str().into(),
             ];
-            changed.push(tx.execute(UPDATE_PERSON, cells).await? > 0);
+            done.push(tx.execute(UPDATE_PERSON, cells).await? > 0);
         }
         tx.commit().await?;
-        Ok(changed)
+        Ok(done)
     }
 
     /// False if the entry is no longer `before`.
