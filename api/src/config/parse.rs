@@ -37,9 +37,12 @@ pub fn base_urls(text: &str) -> Parsed<Vec<Url>> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(base_url).collect()
 }
 
-/// Words separated by commas.
+/// Words separated by commas, of up to 64 characters each.
 pub fn words(text: &str) -> Parsed<Vec<String>> {
-    Ok(text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect())
+    let word = |word: &str| {
+        if word.chars().count() <= 64 { Ok(word.to_owned()) } else { Err("holds a word that is too long".to_owned()) }
+    };
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(word).collect()
 }
 
 pub fn database_url(text: &str) -> Parsed<DatabaseUrl> {

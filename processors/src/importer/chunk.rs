@@ -304,16 +304,28 @@ impl Job<'_> {
         if made.iter().any(|(_, new)| !new) {
             return Ok(false);
         }
-        for (index, (subject, _)) in std::mem::take(&mut verdict.new).into_iter().zip(made) {
+        let suppressed = self.suppressed(&people).await?;
+        for ((index, (subject, _)), suppressed) in
+            std::mem::take(&mut verdict.new).into_iter().zip(made).zip(suppressed)
+        {
             let Ok(parsed) = &chunk.rows[index].parsed else { continue };
             let mut commands = vec![contact::Command::Create { source: Source::Import, attributes: None }];
             commands.extend(self.start.group.map(contact::Command::JoinGroup));
-            commands.extend(parsed.opted_out.then_some(contact::Command::OptOut { via: Via::Api }));
+            let via = if suppressed { Via::Suppression } else { Via::Api };
+            commands.extend((parsed.opted_out || suppressed).then_some(contact::Command::OptOut { via }));
             let attributes = (!parsed.attributes.is_empty()).then(|| parsed.attributes.clone());
             debug_assert!(!known.contacts.contains_key(&subject.uuid()), "a new subject has no history");
             verdict.acts.push(Act { subject, commands, attributes });
         }
         Ok(true)
+    }
+
+    /// Which of the people had opted out before they were erased: importing them again does not undo that.
+    async fn suppressed(&self, people: &[NewPerson]) -> Result<Vec<bool>, CommandError> {
+        let identities: Vec<_> = people.iter().flat_map(|person| person.identities.iter().cloned()).collect();
+        let mut marks = self.commands.vault.suppressed(self.account, &identities).await?.into_iter();
+        let of = |person: &NewPerson| marks.by_ref().take(person.identities.len()).fold(false, |any, mark| any | mark);
+        Ok(people.iter().map(of).collect())
     }
 
     /// Names live in the vault, outside the append: which are about to change is noted before they do.
