@@ -161,7 +161,8 @@ impl KeyMutation {
         issued(state, caller, state.commands.issue_key(caller, scopes, input.label.as_deref()).await).await
     }
 
-    /// Gives the key a new secret; the old one stops working at once.
+    /// Gives the key a new secret; requests with the old one are refused at once,
+    /// and subscriptions that it opened end within the keep-alive time.
     #[graphql(guard = "require(account::Scope::Admin)")]
     async fn rotate_api_key(&self, ctx: &Context<'_>, input: RotateApiKeyInput) -> Result<IssueApiKeyPayload> {
         let (state, caller) = State::write(ctx)?;
@@ -172,7 +173,7 @@ impl KeyMutation {
         issued(state, caller, done).await
     }
 
-    /// The key stops working at once and for good.
+    /// Requests with the key are refused at once and for good; subscriptions that it opened end within the keep-alive time.
     #[graphql(guard = "require(account::Scope::Admin)")]
     async fn revoke_api_key(&self, ctx: &Context<'_>, input: RevokeApiKeyInput) -> Result<RevokeApiKeyPayload> {
         let (state, caller) = State::write(ctx)?;
