@@ -84,7 +84,9 @@ async fn nothing_of_one_account_reaches_the_other(engine: Engine) {
     assert_eq!(posted["webhook_status"], 401, "{posted}");
     // Not even beside a business account of the other's own; and it is answered like a number that nobody has.
     let mut waba = forged.clone();
-    for phone in [ids["number"]["phoneNumberId"].clone(), json!("1000000000")] {
+    // Nor by the other's own number, naming my message.
+    let lines = [&ids["number"]["phoneNumberId"], &json!("1000000000"), &theirs["number"]["phoneNumberId"]];
+    for phone in lines.map(Clone::clone) {
         waba["entry"][0]["id"] = theirs["number"]["wabaId"].clone();
         waba["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"] = phone;
         let line = theirs["number"]["phoneNumberId"].as_str().expect("digits");
