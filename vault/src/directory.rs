@@ -11,7 +11,7 @@ use crate::{
     error::{Failure, OpenError, VaultError},
     key::{Held, KeyName, RootKey},
     person::{Identity, NewPerson, Person},
-    ring::{Ring, opened, wrap},
+    ring::{Ring, opened},
     seal::{self, Place},
     store::{Batch, NewSubject},
     vault::Vault,
@@ -119,13 +119,20 @@ impl Vault {
         let names: Vec<_> = open.iter().map(|_| entry_key(account, SubjectId::random())).collect();
         let fresh: Vec<_> = names.iter().map(|_| RootKey::random()).collect::<Result<_, _>>()?;
         let pairs: Vec<_> = names.iter().map(|(_, name)| *name).zip(&fresh).collect();
-        let rows = wrap(&*self.epoch, &pairs).await?;
+        let rows = self.epochs.wrap(&pairs).await?;
         let mut subjects = Vec::with_capacity(open.len());
         for (((i, (subject, _)), key), row) in open.iter().zip(&names).zip(&fresh).zip(rows) {
             let person = seal_person([root, key], account, *subject, &Person::new(&people[*i]))?;
             subjects.push(NewSubject { account, subject: *subject, aliases: aliases[*i].clone(), person, key: row });
         }
-        let owners = self.queue.create(Batch { keys: Vec::new(), subjects }).await?;
+        let owners = match self.queue.create(Batch { keys: Vec::new(), subjects }).await {
+            // The caller finds them open still, and comes again.
+            Err(Failure::EpochPassed) => {
+                self.epochs.follow(&self.store).await?;
+                return Ok(());
+            }
+            result => result?,
+        };
         let mut created = Vec::new();
         for (((i, (subject, name)), key), owner) in open.iter().zip(names).zip(fresh).zip(owners) {
             found[*i] = owner.map(|owner| (owner, owner == subject));

@@ -6,6 +6,7 @@ mod erasure;
 mod lookup;
 #[cfg(test)]
 mod prepare;
+mod rotation;
 mod sql;
 
 use std::{fs, os::unix::fs::DirBuilderExt, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
@@ -20,6 +21,9 @@ use sqlx::{
 use crate::error::Failure;
 
 pub(crate) use creation::{Batch, NewKey, NewSubject};
+pub(crate) use destruction::Count;
+pub(crate) use lookup::KeyRow;
+pub(crate) use rotation::{EpochRow, NodeRow, Switch, Wrapped};
 
 /// Either engine. On SQLite one connection writes and the others read beside it.
 pub(crate) enum Store {
@@ -47,6 +51,7 @@ impl Store {
         migrator(&[
             (1, include_str!("../../migrations/sqlite-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/sqlite-vault/0002_erasure.sql")),
+            (3, include_str!("../../migrations/sqlite-vault/0003_epochs.sql")),
         ])
         .run(&writer)
         .await?;
@@ -65,6 +70,7 @@ impl Store {
         migrator(&[
             (1, include_str!("../../migrations/postgres-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/postgres-vault/0002_erasure.sql")),
+            (3, include_str!("../../migrations/postgres-vault/0003_epochs.sql")),
         ])
         .run(&pool)
         .await?;
