@@ -95,6 +95,21 @@ impl World {
         Self { engine, data, database, printed, logged, url, simulator, settings, child, first }
     }
 
+    /// Another node on the same database, which finds the epoch keys in that directory. Postgres only.
+    pub async fn another_node(&self, keys: &Path) -> Self {
+        let data = tempfile::Builder::new().prefix("wasend").tempdir().expect("a directory is made");
+        let mut settings = self.settings.clone();
+        settings.push(("WASEND_EPOCH_KEY_DIR".to_owned(), keys.display().to_string()));
+        Self::launch(self.engine, data, self.database.clone(), settings, self.first.clone()).await
+    }
+
+    /// Tries to start the stopped server; what it complains about.
+    pub async fn refusal(&self) -> String {
+        let (ok, _, complaint) = self.try_run(&["serve"]).await;
+        assert!(!ok, "it started");
+        complaint
+    }
+
     fn command(data: &TempDir, database: Option<&str>, settings: &[(String, String)]) -> Command {
         let mut command = Command::new(binary());
         command

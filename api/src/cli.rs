@@ -7,6 +7,7 @@ pub mod projections;
 pub mod reference;
 pub mod schema;
 pub mod serve;
+pub mod vault;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -68,6 +69,9 @@ pub enum Command {
     /// Read models
     #[command(subcommand)]
     Projections(projections::Command),
+    /// Epochs of the keys that seal personal data
+    #[command(subcommand)]
+    Vault(vault::Command),
     /// Print the GraphQL schema
     Schema,
     /// Write or check the generated references
@@ -151,6 +155,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Account(command) => account::run(config, command).await,
             Command::Events(arguments) => events::run(config, arguments).await,
             Command::Projections(command) => projections::run(config, command).await,
+            Command::Vault(command) => vault::run(config, command).await,
             Command::Schema | Command::Reference(_) => Ok(()),
         }
     })

@@ -1,8 +1,5 @@
 //! A person is erased.
 
-use std::path::Path;
-
-use aho_corasick::AhoCorasick;
 use serde_json::{Value, json};
 use wasend_tests::{Client, Engine, Start, World, until};
 
@@ -17,7 +14,7 @@ stories!(
     rebuilds_after_an_erasure_are_equal,
     a_kill_at_any_moment_is_survived,
     an_erasure_among_sends_and_inbound_messages,
-    destroyed_keys_are_found_nowhere,
+    a_node_that_remembers_the_keys_reads_nothing_once_it_is_completed,
 );
 
 const PHONE: &str = "+16505554321";
@@ -317,47 +314,35 @@ async fn an_erasure_among_sends_and_inbound_messages(engine: Engine) {
     assert_eq!(world.simulator.messages().await["repeated"], json!({}));
 }
 
-async fn destroyed_keys_are_found_nowhere(engine: Engine) {
+async fn a_node_that_remembers_the_keys_reads_nothing_once_it_is_completed(engine: Engine) {
+    if engine == Engine::Sqlite {
+        return;
+    }
     let world = World::start(engine).await;
-    let client = world.client();
-    let message = client.send_text(&world.number(), PHONE, "body-canary-7f3a").await;
-    client.until_status(&message, "READ").await;
-    let subject = known(&client, PHONE).await.as_str().expect("an id").to_owned();
-    let wrapped = wrapped_keys(&world, &subject).await;
-    assert_eq!(wrapped.len(), 1);
-    if engine == Engine::Sqlite {
-        assert!(holds(world.data.path(), &wrapped), "the search finds what is there");
+    let other = world.another_node(world.data.path()).await;
+    let (one, two) = (world.client(), other.client());
+    for round in 0..3 {
+        let phone = format!("+1650555800{round}");
+        let message = one.send_text(&world.number(), &phone, "Hello").await;
+        let read = async || two.message(&message, "content { text erased { why } }").await["content"].take();
+        until("the other node reads it", || async { (read().await["text"] == "Hello").then_some(()) }).await;
+        let asked = request(&one, json!({"phone": phone})).await;
+        // It goes on reading all the while; what it answers to a question that was put after the end is what counts.
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let reading = async {
+            let mut stopped = stopped;
+            while stopped.try_recv().is_err() {
+                read().await;
+            }
+        };
+        let erasing = async {
+            let done = until_completed(&one, &asked["request"]["id"]).await;
+            let left = read().await;
+            stop.send(()).expect("it reads still");
+            (done, left)
+        };
+        let ((), (done, left)) = futures::join!(reading, erasing);
+        assert_eq!(left["text"], json!(null), "after {done}");
+        assert!(left["erased"]["why"].is_string());
     }
-    erase(&client, PHONE).await;
-    assert!(wrapped_keys(&world, &subject).await.iter().all(|key| key.bytes().all(|b| b == b'0')));
-    if engine == Engine::Sqlite {
-        assert!(!holds(world.data.path(), &wrapped));
-    }
-}
-
-/// The subject's keys as the vault stores them.
-async fn wrapped_keys(world: &World, subject: &str) -> Vec<String> {
-    use sqlx::Connection;
-    let select = "SELECT wrapped FROM keys WHERE subject_id = $1";
-    if let Some(url) = &world.database {
-        let select = select.replace("keys", "vault.keys");
-        let mut connection = sqlx::PgConnection::connect(url).await.expect("the database answers");
-        return sqlx::query_scalar(&select).bind(subject).fetch_all(&mut connection).await.expect("rows");
-    }
-    let path = world.data.path().join("vault.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).read_only(true);
-    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("the file opens");
-    sqlx::query_scalar(select).bind(subject).fetch_all(&mut connection).await.expect("rows")
-}
-
-fn holds(directory: &Path, needles: &[String]) -> bool {
-    let search = AhoCorasick::new(needles).expect("a search");
-    std::fs::read_dir(directory).expect("a directory").flatten().any(|entry| {
-        let path = entry.path();
-        if path.is_dir() {
-            holds(&path, needles)
-        } else {
-            std::fs::read(&path).is_ok_and(|bytes| search.is_match(&bytes))
-        }
-    })
 }

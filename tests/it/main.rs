@@ -24,5 +24,6 @@ mod meta;
 mod privacy;
 mod projection;
 mod refusal;
+mod rotation;
 mod server;
 mod webhook;

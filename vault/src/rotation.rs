@@ -110,12 +110,11 @@ impl Rotation {
     pub async fn begin(&mut self) -> Result<(), Failure> {
         let Vault { store, epochs, clock, .. } = &*self.vault;
         let (current, rows) = store.epochs().await?.ok_or(Failure::DamagedKey)?;
-        let newest = rows.last().map_or(current, |row| row.epoch);
-        if newest > current || rows.iter().any(|row| row.epoch < current && row.destroyed_at.is_none()) {
+        if rows.len() > 1 {
             return Ok(());
         }
         // Past every file that lies there, so that a key that a process made before it died is not taken for a new one.
-        let epoch = newest.max(epochs.holder().newest().await?) + 1;
+        let epoch = current.max(epochs.holder().newest().await?) + 1;
         epochs.holder().create(epoch).await?;
         let check = epochs.check_value(epoch).await?;
         store.add_epoch(epoch, &check, clock.now()).await?;
@@ -134,8 +133,7 @@ impl Rotation {
         if let Some(coming) = rows.iter().find(|row| row.epoch > current) {
             return self.switch(coming.epoch, standing.usable).await;
         }
-        let open = |row: &&EpochRow| row.epoch < current && row.destroyed_at.is_none();
-        let Some(last) = rows.iter().filter(open).next_back() else { return Ok(Step::Idle) };
+        let Some(last) = rows.iter().rfind(|row| row.epoch < current) else { return Ok(Step::Idle) };
         if last.ended_at.is_none() {
             return self.rewrap(current).await;
         }
@@ -232,7 +230,7 @@ impl Vault {
 
     /// Every epoch, in their order.
     pub async fn epochs(&self) -> Result<Vec<EpochStatus>, Failure> {
-        let (current, rows) = self.store.epochs().await?.ok_or(Failure::DamagedKey)?;
+        let (current, rows) = self.store.all_epochs().await?.ok_or(Failure::DamagedKey)?;
         let status = |row: EpochRow| EpochStatus {
             epoch: row.epoch,
             phase: match row.epoch {
@@ -248,17 +246,31 @@ impl Vault {
         Ok(rows.into_iter().map(status).collect())
     }
 
-    /// When the keys of all epochs in which anything was wrapped that had been destroyed by that destruction were
-    /// destroyed themselves, and the last of those epochs; nothing if that is still to come.
-    pub async fn epoch_end(&self, destruction: i64) -> Result<Option<(i64, Time)>, Failure> {
-        // Before it is said, this process does so too.
+    /// Nodes that may be alive, with what keeps them from following an epoch. None is known of SQLite.
+    pub async fn nodes(&self) -> Result<Vec<Laggard>, Failure> {
+        let nodes = self.store.nodes(self.alive_at()).await?;
+        Ok(nodes.into_iter().map(Laggard::from).collect())
+    }
+
+    /// Up to which destruction nothing can be opened any more, also with an old copy of the store: the epochs in which
+    /// it was wrapped are over.
+    pub async fn over_until(&self) -> Result<i64, Failure> {
+        // Before it is said of all, this process does its part.
         self.epochs.follow(&self.store).await?;
-        let (_, rows) = self.store.epochs().await?.ok_or(Failure::DamagedKey)?;
-        // The first epoch that began after it: nothing of what was destroyed has ever been wrapped under it.
-        let after = rows.iter().position(|row| row.destructions.is_some_and(|number| number >= destruction));
-        let before = &rows[..after.unwrap_or(0)];
-        let ends: Option<Vec<_>> = before.iter().map(|row| row.destroyed_at).collect();
-        let last = ends.unwrap_or_default().into_iter().max();
-        Ok(before.last().map(|row| row.epoch).zip(last))
+        self.store.over_until().await
+    }
+
+    /// The last of those epochs, and when its key was destroyed; nothing if that is still to come.
+    pub async fn epoch_end(&self, destruction: i64) -> Result<Option<(i64, Time)>, Failure> {
+        if self.over_until().await? < destruction {
+            return Ok(None);
+        }
+        let last = self.store.last_epoch_before(destruction).await?;
+        Ok(last.and_then(|(epoch, destroyed_at)| Some((epoch, destroyed_at?))))
+    }
+
+    /// Whether a rotation is under way.
+    pub async fn is_rotating(&self) -> Result<bool, Failure> {
+        Ok(self.store.epochs().await?.is_some_and(|(_, rows)| rows.len() > 1))
     }
 }

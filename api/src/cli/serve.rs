@@ -12,8 +12,8 @@ use tokio::{
 };
 use url::Url;
 use wasend_processors::{
-    DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer, RunnerOptions,
-    Runners, Waits,
+    DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer, RotationOptions,
+    Rotations, RunnerOptions, Runners, Waits,
 };
 
 use super::Failure;
@@ -38,6 +38,7 @@ struct Rooms {
     dispatcher: Dispatcher,
     runners: Runners,
     erasures: Erasures,
+    rotations: Rotations,
     importer: Importer,
     house: House,
 }
@@ -127,8 +128,26 @@ fn rooms(config: &Config, house: House) -> Rooms {
         // Later than the dispatcher itself gives a call up for lost.
         ErasureOptions { settled_after: config.meta.timeout * 8, ..ErasureOptions::default() },
     );
+    let rotations = Rotations::start(
+        house.commands.clone(),
+        house.projector.clone(),
+        house.leases.clone(),
+        RotationOptions { after: config.vault.rotate_after, ..RotationOptions::default() },
+    );
     let importer = Importer::start(&house.commands, &house.projector, &house.leases, &importing(config));
-    Rooms { engine, authenticator, readiness, whatsapp, files, dispatcher, runners, erasures, importer, house }
+    Rooms {
+        engine,
+        authenticator,
+        readiness,
+        whatsapp,
+        files,
+        dispatcher,
+        runners,
+        erasures,
+        rotations,
+        importer,
+        house,
+    }
 }
 
 fn importing(config: &Config) -> ImportOptions {
@@ -235,6 +254,7 @@ async fn open(
     rooms.dispatcher.shutdown(config.http.shutdown_grace).await;
     rooms.runners.shutdown(config.http.shutdown_grace).await;
     rooms.erasures.shutdown(config.http.shutdown_grace).await;
+    rooms.rotations.shutdown(config.http.shutdown_grace).await;
     rooms.importer.shutdown(config.http.shutdown_grace).await;
     rooms.house.close().await;
     tracing::info!("stopped");

@@ -13,8 +13,16 @@ use super::{
 use crate::error::Failure;
 
 pub(super) const CURRENT: &str = "SELECT epoch FROM current_epoch WHERE id = 1";
-pub(super) const EPOCHS: &str = "SELECT c.epoch, e.epoch, e.check_value, e.created_at, e.destructions, e.ended_at, \
-     e.destroyed_at FROM epochs e CROSS JOIN current_epoch c ORDER BY e.epoch";
+/// Those whose keys may still exist; there are few.
+pub(super) const EPOCHS: &str = "SELECT c.epoch, e.epoch, e.check_value, e.created_at, e.ended_at, e.destroyed_at \
+     FROM epochs e CROSS JOIN current_epoch c WHERE e.destroyed_at IS NULL ORDER BY e.epoch";
+pub(super) const ALL_EPOCHS: &str = "SELECT c.epoch, e.epoch, e.check_value, e.created_at, e.ended_at, e.destroyed_at \
+     FROM epochs e CROSS JOIN current_epoch c ORDER BY e.epoch";
+/// How many destructions there had been when the oldest epoch became current whose key may still exist.
+pub(super) const OVER_UNTIL: &str = "SELECT destructions FROM epochs WHERE destroyed_at IS NULL ORDER BY epoch LIMIT 1";
+/// The last epoch before the first that began after a destruction: under that one, nothing of it was ever wrapped.
+pub(super) const LAST_BEFORE: &str = "SELECT epoch, destroyed_at FROM epochs \
+     WHERE epoch < (SELECT min(epoch) FROM epochs WHERE destructions >= $1) ORDER BY epoch DESC LIMIT 1";
 pub(super) const INSERT_EPOCH: &str =
     "INSERT INTO epochs (epoch, check_value, created_at) VALUES ($1, $2, $3) ON CONFLICT (epoch) DO NOTHING";
 pub(super) const COMING: &str = "SELECT epoch FROM epochs WHERE epoch > $1";
@@ -47,8 +55,6 @@ pub(crate) struct EpochRow {
     pub epoch: i64,
     pub check: String,
     pub created_at: Time,
-    /// How many destructions there had been when it became current.
-    pub destructions: Option<i64>,
     pub ended_at: Option<Time>,
     pub destroyed_at: Option<Time>,
 }
@@ -110,13 +116,13 @@ impl Tx {
 }
 
 /// The columns of [`EPOCHS`], of which the first is the current epoch.
-type EpochColumns = (i64, i64, String, i64, Option<i64>, Option<i64>, Option<i64>);
+type EpochColumns = (i64, i64, String, i64, Option<i64>, Option<i64>);
 
 impl From<EpochColumns> for EpochRow {
-    fn from((_, epoch, check, created_at, destructions, ended_at, destroyed_at): EpochColumns) -> Self {
+    fn from((_, epoch, check, created_at, ended_at, destroyed_at): EpochColumns) -> Self {
         let time = Time::from_micros;
         let (ended_at, destroyed_at) = (ended_at.map(time), destroyed_at.map(time));
-        Self { epoch, check, created_at: time(created_at), destructions, ended_at, destroyed_at }
+        Self { epoch, check, created_at: time(created_at), ended_at, destroyed_at }
     }
 }
 
@@ -130,11 +136,33 @@ impl From<NodeColumns> for NodeRow {
 }
 
 impl Store {
-    /// All epochs that ever were, in their order, and which of them is the current one; nothing if the store is new.
+    /// The epochs whose keys may still exist, in their order, and which of them is the current one; nothing if the store
+    /// is new.
     pub async fn epochs(&self) -> Result<Option<(i64, Vec<EpochRow>)>, Failure> {
-        let rows: Vec<EpochColumns> = self.fetch(EPOCHS, Vec::new()).await?;
+        self.epochs_of(EPOCHS).await
+    }
+
+    /// All that ever were.
+    pub async fn all_epochs(&self) -> Result<Option<(i64, Vec<EpochRow>)>, Failure> {
+        self.epochs_of(ALL_EPOCHS).await
+    }
+
+    async fn epochs_of(&self, sql: &str) -> Result<Option<(i64, Vec<EpochRow>)>, Failure> {
+        let rows: Vec<EpochColumns> = self.fetch(sql, Vec::new()).await?;
         let current = rows.first().map(|row| row.0);
         Ok(current.map(|current| (current, rows.into_iter().map(EpochRow::from).collect())))
+    }
+
+    /// Up to which destruction everything is beyond opening, also in old copies.
+    pub async fn over_until(&self) -> Result<i64, Failure> {
+        let rows: Vec<(Option<i64>,)> = self.fetch(OVER_UNTIL, Vec::new()).await?;
+        Ok(rows.first().and_then(|(number,)| *number).unwrap_or(0))
+    }
+
+    /// The last epoch in which something was wrapped that was destroyed then, and when its key was.
+    pub async fn last_epoch_before(&self, destruction: i64) -> Result<Option<(i64, Option<Time>)>, Failure> {
+        let rows: Vec<(i64, Option<i64>)> = self.fetch(LAST_BEFORE, vec![destruction.into()]).await?;
+        Ok(rows.first().map(|(epoch, destroyed_at)| (*epoch, destroyed_at.map(Time::from_micros))))
     }
 
     /// Adds the first epoch, or one to come unless one is coming already. Of several processes at once, the first
