@@ -48,13 +48,16 @@ impl Store {
             .busy_timeout(BUSY)
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        // One at a time: a server and a command of the terminal may come to a new file at once.
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         migrator(&[
             (1, include_str!("../../migrations/sqlite-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/sqlite-vault/0002_erasure.sql")),
             (3, include_str!("../../migrations/sqlite-vault/0003_epochs.sql")),
         ])
-        .run(&writer)
+        .run(&mut *tx)
         .await?;
+        tx.commit().await?;
         let reading = options.pragma("query_only", "ON");
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(reading).await?;
         Ok(Self::Sqlite { writer, readers })
