@@ -116,7 +116,7 @@ impl Vault {
         let now = self.clock.now();
         let ring = self.ring(&[root]).await?;
         let root = ring.live(root, VaultError::UnknownAccount)?;
-        let names: Vec<_> = open.iter().map(|_| entry_key(account, SubjectId::random())).collect();
+        let names: Vec<_> = SubjectId::random_together(open.len()).map(|subject| entry_key(account, subject)).collect();
         let fresh: Vec<_> = names.iter().map(|_| RootKey::random()).collect::<Result<_, _>>()?;
         let pairs: Vec<_> = names.iter().map(|(_, name)| *name).zip(&fresh).collect();
         let rows = wrap(&*self.epoch, &pairs).await?;
