@@ -25,4 +25,5 @@ mod privacy;
 mod projection;
 mod refusal;
 mod server;
+mod traces;
 mod webhook;
