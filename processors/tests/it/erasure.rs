@@ -25,7 +25,7 @@ use wasend_projections::{Cell, RebuildOptions};
 use wasend_vault::Identity;
 
 use crate::cases;
-use crate::log::{Counting, Work};
+use crate::log::Counting;
 use crate::people::contacts;
 use crate::world::{World, options};
 
@@ -80,7 +80,7 @@ async fn act(world: &World, act: Act, phone: &str, old: SubjectId, request: Priv
     };
     let refused = |error: CommandError| match error {
         CommandError::Refused(refusals) => refusals[0].code,
-        other => panic!("{other:?}"),
+        unavailable @ CommandError::Unavailable(_) => panic!("{unavailable:?}"),
     };
     match act {
         Act::Send => {
@@ -134,7 +134,7 @@ async fn among_everything_else_an_erasure_is_whole(world: &World) {
     let erasures = world.erasures(&world.commands);
     let soon = ImportOptions { tick: Duration::from_millis(20), ..ImportOptions::default() };
     let importer = world.importer(&world.commands, &soon);
-    for (case, (acts, begun)) in cases(12, &(acts(), 0..40_u64)).into_iter().enumerate() {
+    for (case, (acts, begun)) in cases(world.share(12), &(acts(), 0..40_u64)).into_iter().enumerate() {
         let phone = format!("+1650555{case:04}");
         world.send(&phone).await;
         let old = world.commands.vault.find(world.caller.account_id, &Identity::phone(&phone)).await.unwrap().unwrap();
@@ -230,7 +230,7 @@ async fn is_erased<T: PersonalValue>(world: &World, sealed: &str, why: &str) {
 
 async fn the_work_of_an_erasure_does_not_grow_with_the_history(world: &World) {
     let mut works = Vec::new();
-    for (phone, messages) in [("+16505550010", 10), ("+16505551500", 1_500)] {
+    for (phone, messages) in [("+16505550010", 10), ("+16505551000", 1_000)] {
         let texts: Vec<_> = (0..messages).map(|n| format!("Message {n}")).collect();
         for texts in texts.chunks(500) {
             world.inbound(&phone[1..], texts).await;
@@ -254,10 +254,13 @@ async fn the_work_of_an_erasure_does_not_grow_with_the_history(world: &World) {
         works.push((counting.work.lock().unwrap().clone(), head - before));
     }
     let steps = ["ContactErased", "ErasureReceived", "ErasureExecuting", "ErasureFenced", "ErasureKeysDestroyed"];
-    let appended = steps.into_iter().chain(["ErasureCompleted"]).map(|step| (step.to_owned(), 1)).collect();
-    // The longest history that is loaded is the request's own.
-    let expected = (Work { appended, longest: 5 }, 6);
-    assert_eq!(works, [expected.clone(), expected]);
+    let appended: BTreeMap<_, _> =
+        steps.into_iter().chain(["ErasureCompleted"]).map(|step| (step.to_owned(), 1)).collect();
+    for (work, events) in works {
+        assert_eq!((work.appended, events), (appended.clone(), 6));
+        // No history is longer than the request's own.
+        assert!(work.longest <= 5, "{}", work.longest);
+    }
 }
 
 async fn is_forgotten(world: &World, rows: &[MessageRow]) -> bool {

@@ -191,7 +191,7 @@ async fn acquainted(world: &World) -> Caller {
 }
 
 async fn a_file_has_one_outcome_however_often_and_however_it_is_cut(world: &World) {
-    for (rows, chunk, piece, cut) in cases(10, &(rows(), 1..9_usize, 1..200_usize, 0..30_usize)) {
+    for (rows, chunk, piece, cut) in cases(world.share(10), &(rows(), 1..9_usize, 1..200_usize, 0..30_usize)) {
         let whole = file(&rows);
         let (calm, cut_up, by_files) = (acquainted(world).await, acquainted(world).await, acquainted(world).await);
         let expected = import(world, calm, &whole, (1_000, 1 << 20), Mode::Update).await;
@@ -239,7 +239,7 @@ fn deaths() -> impl Strategy<Value = Vec<Death>> {
 }
 
 async fn wherever_a_node_dies_the_contacts_and_the_report_are_the_same(world: &World) {
-    for (rows, chunk, deaths) in cases(16, &(rows(), 1..9_usize, deaths())) {
+    for (rows, chunk, deaths) in cases(world.share(16), &(rows(), 1..9_usize, deaths())) {
         let file = file(&rows);
         let (calm, troubled) = (acquainted(world).await, acquainted(world).await);
         let expected = import(world, calm, &file, (1_000, 1 << 20), Mode::Update).await;

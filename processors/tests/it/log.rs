@@ -25,7 +25,7 @@ pub struct Counting {
     pub work: Mutex<Work>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Work {
     /// Events that were appended, by type.
     pub appended: BTreeMap<String, usize>,
@@ -77,7 +77,9 @@ impl EventLog for Counting {
         let answers = self.inner.append(batch).await?;
         if answers.iter().all(Result::is_ok) {
             let mut work = self.work.lock().unwrap();
-            types.into_iter().for_each(|name| *work.appended.entry(name).or_default() += 1);
+            for name in types {
+                *work.appended.entry(name).or_default() += 1;
+            }
         }
         Ok(answers)
     }

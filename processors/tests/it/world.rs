@@ -255,6 +255,11 @@ impl World {
         Erasures::start(commands.clone(), self.projector.clone(), self.leases.clone(), options)
     }
 
+    /// So many cases, and a third of them on Postgres, where each takes longer.
+    pub const fn share(&self, cases: usize) -> usize {
+        if self.server.is_some() { cases.div_ceil(3) } else { cases }
+    }
+
     /// Another account in the same house.
     pub async fn account(&self) -> Caller {
         let opened = self.commands.open_account("Another").await.unwrap();

@@ -79,7 +79,9 @@ async fn every_limit_is_kept(engine: Engine) {
     let limits = Start::default().with("WASEND_IMPORTS_MAX_ROWS", "3").with("WASEND_IMPORTS_MAX_FILE", "1MiB");
     let world = limits.on(engine).await;
     let client = world.client();
-    let rows = |count: usize| (0..count).map(|n| format!("+1650555100{n},Ada\n")).collect::<String>();
+    let rows = |count: usize| {
+        ["+16505551000,Ada\n", "+16505551001,Bob\n", "+16505551002,Eve\n", "+16505551003,Max\n"][..count].concat()
+    };
     let titles: Vec<_> = (0..500).map(|n| format!("c{n}")).collect();
     let failing = [
         (format!("phone,name\n{}", rows(4)), "TOO_MANY_ROWS"),
