@@ -28,7 +28,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   wasend                                     serve on 127.0.0.1:8080 with the embedded store in ./data
-  wasend demo                                watch the main job against a temporary store
+  wasend demo                                watch a message, an import and an erasure, in a temporary store
   wasend serve --listen 0.0.0.0:8080 --database-url postgres://wasend@db/wasend
   wasend account create --name 'Example Ltd'
   wasend events --account 0199c1d2-… --from 1 > history.ndjson
@@ -59,7 +59,7 @@ pub struct Settings {
 pub enum Command {
     /// Run the server (the default)
     Serve,
-    /// Play the main job against a temporary store and narrate it
+    /// Play a message, an import and an erasure against a temporary store, and tell them
     Demo,
     /// Accounts of businesses
     #[command(subcommand)]

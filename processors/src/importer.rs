@@ -7,6 +7,7 @@ pub mod columns;
 mod decode;
 pub mod options;
 mod reading;
+pub mod report;
 mod row;
 mod run;
 mod sweep;

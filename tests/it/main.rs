@@ -26,4 +26,5 @@ mod projection;
 mod refusal;
 mod rotation;
 mod server;
+mod traces;
 mod webhook;

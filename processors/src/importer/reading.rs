@@ -167,7 +167,7 @@ impl Rows {
         }
         let fields = columns(&header, &self.source).map_err(Broken::File)?;
         let header = Arc::new(header.iter().map(str::to_owned).collect::<Vec<_>>());
-        let region = self.source.region.as_deref().and_then(|region| region.parse().ok());
+        let region = self.source.region();
         let (mut rows, mut total, mut record) = (Vec::new(), 0_u64, csv::StringRecord::new());
         loop {
             self.row.start.store(reader.position().byte(), Ordering::Relaxed);
