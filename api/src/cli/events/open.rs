@@ -36,7 +36,7 @@ impl Opener {
         let text = text.map_err(|error| Failure::because("the key cannot be read", &error))?;
         let key = ApiKey::parse(text.trim()).ok_or_else(|| Failure::Usage("the file holds no API key".to_owned()))?;
         let reads = Reads::new(stores.db.clone(), &wasend_projections::all());
-        let keys = Keys { reads, vault: stores.vault.clone() };
+        let keys = Keys::new(reads, stores.vault.clone());
         let actor = keys.authenticate(key.expose()).await;
         let actor = actor.map_err(|error| Failure::because("the key cannot be checked", &error))?;
         match actor {
