@@ -20,13 +20,15 @@ impl Engine {
         }
     }
 
-    /// The URL of a new, empty database; none for SQLite, which lives in the data directory.
+    /// The URL of a new, empty database, on that server or else the tests' one; none for SQLite, which lives in the
+    /// data directory.
     #[expect(clippy::disallowed_methods, reason = "scripts/test says so where Postgres is")]
-    pub async fn fresh_database(self, data: &Path) -> Option<String> {
+    pub async fn fresh_database(self, data: &Path, server: Option<&str>) -> Option<String> {
         if self == Self::Sqlite {
             return None;
         }
-        let server = std::env::var("WASEND_TEST_POSTGRES").expect("run the tests with scripts/test");
+        let tests = || std::env::var("WASEND_TEST_POSTGRES").expect("run the tests with scripts/test");
+        let server = server.map_or_else(tests, str::to_owned);
         let tail = data.file_name().and_then(|name| name.to_str()).expect("a temporary directory has a name");
         let name: String =
             format!("story_{tail}").to_lowercase().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cqrs_es::{Aggregate, DomainEvent};
 use wasend::house::SystemClock;
 use wasend_domain::message::Message;
 use wasend_domain::{AccountId, Actor, Clock, EventId, Metadata, StreamId};
@@ -12,7 +13,7 @@ use wasend_eventlog::{Append, CommandId, EventLog, NewEvent, SqlLog, StreamAppen
 use crate::bench::{Bench, Store};
 use crate::environment;
 use crate::event::accepted;
-use crate::load::{Measured, drive};
+use crate::load::{Client, Measured, drive};
 use crate::report::Line;
 use crate::rounds::{Side, alternate};
 use crate::row::Row;
@@ -22,7 +23,7 @@ const CLIENTS: [usize; 5] = [1, 32, 64, 256, 1_000];
 
 pub struct Appends;
 
-#[async_trait]
+#[async_trait(?Send)]
 impl Row for Appends {
     fn name(&self) -> &'static str {
         "appends"
@@ -83,36 +84,36 @@ struct Ours(Arc<SqlLog>);
 impl Side for Ours {
     async fn round(&self, clients: usize, duration: Duration) -> anyhow::Result<Measured> {
         let account = AccountId::random();
-        let client = || {
-            let log = self.0.clone();
-            move || {
-                let log = log.clone();
-                async move { append(&log, account).await }
-            }
-        };
-        drive((0..clients).map(|_| client()).collect(), duration).await
+        drive((0..clients).map(|_| Appender { log: self.0.clone(), account }).collect(), duration).await
     }
 }
 
-async fn append(log: &SqlLog, account_id: AccountId) -> anyhow::Result<()> {
-    let event = accepted();
-    let new = NewEvent {
-        event_id: EventId::fresh(SystemClock.now()),
-        event_type: cqrs_es::DomainEvent::event_type(&event),
-        event_version: cqrs_es::DomainEvent::event_version(&event),
-        payload: serde_json::to_string(&event)?,
-    };
-    let stream = StreamId { aggregate_type: <Message as cqrs_es::Aggregate>::TYPE, aggregate_id: uuid::Uuid::new_v4() };
-    let append = Append {
-        account_id,
-        command_id: CommandId::Fresh(EventId::random().to_string()),
-        metadata: Metadata::by(Actor::Operator),
-        streams: vec![StreamAppend { stream, expected: 0, events: vec![new] }],
-    };
-    for answer in log.append(vec![append]).await? {
-        answer?;
+struct Appender {
+    log: Arc<SqlLog>,
+    account: AccountId,
+}
+
+impl Client for Appender {
+    async fn ask(&mut self) -> anyhow::Result<u64> {
+        let event = accepted();
+        let new = NewEvent {
+            event_id: EventId::fresh(SystemClock.now()),
+            event_type: event.event_type(),
+            event_version: event.event_version(),
+            payload: serde_json::to_string(&event)?,
+        };
+        let stream = StreamId { aggregate_type: Message::TYPE, aggregate_id: uuid::Uuid::new_v4() };
+        let append = Append {
+            account_id: self.account,
+            command_id: CommandId::Fresh(EventId::random().to_string()),
+            metadata: Metadata::by(Actor::Operator),
+            streams: vec![StreamAppend { stream, expected: 0, events: vec![new] }],
+        };
+        for answer in self.log.append(vec![append]).await? {
+            answer?;
+        }
+        Ok(1)
     }
-    Ok(())
 }
 
 struct Peer(Arc<Stock<Message>>);
@@ -120,13 +121,15 @@ struct Peer(Arc<Stock<Message>>);
 #[async_trait]
 impl Side for Peer {
     async fn round(&self, clients: usize, duration: Duration) -> anyhow::Result<Measured> {
-        let client = || {
-            let stock = self.0.clone();
-            move || {
-                let stock = stock.clone();
-                async move { stock.append(accepted()).await }
-            }
-        };
-        drive((0..clients).map(|_| client()).collect(), duration).await
+        drive((0..clients).map(|_| Committer(self.0.clone())).collect(), duration).await
+    }
+}
+
+struct Committer(Arc<Stock<Message>>);
+
+impl Client for Committer {
+    async fn ask(&mut self) -> anyhow::Result<u64> {
+        self.0.append(accepted()).await?;
+        Ok(1)
     }
 }

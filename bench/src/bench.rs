@@ -56,6 +56,10 @@ impl Bench {
         if self.arguments.clients.is_empty() { default.to_vec() } else { self.arguments.clients.clone() }
     }
 
+    pub fn sizes(&self, default: &[u64]) -> Vec<u64> {
+        if self.arguments.size.is_empty() { default.to_vec() } else { self.arguments.size.clone() }
+    }
+
     pub fn postgres(&self) -> Option<&str> {
         self.arguments.postgres.as_deref().or(self.cluster.as_ref().map(|cluster| cluster.url.as_str()))
     }

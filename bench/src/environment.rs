@@ -1,6 +1,5 @@
 //! The machine and the engines, as they say themselves.
 
-use std::collections::BTreeMap;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -33,23 +32,23 @@ pub async fn print(bench: &Bench) -> anyhow::Result<()> {
         let db = store.open().await?;
         match &db {
             Db::Sqlite(sqlite) => {
-                facts.insert("sqlite", sqlite_settings(sqlite.pool()).await?.into());
+                facts.push(("sqlite", sqlite_settings(sqlite.pool()).await?.into()));
                 let peer = stock::sqlite_pool(&format!("{}-peer", store.url), 1).await?;
-                facts.insert("sqlite of the peer", sqlite_settings(&peer).await?.into());
+                facts.push(("sqlite of the peer", sqlite_settings(&peer).await?.into()));
                 peer.close().await;
             }
-            Db::Postgres(pool) => drop(facts.insert("postgres", postgres_settings(pool).await?.into())),
+            Db::Postgres(pool) => facts.push(("postgres", postgres_settings(pool).await?.into())),
         }
         db.close().await;
         store.remove().await?;
     }
     for (name, engine) in [("peer on sqlite", Engine::Sqlite), ("peer on postgres", Engine::Postgres)] {
-        facts.insert(name, stock::name(engine).into());
+        facts.push((name, stock::name(engine).into()));
     }
     bench.report.environment(&facts)
 }
 
-async fn machine(bench: &Bench) -> anyhow::Result<BTreeMap<&'static str, Value>> {
+async fn machine(bench: &Bench) -> anyhow::Result<Vec<(&'static str, Value)>> {
     let directory = bench.directory.path();
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -58,7 +57,7 @@ async fn machine(bench: &Bench) -> anyhow::Result<BTreeMap<&'static str, Value>>
         Some(line.split_once(':')?.1.trim().to_owned())
     };
     let profile = if cfg!(debug_assertions) { "debug: figures mean nothing" } else { "release" };
-    Ok(BTreeMap::from([
+    Ok(vec![
         ("wasend", json!(format!("{}, {profile}", env!("CARGO_PKG_VERSION")))),
         ("cores", json!(std::thread::available_parallelism()?.get())),
         ("cpu", json!(after(&cpus, "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()))),
@@ -66,7 +65,7 @@ async fn machine(bench: &Bench) -> anyhow::Result<BTreeMap<&'static str, Value>>
         ("system", json!(std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim())),
         ("filesystem", json!(filesystem(directory).unwrap_or_else(|| "unknown".to_owned()))),
         ("fdatasync_us", json!(fsync(directory).await?)),
-    ]))
+    ])
 }
 
 /// Of the mount that the directory lies on: a figure from a filesystem in memory says nothing about durability.

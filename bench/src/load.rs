@@ -9,8 +9,9 @@ use tokio::task::JoinSet;
 /// What a round came to.
 #[derive(Debug, Clone)]
 pub struct Measured {
-    /// Operations that were answered before the round was over.
+    /// Operations that were answered.
     pub operations: u64,
+    /// Until the last answer.
     pub elapsed: Duration,
     /// Microseconds from asking to the answer.
     pub latency: Histogram<u64>,
@@ -40,38 +41,42 @@ pub fn record(latency: &mut Histogram<u64>, taken: Duration) {
     latency.saturating_record(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX));
 }
 
-/// Each client performs the operation that it was given, again and again until the time is over. The first failure
-/// ends the round: a client that fails measures nothing.
-pub async fn drive<C, F>(clients: Vec<C>, duration: Duration) -> anyhow::Result<Measured>
-where
-    C: FnMut() -> F + Send + 'static,
-    F: Future<Output = anyhow::Result<()>> + Send,
-{
+/// One that asks, waits for the answer and asks again.
+pub trait Client: Send + 'static {
+    /// How many operations were answered; 0 if there is nothing left to ask for.
+    fn ask(&mut self) -> impl Future<Output = anyhow::Result<u64>> + Send;
+}
+
+/// Lets the clients ask until the time is over or they have nothing left to ask for, and waits for what they asked last.
+/// The first failure ends the round: a client that fails measures nothing.
+pub async fn drive<C: Client>(clients: Vec<C>, duration: Duration) -> anyhow::Result<Measured> {
     let mut running = JoinSet::new();
     let start = Instant::now();
-    let end = start + duration;
-    for mut operation in clients {
-        running.spawn(async move {
-            let (mut operations, mut latency) = (0_u64, latencies());
-            loop {
-                let asked = Instant::now();
-                if asked >= end {
-                    return anyhow::Ok((operations, latency));
-                }
-                operation().await?;
-                let answered = Instant::now();
-                record(&mut latency, answered - asked);
-                if answered <= end {
-                    operations += 1;
-                }
-            }
-        });
+    for client in clients {
+        running.spawn(patiently(client, start + duration));
     }
-    let mut measured = Measured { elapsed: duration, ..Measured::nothing() };
+    let mut measured = Measured::nothing();
     while let Some(client) = running.join_next().await {
         let (operations, latency) = client.context("a client panicked")??;
         measured.operations += operations;
         measured.latency.add(latency).context("histograms of one kind")?;
     }
+    measured.elapsed = start.elapsed();
     Ok(measured)
+}
+
+async fn patiently(mut client: impl Client, end: Instant) -> anyhow::Result<(u64, Histogram<u64>)> {
+    let (mut operations, mut latency) = (0, latencies());
+    loop {
+        let asked = Instant::now();
+        if asked >= end {
+            return Ok((operations, latency));
+        }
+        let answers = client.ask().await?;
+        if answers == 0 {
+            return Ok((operations, latency));
+        }
+        record(&mut latency, asked.elapsed());
+        operations += answers;
+    }
 }

@@ -9,19 +9,26 @@
 //! | `report` | lines, as a table or as JSON |
 //! | `environment` | the machine and the engines, as they say themselves |
 //! | `cluster` | a private Postgres |
+//! | `server`, `http`, `people` | a server in a process of its own, its clients, and whom they write to |
 //! | `stock` | the peer: cqrs-es with sqlite-es or postgres-es |
 //! | `appends` … | one row each |
 
 mod appends;
 mod arguments;
 mod bench;
+mod bulk;
 mod cluster;
 mod environment;
 mod event;
+mod http;
 mod load;
+mod people;
 mod report;
 mod rounds;
 mod row;
+mod send;
+mod server;
+mod statuses;
 mod stock;
 
 use std::process::ExitCode;

@@ -65,6 +65,7 @@ impl Line {
 
     fn text(&self) -> String {
         let at = match (self.clients, self.size) {
+            (Some(1), _) => "1 client".to_owned(),
             (Some(clients), _) => format!("{clients} clients"),
             (None, Some(size)) => format!("{size} events"),
             (None, None) => String::new(),
@@ -75,7 +76,7 @@ impl Line {
             _ => String::new(),
         };
         let more: Vec<String> = self.more.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        format!("  {:<9}{at:<15}{:>11} {:<14}{beside:<42}{}", self.engine, self.ours, self.unit, more.join(" "))
+        format!("  {:<9}{at:<15}{:>11} {:<14} {beside:<60} {}", self.engine, self.ours, self.unit, more.join(" "))
     }
 }
 
@@ -109,11 +110,12 @@ impl Report {
     }
 
     /// What the figures depend on.
-    pub fn environment(&self, facts: &BTreeMap<&'static str, Value>) -> anyhow::Result<()> {
+    pub fn environment(&self, facts: &[(&'static str, Value)]) -> anyhow::Result<()> {
         if self.json {
-            let mut object = serde_json::to_value(facts)?;
-            object["bench"] = "environment".into();
-            return say(&object.to_string());
+            let mut object: serde_json::Map<_, _> =
+                facts.iter().map(|(name, value)| (name.replace(' ', "_"), value.clone())).collect();
+            object.insert("bench".to_owned(), "environment".into());
+            return say(&Value::Object(object).to_string());
         }
         for (name, value) in facts {
             say(&format!("{name:<20} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))?;

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use crate::load::{Measured, latencies};
 
 /// Rounds each side plays; the median counts.
-const ROUNDS: usize = 3;
+pub const ROUNDS: usize = 3;
 
 /// One of those that are compared.
 #[async_trait]

@@ -4,9 +4,12 @@ use async_trait::async_trait;
 
 use crate::appends::Appends;
 use crate::bench::Bench;
+use crate::bulk::Bulk;
+use crate::send::Send;
+use crate::statuses::Statuses;
 
 /// One thing that is measured.
-#[async_trait]
+#[async_trait(?Send)]
 pub trait Row: Sync {
     /// What it is called on the command line and in every line of its report.
     fn name(&self) -> &'static str;
@@ -18,4 +21,4 @@ pub trait Row: Sync {
 }
 
 /// In the order in which they run.
-pub const ALL: &[&dyn Row] = &[&Appends];
+pub const ALL: &[&dyn Row] = &[&Appends, &Send, &Bulk, &Statuses];
