@@ -52,7 +52,8 @@ impl Row for Appends {
 
 async fn compare(bench: &Bench, ours: &Ours, peer_store: &Store, clients: usize) -> anyhow::Result<()> {
     let round = bench.round(Duration::from_secs(3), Duration::from_millis(600));
-    let (peer, connections) = best(peer_store, clients, round / 3).await?;
+    let peer = |connections| async move { anyhow::Ok(Peer(Arc::new(Stock::open(peer_store, connections).await?))) };
+    let (peer, connections) = stock::best(peer_store.engine, clients, round / 3, peer).await?;
     let played = alternate(&[ours, &peer], clients, round).await?;
     let [ours, peer] = played.as_slice() else { anyhow::bail!("two sides have two summaries") };
     let line = Line::new("appends", peer_store.engine, "events/s", ours.per_second)
@@ -63,19 +64,6 @@ async fn compare(bench: &Bench, ours: &Ours, peer_store: &Store, clients: usize)
         .with("peer_connections", connections)
         .with("fsync_us", environment::fsync(bench.directory.path()).await?);
     bench.report.line(&line)
-}
-
-/// The peer with the pool that serves it best for so many clients.
-async fn best(store: &Store, clients: usize, round: Duration) -> anyhow::Result<(Peer, u32)> {
-    let (mut best, mut fastest) = (None, 0.0);
-    for &connections in stock::pool_sizes(store.engine) {
-        let peer = Peer(Arc::new(Stock::open(store, connections).await?));
-        let rate = peer.round(clients, round).await?.per_second();
-        if best.is_none() || rate > fastest {
-            (best, fastest) = (Some((peer, connections)), rate);
-        }
-    }
-    best.ok_or_else(|| anyhow::anyhow!("the peer has no pool"))
 }
 
 struct Ours(Arc<SqlLog>);

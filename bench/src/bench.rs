@@ -81,6 +81,11 @@ impl Bench {
 }
 
 impl Store {
+    /// Its URL if it is on Postgres.
+    pub fn postgres(&self) -> Option<&str> {
+        self.server.as_ref().map(|_| self.url.as_str())
+    }
+
     pub async fn open(&self) -> anyhow::Result<Db> {
         Ok(Db::open(&self.url, &DbOptions::default()).await?)
     }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sqlx::{PgPool, SqlitePool};
 use wasend_eventlog::Db;
-use wasend_tests::Engine;
 
 use crate::bench::Bench;
 use crate::stock;
@@ -34,16 +33,17 @@ pub async fn print(bench: &Bench) -> anyhow::Result<()> {
             Db::Sqlite(sqlite) => {
                 facts.push(("sqlite", sqlite_settings(sqlite.pool()).await?.into()));
                 let peer = stock::sqlite_pool(&format!("{}-peer", store.url), 1).await?;
+                facts.push(("peer on sqlite", stock::name(engine).into()));
                 facts.push(("sqlite of the peer", sqlite_settings(&peer).await?.into()));
                 peer.close().await;
             }
-            Db::Postgres(pool) => facts.push(("postgres", postgres_settings(pool).await?.into())),
+            Db::Postgres(pool) => {
+                facts.push(("postgres", postgres_settings(pool).await?.into()));
+                facts.push(("peer on postgres", stock::name(engine).into()));
+            }
         }
         db.close().await;
         store.remove().await?;
-    }
-    for (name, engine) in [("peer on sqlite", Engine::Sqlite), ("peer on postgres", Engine::Postgres)] {
-        facts.push((name, stock::name(engine).into()));
     }
     bench.report.environment(&facts)
 }

@@ -10,19 +10,29 @@
 //! | `environment` | the machine and the engines, as they say themselves |
 //! | `cluster` | a private Postgres |
 //! | `server`, `http`, `people` | a server in a process of its own, its clients, and whom they write to |
-//! | `stock` | the peer: cqrs-es with sqlite-es or postgres-es |
+//! | `history`, `life`, `aged` | a past like that of a house in use; what a message goes through; a server with a past |
+//! | `stock`, `views` | the peer: cqrs-es with sqlite-es or postgres-es; its read model |
 //! | `appends` … | one row each |
 
+mod aged;
 mod appends;
 mod arguments;
 mod bench;
 mod bulk;
 mod cluster;
+mod commands;
 mod environment;
+mod erase;
 mod event;
+mod growth;
+mod history;
 mod http;
+mod import;
+mod life;
 mod load;
+mod memory;
 mod people;
+mod replay;
 mod report;
 mod rounds;
 mod row;
@@ -30,6 +40,8 @@ mod send;
 mod server;
 mod statuses;
 mod stock;
+mod subscribe;
+mod views;
 
 use std::process::ExitCode;
 

@@ -28,6 +28,11 @@ impl People {
         Self { next: Arc::default(), many: NUMBERS - KNOWN, first: KNOWN }
     }
 
+    /// One who is known.
+    pub fn somebody() -> String {
+        Self::known().next()
+    }
+
     pub fn next(&self) -> String {
         let index = self.next.fetch_add(1, Ordering::Relaxed) % self.many;
         format!("+49151{:08}", self.first + index)

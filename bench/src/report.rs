@@ -37,8 +37,14 @@ impl Line {
         Self { bench, engine, clients: None, size: None, unit, ours, peer, ratio, peer_name, more }
     }
 
-    pub fn clients(mut self, clients: usize) -> Self {
+    pub const fn clients(mut self, clients: usize) -> Self {
         self.clients = Some(clients);
+        self
+    }
+
+    /// Events in the log, or rows of a file.
+    pub const fn size(mut self, size: u64) -> Self {
+        self.size = Some(size);
         self
     }
 
@@ -67,7 +73,7 @@ impl Line {
         let at = match (self.clients, self.size) {
             (Some(1), _) => "1 client".to_owned(),
             (Some(clients), _) => format!("{clients} clients"),
-            (None, Some(size)) => format!("{size} events"),
+            (None, Some(size)) => format!("size {size}"),
             (None, None) => String::new(),
         };
         let beside = match (&self.peer_name, self.peer, self.ratio) {

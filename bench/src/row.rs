@@ -5,8 +5,15 @@ use async_trait::async_trait;
 use crate::appends::Appends;
 use crate::bench::Bench;
 use crate::bulk::Bulk;
+use crate::commands::Commands;
+use crate::erase::Erase;
+use crate::growth::Growth;
+use crate::import::Import;
+use crate::memory::Memory;
+use crate::replay::Replay;
 use crate::send::Send;
 use crate::statuses::Statuses;
+use crate::subscribe::Subscribe;
 
 /// One thing that is measured.
 #[async_trait(?Send)]
@@ -21,4 +28,5 @@ pub trait Row: Sync {
 }
 
 /// In the order in which they run.
-pub const ALL: &[&dyn Row] = &[&Appends, &Send, &Bulk, &Statuses];
+pub const ALL: &[&dyn Row] =
+    &[&Appends, &Commands, &Replay, &Send, &Bulk, &Statuses, &Subscribe, &Import, &Erase, &Growth, &Memory];

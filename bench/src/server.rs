@@ -47,6 +47,11 @@ impl Server {
         Ok(Self { world, number, server })
     }
 
+    /// Starts it again after it was stopped, on the same store.
+    pub async fn restart(self) -> Self {
+        Self { world: self.world.restart().await, ..self }
+    }
+
     pub fn client(&self) -> Client {
         self.world.client()
     }

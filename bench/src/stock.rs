@@ -2,19 +2,20 @@
 //! publish and with our durability.
 
 use std::collections::HashMap;
-use std::str::FromStr;
+use std::time::Duration;
 
-use cqrs_es::persist::{EventStoreAggregateContext, PersistedEventStore};
-use cqrs_es::{Aggregate, EventStore};
+use cqrs_es::persist::{EventStoreAggregateContext, PersistedEventRepository, PersistedEventStore};
+use cqrs_es::{Aggregate, CqrsFramework, EventStore};
 use postgres_es::PostgresEventRepository;
 use sqlite_es::SqliteEventRepository;
 use sqlx::Executor;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use uuid::Uuid;
 use wasend_tests::Engine;
 
 use crate::bench::Store;
+use crate::rounds::Side;
 
 /// sqlite-es 0.5.0, `migrations/20221114171845_init.sql`.
 const SQLITE: &str = "\
@@ -33,8 +34,14 @@ const POSTGRES: &str = "\
         PRIMARY KEY (aggregate_type, aggregate_id, sequence))";
 
 pub enum Stock<A: Aggregate> {
-    Sqlite(PersistedEventStore<SqliteEventRepository, A>),
-    Postgres(PersistedEventStore<PostgresEventRepository, A>),
+    Sqlite(Parts<SqliteEventRepository, A>),
+    Postgres(Parts<PostgresEventRepository, A>),
+}
+
+/// What its users hold: the store, and the framework around one.
+pub struct Parts<R: PersistedEventRepository, A: Aggregate> {
+    store: PersistedEventStore<R, A>,
+    framework: CqrsFramework<A, PersistedEventStore<R, A>>,
 }
 
 /// Its packages and their versions.
@@ -70,25 +77,68 @@ pub async fn sqlite_pool(path: &str, connections: u32) -> anyhow::Result<SqliteP
     Ok(SqlitePoolOptions::new().max_connections(connections).connect_with(options).await?)
 }
 
-impl<A: Aggregate> Stock<A> {
+pub async fn postgres_pool(url: &str, connections: u32) -> anyhow::Result<PgPool> {
+    Ok(PgPoolOptions::new().max_connections(connections).connect(url).await?)
+}
+
+/// The peer with the pool that serves it best for so many clients, and that pool's size.
+pub async fn best<S: Side, F: Future<Output = anyhow::Result<S>>>(
+    engine: Engine,
+    clients: usize,
+    round: Duration,
+    open: impl Fn(u32) -> F,
+) -> anyhow::Result<(S, u32)> {
+    let (mut best, mut fastest) = (None, 0.0);
+    for &connections in pool_sizes(engine) {
+        let peer = open(connections).await?;
+        let rate = peer.round(clients, round).await?.per_second();
+        if best.is_none() || rate > fastest {
+            (best, fastest) = (Some((peer, connections)), rate);
+        }
+    }
+    best.ok_or_else(|| anyhow::anyhow!("the peer has no pool"))
+}
+
+impl<A: Aggregate<Services = ()>> Stock<A> {
     pub async fn open(store: &Store, connections: u32) -> anyhow::Result<Self> {
-        match store.engine {
+        Ok(match store.engine {
             Engine::Sqlite => {
                 let pool = sqlite_pool(&store.url, connections).await?;
                 pool.execute(SQLITE).await?;
-                Ok(Self::Sqlite(PersistedEventStore::new_event_store(SqliteEventRepository::new(pool))))
+                Self::Sqlite(Parts::of(|| SqliteEventRepository::new(pool.clone())))
             }
             Engine::Postgres => {
-                let options = sqlx::postgres::PgConnectOptions::from_str(&store.url)?;
-                let pool = PgPoolOptions::new().max_connections(connections).connect_with(options).await?;
+                let pool = postgres_pool(&store.url, connections).await?;
                 pool.execute(POSTGRES).await?;
-                Ok(Self::Postgres(PersistedEventStore::new_event_store(PostgresEventRepository::new(pool))))
+                Self::Postgres(Parts::of(|| PostgresEventRepository::new(pool.clone())))
             }
-        }
+        })
     }
 
     /// Commits the first event of a new aggregate.
     pub async fn append(&self, event: A::Event) -> anyhow::Result<()> {
+        match self {
+            Self::Sqlite(parts) => parts.append(event).await,
+            Self::Postgres(parts) => parts.append(event).await,
+        }
+    }
+
+    pub async fn execute(&self, id: &str, command: A::Command) -> anyhow::Result<()> {
+        let done = match self {
+            Self::Sqlite(parts) => parts.framework.execute(id, command).await,
+            Self::Postgres(parts) => parts.framework.execute(id, command).await,
+        };
+        done.map_err(|error| anyhow::anyhow!("the peer failed: {error}"))
+    }
+}
+
+impl<R: PersistedEventRepository, A: Aggregate<Services = ()>> Parts<R, A> {
+    fn of(repository: impl Fn() -> R) -> Self {
+        let store = || PersistedEventStore::new_event_store(repository());
+        Self { store: store(), framework: CqrsFramework::new(store(), vec![], ()) }
+    }
+
+    async fn append(&self, event: A::Event) -> anyhow::Result<()> {
         let context = EventStoreAggregateContext {
             aggregate_id: Uuid::new_v4().to_string(),
             aggregate: A::default(),
@@ -96,10 +146,7 @@ impl<A: Aggregate> Stock<A> {
             current_snapshot: None,
         };
         let metadata = HashMap::from([("actor".to_owned(), "operator".to_owned())]);
-        let committed = match self {
-            Self::Sqlite(store) => store.commit(vec![event], context, metadata).await.map(drop),
-            Self::Postgres(store) => store.commit(vec![event], context, metadata).await.map(drop),
-        };
-        committed.map_err(|error| anyhow::anyhow!("the peer failed: {error}"))
+        let committed = self.store.commit(vec![event], context, metadata).await;
+        committed.map(drop).map_err(|error| anyhow::anyhow!("the peer failed: {error}"))
     }
 }
