@@ -103,7 +103,7 @@ pub async fn start(config: Config) -> Result<Server, Failure> {
 /// Starts the processors and builds the schema over the house.
 fn rooms(config: &Config, house: House) -> Rooms {
     let reads = house.commands.reads.clone();
-    let authenticator = Arc::new(Keys { reads, vault: house.stores.vault.clone() });
+    let authenticator = Arc::new(Keys::new(reads, house.stores.vault.clone()));
     let readiness = Arc::new(Ready {
         log: house.stores.log.clone(),
         vault: house.stores.vault.clone(),

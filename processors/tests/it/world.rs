@@ -305,7 +305,7 @@ impl World {
             content: ContentInput { text: Some(text), template: None },
             idempotency_key: None,
         };
-        let accepted = self.commands.send_message(self.caller, message).await.unwrap();
+        let accepted = self.commands.send_messages(self.caller, vec![message]).await.unwrap().remove(0).unwrap();
         accepted.row.id.parse().unwrap()
     }
 

@@ -41,7 +41,7 @@ impl Opener {
             let why = "the vault is an earlier copy than the history: start the server, which erases again what was";
             return Err(Failure::Failed(why.to_owned()));
         }
-        let keys = Keys { reads, vault: stores.vault.clone() };
+        let keys = Keys::new(reads, stores.vault.clone());
         let actor = keys.authenticate(key.expose()).await;
         let actor = actor.map_err(|error| Failure::because("the key cannot be checked", &error))?;
         match actor {

@@ -1,0 +1,123 @@
+//! Durable appends: one event to a new stream, answered once it is on the disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cqrs_es::{Aggregate, DomainEvent};
+use wasend::house::SystemClock;
+use wasend_domain::message::Message;
+use wasend_domain::{AccountId, Actor, Clock, EventId, Metadata, StreamId};
+use wasend_eventlog::{Append, CommandId, EventLog, NewEvent, SqlLog, StreamAppend, Upcasters};
+
+use crate::bench::{Bench, Store};
+use crate::environment;
+use crate::event::accepted;
+use crate::load::{Client, Measured, drive};
+use crate::report::Line;
+use crate::rounds::{Side, alternate};
+use crate::row::Row;
+use crate::stock::{self, Stock};
+
+const CLIENTS: [usize; 5] = [1, 32, 64, 256, 1_000];
+
+pub struct Appends;
+
+#[async_trait(?Send)]
+impl Row for Appends {
+    fn name(&self) -> &'static str {
+        "appends"
+    }
+
+    fn about(&self) -> &'static str {
+        "clients that each append one event to a new stream and wait until it is durable"
+    }
+
+    async fn run(&self, bench: &Bench) -> anyhow::Result<()> {
+        for engine in bench.engines() {
+            let (our_store, peer_store) = (bench.store(engine).await?, bench.store(engine).await?);
+            let log = SqlLog::open(our_store.open().await?, Arc::new(SystemClock), Upcasters::default()).await?;
+            let ours = Ours(Arc::new(log));
+            for clients in bench.clients(&CLIENTS) {
+                compare(bench, &ours, &peer_store, clients).await?;
+            }
+            ours.0.close().await;
+            ours.0.db().close().await;
+            our_store.remove().await?;
+            peer_store.remove().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn compare(bench: &Bench, ours: &Ours, peer_store: &Store, clients: usize) -> anyhow::Result<()> {
+    let round = bench.round(Duration::from_secs(3), Duration::from_millis(600));
+    let peer = |connections| async move { anyhow::Ok(Peer(Arc::new(Stock::open(peer_store, connections).await?))) };
+    let (peer, connections) = stock::best(peer_store.engine, clients, round / 3, peer).await?;
+    let played = alternate(&[ours, &peer], clients, round).await?;
+    let [ours, peer] = played.as_slice() else { anyhow::bail!("two sides have two summaries") };
+    let line = Line::new("appends", peer_store.engine, "events/s", ours.per_second)
+        .clients(clients)
+        .peer(stock::name(peer_store.engine), peer.per_second)
+        .with_latency(&ours.latency)
+        .with_number("peer_p99_ms", crate::report::quantile(&peer.latency, 0.99))
+        .with("peer_connections", connections)
+        .with("fsync_us", environment::fsync(bench.directory.path()).await?);
+    bench.report.line(&line)
+}
+
+struct Ours(Arc<SqlLog>);
+
+#[async_trait]
+impl Side for Ours {
+    async fn round(&self, clients: usize, duration: Duration) -> anyhow::Result<Measured> {
+        let account = AccountId::random();
+        drive((0..clients).map(|_| Appender { log: self.0.clone(), account }).collect(), duration).await
+    }
+}
+
+struct Appender {
+    log: Arc<SqlLog>,
+    account: AccountId,
+}
+
+impl Client for Appender {
+    async fn ask(&mut self) -> anyhow::Result<u64> {
+        let event = accepted();
+        let new = NewEvent {
+            event_id: EventId::fresh(SystemClock.now()),
+            event_type: event.event_type(),
+            event_version: event.event_version(),
+            payload: serde_json::to_string(&event)?,
+        };
+        let stream = StreamId { aggregate_type: Message::TYPE, aggregate_id: uuid::Uuid::new_v4() };
+        let append = Append {
+            account_id: self.account,
+            command_id: CommandId::Fresh(EventId::random().to_string()),
+            metadata: Metadata::by(Actor::Operator),
+            streams: vec![StreamAppend { stream, expected: 0, events: vec![new] }],
+        };
+        for answer in self.log.append(vec![append]).await? {
+            answer?;
+        }
+        Ok(1)
+    }
+}
+
+struct Peer(Arc<Stock<Message>>);
+
+#[async_trait]
+impl Side for Peer {
+    async fn round(&self, clients: usize, duration: Duration) -> anyhow::Result<Measured> {
+        drive((0..clients).map(|_| Committer(self.0.clone())).collect(), duration).await
+    }
+}
+
+struct Committer(Arc<Stock<Message>>);
+
+impl Client for Committer {
+    async fn ask(&mut self) -> anyhow::Result<u64> {
+        self.0.append(accepted()).await?;
+        Ok(1)
+    }
+}
