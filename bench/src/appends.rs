@@ -14,10 +14,11 @@ use crate::bench::{Bench, Store};
 use crate::environment;
 use crate::event::accepted;
 use crate::load::{Client, Measured, drive};
-use crate::report::Line;
+use crate::report::{Line, quantile};
 use crate::rounds::{Side, alternate};
 use crate::row::Row;
 use crate::stock::{self, Stock};
+use crate::umadb::UmaDb;
 
 const CLIENTS: [usize; 5] = [1, 32, 64, 256, 1_000];
 
@@ -34,12 +35,16 @@ impl Row for Appends {
     }
 
     async fn run(&self, bench: &Bench) -> anyhow::Result<()> {
+        let umadb = match &bench.arguments.umadb {
+            Some(server) => Some(UmaDb::start(bench, server).await?),
+            None => None,
+        };
         for engine in bench.engines() {
             let (our_store, peer_store) = (bench.store(engine).await?, bench.store(engine).await?);
             let log = SqlLog::open(our_store.open().await?, Arc::new(SystemClock), Upcasters::default()).await?;
             let ours = Ours(Arc::new(log));
             for clients in bench.clients(&CLIENTS) {
-                compare(bench, &ours, &peer_store, clients).await?;
+                compare(bench, &ours, &peer_store, umadb.as_ref(), clients).await?;
             }
             ours.0.close().await;
             ours.0.db().close().await;
@@ -50,20 +55,35 @@ impl Row for Appends {
     }
 }
 
-async fn compare(bench: &Bench, ours: &Ours, peer_store: &Store, clients: usize) -> anyhow::Result<()> {
+async fn compare(
+    bench: &Bench,
+    ours: &Ours,
+    peer_store: &Store,
+    umadb: Option<&UmaDb>,
+    clients: usize,
+) -> anyhow::Result<()> {
+    let engine = peer_store.engine;
     let round = bench.round(Duration::from_secs(3), Duration::from_millis(600));
     let peer = |connections| async move { anyhow::Ok(Peer(Arc::new(Stock::open(peer_store, connections).await?))) };
-    let (peer, connections) = stock::best(peer_store.engine, clients, round / 3, peer).await?;
-    let played = alternate(&[ours, &peer], clients, round).await?;
-    let [ours, peer] = played.as_slice() else { anyhow::bail!("two sides have two summaries") };
-    let line = Line::new("appends", peer_store.engine, "events/s", ours.per_second)
-        .clients(clients)
-        .peer(stock::name(peer_store.engine), peer.per_second)
-        .with_latency(&ours.latency)
-        .with_number("peer_p99_ms", crate::report::quantile(&peer.latency, 0.99))
-        .with("peer_connections", connections)
-        .with("fsync_us", environment::fsync(bench.directory.path()).await?);
-    bench.report.line(&line)
+    let (peer, connections) = stock::best(engine, clients, round / 3, peer).await?;
+    let mut sides: Vec<&dyn Side> = vec![ours, &peer];
+    sides.extend(umadb.map(|umadb| umadb as &dyn Side));
+    let played = alternate(&sides, clients, round).await?;
+    let [ours, peers @ ..] = played.as_slice() else { anyhow::bail!("every side has a summary") };
+    let names = std::iter::once(stock::name(engine)).chain(umadb.map(|umadb| umadb.name.clone()));
+    for ((peer, name), connections) in peers.iter().zip(names).zip([Some(connections), None]) {
+        let mut line = Line::new("appends", engine, "events/s", ours.per_second)
+            .clients(clients)
+            .peer(name, peer.per_second)
+            .with_latency(&ours.latency)
+            .with_number("peer_p99_ms", quantile(&peer.latency, 0.99))
+            .with("fsync_us", environment::fsync(bench.directory.path()).await?);
+        if let Some(connections) = connections {
+            line = line.with("peer_connections", connections);
+        }
+        bench.report.line(&line)?;
+    }
+    Ok(())
 }
 
 struct Ours(Arc<SqlLog>);

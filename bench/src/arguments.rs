@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -36,6 +37,9 @@ pub struct Arguments {
     /// A PostgreSQL server to measure on instead of a private one
     #[arg(long, value_name = "URL")]
     pub postgres: Option<String>,
+    /// UmaDB's server, to be one more peer of the appends; docs/performance.md says what it needs
+    #[arg(long, value_name = "PROGRAM")]
+    pub umadb: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\

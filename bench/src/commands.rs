@@ -8,9 +8,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 use wasend::house::{Stores, SystemClock};
 use wasend_domain::message::{Command, Message};
-use wasend_domain::{AccountId, Actor, Clock, NumberId, SubjectId};
+use wasend_domain::{AccountId, Actor, Clock, MessageId, NumberId, SubjectId};
 use wasend_eventlog::{CommandId, Context, execute, execute_new};
-use wasend_vault::Vault;
 
 use crate::bench::{Bench, Store};
 use crate::history;
@@ -57,7 +56,7 @@ impl Row for Commands {
 }
 
 async fn compare(bench: &Bench, world: &World, peer_store: &Store, clients: usize) -> anyhow::Result<()> {
-    let round = bench.round(Duration::from_secs(3), Duration::from_millis(1_000));
+    let round = bench.round(Duration::from_secs(3), Duration::from_secs(1));
     let ours = Ours(world.clone());
     let peer = |connections| async move {
         anyhow::Ok(Peer { world: world.clone(), stock: Arc::new(Stock::open(peer_store, connections).await?) })
@@ -82,35 +81,33 @@ struct World {
     contacts: Arc<[SubjectId]>,
 }
 
-/// A message and how far it has come.
+/// A message on its way.
 struct Journey {
     id: Uuid,
     life: Option<Life>,
-    steps: std::slice::Iter<'static, Step>,
+    /// Those of [`Step::ALL`] that are done.
+    done: usize,
     contact: usize,
 }
 
 impl Journey {
     /// The clients begin with contacts of their own.
     fn new(client: usize) -> Self {
-        Self { id: Uuid::nil(), life: None, steps: [].iter(), contact: client * 7 }
+        Self { id: Uuid::nil(), life: None, done: Step::ALL.len(), contact: client * 7 }
     }
 
     /// The message's next command, or the first of another message.
     async fn next(&mut self, world: &World) -> anyhow::Result<(Step, Command)> {
         let now = SystemClock.now();
-        let step = match self.steps.next() {
-            Some(step) => *step,
-            None => {
-                self.contact += 1;
-                let contact = world.contacts[self.contact % world.contacts.len()];
-                let vault: &Vault = &world.stores.vault;
-                self.life = life::begin(vault, world.account, &[contact], now.day()).await?.pop();
-                self.id = wasend_domain::MessageId::fresh(now).uuid();
-                self.steps = Step::ALL.iter();
-                *self.steps.next().context("a life has steps")?
-            }
-        };
+        if self.done == Step::ALL.len() {
+            self.contact += 1;
+            let contact = world.contacts[self.contact % world.contacts.len()];
+            self.life = life::begin(&world.stores.vault, world.account, &[contact], now.day()).await?.pop();
+            self.id = MessageId::fresh(now).uuid();
+            self.done = 0;
+        }
+        let step = Step::ALL[self.done];
+        self.done += 1;
         let life = self.life.as_ref().context("a journey has a life")?;
         Ok((step, life.command(step, NumberId::from_uuid(Uuid::nil()), now)))
     }

@@ -1,6 +1,6 @@
 //! What a client waits for while the log grows.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::row::Row;
 
 const SIZES: [u64; 4] = [10_000, 100_000, 1_000_000, 5_000_000];
 const QUICK: [u64; 2] = [10_000, 100_000];
-/// How often each operation is timed at each size.
+/// How often each operation is timed at each size, unless a round is over before.
 const TIMES: usize = 300;
 
 pub struct Growth;
@@ -93,7 +93,11 @@ const OPERATIONS: [Operation; 6] = [
 
 async fn measure(bench: &Bench, engine: Engine, aged: &Aged, head: u64, operation: &Operation) -> anyhow::Result<()> {
     let (client, mut latency) = (aged.server.client(), latencies());
+    let (begun, round) = (Instant::now(), bench.round(Duration::from_secs(5), Duration::from_secs(1)));
     for time in 0..TIMES {
+        if time > 0 && begun.elapsed() > round {
+            break;
+        }
         let variables = (operation.variables)(aged, time);
         let start = Instant::now();
         let data = client.data(operation.document, variables).await;
@@ -103,6 +107,7 @@ async fn measure(bench: &Bench, engine: Engine, aged: &Aged, head: u64, operatio
     let line = Line::new("growth", engine, "ms", quantile(&latency, 0.5))
         .size(head)
         .with("operation", operation.name)
+        .with("times", latency.len())
         .with_latency(&latency);
     bench.report.line(&line)
 }

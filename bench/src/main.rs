@@ -12,6 +12,7 @@
 //! | `server`, `http`, `people` | a server in a process of its own, its clients, and whom they write to |
 //! | `history`, `life`, `aged` | a past like that of a house in use; what a message goes through; a server with a past |
 //! | `stock`, `views` | the peer: cqrs-es with sqlite-es or postgres-es; its read model |
+//! | `umadb` | another peer, where it is installed |
 //! | `appends` … | one row each |
 
 mod aged;
@@ -41,6 +42,7 @@ mod server;
 mod statuses;
 mod stock;
 mod subscribe;
+mod umadb;
 mod views;
 
 use std::process::ExitCode;

@@ -21,7 +21,8 @@ pub struct Server {
     pub world: World,
     /// As clients name it.
     pub number: String,
-    server: Option<String>,
+    /// Where its database is to be dropped.
+    postgres: Option<String>,
 }
 
 /// What a process has used so far.
@@ -34,8 +35,8 @@ pub struct Usage {
 impl Server {
     /// With a number that sends at most so many messages a second; clients may hand in as many as they like.
     pub async fn start(bench: &Bench, engine: Engine, messages_per_second: u32) -> anyhow::Result<Self> {
-        let server = bench.postgres().map(str::to_owned);
-        let start = Start { program: Some(std::env::current_exe()?), postgres: server.clone(), ..Start::default() };
+        let postgres = bench.postgres().map(str::to_owned);
+        let start = Start { program: Some(std::env::current_exe()?), postgres: postgres.clone(), ..Start::default() };
         let world = start.with("WASEND_LOG", "warn").with("WASEND_SIMULATOR_DELAY", "200ms").on(engine).await;
         let input = json!({
             "phoneNumberId": PHONE_NUMBER_ID, "wabaId": WABA_ID, "displayPhoneNumber": "+1 555 078 3881",
@@ -44,7 +45,7 @@ impl Server {
         });
         let connected = world.client().mutate("connectNumber", input, "number { id } errors { code message }").await;
         let number = connected["number"]["id"].as_str().with_context(|| connected.to_string())?.to_owned();
-        Ok(Self { world, number, server })
+        Ok(Self { world, number, postgres })
     }
 
     /// Starts it again after it was stopped, on the same store.
@@ -107,7 +108,7 @@ impl Server {
     /// Ends it without a word, and frees the disk.
     pub async fn end(mut self) {
         self.world.kill().await;
-        if let (Some(server), Some(database)) = (self.server, &self.world.database) {
+        if let (Some(server), Some(database)) = (self.postgres, &self.world.database) {
             wasend_tests::database::remove(&server, database).await;
         }
     }
@@ -136,6 +137,7 @@ impl Server {
 impl Usage {
     /// Cores that were busy since an earlier moment.
     pub fn cores_since(self, earlier: Self) -> f64 {
-        (self.processor - earlier.processor).as_secs_f64() / (self.at - earlier.at).as_secs_f64().max(f64::EPSILON)
+        let busy = self.processor.saturating_sub(earlier.processor);
+        busy.as_secs_f64() / self.at.duration_since(earlier.at).as_secs_f64().max(f64::EPSILON)
     }
 }

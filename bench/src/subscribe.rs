@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use async_trait::async_trait;
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use wasend::house::SystemClock;
 use wasend_domain::{Clock, Time};
 use wasend_eventlog::{Db, DbOptions, with_db};
-use wasend_tests::{Engine, World};
+use wasend_tests::{Engine, World, ws::Socket};
 
 use crate::bench::Bench;
 use crate::bulk::introduce;
@@ -55,18 +56,14 @@ async fn measure(bench: &Bench, engine: Engine, rate: u32) -> anyhow::Result<()>
     introduce(&server).await?;
     let mut socket = server.client().connect_ws().await;
     socket.subscribe("1", "subscription { messageStatusChanged { position message { id status } } }", json!({})).await;
-    let subscriber = tokio::spawn(async move {
-        let mut heard: Vec<(u64, Time)> = Vec::new();
-        let end = Instant::now() + round;
-        while let Ok(data) = tokio::time::timeout_at(end, socket.data()).await {
-            heard.push((data["messageStatusChanged"]["position"].as_u64().unwrap_or_default(), SystemClock.now()));
-        }
-        heard
-    });
+    // How many messages the subscriber shall hear of, once that is known.
+    let (target, targets) = watch::channel(u64::MAX);
+    let subscriber = tokio::spawn(listen(socket, targets));
     let before = server.usage()?;
     let sent = steadily(&server, round).await?;
-    let heard = subscriber.await?;
     let cores = server.usage()?.cores_since(before);
+    target.send(sent)?;
+    let heard = subscriber.await??;
     let stamps = stamps(&server.world, heard.first().map_or(0, |(position, _)| *position)).await?;
     let mut latency = latencies();
     for (position, at) in &heard {
@@ -83,6 +80,24 @@ async fn measure(bench: &Bench, engine: Engine, rate: u32) -> anyhow::Result<()>
         .with_number("server_cores", cores);
     server.end().await;
     bench.report.line(&line)
+}
+
+/// What is told, and when, until so many messages are told to be accepted.
+async fn listen(mut socket: Socket, mut target: watch::Receiver<u64>) -> anyhow::Result<Vec<(u64, Time)>> {
+    let (mut heard, mut accepted) = (Vec::new(), 0);
+    while accepted < *target.borrow_and_update() {
+        let mut data = tokio::select! {
+            data = socket.data() => data,
+            changed = target.changed() => {
+                changed?;
+                continue;
+            }
+        };
+        let change = data["messageStatusChanged"].take();
+        heard.push((change["position"].as_u64().context("a change has a position")?, SystemClock.now()));
+        accepted += u64::from(change["message"]["status"] == "ACCEPTED");
+    }
+    Ok(heard)
 }
 
 /// Sends at [`PACE`]; how many were accepted. A client whose turn has passed while it waited goes on at once.
