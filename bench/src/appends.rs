@@ -12,7 +12,7 @@ use wasend_eventlog::{Append, CommandId, EventLog, NewEvent, SqlLog, StreamAppen
 
 use crate::bench::{Bench, Store};
 use crate::environment;
-use crate::event::accepted;
+use crate::event::{self, accepted};
 use crate::load::{Client, Measured, drive};
 use crate::report::{Line, quantile};
 use crate::rounds::{Side, alternate};
@@ -110,7 +110,7 @@ impl Client for Appender {
             event_version: event.event_version(),
             payload: serde_json::to_string(&event)?,
         };
-        let stream = StreamId { aggregate_type: Message::TYPE, aggregate_id: uuid::Uuid::new_v4() };
+        let stream = StreamId { aggregate_type: Message::TYPE, aggregate_id: event::id() };
         let append = Append {
             account_id: self.account,
             command_id: CommandId::Fresh(EventId::random().to_string()),

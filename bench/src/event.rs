@@ -1,12 +1,17 @@
-//! The event that is appended: a message to send, as large as a real one.
+//! The event that is appended, and the stream that it begins: a message to send, as large as a real one.
 
 use wasend::house::SystemClock;
 use wasend_domain::content::Kind;
 use wasend_domain::message::Event;
-use wasend_domain::{Clock, NumberId, Sealed, SubjectId};
+use wasend_domain::{Clock, MessageId, NumberId, Sealed, SubjectId};
 
 /// The characters of a sealed text that is no longer than a line.
 const SEALED: usize = 151;
+
+/// A new message's id, ordered by time as those of the server are, so that neither side scatters its index.
+pub fn id() -> uuid::Uuid {
+    MessageId::fresh(SystemClock.now()).uuid()
+}
 
 pub fn accepted() -> Event {
     let now = SystemClock.now();

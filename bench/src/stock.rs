@@ -11,10 +11,10 @@ use sqlite_es::SqliteEventRepository;
 use sqlx::Executor;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use uuid::Uuid;
 use wasend_tests::Engine;
 
 use crate::bench::Store;
+use crate::event;
 use crate::rounds::Side;
 
 /// sqlite-es 0.5.0, `migrations/20221114171845_init.sql`.
@@ -140,7 +140,7 @@ impl<R: PersistedEventRepository, A: Aggregate<Services = ()>> Parts<R, A> {
 
     async fn append(&self, event: A::Event) -> anyhow::Result<()> {
         let context = EventStoreAggregateContext {
-            aggregate_id: Uuid::new_v4().to_string(),
+            aggregate_id: event::id().to_string(),
             aggregate: A::default(),
             current_sequence: 0,
             current_snapshot: None,
