@@ -11,10 +11,10 @@ mod sql;
 use std::{fs, os::unix::fs::DirBuilderExt, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection, PgPool, SqlitePool,
+    ConnectOptions, Connection, PgPool, SqliteConnection, SqlitePool, TransactionManager as _,
     migrate::{Migration, MigrationType, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous, SqliteTransactionManager},
 };
 
 use crate::error::Failure;
@@ -43,7 +43,11 @@ impl Store {
             .pragma("secure_delete", "ON")
             .busy_timeout(BUSY)
             .disable_statement_logging();
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .after_release(|connection, _| Box::pin(is_at_rest(connection)))
+            .connect_with(options.clone())
+            .await?;
         migrator(&[
             (1, include_str!("../../migrations/sqlite-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/sqlite-vault/0002_erasure.sql")),
@@ -80,6 +84,16 @@ impl Store {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Whether the connection may be used again. Where a caller goes away between `BEGIN` and its answer, sqlx 0.8 leaves a
+/// transaction open that nobody knows of; closing the connection ends it.
+async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if SqliteTransactionManager::get_transaction_depth(connection) > 0 {
+        // The rollback of a transaction that was dropped stands in line before it.
+        connection.ping().await?;
+    }
+    Ok(SqliteTransactionManager::get_transaction_depth(connection) == 0)
 }
 
 fn create_private(path: &Path) -> std::io::Result<()> {

@@ -1,4 +1,7 @@
 use std::collections::HashSet;
+use std::future::Future;
+use std::task::Poll;
+use std::time::Duration;
 
 use wasend_domain::{AccountId, Opened, Personal, SubjectId};
 use wasend_vault::{Identity, NewPerson, OpenError, Person, Vault, VaultError};
@@ -165,6 +168,32 @@ async fn changes_at_once_are_all_kept() {
             task.await.unwrap().unwrap();
         }
         assert_eq!(who(&vault, account, ada).await.wa_ids.len(), 20);
+        vault.close().await;
+    })
+    .await;
+}
+
+/// Clients close their connections when they like, and what was done for them is dropped where it stands.
+#[tokio::test]
+async fn whoever_goes_away_in_the_middle_of_a_write_keeps_nobody_else_waiting() {
+    on_both(async |house| {
+        let (vault, account) = house.with_account().await;
+        let ada = subject(&vault, account, "+1").await;
+        for steps in 0..20 {
+            let mut left = steps;
+            let mut leaving = Box::pin(vault.unlink(account, ada, false));
+            std::future::poll_fn(|context| {
+                if left == 0 {
+                    return Poll::Ready(());
+                }
+                left -= 1;
+                leaving.as_mut().poll(context).map(drop)
+            })
+            .await;
+            drop(leaving);
+            let next = tokio::time::timeout(Duration::from_secs(5), vault.unlink(account, ada, false)).await;
+            next.expect("the next one is served").unwrap();
+        }
         vault.close().await;
     })
     .await;
