@@ -26,9 +26,13 @@ impl Client {
 
     /// The whole response.
     pub async fn ask(&self, query: &str, variables: Value) -> Value {
+        self.try_ask(query, variables).await.expect("the server answers")
+    }
+
+    /// The same; fails when the server does not answer.
+    pub async fn try_ask(&self, query: &str, variables: Value) -> reqwest::Result<Value> {
         let request = self.http.post(format!("{}graphql", self.url)).bearer_auth(&self.key);
-        let answer = request.json(&json!({"query": query, "variables": variables})).send().await;
-        answer.expect("the server answers").json().await.expect("JSON")
+        request.json(&json!({"query": query, "variables": variables})).send().await?.json().await
     }
 
     /// The data of a request that has no errors.

@@ -1,9 +1,14 @@
 //! Subscriptions over server-sent events.
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use serde_json::{Value, json};
 
 use crate::{Client, PATIENCE};
+
+/// How long a subscription may run: longer than any test.
+const LONGEST: Duration = Duration::from_secs(2 * 3_600);
 
 /// A running subscription.
 pub struct Events {
@@ -13,34 +18,41 @@ pub struct Events {
 
 impl Client {
     pub async fn subscribe_sse(&self, query: &str, variables: Value) -> Events {
+        self.try_subscribe_sse(query, variables).await.expect("an answer")
+    }
+
+    /// The same; fails when the server does not answer.
+    pub async fn try_subscribe_sse(&self, query: &str, variables: Value) -> reqwest::Result<Events> {
         let request = self.http.post(format!("{}graphql/stream", self.url)).bearer_auth(&self.key);
-        let request = request.header("accept", "text/event-stream").timeout(PATIENCE * 4);
-        let answer = request.json(&json!({"query": query, "variables": variables})).send().await.expect("an answer");
-        assert_eq!(answer.status(), 200);
+        let request = request.header("accept", "text/event-stream").timeout(LONGEST);
+        let answer = request.json(&json!({"query": query, "variables": variables})).send().await?.error_for_status()?;
         let bytes = answer.bytes_stream().map(|chunk| chunk.map(|chunk| chunk.to_vec()));
-        Events { bytes: Box::pin(bytes), buffer: String::new() }
+        Ok(Events { bytes: Box::pin(bytes), buffer: String::new() })
     }
 }
 
 impl Events {
     /// The next execution result; fails the story if the stream ends or stays silent.
     pub async fn next(&mut self) -> Value {
-        tokio::time::timeout(PATIENCE, self.read()).await.expect("the subscription tells something")
+        let next = tokio::time::timeout(PATIENCE, self.try_next()).await;
+        next.expect("the subscription tells something").expect("the stream goes on")
     }
 
-    async fn read(&mut self) -> Value {
+    /// The same; nothing when the stream ends or breaks off.
+    pub async fn try_next(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.buffer.find("\n\n") {
                 let event: String = self.buffer.drain(..end + 2).collect();
                 if event.lines().any(|line| line == "event: next") {
                     let data: String = event.lines().filter_map(|line| line.strip_prefix("data:")).collect();
-                    return serde_json::from_str(data.trim()).expect("JSON");
+                    return Some(serde_json::from_str(data.trim()).expect("JSON"));
                 }
-                assert!(!event.contains("event: complete"), "the subscription ended");
+                if event.contains("event: complete") {
+                    return None;
+                }
                 continue;
             }
-            let chunk = self.bytes.next().await.expect("the stream goes on").expect("bytes");
-            self.buffer.push_str(&String::from_utf8_lossy(&chunk));
+            self.buffer.push_str(&String::from_utf8_lossy(&self.bytes.next().await?.ok()?));
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use crate::{Client, Engine, Simulator, until};
 
@@ -15,14 +16,13 @@ pub struct World {
     pub engine: Engine,
     pub data: TempDir,
     pub database: Option<String>,
-    /// What it printed on standard output, and on standard error.
+    /// What it printed on standard output, and since the first start on standard error.
     pub printed: Arc<Mutex<String>>,
     pub logged: Arc<Mutex<String>>,
     /// Root of the server, with a slash at the end.
     pub url: String,
     pub simulator: Simulator,
-    program: PathBuf,
-    settings: Vec<(String, String)>,
+    start: Start,
     child: Child,
     first: Option<First>,
 }
@@ -35,13 +35,14 @@ struct First {
 }
 
 /// How a server is started.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Start {
-    pub settings: Vec<(&'static str, String)>,
-    /// Another than [`binary`] that takes the same commands.
-    pub program: Option<PathBuf>,
-    /// Another Postgres than that of `scripts/test`.
-    pub postgres: Option<String>,
+    settings: Vec<(&'static str, String)>,
+    database: Option<String>,
+    server: Option<String>,
+    within: Option<PathBuf>,
+    under: Vec<&'static str>,
+    program: Option<PathBuf>,
 }
 
 impl Start {
@@ -51,22 +52,130 @@ impl Start {
         self
     }
 
+    /// On this Postgres database instead of a new one.
+    #[must_use]
+    pub fn with_database(mut self, url: &str) -> Self {
+        self.database = Some(url.to_owned());
+        self
+    }
+
+    /// On a new database of this Postgres instead of that of `scripts/test`.
+    #[must_use]
+    pub fn with_server(mut self, url: Option<&str>) -> Self {
+        self.server = url.map(str::to_owned);
+        self
+    }
+
+    /// Another program than [`binary`] that takes the same commands.
+    #[must_use]
+    pub fn with_program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
+        self
+    }
+
+    /// With the data directory in this one.
+    #[must_use]
+    pub fn within(mut self, directory: &Path) -> Self {
+        self.within = Some(directory.to_owned());
+        self
+    }
+
+    /// By another program, which gets the server's command line after its own and becomes it.
+    #[must_use]
+    pub fn under(mut self, program: &[&'static str]) -> Self {
+        self.under = program.to_vec();
+        self
+    }
+
     pub async fn on(self, engine: Engine) -> World {
-        let data = tempfile::Builder::new().prefix("wasend").tempdir().expect("a directory is made");
-        let database = engine.fresh_database(data.path(), self.postgres.as_deref()).await;
-        let settings = self.settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let program = self.program.unwrap_or_else(binary);
-        World::launch(engine, data, database, program, settings, None).await
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("wasend");
+        let data = match &self.within {
+            Some(directory) => builder.tempdir_in(directory),
+            None => builder.tempdir(),
+        };
+        let data = data.expect("a directory is made");
+        let database = match &self.database {
+            Some(url) => Some(url.clone()),
+            None => engine.fresh_database(data.path(), self.server.as_deref()).await,
+        };
+        let logged = Arc::default();
+        let running = launch(&data, database.as_deref(), &self, &logged).await;
+        let Running { child, printed, url } = running.unwrap_or_else(|why| panic!("{why}"));
+        let first = First::told(&printed);
+        let simulator = Simulator::at(&word_after(&text(&printed), META).unwrap_or_default());
+        World { engine, data, database, printed, logged, url, simulator, start: self, child, first }
     }
 }
 
-/// The binary that was built with the tests, beside them.
+impl First {
+    fn told(printed: &Mutex<String>) -> Option<Self> {
+        let printed = text(printed);
+        let key = word_after(&printed, "API key  ")?;
+        Some(Self { key, number: word_after(&printed, "Number   ").unwrap_or_default() })
+    }
+}
+
+const META: &str = "Simulator of Meta on ";
+
+/// The binary that was built beside the program that runs.
 pub fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let directory = test.parent().and_then(Path::parent).expect("target/debug/deps");
-    let binary = directory.join("wasend");
-    assert!(binary.exists(), "build the server first: scripts/test does");
-    binary
+    let program = std::env::current_exe().expect("a program has a path");
+    // Tests lie one directory deeper: target/debug/deps.
+    let beside = program.ancestors().skip(1).take(2).map(|directory| directory.join("wasend"));
+    let found = beside.into_iter().find(|binary| binary.exists());
+    found.expect("build the server first: scripts/test does")
+}
+
+/// A server that listens.
+struct Running {
+    child: Child,
+    printed: Arc<Mutex<String>>,
+    url: String,
+}
+
+/// Starts it; tells what it said if it ended instead.
+async fn launch(
+    data: &TempDir,
+    database: Option<&str>,
+    start: &Start,
+    logged: &Arc<Mutex<String>>,
+) -> Result<Running, String> {
+    let mut command = command(data, database, start);
+    let mut child =
+        command.arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
+    let printed = Arc::default();
+    let telling = collect(child.stdout.take().expect("piped"), &printed);
+    let logging = collect(child.stderr.take().expect("piped"), logged);
+    loop {
+        if let Some(url) = word_after(&text(&printed), "Listening on ") {
+            return Ok(Running { child, printed, url });
+        }
+        if child.try_wait().expect("a child").is_some() {
+            telling.await.and(logging.await).expect("both are read to their ends");
+            return Err(format!("the server ended: {}{}", text(&printed), text(logged)));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+fn command(data: &TempDir, database: Option<&str>, start: &Start) -> Command {
+    let server = start.program.clone().unwrap_or_else(binary);
+    let mut program = start.under.iter().map(PathBuf::from).chain([server]);
+    let mut command = Command::new(program.next().expect("at least the server"));
+    command
+        .args(program)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("WASEND_LISTEN", "127.0.0.1:0")
+        .env("WASEND_DATA_DIR", data.path())
+        .env("WASEND_SIMULATOR_DELAY", "20ms")
+        .kill_on_drop(true);
+    if let Some(url) = database {
+        command.env("WASEND_DATABASE_URL", url);
+    }
+    command.envs(start.settings.iter().map(|(name, value)| (name, value)));
+    command
 }
 
 impl World {
@@ -74,41 +183,11 @@ impl World {
         Start::default().on(engine).await
     }
 
-    async fn launch(
-        engine: Engine,
-        data: TempDir,
-        database: Option<String>,
-        program: PathBuf,
-        settings: Vec<(String, String)>,
-        first: Option<First>,
-    ) -> Self {
-        let mut command = Self::command(&program, &data, database.as_deref(), &settings);
-        let mut child =
-            command.arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
-        let printed = collect(child.stdout.take().expect("piped"));
-        let logged = collect(child.stderr.take().expect("piped"));
-        let url = loop {
-            if let Some(url) = word_after(&text(&printed), "Listening on ") {
-                break url;
-            }
-            let ended = child.try_wait().expect("a child");
-            assert!(ended.is_none(), "the server ended: {}{}", text(&printed), text(&logged));
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        };
-        let meta = word_after(&text(&printed), "Simulator of Meta on ").unwrap_or_default();
-        let key = word_after(&text(&printed), "API key  ");
-        let number = word_after(&text(&printed), "Number   ").unwrap_or_default();
-        let first = key.map(|key| First { key, number }).or(first);
-        let simulator = Simulator::at(&meta);
-        Self { engine, data, database, printed, logged, url, simulator, program, settings, child, first }
-    }
-
     /// Another node on the same database, which finds the epoch keys in that directory. Postgres only.
     pub async fn another_node(&self, keys: &Path) -> Self {
-        let data = tempfile::Builder::new().prefix("wasend").tempdir().expect("a directory is made");
-        let mut settings = self.settings.clone();
-        settings.push(("WASEND_EPOCH_KEY_DIR".to_owned(), keys.display().to_string()));
-        Self::launch(self.engine, data, self.database.clone(), self.program.clone(), settings, self.first.clone()).await
+        let database = self.database.as_deref().expect("nodes share a Postgres");
+        let start = self.start.clone().with_database(database).with("WASEND_EPOCH_KEY_DIR", &keys.display().to_string());
+        Self { first: self.first.clone(), ..start.on(self.engine).await }
     }
 
     /// Tries to start the stopped server; what it complains about.
@@ -116,22 +195,6 @@ impl World {
         let (ok, _, complaint) = self.try_run(&["serve"]).await;
         assert!(!ok, "it started");
         complaint
-    }
-
-    fn command(program: &Path, data: &TempDir, database: Option<&str>, settings: &[(String, String)]) -> Command {
-        let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("WASEND_LISTEN", "127.0.0.1:0")
-            .env("WASEND_DATA_DIR", data.path())
-            .env("WASEND_SIMULATOR_DELAY", "20ms")
-            .kill_on_drop(true);
-        if let Some(url) = database {
-            command.env("WASEND_DATABASE_URL", url);
-        }
-        command.envs(settings.iter().map(|(name, value)| (name, value)));
-        command
     }
 
     /// A command of the terminal on the same store; its standard output. Fails the story if the command fails.
@@ -143,7 +206,7 @@ impl World {
 
     /// The same, with whether it succeeded and what it complained about.
     pub async fn try_run(&self, arguments: &[&str]) -> (bool, String, String) {
-        let mut command = Self::command(&self.program, &self.data, self.database.as_deref(), &self.settings);
+        let mut command = command(&self.data, self.database.as_deref(), &self.start);
         let output = command.args(arguments).output().await.expect("the command runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.success(), text(&output.stdout), text(&output.stderr))
@@ -168,15 +231,9 @@ impl World {
         (client, number)
     }
 
-    /// The process, as the operating system knows it.
-    pub fn process(&self) -> u32 {
-        self.child.id().expect("it runs")
-    }
-
     /// Asks it to stop, and waits until it has.
     pub async fn stop(&mut self) {
-        let id = self.process().to_string();
-        let killed = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs");
+        let killed = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().await.expect("kill runs");
         assert!(killed.success());
         let status = self.child.wait().await.expect("a child");
         assert!(status.success(), "{}", text(&self.logged));
@@ -188,9 +245,23 @@ impl World {
     }
 
     /// Starts it again on the same store.
-    pub async fn restart(self) -> Self {
-        let Self { engine, data, database, program, settings, first, .. } = self;
-        Self::launch(engine, data, database, program, settings, first).await
+    pub async fn restart(mut self) -> Self {
+        self.start_again().await.unwrap_or_else(|why| panic!("{why}"));
+        self
+    }
+
+    /// The same; tells what it said if it does not start.
+    pub async fn start_again(&mut self) -> Result<(), String> {
+        let running = launch(&self.data, self.database.as_deref(), &self.start, &self.logged).await?;
+        let Running { child, printed, url } = running;
+        self.simulator = Simulator::at(&word_after(&text(&printed), META).unwrap_or_default());
+        (self.child, self.printed, self.url) = (child, printed, url);
+        Ok(())
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
     }
 
     /// Everything it wrote to its terminal.
@@ -199,9 +270,8 @@ impl World {
     }
 }
 
-fn collect(pipe: impl tokio::io::AsyncRead + Unpin + Send + 'static) -> Arc<Mutex<String>> {
-    let collected = Arc::new(Mutex::new(String::new()));
-    let into = collected.clone();
+fn collect(pipe: impl tokio::io::AsyncRead + Unpin + Send + 'static, into: &Arc<Mutex<String>>) -> JoinHandle<()> {
+    let into = Arc::clone(into);
     tokio::spawn(async move {
         let mut lines = BufReader::new(pipe).lines();
         while let Ok(Some(line)) = lines.next_line().await {
@@ -209,8 +279,7 @@ fn collect(pipe: impl tokio::io::AsyncRead + Unpin + Send + 'static) -> Arc<Mute
             into.push_str(&line);
             into.push('\n');
         }
-    });
-    collected
+    })
 }
 
 fn text(collected: &Mutex<String>) -> String {

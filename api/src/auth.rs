@@ -59,6 +59,9 @@ pub struct Identity {
     key: Option<ApiKey>,
 }
 
+/// How long a store may take to say whose key it is.
+const LOOKUP: Duration = Duration::from_secs(10);
+
 /// Why a presented key gives no identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
@@ -103,7 +106,8 @@ impl Identity {
     /// From a bare `wsk_…`.
     pub async fn of_secret(authenticator: &dyn Authenticator, secret: &str) -> Result<Self, Denied> {
         let key = ApiKey::parse(secret).ok_or(Denied::Invalid)?;
-        let actor = authenticator.authenticate(key.expose()).await?.ok_or(Denied::Invalid)?;
+        let found = tokio::time::timeout(LOOKUP, authenticator.authenticate(key.expose())).await;
+        let actor = found.unwrap_or(Err(Unavailable))?.ok_or(Denied::Invalid)?;
         Ok(Self { caller: Caller::Holder(Arc::new(actor)), key: Some(key) })
     }
 

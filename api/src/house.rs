@@ -1,6 +1,7 @@
 //! The rooms put together: stores, read models, the way to Meta, commands. What `serve`, `demo` and the tools of the
 //! command line stand on.
 
+mod alone;
 mod clock;
 mod files;
 mod keys;
@@ -11,15 +12,18 @@ mod webhook;
 mod welcome;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use url::Url;
 use wasend_commands::{Commands, Keywords, Lines, Templates};
+use wasend_eventlog::Db;
 use wasend_projections::uploads::Uploads;
 use wasend_projections::{Leases, Options, Projector};
 use wasend_whatsapp::simulator::{Delays, RunningSimulator, Simulator, SimulatorOptions};
 use wasend_whatsapp::{CloudApi, CloudApiOptions, Gateway};
 
+use alone::Alone;
 pub use clock::SystemClock;
 pub use files::files;
 pub use keys::Keys;
@@ -40,7 +44,12 @@ pub struct House {
     pub leases: Leases,
     /// Stands in for Meta, unless a real one is configured.
     pub simulator: Option<RunningSimulator>,
+    /// On the embedded store, once it [serves](House::serve).
+    alone: Option<Alone>,
 }
+
+/// How long a start waits for the read models: longer than a node that has died keeps another from folding.
+const CATCHING_UP: Duration = Duration::from_secs(15);
 
 impl House {
     /// Opens the stores, starts the read models and, where no real Meta is configured, the simulator.
@@ -83,7 +92,22 @@ impl House {
             .await
             .map_err(|error| Failure::because("what was erased cannot be compared with the vault", &error))?;
         let leases = Leases::new(stores.db.clone());
-        Ok(Self { stores, projector, commands, gateway, leases, simulator })
+        Ok(Self { stores, projector, commands, gateway, leases, simulator, alone: None })
+    }
+
+    /// Makes ready to serve: comes back when the read models show everything that was acknowledged before, or when
+    /// that takes long, as with a projection that is new.
+    pub async fn serve(&mut self, config: &Config) -> Result<(), Failure> {
+        let cannot = |error: &dyn std::error::Error| Failure::because("the store cannot be asked", error);
+        if let Db::Sqlite(_) = &self.stores.db {
+            self.alone = Some(Alone::in_directory(&config.storage.data_dir)?);
+            self.leases.end_all().await.map_err(|error| cannot(&error))?;
+        }
+        let head = self.stores.log.head().await.map_err(|error| cannot(&error))?;
+        if self.projector.wait_for(head, CATCHING_UP).await.is_err() {
+            tracing::warn!("the read models have not caught up yet; what they show is old");
+        }
+        Ok(())
     }
 
     /// Stops the read models and the simulator, then closes the stores.

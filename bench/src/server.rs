@@ -36,7 +36,7 @@ impl Server {
     /// With a number that sends at most so many messages a second; clients may hand in as many as they like.
     pub async fn start(bench: &Bench, engine: Engine, messages_per_second: u32) -> anyhow::Result<Self> {
         let postgres = bench.postgres().map(str::to_owned);
-        let start = Start { program: Some(std::env::current_exe()?), postgres: postgres.clone(), ..Start::default() };
+        let start = Start::default().with_program(std::env::current_exe()?).with_server(postgres.as_deref());
         let world = start.with("WASEND_LOG", "warn").with("WASEND_SIMULATOR_DELAY", "200ms").on(engine).await;
         let input = json!({
             "phoneNumberId": PHONE_NUMBER_ID, "wabaId": WABA_ID, "displayPhoneNumber": "+1 555 078 3881",
@@ -114,7 +114,7 @@ impl Server {
     }
 
     pub fn usage(&self) -> anyhow::Result<Usage> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.world.process()))?;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.world.id()))?;
         // After the name, which may hold anything but ends with the last bracket: state, …, utime (12th), stime.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).context("ticks");
@@ -124,7 +124,7 @@ impl Server {
 
     /// Resident memory in MB: now, and the most it ever was.
     pub fn memory(&self) -> anyhow::Result<(f64, f64)> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.world.process()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.world.id()))?;
         let kilobytes = |name: &str| {
             let line = status.lines().find(|line| line.starts_with(name))?;
             line.split_whitespace().nth(1)?.parse::<f64>().ok()

@@ -68,9 +68,42 @@ impl Default for DbOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("the database could not be opened: {0}")]
-    Connect(#[from] sqlx::Error),
+    Connect(sqlx::Error),
+    #[error("the database is damaged: {0}; restore it from a backup")]
+    Damaged(sqlx::Error),
     #[error("the database schema could not be brought up to date: {0}")]
-    Migrate(#[from] MigrateError),
+    Migrate(MigrateError),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_damage(&error) { Self::Damaged(error) } else { Self::Connect(error) }
+    }
+}
+
+impl From<MigrateError> for OpenError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if is_damage(&error) => {
+                Self::Damaged(error)
+            }
+            error => Self::Migrate(error),
+        }
+    }
+}
+
+/// Whether the database found that what it reads is not what was written.
+pub fn is_damage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::ColumnDecode { .. } => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| match code.parse::<u32>() {
+            // SQLITE_CORRUPT and SQLITE_NOTADB; https://sqlite.org/rescode.html
+            Ok(number) if code.len() < 5 => matches!(number & 0xff, 11 | 26),
+            // data_corrupted, index_corrupted; https://www.postgresql.org/docs/current/errcodes-appendix.html
+            _ => matches!(&*code, "XX001" | "XX002"),
+        }),
+        _ => false,
+    }
 }
 
 impl Db {

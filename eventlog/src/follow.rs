@@ -24,8 +24,9 @@ const NOTIFY_PAUSE: Duration = Duration::from_millis(5);
 const RECONNECT: Duration = Duration::from_secs(1);
 
 pub(crate) async fn head(db: &Db) -> Result<Position, LogError> {
-    let found: (i64,) = with_db!(db, pool => sqlx::query_as(HEAD).fetch_one(pool).await)?;
-    rows::position(found.0)
+    let found: Option<(i64,)> = with_db!(db, pool => sqlx::query_as(HEAD).fetch_optional(pool).await)?;
+    let (position,) = found.ok_or_else(|| LogError::Damaged("its head is missing".to_owned()))?;
+    rows::position(position)
 }
 
 /// Asks for the head for as long as anybody watches.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use wasend_domain::{AccountId, Position, Recorded, StreamId};
 
-use crate::rows::{COLUMNS, Row, decode_all, stored};
+use crate::db::is_damage;
+use crate::rows::{COLUMNS, Row, checksum_column, decode_all, stored};
 use crate::{Db, Filter, LogError, with_db};
 
 /// Streams that are loaded by one statement.
@@ -15,6 +16,7 @@ impl From<sqlx::Error> for LogError {
         match error {
             // A value of another type than was written.
             sqlx::Error::ColumnDecode { index, .. } => Self::Damaged(format!("column {index} is not readable")),
+            error if is_damage(&error) => Self::Damaged(error.to_string()),
             error => Self::Unavailable(Arc::new(error)),
         }
     }
@@ -24,14 +26,14 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
     let mut streams = streams.to_vec();
     streams.sort_unstable();
     streams.dedup();
-    let mut events = Vec::new();
+    let (sum, mut events) = (checksum_column(db), Vec::new());
     for chunk in streams.chunks(STREAMS) {
         let found = match db {
             Db::Sqlite(sqlite) => {
                 let pairs: Vec<_> = chunk.iter().map(|s| (s.aggregate_type, s.aggregate_id)).collect();
                 let pairs = serde_json::to_string(&pairs).map_err(|error| LogError::Unavailable(Arc::new(error)))?;
                 let sql = format!(
-                    "SELECT {COLUMNS} FROM json_each($1) s CROSS JOIN events e \
+                    "SELECT {COLUMNS}, {sum} FROM json_each($1) s CROSS JOIN events e \
                       WHERE e.aggregate_type = s.value ->> 0 AND e.aggregate_id = s.value ->> 1 \
                       ORDER BY s.key, e.sequence"
                 );
@@ -40,7 +42,7 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
             Db::Postgres(pool) => {
                 // OFFSET 0 keeps the lookup by index, one for each stream, whatever the statistics say.
                 let sql = format!(
-                    "SELECT {COLUMNS} FROM unnest($1::text[], $2::text[]) WITH ORDINALITY s(type, id, n) \
+                    "SELECT {COLUMNS}, {sum} FROM unnest($1::text[], $2::text[]) WITH ORDINALITY s(type, id, n) \
                       CROSS JOIN LATERAL (SELECT * FROM events e \
                                            WHERE e.aggregate_type = s.type AND e.aggregate_id = s.id \
                                            ORDER BY e.sequence OFFSET 0) e \
@@ -59,8 +61,9 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
 }
 
 pub(crate) async fn command(db: &Db, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError> {
+    let sum = checksum_column(db);
     let sql = format!(
-        "SELECT {COLUMNS} FROM events e \
+        "SELECT {COLUMNS}, {sum} FROM events e \
           WHERE e.account_id = $1 AND e.command_id = $2 AND length(e.command_id) <> 36 ORDER BY e.position"
     );
     let found: Vec<Row> = with_db!(db, pool => {
@@ -79,8 +82,9 @@ pub(crate) async fn read(db: &Db, after: Position, limit: usize, filter: &Filter
     let only: Vec<_> = only.into_iter().filter_map(|(column, text)| Some((column, text?))).collect();
     let conditions: String =
         only.iter().zip(4..).map(|((column, _), n)| format!(" AND e.{column} = ${n}")).collect::<Vec<_>>().concat();
+    let sum = checksum_column(db);
     let sql = format!(
-        "SELECT {COLUMNS} FROM events e WHERE e.position > $1 AND e.position <= $2{conditions} \
+        "SELECT {COLUMNS}, {sum} FROM events e WHERE e.position > $1 AND e.position <= $2{conditions} \
           ORDER BY e.position LIMIT $3"
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -92,5 +96,12 @@ pub(crate) async fn read(db: &Db, after: Position, limit: usize, filter: &Filter
         }
         query.fetch_all(pool).await
     })?;
-    decode_all(found)
+    let events = decode_all(found)?;
+    // Whoever reads everything meets every position.
+    if only.is_empty()
+        && let Some((position, _)) = (after + 1..).zip(&events).find(|(position, event)| event.position != *position)
+    {
+        return Err(LogError::Damaged(format!("there is no event at position {position}")));
+    }
+    Ok(events)
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use wasend_domain::{Id, Metadata, Position, Recorded, Time};
 
-use crate::LogError;
+use crate::{Db, LogError};
 
 /// The columns of [`Row`], from the table alias `e`. Postgres keeps the two documents as `json`: cast, they are the
 /// bytes that were written.
@@ -12,7 +12,31 @@ pub(crate) const COLUMNS: &str = "e.position, e.account_id, e.aggregate_type, e.
      e.event_id, e.event_type, e.event_version, CAST(e.payload AS TEXT), CAST(e.metadata AS TEXT), e.command_id, \
      e.recorded_at";
 
-pub(crate) type Row = (i64, String, String, String, i64, String, String, String, String, String, String, i64);
+/// [`COLUMNS`], and then the checksum, where the engine keeps none of its own.
+pub(crate) type Row =
+    (i64, String, String, String, i64, String, String, String, String, String, String, i64, Option<i64>);
+
+/// What follows [`COLUMNS`] in a query.
+pub(crate) const fn checksum_column(db: &Db) -> &'static str {
+    match db {
+        Db::Sqlite(_) => "e.checksum",
+        Db::Postgres(_) => "CAST(NULL AS BIGINT)",
+    }
+}
+
+/// Of a row's numbers (sequence, moment) and texts, in the order of [`COLUMNS`]. The position is given out by the
+/// database, after this is made; that it is the next shows when the log is read in order.
+pub(crate) fn checksum(numbers: [i64; 2], texts: [&str; 9]) -> i64 {
+    let mut sum = crc32fast::Hasher::new();
+    for number in numbers {
+        sum.update(&number.to_le_bytes());
+    }
+    for text in texts {
+        sum.update(&text.len().to_le_bytes());
+        sum.update(text.as_bytes());
+    }
+    sum.finalize().into()
+}
 
 pub(crate) fn decode_all(rows: Vec<Row>) -> Result<Vec<Recorded>, LogError> {
     rows.into_iter().map(decode).collect()
@@ -20,6 +44,10 @@ pub(crate) fn decode_all(rows: Vec<Row>) -> Result<Vec<Recorded>, LogError> {
 
 fn decode(row: Row) -> Result<Recorded, LogError> {
     let position = position(row.0)?;
+    let texts = [&row.1, &row.2, &row.3, &row.5, &row.6, &row.7, &row.8, &row.9, &row.10].map(String::as_str);
+    if row.12.is_some_and(|sum| sum != checksum([row.4, row.11], texts)) {
+        return Err(LogError::Damaged(format!("the event at position {position} is not what was written")));
+    }
     Ok(Recorded {
         position,
         account_id: id(&row.1, position, "account_id")?,
@@ -78,6 +106,7 @@ mod tests {
             text(r#"{"actor":"meta"}"#),
             text("c"),
             5,
+            None,
         )
     }
 
@@ -85,6 +114,22 @@ mod tests {
     fn a_row_becomes_an_event() {
         let event = decode(row()).unwrap();
         assert_eq!((event.position, event.sequence, event.metadata.actor()), (7, 1, "meta"));
+    }
+
+    #[test]
+    fn another_value_than_was_written_is_damage() {
+        let mut written = row();
+        let texts = [&*written.1, &*written.2, &*written.3, &*written.5, &*written.6, &*written.7, &*written.8];
+        let [a, b, c, d, e, f, g] = texts;
+        written.12 = Some(checksum([1, 5], [a, b, c, d, e, f, g, &written.9, &written.10]));
+        assert!(decode(written.clone()).is_ok());
+        let spoil: [fn(&mut Row); 4] =
+            [|r| r.4 = 2, |r| r.8 = "{ }".into(), |r| r.10 = "C".into(), |r| r.11 = 4];
+        for spoil in spoil {
+            let mut row = written.clone();
+            spoil(&mut row);
+            assert!(matches!(decode(row), Err(LogError::Damaged(_))));
+        }
     }
 
     #[test]

@@ -10,9 +10,9 @@ use wasend_domain::{Position, Time};
 
 use crate::assume::{Assumed, assume};
 use crate::judge::{self, Accepted, Known, KnownRow, Verdict};
-use crate::rows::stored;
+use crate::rows::{checksum, stored};
 use crate::writer::{Committed, Engine};
-use crate::{Append, SqliteDb};
+use crate::{Append, NewEvent, SqliteDb};
 
 /// Everything that a batch must know, in one question: the head, the last sequence of each stream, and where each
 /// repeatable command was recorded. `$1` and `$2` are JSON arrays of pairs. `CROSS JOIN` keeps the order of the loops.
@@ -159,17 +159,26 @@ fn bind<'a>(
     metadata: &'a str,
     now: Time,
 ) -> Result<(), sqlx::error::BoxDynError> {
-    arguments.add(event.account_id.to_string())?;
-    arguments.add(event.stream.aggregate_type)?;
-    arguments.add(event.stream.aggregate_id.to_string())?;
-    arguments.add(stored(event.sequence))?;
-    arguments.add(event.event.event_id.to_string())?;
-    arguments.add(event.event.event_type.as_str())?;
-    arguments.add(event.event.event_version.as_str())?;
-    arguments.add(event.event.payload.as_str())?;
+    let sequence = stored(event.sequence);
+    let (account, aggregate) = (event.account_id.to_string(), event.stream.aggregate_id.to_string());
+    let event_id = event.event.event_id.to_string();
+    let NewEvent { event_type, event_version, payload, .. } = event.event;
+    let kind = event.stream.aggregate_type;
+    let texts: [&str; 9] =
+        [&account, kind, &aggregate, &event_id, event_type, event_version, payload, metadata, event.command_id];
+    let sum = checksum([sequence, now.micros()], texts);
+    arguments.add(account)?;
+    arguments.add(kind)?;
+    arguments.add(aggregate)?;
+    arguments.add(sequence)?;
+    arguments.add(event_id)?;
+    arguments.add(event_type.as_str())?;
+    arguments.add(event_version.as_str())?;
+    arguments.add(payload.as_str())?;
     arguments.add(metadata)?;
     arguments.add(event.command_id)?;
-    arguments.add(now.micros())
+    arguments.add(now.micros())?;
+    arguments.add(sum)
 }
 
 /// The statement for each number of [`ROWS`].
@@ -177,10 +186,10 @@ fn inserts() -> &'static [String; ROWS.len()] {
     static INSERTS: OnceLock<[String; ROWS.len()]> = OnceLock::new();
     INSERTS.get_or_init(|| {
         ROWS.map(|rows| {
-            let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
             format!(
                 "INSERT INTO events (account_id, aggregate_type, aggregate_id, sequence, event_id, event_type, \
-                 event_version, payload, metadata, command_id, recorded_at) VALUES {}",
+                 event_version, payload, metadata, command_id, recorded_at, checksum) VALUES {}",
                 vec![row; rows].join(", ")
             )
         })

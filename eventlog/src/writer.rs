@@ -136,7 +136,7 @@ async fn commit(engine: &mut impl Engine, now: Time, head: &watch::Sender<Positi
         }
         Err(error) => {
             tracing::error!(%error, "a batch was not committed");
-            let error = LogError::Unavailable(Arc::new(error));
+            let error = LogError::from(error);
             for job in jobs {
                 drop(job.answer.send(Err(error.clone())));
             }

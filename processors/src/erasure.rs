@@ -52,7 +52,7 @@ pub struct ErasureOptions {
 impl Default for ErasureOptions {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { tick: seconds(1), lease: seconds(10), settled_after: seconds(240) }
+        Self { tick: seconds(1), lease: seconds(5), settled_after: seconds(240) }
     }
 }
 

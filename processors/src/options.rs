@@ -45,7 +45,7 @@ impl Default for DispatchOptions {
             calls_per_number: 200,
             calls: 2_000,
             call_timeout: seconds(60),
-            lease: seconds(15),
+            lease: seconds(5),
             orphan_after: seconds(180),
             burst: Duration::from_millis(100),
             pair_interval: seconds(6),

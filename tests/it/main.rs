@@ -17,6 +17,7 @@ macro_rules! stories {
 mod account;
 mod contact;
 mod erasure;
+mod faults;
 mod history;
 mod import;
 mod message;

@@ -7,6 +7,8 @@ stories!(
     a_first_start_says_what_to_do_next,
     it_comes_back_with_everything,
     what_was_accepted_survives_a_kill,
+    after_a_kill_it_opens_with_everything_to_be_seen,
+    a_data_directory_has_one_server,
     probes_and_metrics_answer,
     wrong_settings_are_named,
     connections_speak_the_protocol,
@@ -65,6 +67,30 @@ async fn what_was_accepted_survives_a_kill(engine: Engine) {
         let event: Value = serde_json::from_str(line).expect("JSON");
         assert_eq!(event["position"], index as u64 + 1);
     }
+}
+
+async fn after_a_kill_it_opens_with_everything_to_be_seen(engine: Engine) {
+    let mut world = World::start(engine).await;
+    for n in 0..3 {
+        let id = world.client().send_text(&world.number(), &format!("+1650555120{n}"), "Hello").await;
+        world.kill().await;
+        world = world.restart().await;
+        assert_eq!(world.client().message(&id, "content { text }").await, json!({"content": {"text": "Hello"}}));
+    }
+}
+
+async fn a_data_directory_has_one_server(engine: Engine) {
+    let mut world = World::start(engine).await;
+    if engine == Engine::Sqlite {
+        let (ok, _, complaint) = world.try_run(&["serve"]).await;
+        assert!(!ok && complaint.contains("another server"), "{complaint}");
+    }
+    // The tools run beside it, and whoever comes after a kill gets the directory.
+    world.run(&["projections", "list"]).await;
+    world.kill().await;
+    let world = world.restart().await;
+    let id = world.client().send_text(&world.number(), "+16505551234", "Hello").await;
+    world.client().until_status(&id, "READ").await;
 }
 
 async fn probes_and_metrics_answer(engine: Engine) {

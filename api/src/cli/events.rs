@@ -104,11 +104,19 @@ async fn export(stores: &Stores, filter: &Filter) -> Result<(), Failure> {
         }
         wanted.account_id = Some(opener.account_id);
     }
+    let unreadable = |error| Failure::because("the history cannot be read", &error);
+    let head = stores.log.head().await.map_err(unreadable)?;
     let mut after = filter.from.unwrap_or(1) - 1;
     loop {
-        let events = stores.log.read(after, PAGE, &wanted).await;
-        let events = events.map_err(|error| Failure::because("the history cannot be read", &error))?;
-        let Some(last) = events.last() else { return Ok(()) };
+        let events = stores.log.read(after, PAGE, &wanted).await.map_err(unreadable)?;
+        let Some(last) = events.last() else {
+            let everything = wanted.account_id.is_none() && wanted.stream.is_none();
+            if everything && after < head.min(wanted.until.unwrap_or(head)) {
+                let text = format!("the history is damaged: it ends at position {after}, and {head} was its last");
+                return Err(Failure::Failed(text));
+            }
+            return Ok(());
+        };
         after = last.position;
         for recorded in &events {
             let payload = match &opener {

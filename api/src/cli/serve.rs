@@ -88,7 +88,8 @@ pub async fn start(config: Config) -> Result<Server, Failure> {
         None => None,
     };
     let url = root(&listener)?;
-    let house = House::open(&config).await?;
+    let mut house = House::open(&config).await?;
+    house.serve(&config).await?;
     let welcome = welcome(&house).await?;
     let simulator = house.simulator.as_ref().map(|simulator| simulator.control_url(".."));
     if let Some(running) = &house.simulator {

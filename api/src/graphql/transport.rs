@@ -18,15 +18,18 @@ mod ws;
 #[cfg(test)]
 pub(crate) mod fake;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_graphql::{Executor, Request, Response, parser::types::OperationType};
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream, stream::BoxStream};
 
 use crate::{auth::Identity, problem::Code, telemetry::metric};
 
 use answer::Answer;
 use params::Params;
+
+/// How long a query or a mutation may take. Longer than any does whose stores answer.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Whatever executes operations: any `async_graphql::Schema`, without its type.
 pub trait Engine: Send + Sync {
@@ -84,7 +87,7 @@ impl Prepared {
 
     async fn run(self, engine: &dyn Engine) -> Answer {
         let (kind, start) = (self.label(), Instant::now());
-        let answer = Answer::of(engine.run(self.request).await);
+        let answer = Answer::of(in_time(engine.run(self.request)).await);
         metrics::histogram!(metric::GRAPHQL_OPERATION_SECONDS, "kind" => kind).record(start.elapsed().as_secs_f64());
         count(kind, &answer);
         answer
@@ -94,7 +97,11 @@ impl Prepared {
     fn open(self, engine: &dyn Engine, transport: &'static str) -> BoxStream<'static, Answer> {
         let kind = self.label();
         let running = Running::new(transport);
-        let answers = engine.open(self.request).map(move |response| {
+        let mut answers = engine.open(self.request);
+        if self.kind != Some(OperationType::Subscription) {
+            answers = stream::once(in_time(async move { answers.next().await.unwrap_or_default() })).boxed();
+        }
+        let answers = answers.map(move |response| {
             // Held by the stream, so that it ends with it.
             let _running = &running;
             let answer = Answer::of(response);
@@ -103,6 +110,16 @@ impl Prepared {
         });
         answers.boxed()
     }
+}
+
+/// The answer of a query or a mutation. Where a store hangs, its client is told after a while, and may repeat.
+async fn in_time(answer: impl Future<Output = Response>) -> Response {
+    tokio::time::timeout(LONGEST, answer).await.unwrap_or_else(|_| {
+        tracing::error!("an operation was given up: it took too long");
+        Response::from_errors(vec![
+            Code::Unavailable.server_error("the server cannot answer in time; repeat the request"),
+        ])
+    })
 }
 
 fn count(kind: &'static str, answer: &Answer) {

@@ -1,6 +1,7 @@
 //! `/webhooks/whatsapp`: Meta is answered 200 once what it said is durable, and not before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -13,6 +14,9 @@ use wasend_whatsapp::signature::SIGNATURE_HEADER;
 use crate::config;
 use crate::http::body;
 use crate::problem::{Code, Problem};
+
+/// How long the stores may take to keep what a webhook says.
+const LONGEST: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 struct Door {
@@ -40,7 +44,12 @@ async fn take(State(door): State<Door>, headers: HeaderMap, request: Request) ->
         Err(problem) => return counted("too_large", problem.into_response()),
     };
     let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
-    match door.commands.take_webhook(&raw, signature).await {
+    let taken = tokio::time::timeout(LONGEST, door.commands.take_webhook(&raw, signature)).await;
+    let Ok(taken) = taken else {
+        tracing::error!("a webhook was given up: the stores took too long");
+        return counted("unavailable", unavailable());
+    };
+    match taken {
         Ok(taken) => {
             count(taken);
             StatusCode::OK.into_response()

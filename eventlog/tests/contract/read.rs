@@ -14,6 +14,7 @@ crate::on_every_engine!(
     a_thousand_streams_at_once,
     old_events_are_read_as_new,
     nonsense_is_reported_as_damage,
+    what_was_lost_or_changed_on_the_disk_is_damage,
 );
 
 async fn an_event_is_read_as_it_was_written(home: Home) {
@@ -92,4 +93,23 @@ async fn nonsense_is_reported_as_damage(home: Home) {
     with_db!(log.db(), pool => { sqlx::query(damage).execute(pool).await.unwrap(); });
     let error = log.read(0, 10, &Filter::default()).await.unwrap_err();
     assert!(matches!(&error, LogError::Damaged(text) if !text.contains("secret")), "{error:?}");
+}
+
+async fn what_was_lost_or_changed_on_the_disk_is_damage(home: Home) {
+    let log = home.log().await;
+    log.append(vec![append(fresh(), vec![part(stream(1), 0, 3)])]).await.unwrap()[0].as_ref().unwrap();
+    let damaged = async |damage: &str| {
+        with_db!(log.db(), pool => { sqlx::query(damage).execute(pool).await.unwrap(); });
+        let error = log.read(0, 10, &Filter::default()).await.unwrap_err();
+        assert!(matches!(&error, LogError::Damaged(_)), "{error:?}");
+        error.to_string()
+    };
+    assert!(damaged("DELETE FROM events WHERE position = 2").await.contains("position 2"));
+    // Postgres keeps checksums of its own.
+    if let Home::Sqlite(_) = &home {
+        let error = damaged("UPDATE events SET payload = replace(payload, '1', '2') WHERE position = 1").await;
+        assert!(error.contains("position 1"), "{error}");
+        let loaded = log.load(&[stream(1)]).await.unwrap_err();
+        assert!(matches!(loaded, LogError::Damaged(_)), "{loaded:?}");
+    }
 }

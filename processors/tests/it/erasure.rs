@@ -8,7 +8,7 @@ use futures::future::{BoxFuture, FutureExt, join_all};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wasend_commands::import::ImportContacts;
-use wasend_commands::message::{ContentInput, SendMessage, TextInput, To};
+use wasend_commands::message::{ContentInput, Intake, SendMessage, TextInput, To};
 use wasend_commands::privacy::ErasureInput;
 use wasend_commands::{Code, CommandError};
 use wasend_domain::contact::Via;
@@ -71,6 +71,7 @@ fn erasure(contact: SubjectId) -> ErasureInput {
 
 async fn act(world: &World, act: Act, phone: &str, old: SubjectId, request: PrivacyRequestId) {
     let (commands, caller) = (&world.commands, world.caller);
+    let intake = Intake::new(Arc::clone(commands));
     let text = TextInput { body: Personal::new("hello".into()), preview_url: false };
     let message = |to: To| SendMessage {
         number_id: world.number.to_string(),
@@ -84,12 +85,12 @@ async fn act(world: &World, act: Act, phone: &str, old: SubjectId, request: Priv
     };
     match act {
         Act::Send => {
-            let sent = commands.send_message(caller, message(To::Address(Personal::new(phone.into())))).await;
+            let sent = intake.send_message(caller, message(To::Address(Personal::new(phone.into())))).await;
             let code = sent.err().map(refused);
             assert!(matches!(code, None | Some(Code::Erased | Code::OptedOut | Code::Busy)), "{code:?}");
         }
         Act::SendToContact => {
-            let sent = commands.send_message(caller, message(To::Contact(old.to_string()))).await;
+            let sent = intake.send_message(caller, message(To::Contact(old.to_string()))).await;
             let code = sent.err().map(refused);
             assert!(matches!(code, None | Some(Code::Erased | Code::OptedOut)), "{code:?}");
         }

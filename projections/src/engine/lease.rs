@@ -13,6 +13,7 @@ const ACQUIRE: &str = "INSERT INTO leases (name, owner, until, epoch) VALUES ($1
     ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until, \
     epoch = leases.epoch + CASE WHEN leases.owner = excluded.owner THEN 0 ELSE 1 END \
     WHERE leases.owner = excluded.owner OR leases.until < $4 RETURNING epoch";
+const END_ALL: &str = "UPDATE leases SET until = 0 WHERE until > 0";
 const RELEASE: &str = "UPDATE leases SET until = 0 WHERE name = $1 AND owner = $2";
 
 /// Leases in the shared database. Their ends are compared with each node's own clock, so nodes' clocks must differ
@@ -64,6 +65,12 @@ impl Leases {
         let now = Cell::from(clock.now().micros());
         let binds: Vec<Cell> = std::iter::once(now).chain(names.iter().map(|name| name.as_str().into())).collect();
         Ok(!sql::fetch(&self.db, &sql, &binds, &[Kind::Text]).await?.is_empty())
+    }
+
+    /// Ends every lease, for whoever knows that the nodes that had them are gone. One that lives renews its own.
+    pub async fn end_all(&self) -> Result<(), StoreError> {
+        with_transaction!(&self.db, tx => { sqlx::query(END_ALL).execute(&mut *tx).await?; });
+        Ok(())
     }
 
     /// Gives leases back; those that another owner has by now stay as they are.

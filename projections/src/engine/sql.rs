@@ -5,6 +5,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Connection, Executor, PgConnection, Postgres, Row, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::OwnedMutexGuard;
+use wasend_eventlog::db::is_damage;
 use wasend_eventlog::{Db, SqliteDb};
 
 use crate::engine::table::{Cell, Damaged, Kind};
@@ -30,12 +31,12 @@ impl std::fmt::Debug for StoreError {
 /// The database's error code, or the kind of failure before the database.
 pub(crate) fn code(error: &sqlx::Error) -> String {
     match error {
+        error if is_damage(error) => "it is damaged; restore it from a backup".to_owned(),
         sqlx::Error::Database(e) => e.code().map_or_else(|| "without code".to_owned(), |code| format!("code {code}")),
         sqlx::Error::Io(e) => format!("connection: {}", e.kind()),
         sqlx::Error::PoolTimedOut => "no free connection".to_owned(),
         sqlx::Error::PoolClosed => "closed".to_owned(),
         sqlx::Error::RowNotFound => "row not found".to_owned(),
-        sqlx::Error::ColumnDecode { index, .. } => format!("column {index} has another type"),
         _ => "protocol".to_owned(),
     }
 }
