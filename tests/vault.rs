@@ -26,18 +26,14 @@ pub fn epoch_key(world: &World, epoch: i64) -> PathBuf {
 /// The keys whose id holds the text.
 pub async fn keys(world: &World, part: &str) -> Vec<KeyRow> {
     let like = format!("%{part}%");
-    match &world.database {
-        Some(url) => {
-            let mut connection = PgConnection::connect(url).await.expect("the database answers");
-            connection.execute("SET search_path = vault").await.expect("a setting");
-            sqlx::query_as(KEYS).bind(like).fetch_all(&mut connection).await.expect("rows")
-        }
-        None => {
-            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file(world)).read_only(true);
-            let mut connection = SqliteConnection::connect_with(&options).await.expect("the file opens");
-            sqlx::query_as(KEYS).bind(like).fetch_all(&mut connection).await.expect("rows")
-        }
+    if let Some(url) = &world.database {
+        let mut connection = PgConnection::connect(url).await.expect("the database answers");
+        connection.execute("SET search_path = vault").await.expect("a setting");
+        return sqlx::query_as(KEYS).bind(like).fetch_all(&mut connection).await.expect("rows");
     }
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file(world)).read_only(true);
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("the file opens");
+    sqlx::query_as(KEYS).bind(like).fetch_all(&mut connection).await.expect("rows")
 }
 
 /// What any of the key files in the directory makes of the keys, whatever epoch its name speaks of.
@@ -65,7 +61,7 @@ pub async fn opened(directory: &Path, rows: &[KeyRow]) -> Vec<[u8; 32]> {
 
 /// The key in every form in which it could be written.
 pub fn forms(what: &str, key: &[u8; 32]) -> Vec<Needle> {
-    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = key.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let base64 = BASE64_STANDARD.encode(key).trim_end_matches('=').to_owned();
     [key.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes(), base64.into_bytes()]
         .into_iter()
@@ -77,31 +73,32 @@ fn file(world: &World) -> PathBuf {
     world.data.path().join("vault.db")
 }
 
+async fn execute(url: &str, sql: &str) {
+    let mut connection = PgConnection::connect(url).await.expect("the database answers");
+    connection.execute(sql).await.expect("it is done");
+}
+
 /// A copy of the store, as a backup holds it. The server is stopped.
 pub struct Backup(Option<Vec<u8>>);
 
 impl Backup {
     pub async fn of(world: &World) -> Self {
         let Some(url) = &world.database else { return Self(Some(std::fs::read(file(world)).expect("a file"))) };
-        let mut sql = "CREATE SCHEMA saved;".to_owned();
+        execute(url, "CREATE SCHEMA saved").await;
         for table in TABLES {
-            sql += &format!("CREATE TABLE saved.{table} AS TABLE vault.{table};");
+            execute(url, &format!("CREATE TABLE saved.{table} AS TABLE vault.{table}")).await;
         }
-        let mut connection = PgConnection::connect(url).await.expect("the database answers");
-        connection.execute(sql.as_str()).await.expect("a copy");
         Self(None)
     }
 
     /// Puts the store back to what it was.
     pub async fn restore(&self, world: &World) {
         let Some(bytes) = &self.0 else {
-            let mut sql = String::new();
-            for table in TABLES {
-                sql += &format!("DELETE FROM vault.{table}; INSERT INTO vault.{table} SELECT * FROM saved.{table};");
-            }
             let url = world.database.as_ref().expect("a database");
-            let mut connection = PgConnection::connect(url).await.expect("the database answers");
-            connection.execute(sql.as_str()).await.expect("a copy");
+            for table in TABLES {
+                let put_back = format!("INSERT INTO vault.{table} SELECT * FROM saved.{table}");
+                execute(url, &format!("DELETE FROM vault.{table}; {put_back}")).await;
+            }
             return;
         };
         for side in ["-wal", "-shm"] {

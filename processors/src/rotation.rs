@@ -139,12 +139,15 @@ impl Rotator {
     /// Goes as far as it is possible now.
     async fn advance(&mut self) -> Result<(), CommandError> {
         while !self.stop.is_cancelled() && self.holds_lease().await? {
-            let laggards = match self.rotation.step().await? {
-                Step::Idle => return Ok(self.wait_for(Vec::new())),
-                Step::Waiting(laggards) => return Ok(self.wait_for(laggards)),
-                _ => Vec::new(),
+            let (laggards, rests) = match self.rotation.step().await? {
+                Step::Idle => (Vec::new(), true),
+                Step::Waiting(laggards) => (laggards, true),
+                _ => (Vec::new(), false),
             };
             self.wait_for(laggards);
+            if rests {
+                break;
+            }
         }
         Ok(())
     }

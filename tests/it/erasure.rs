@@ -18,8 +18,9 @@ stories!(
     rebuilds_after_an_erasure_are_equal,
     a_kill_at_any_moment_is_survived,
     an_erasure_among_sends_and_inbound_messages,
-    a_node_that_remembers_the_keys_reads_nothing_once_it_is_completed,
 );
+
+stories_of_nodes!(a_node_that_remembers_the_keys_reads_nothing_once_it_is_completed);
 
 const PHONE: &str = "+16505554321";
 const FIELDS: &str = "request { id state dueAt contactId } position errors { code field }";
@@ -433,9 +434,6 @@ async fn an_erasure_among_sends_and_inbound_messages(engine: Engine) {
 }
 
 async fn a_node_that_remembers_the_keys_reads_nothing_once_it_is_completed(engine: Engine) {
-    if engine == Engine::Sqlite {
-        return;
-    }
     let world = World::start(engine).await;
     let other = world.another_node(world.data.path()).await;
     let (one, two) = (world.client(), other.client());

@@ -14,6 +14,16 @@ macro_rules! stories {
     };
 }
 
+/// Stories of several nodes, which share a Postgres.
+macro_rules! stories_of_nodes {
+    ($($story:ident),* $(,)?) => {
+        mod nodes {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() { super::$story(wasend_tests::Engine::Postgres).await })*
+        }
+    };
+}
+
 mod account;
 mod contact;
 mod erasure;

@@ -10,8 +10,9 @@ stories!(
     a_kill_while_an_epoch_ends_is_survived,
     a_restored_vault_is_erased_again,
     an_old_copy_of_the_vault_is_refused_once_its_epoch_is_over,
-    a_node_without_the_new_key_is_named_and_waited_for,
 );
+
+stories_of_nodes!(a_node_without_the_new_key_is_named_and_waited_for);
 
 const PHONE: &str = "+16505554321";
 const NEIGHBOUR: &str = "+16505551111";
@@ -183,9 +184,6 @@ async fn an_old_copy_of_the_vault_is_refused_once_its_epoch_is_over(engine: Engi
 }
 
 async fn a_node_without_the_new_key_is_named_and_waited_for(engine: Engine) {
-    if engine == Engine::Sqlite {
-        return;
-    }
     let world = Start::default().with("WASEND_VAULT_ROTATE_AFTER", "off").on(engine).await;
     let message = sent(&world, NEIGHBOUR).await;
     let theirs = tempfile::tempdir().expect("a directory is made");

@@ -99,8 +99,9 @@ impl FileEpoch {
 
 /// The epoch of `epoch-7.key` or `epoch-7.….draft`.
 fn number(name: &str) -> Option<i64> {
-    let (number, kind) = name.strip_prefix("epoch-")?.split_once('.')?;
-    (kind == "key" || kind.ends_with(".draft")).then(|| number.parse().ok())?
+    let mut parts = name.strip_prefix("epoch-")?.split('.');
+    let (number, kind) = (parts.next()?, parts.next_back()?);
+    ["key", "draft"].contains(&kind).then(|| number.parse().ok())?
 }
 
 /// Overwrites the file in its place before it removes the name.

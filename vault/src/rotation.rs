@@ -19,7 +19,7 @@ use wasend_domain::{Erased, Time};
 use crate::{
     epoch::Named,
     error::Failure,
-    store::{Count, EpochRow, NodeRow, Switch, Wrapped},
+    store::{Count, EpochRow, NodeRow, OldKey, Switch},
     vault::Vault,
 };
 
@@ -218,7 +218,7 @@ impl Rotation {
     }
 }
 
-fn named<'a, T: ?Sized>(row: &'a Wrapped, epoch: i64, key: &'a T) -> Named<'a, T> {
+fn named<'a, T: ?Sized>(row: &'a OldKey, epoch: i64, key: &'a T) -> Named<'a, T> {
     Named { id: &row.id, kind: &row.kind, epoch, key }
 }
 

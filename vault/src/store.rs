@@ -23,7 +23,7 @@ use crate::error::Failure;
 pub(crate) use creation::{Batch, NewKey, NewSubject};
 pub(crate) use destruction::Count;
 pub(crate) use lookup::KeyRow;
-pub(crate) use rotation::{EpochRow, NodeRow, Switch, Wrapped};
+pub(crate) use rotation::{EpochRow, NodeRow, OldKey, Switch};
 
 /// Either engine. On SQLite one connection writes and the others read beside it.
 pub(crate) enum Store {

@@ -32,9 +32,10 @@ pub(super) const SWITCH: &str = "UPDATE current_epoch SET epoch = $1 WHERE id = 
 pub(super) const NOT_WAITING: &str = "UPDATE destructions SET waiting_since = NULL WHERE id = 1";
 pub(super) const BEGUN: &str =
     "UPDATE epochs SET destructions = (SELECT number FROM destructions WHERE id = 1) WHERE epoch = $1";
+/// `d.id > $2` says nothing new, but keeps Postgres from walking through all that were ever destroyed each time.
 pub(super) const LIVING_BEFORE: &str = "SELECT k.id, k.kind, k.epoch, k.wrapped FROM keys k \
-     WHERE k.epoch < $1 AND k.id > $2 AND NOT EXISTS (SELECT 1 FROM destroyed_keys d WHERE d.id = k.id) \
-     ORDER BY k.id LIMIT $3";
+     WHERE k.epoch < $1 AND k.id > $2 \
+     AND NOT EXISTS (SELECT 1 FROM destroyed_keys d WHERE d.id = k.id AND d.id > $2) ORDER BY k.id LIMIT $3";
 /// Only what is still wrapped as it was read: a key that was destroyed meanwhile stays so.
 pub(super) const REWRAP: &str = "UPDATE keys SET wrapped = v.column2, epoch = CAST(v.column3 AS BIGINT) \
      FROM (VALUES {rows}) AS v WHERE keys.id = v.column1 AND keys.wrapped = v.column4";
@@ -60,7 +61,7 @@ pub(crate) struct EpochRow {
 }
 
 /// A key under an earlier epoch.
-pub(crate) struct Wrapped {
+pub(crate) struct OldKey {
     pub id: String,
     pub kind: String,
     pub epoch: i64,
@@ -209,15 +210,15 @@ impl Store {
     }
 
     /// Living keys of epochs before this one, in the order of their ids.
-    pub async fn living_before(&self, epoch: i64, after: &str, limit: i64) -> Result<Vec<Wrapped>, Failure> {
+    pub async fn living_before(&self, epoch: i64, after: &str, limit: i64) -> Result<Vec<OldKey>, Failure> {
         let rows: Vec<(String, String, i64, String)> =
             self.fetch(LIVING_BEFORE, vec![epoch.into(), after.into(), limit.into()]).await?;
-        Ok(rows.into_iter().map(|(id, kind, epoch, wrapped)| Wrapped { id, kind, epoch, wrapped }).collect())
+        Ok(rows.into_iter().map(|(id, kind, epoch, wrapped)| OldKey { id, kind, epoch, wrapped }).collect())
     }
 
     /// Puts keys under another epoch: each as it was read, and as it is wrapped from now on.
-    pub async fn rewrap(&self, keys: &[(Wrapped, String)], epoch: i64) -> Result<(), Failure> {
-        let row = |(key, after): &'_ (Wrapped, String)| -> Vec<Cell<'static>> {
+    pub async fn rewrap(&self, keys: &[(OldKey, String)], epoch: i64) -> Result<(), Failure> {
+        let row = |(key, after): &'_ (OldKey, String)| -> Vec<Cell<'static>> {
             vec![key.id.clone().into(), after.clone().into(), epoch.into(), key.wrapped.clone().into()]
         };
         let mut tx = self.begin().await?;

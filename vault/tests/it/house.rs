@@ -95,7 +95,16 @@ impl House {
 
 /// Tells the story on SQLite and on Postgres.
 pub async fn on_both(story: impl AsyncFn(&House)) {
-    for database in [None, Some(create_database().await)] {
+    on([None, Some(create_database().await)], story).await;
+}
+
+/// Tells a story of nodes with directories of their own, which only Postgres has.
+pub async fn on_postgres(story: impl AsyncFn(&House)) {
+    on([Some(create_database().await)], story).await;
+}
+
+async fn on(databases: impl IntoIterator<Item = Option<String>>, story: impl AsyncFn(&House)) {
+    for database in databases {
         let house = House {
             directory: tempfile::tempdir().unwrap(),
             database,

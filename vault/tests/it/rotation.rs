@@ -12,7 +12,7 @@ use sqlx::{Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOpti
 use wasend_domain::{AccountId, Purpose, Sealed, SubjectId};
 use wasend_vault::{EpochError, EpochKey, Failure, FileEpoch, Identity, Laggard, Named, Phase, Rotation, Step, Vault};
 
-use crate::house::{Body, House, TODAY, body, on_both, person, read, subject};
+use crate::house::{Body, House, TODAY, body, on_both, on_postgres, person, read, subject};
 
 /// More than a step wraps anew.
 const PEOPLE: usize = 1_200;
@@ -276,10 +276,7 @@ async fn keys_are_made_and_destroyed_while_an_epoch_ends() {
 
 #[tokio::test]
 async fn a_node_with_a_directory_of_its_own_is_waited_for_and_named() {
-    on_both(async |house| {
-        if house.database.is_none() {
-            return;
-        }
+    on_postgres(async |house| {
         let vault = house.vault().await;
         let town = Town::of(&vault, 10).await;
         let theirs = house.directory.path().join("theirs");
