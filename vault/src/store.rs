@@ -48,12 +48,15 @@ impl Store {
             .after_release(|connection, _| Box::pin(is_at_rest(connection)))
             .connect_with(options.clone())
             .await?;
+        // sqlx takes no lock of its own on SQLite: the write lock keeps a second process waiting.
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         migrator(&[
             (1, include_str!("../../migrations/sqlite-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/sqlite-vault/0002_erasure.sql")),
         ])
-        .run(&writer)
+        .run_direct(&mut *tx)
         .await?;
+        tx.commit().await?;
         let reading = options.pragma("query_only", "ON");
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(reading).await?;
         Ok(Self::Sqlite { writer, readers })
