@@ -52,14 +52,14 @@ impl Store {
             .after_release(|connection, _| Box::pin(is_at_rest(connection)))
             .connect_with(options.clone())
             .await?;
-        // One at a time: a server and a command of the terminal may come to a new file at once.
+        // sqlx takes no lock of its own on SQLite: the write lock keeps a second process waiting.
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         migrator(&[
             (1, include_str!("../../migrations/sqlite-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/sqlite-vault/0002_erasure.sql")),
             (3, include_str!("../../migrations/sqlite-vault/0003_epochs.sql")),
         ])
-        .run(&mut *tx)
+        .run_direct(&mut *tx)
         .await?;
         tx.commit().await?;
         let reading = options.pragma("query_only", "ON");
