@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cqrs_es::{Aggregate, DomainEvent};
 use wasend::house::SystemClock;
 use wasend_domain::message::Message;
-use wasend_domain::{AccountId, Actor, Clock, EventId, Metadata, StreamId};
-use wasend_eventlog::{Append, CommandId, EventLog, NewEvent, SqlLog, StreamAppend, Upcasters};
+use wasend_domain::AccountId;
+use wasend_eventlog::{EventLog, SqlLog, Upcasters};
 
 use crate::bench::{Bench, Store};
 use crate::environment;
@@ -103,21 +102,7 @@ struct Appender {
 
 impl Client for Appender {
     async fn ask(&mut self) -> anyhow::Result<u64> {
-        let event = accepted();
-        let new = NewEvent {
-            event_id: EventId::fresh(SystemClock.now()),
-            event_type: event.event_type(),
-            event_version: event.event_version(),
-            payload: serde_json::to_string(&event)?,
-        };
-        let stream = StreamId { aggregate_type: Message::TYPE, aggregate_id: event::id() };
-        let append = Append {
-            account_id: self.account,
-            command_id: CommandId::Fresh(EventId::random().to_string()),
-            metadata: Metadata::by(Actor::Operator),
-            streams: vec![StreamAppend { stream, expected: 0, events: vec![new] }],
-        };
-        for answer in self.log.append(vec![append]).await? {
+        for answer in self.log.append(vec![event::append(self.account)?]).await? {
             answer?;
         }
         Ok(1)

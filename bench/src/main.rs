@@ -37,6 +37,7 @@ mod replay;
 mod report;
 mod rounds;
 mod row;
+mod scale;
 mod send;
 mod server;
 mod statuses;

@@ -11,6 +11,7 @@ use crate::growth::Growth;
 use crate::import::Import;
 use crate::memory::Memory;
 use crate::replay::Replay;
+use crate::scale::Scale;
 use crate::send::Send;
 use crate::statuses::Statuses;
 use crate::subscribe::Subscribe;
@@ -29,4 +30,4 @@ pub trait Row: Sync {
 
 /// In the order in which they run.
 pub const ALL: &[&dyn Row] =
-    &[&Appends, &Commands, &Replay, &Send, &Bulk, &Statuses, &Subscribe, &Import, &Erase, &Growth, &Memory];
+    &[&Appends, &Commands, &Replay, &Send, &Bulk, &Statuses, &Subscribe, &Import, &Erase, &Growth, &Memory, &Scale];

@@ -33,6 +33,7 @@ rows! {
     erase 1 false,
     growth 6 false,
     memory 2 false,
+    scale 4 false,
 }
 
 fn check(row: &str, lines_an_engine: usize, peer: bool) {
