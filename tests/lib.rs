@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod database;
+pub mod hostile;
 pub mod simulator;
 pub mod sse;
 pub mod world;

@@ -136,6 +136,26 @@ impl World {
         self.first.as_ref().expect("a first start").number.clone()
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> String {
+        self.url.trim_start_matches("http://").trim_end_matches('/').to_owned()
+    }
+
+    /// Meta's id of the first account's number.
+    pub async fn phone_number_id(&self) -> String {
+        let query = "query($id: ID!) { number(id: $id) { phoneNumberId } }";
+        let number = self.client().data(query, serde_json::json!({"id": self.number()})).await;
+        number["number"]["phoneNumberId"].as_str().expect("digits").to_owned()
+    }
+
+    /// Most bytes that it has had in memory so far.
+    pub fn peak_memory(&self) -> u64 {
+        let id = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process has a status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+        peak.map_or(0, |kib: u64| kib * 1_024)
+    }
+
     /// Opens another account, with its own number on the simulator.
     pub async fn another_account(&self) -> (Client, String) {
         let printed = self.run(&["account", "create", "--name", "Another"]).await;

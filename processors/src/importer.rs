@@ -6,8 +6,8 @@ mod chunk;
 pub mod columns;
 mod decode;
 pub mod options;
-mod reading;
-mod row;
+pub mod reading;
+pub mod row;
 mod run;
 mod sweep;
 

@@ -16,8 +16,11 @@ macro_rules! stories {
 
 mod account;
 mod contact;
+mod crowd;
 mod erasure;
+mod flood;
 mod history;
+mod hostile;
 mod import;
 mod message;
 mod meta;

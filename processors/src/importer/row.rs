@@ -14,7 +14,7 @@ const REMOVED: &str = "[card number removed]";
 
 /// A row as it stands in the file.
 #[derive(Clone)]
-pub(crate) struct Row {
+pub struct Row {
     /// Of the file, 1 for the header's first.
     pub line: u64,
     pub cells: Vec<String>,
@@ -23,7 +23,7 @@ pub(crate) struct Row {
 
 /// A row that says whom it is about.
 #[derive(Clone)]
-pub(crate) struct Parsed {
+pub struct Parsed {
     pub phone: Option<PhoneNumber>,
     pub bsuid: Option<Bsuid>,
     pub name: Option<String>,
@@ -42,7 +42,7 @@ pub(crate) enum Key {
 
 /// What is wrong with a row, in the word that stands in the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wrong {
+pub enum Wrong {
     RaggedRow,
     RowTooLong,
     Nul,
@@ -118,7 +118,7 @@ impl Row {
 }
 
 impl Parsed {
-    pub fn keys(&self) -> Vec<Key> {
+    pub(crate) fn keys(&self) -> Vec<Key> {
         let phone = self.phone.as_ref().map(|phone| Key::Phone(phone.canonical()));
         phone.into_iter().chain(self.bsuid.as_ref().map(|bsuid| Key::Bsuid(bsuid.as_str().to_owned()))).collect()
     }

@@ -19,6 +19,13 @@ pub struct Answer {
     refused: Option<Code>,
 }
 
+/// Most errors that an answer tells; a document can have one in every token.
+const ERRORS_MAX: usize = 100;
+/// Longest message of an error, in bytes.
+const MESSAGE_MAX: usize = 1_000;
+/// Longest line of the document that an error quotes, in bytes.
+const QUOTE_MAX: usize = 200;
+
 #[derive(Serialize)]
 struct Body<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -31,7 +38,11 @@ struct Body<'a> {
 
 impl Answer {
     pub fn of(response: Response) -> Self {
-        let Response { data, mut errors, extensions, .. } = response;
+        let Response { data, mut errors, mut extensions, .. } = response;
+        if errors.len() > ERRORS_MAX {
+            extensions.insert("errorsLeftOut".to_owned(), Value::from(errors.len() - ERRORS_MAX));
+            errors.truncate(ERRORS_MAX);
+        }
         errors.iter_mut().for_each(describe);
         // A field's error has a path; an error of the whole request has none.
         let refused = match errors.first() {
@@ -47,8 +58,10 @@ impl Answer {
     }
 
     pub fn unparsable(error: ServerError) -> Self {
+        // The parser quotes the whole line, which may be the whole document.
+        let lines: Vec<_> = error.message.lines().filter(|line| line.len() <= QUOTE_MAX).collect();
         let described =
-            ServerError { locations: error.locations, ..Code::GraphqlParseFailed.server_error(error.message) };
+            ServerError { locations: error.locations, ..Code::GraphqlParseFailed.server_error(lines.join("\n")) };
         Self::of(Response::from_errors(vec![described]))
     }
 
@@ -108,6 +121,11 @@ fn code(error: &ServerError) -> Code {
 
 /// Gives a code to an error that has none: those of the GraphQL library, and faults that a resolver let through.
 fn describe(error: &mut ServerError) {
+    if error.message.len() > MESSAGE_MAX {
+        // It quotes what the caller sent.
+        error.message.truncate(error.message.floor_char_boundary(MESSAGE_MAX));
+        error.message.push('…');
+    }
     if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
         return;
     }
