@@ -1,5 +1,6 @@
 //! Starting, stopping and killing the server.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -137,8 +138,9 @@ impl World {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> String {
-        self.url.trim_start_matches("http://").trim_end_matches('/').to_owned()
+    pub fn address(&self) -> SocketAddr {
+        let address = self.url.trim_start_matches("http://").trim_end_matches('/');
+        address.parse().expect("an address")
     }
 
     /// Meta's id of the first account's number.
@@ -152,7 +154,9 @@ impl World {
     pub fn peak_memory(&self) -> u64 {
         let id = self.child.id().expect("it runs");
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process has a status");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
         peak.map_or(0, |kib: u64| kib * 1_024)
     }
 

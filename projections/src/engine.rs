@@ -25,10 +25,10 @@ pub mod registry;
 mod rows;
 pub mod sql;
 pub mod table;
-mod turns;
 mod tail;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod turns;
 pub mod working;

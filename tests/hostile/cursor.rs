@@ -15,7 +15,11 @@ pub fn trial(inside: &Inside, data: &[u8]) {
         assert_eq!(error["extensions"]["code"], "INVALID_CURSOR", "{error}");
     }
     let position = serde_json::from_str::<Value>(&text).unwrap_or_else(|_| text.into());
-    let answer = graphql::post(inside, "query($p: Position) { messages(minPosition: $p) { totalCount } }", json!({"p": position}));
+    let answer = graphql::post(
+        inside,
+        "query($p: Position) { messages(minPosition: $p) { totalCount } }",
+        json!({"p": position}),
+    );
     for error in answer["errors"].as_array().into_iter().flatten() {
         let code = error["extensions"]["code"].as_str().unwrap_or_default();
         let known = ["INVALID_INPUT", "GRAPHQL_VALIDATION_FAILED", "POSITION_NOT_REACHED"];

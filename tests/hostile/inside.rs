@@ -22,7 +22,7 @@ use wasend_domain::{AccountId, Actor, Personal};
 /// The number and the business account of Meta's own examples.
 pub const PHONE_NUMBER_ID: &str = "106540352242922";
 pub const WABA_ID: &str = "102290129340398";
-pub const APP_SECRET: &str = "the secret of an app";
+pub const APP_SECRET: &str = "the-secret-of-an-app";
 /// Answers are compared and searched whole.
 const ANSWER_MAX: usize = 64 << 20;
 

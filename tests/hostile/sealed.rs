@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use wasend_domain::content::{Label, Wamid};
 use wasend_domain::{Opened, Personal, Sealed};
-use wasend_vault::{NewPerson, OpenError, Vault};
+use wasend_vault::{Identity, NewPerson, OpenError, Vault};
 
 use super::Inside;
 
@@ -36,10 +36,9 @@ pub fn trial(inside: &Inside, data: &[u8]) {
 }
 
 async fn seal(inside: &Inside, vault: &Vault) -> String {
-    let person = NewPerson { identities: vec![], name: None };
     let day = inside.house.stores.clock.now().day();
-    let identity = "+16505551234".parse().map(wasend_vault::Identity::Phone).expect("a number");
-    let person = NewPerson { identities: vec![identity], ..person };
+    let phone = Identity::Phone(Personal::new("+16505551234".to_owned()));
+    let person = NewPerson { identities: vec![phone], name: None };
     let (subject, _) = vault.subject_for(inside.account, &person).await.expect("a subject");
     let value = Personal::new(Wamid(PLAINTEXT.to_owned()));
     let sealed = vault.seal(inside.account, subject, &value, day).await.expect("a seal");

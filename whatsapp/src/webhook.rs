@@ -67,10 +67,7 @@ impl Payload {
         let first = values.next().ok_or(Malformed)?.map_err(|_| Malformed)?;
         let trailing = raw[values.byte_offset()..].trim_ascii();
         let body = Some(first).filter(|body| json::values(body.get().as_bytes()) <= VALUES_MAX).and_then(read_body);
-        Ok(Self {
-            changes: body.unwrap_or_else(|| vec![Change::unknown(None, first)]),
-            trailing_bytes: trailing.len(),
-        })
+        Ok(Self { changes: body.unwrap_or_else(|| vec![Change::unknown(None, first)]), trailing_bytes: trailing.len() })
     }
 
     /// Every number and business account that is named.

@@ -65,14 +65,18 @@ struct Prepared {
 fn prepare(params: Params, identity: &Identity, limits: &config::GraphQl) -> Result<Prepared, Box<Answer>> {
     let config::GraphQl { max_tokens, max_complexity, .. } = *limits;
     if !lexis::is_within(params.document(), max_tokens) {
-        let message = format!("the document has more than {max_tokens} tokens, or one that is too long or too deep; put values into variables");
+        let message = format!(
+            "the document has more than {max_tokens} tokens, or one that is too long or too deep; put values into variables"
+        );
         return Err(Box::new(Answer::refusal(Refusal::new(Code::QueryTooComplex, message))));
     }
     let mut request = params.into_request().data(identity.caller.clone());
     let name = request.operation_name.clone();
     let document = request.parsed_query().map_err(|error| Box::new(Answer::unparsable(error)))?;
     if !breadth::selects_at_most(document, max_complexity) {
-        let message = format!("the document selects more than {max_complexity} things or too much of the schema, or its fragments go in circles");
+        let message = format!(
+            "the document selects more than {max_complexity} things or too much of the schema, or its fragments go in circles"
+        );
         return Err(Box::new(Answer::refusal(Refusal::new(Code::QueryTooComplex, message))));
     }
     let mut operations =

@@ -27,6 +27,10 @@ pub fn routes(commands: Arc<Commands>, http: Arc<config::Http>, quotas: Arc<Quot
 }
 
 async fn subscribe(State(door): State<Door>, RawQuery(query): RawQuery) -> Response {
+    let _turn = match door.quotas.handshake().await {
+        Ok(turn) => turn,
+        Err(problem) => return problem.into_response(),
+    };
     match door.commands.subscription_challenge(query.as_deref().unwrap_or_default()).await {
         Ok(Some(challenge)) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], challenge).into_response(),
         Ok(None) => Problem::new(Code::Forbidden, "no connected number has this verify token").into_response(),

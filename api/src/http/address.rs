@@ -66,9 +66,9 @@ mod tests {
         assert!(count("10.0.0.2").is_some());
         drop(first);
         assert!(count("10.0.0.1").is_some());
-        let _network = (count("2001:db8::1").unwrap(), count("2001:db8::2").unwrap());
+        let network = (count("2001:db8::1").unwrap(), count("2001:db8::2").unwrap());
         assert!(count("2001:db8::3").is_none() && count("2001:db8:0:1::1").is_some());
-        drop(_network);
+        drop(network);
         assert_eq!(addresses.lock().len(), 1, "nothing is kept of who is gone");
     }
 }

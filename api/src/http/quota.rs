@@ -64,7 +64,16 @@ impl Quotas {
 
     /// A turn to run an operation, waited for. Errors: TOO_MANY_REQUESTS.
     pub async fn operation(&self, caller: &Caller) -> Result<Permit, Problem> {
-        let turns = self.part(holder(caller)).operations.clone();
+        self.turn(holder(caller)).await
+    }
+
+    /// A turn to answer a webhook's handshake, which looks at the tokens of all numbers. Errors: TOO_MANY_REQUESTS.
+    pub async fn handshake(&self) -> Result<Permit, Problem> {
+        self.turn(Holder::Webhook).await
+    }
+
+    async fn turn(&self, holder: Holder) -> Result<Permit, Problem> {
+        let turns = self.part(holder).operations.clone();
         match timeout(PATIENCE, turns.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(Permit(permit)),
             _ => Err(Problem::new(Code::TooManyRequests, "too many operations of the account wait for their turn")),

@@ -21,7 +21,9 @@ impl Turns {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             match all.get(account_id) {
                 Some(turns) => Arc::clone(turns),
-                None => Arc::clone(all.entry(account_id.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)))),
+                None => {
+                    Arc::clone(all.entry(account_id.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
+                }
             }
         };
         // The semaphore is never closed.

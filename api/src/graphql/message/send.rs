@@ -9,9 +9,9 @@ use wasend_domain::{Personal, message};
 use wasend_projections::messages::MessageRow;
 
 use super::Message;
-use crate::graphql::page::times;
 use crate::auth::require;
 use crate::graphql::error::{self, UserError, outcome};
+use crate::graphql::page::times;
 use crate::graphql::scalar::Position;
 use crate::graphql::state::State;
 

@@ -21,7 +21,7 @@ pub struct Answer {
 
 /// Most errors that an answer tells; a document can have one in every token.
 const ERRORS_MAX: usize = 100;
-/// Longest message of an error, in bytes.
+/// Longest message of an error, in characters.
 const MESSAGE_MAX: usize = 1_000;
 /// Longest line of the document that an error quotes, in bytes.
 const QUOTE_MAX: usize = 200;
@@ -123,8 +123,7 @@ fn code(error: &ServerError) -> Code {
 fn describe(error: &mut ServerError) {
     if error.message.len() > MESSAGE_MAX {
         // It quotes what the caller sent.
-        error.message.truncate(error.message.floor_char_boundary(MESSAGE_MAX));
-        error.message.push('…');
+        error.message = error.message.chars().take(MESSAGE_MAX).chain(['…']).collect();
     }
     if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
         return;
@@ -149,8 +148,15 @@ fn of_request(message: &str) -> Code {
 }
 
 fn of_field(message: &str) -> Code {
-    let inputs =
-        ["Failed to parse \"", "Expected input type \"", "Invalid value for argument", "The \"first\"", "The \"last\""];
+    let inputs = [
+        "Failed to parse \"",
+        "Expected input type \"",
+        "Invalid value for argument",
+        "The \"first\"",
+        "The \"last\"",
+        // One that the operation declares as needed, and that was not sent.
+        "Variable ",
+    ];
     if inputs.iter().any(|input| message.starts_with(input)) { Code::InvalidInput } else { Code::Internal }
 }
 
@@ -179,6 +185,8 @@ mod tests {
     fn a_value_of_the_wrong_type_is_the_callers_fault() {
         let json = at_field(r#"Expected input type "TextInput", found "x". (occurred while parsing "Input")"#).json();
         assert!(json.contains(r#""code":"INVALID_INPUT""#), "{json}");
+        let json = at_field("Variable input is not defined.").json();
+        assert!(json.contains(r#""code":"INVALID_INPUT""#), "{json}");
     }
 
     #[test]
@@ -189,6 +197,17 @@ mod tests {
             answer.json(),
             r#"{"errors":[{"message":"Unknown field","extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}"#
         );
+    }
+
+    #[test]
+    fn errors_are_told_in_proportion() {
+        let long = ServerError::new("x".repeat(5_000), None);
+        let json = Answer::of(Response::from_errors(vec![long; 150])).json();
+        assert_eq!((json.matches("\"message\"").count(), json.matches('x').count()), (100, 100_000));
+        assert!(json.contains(r#""extensions":{"errorsLeftOut":50}"#), "the rest is counted");
+        let quoting =
+            Answer::unparsable(ServerError::new(format!(" --> 1:9\n1 | {}\n = expected name", "{a".repeat(900)), None));
+        assert!(quoting.json().contains("expected name") && quoting.json().len() < 200);
     }
 
     #[test]

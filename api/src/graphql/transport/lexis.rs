@@ -89,7 +89,7 @@ mod tests {
             ("# no { tokens\n{ a }", 3),
             (r#"{ a(x: "b c \" d") }"#, 8),
             (r#"{ a(x: """b " c""") }"#, 8),
-            ("query($a: Int = -1) { ...F @d }", 16),
+            ("query($a: Int = -1) { ...F @d }", 18),
             (r#"{ a(x: "never closed } }"#, 6),
             ("é", 2),
         ] {
