@@ -10,7 +10,7 @@ const LISTS: [&str; 7] = ["messages", "contacts", "groups", "numbers", "apiKeys"
 pub fn trial(inside: &Inside, data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let lists = LISTS.map(|list| format!("{list}a: {list}(first: 1, after: $c) {{ pageInfo {{ endCursor }} }} {list}b: {list}(last: 1, before: $c) {{ pageInfo {{ startCursor }} }}"));
-    let answer = graphql::post(inside, &format!("query($c: String) {{ {} }}", lists.join(" ")), json!({"c": text}));
+    let answer = graphql::post(inside, &format!("query($c: String) {{ {} }}", lists.join(" ")), &json!({"c": text}));
     for error in answer["errors"].as_array().into_iter().flatten() {
         assert_eq!(error["extensions"]["code"], "INVALID_CURSOR", "{error}");
     }
@@ -18,7 +18,7 @@ pub fn trial(inside: &Inside, data: &[u8]) {
     let answer = graphql::post(
         inside,
         "query($p: Position) { messages(minPosition: $p) { totalCount } }",
-        json!({"p": position}),
+        &json!({"p": position}),
     );
     for error in answer["errors"].as_array().into_iter().flatten() {
         let code = error["extensions"]["code"].as_str().unwrap_or_default();

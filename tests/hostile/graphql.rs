@@ -12,10 +12,10 @@ const ANSWER_MAX: usize = 8 << 20;
 pub fn trial(inside: &Inside, data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (document, variables) = text.split_once('\0').unwrap_or((&text, ""));
-    post(inside, document, serde_json::from_str(variables).unwrap_or(Value::Null));
+    post(inside, document, &serde_json::from_str(variables).unwrap_or(Value::Null));
 }
 
-pub(super) fn post(inside: &Inside, document: &str, variables: Value) -> Value {
+pub(super) fn post(inside: &Inside, document: &str, variables: &Value) -> Value {
     let (status, answer) = inside.post("/graphql", json!({"query": document, "variables": variables}).to_string());
     assert!(!status.is_server_error() || status == 503, "{status}: {answer}");
     assert!(answer.to_string().len() <= ANSWER_MAX, "the answer is out of proportion");

@@ -59,15 +59,23 @@ fn tried(target: &str) {
     let (_, trial) = TRIALS.into_iter().find(|(name, _)| *name == target).expect("a trial");
     let (inside, seeds) = (Inside::open(), seeds(target));
     assert!(!seeds.is_empty());
-    seeds.iter().for_each(|seed| trial(&inside, seed));
+    for seed in &seeds {
+        trial(&inside, seed);
+    }
     let changed =
         (prop::sample::select(seeds), prop::collection::vec(change(), 0..5)).prop_map(|(mut seed, changes)| {
-            changes.iter().for_each(|change| change.make(&mut seed));
+            for change in changes {
+                change.make(&mut seed);
+            }
             seed
         });
     let input = prop_oneof![4 => changed, 1 => prop::collection::vec(any::<u8>(), 0..256)];
     let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
-    TestRunner::new(config).run(&input, |bytes| Ok(trial(&inside, &bytes))).unwrap_or_else(|error| panic!("{error}"));
+    let held = TestRunner::new(config).run(&input, |bytes| {
+        trial(&inside, &bytes);
+        Ok(())
+    });
+    held.unwrap_or_else(|error| panic!("{error}"));
     inside.close();
 }
 

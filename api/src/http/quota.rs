@@ -106,7 +106,7 @@ impl Quotas {
 
     fn part(&self, holder: Holder) -> Arc<Part> {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let Limits { max_operations, max_streams, body_memory, .. } = self.limits;
+        let Limits { max_operations, max_streams, body_memory } = self.limits;
         let (operations, streams) = match holder {
             Holder::Account(_) => (max_operations, max_streams),
             _ => (ANONYMOUS_OPERATIONS.min(max_operations), ANONYMOUS_STREAMS.min(max_streams)),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn quotas() -> Arc<Quotas> {
-        Quotas::new(&Limits { max_operations: 1, max_streams: 1, body_memory: 1 << 20, ..Limits::default() })
+        Quotas::new(&Limits { max_operations: 1, max_streams: 1, body_memory: 1 << 20 })
     }
 
     #[tokio::test(start_paused = true)]
