@@ -2,11 +2,13 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a story that fails panics")]
 
+pub mod bytes;
 pub mod client;
 pub mod database;
 pub mod hostile;
 pub mod simulator;
 pub mod sse;
+pub mod vault;
 pub mod world;
 pub mod ws;
 

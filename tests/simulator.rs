@@ -14,6 +14,11 @@ impl Simulator {
         Self { url: url.to_owned(), http: crate::client::http() }
     }
 
+    /// Its root, with a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     async fn post(&self, endpoint: &str, body: &Value) -> Value {
         let answer = self.http.post(format!("{}_simulator/{endpoint}", self.url)).json(body).send().await;
         let answer = answer.expect("the simulator answers");

@@ -22,6 +22,7 @@ pub struct World {
     /// Root of the server, with a slash at the end.
     pub url: String,
     pub simulator: Simulator,
+    program: PathBuf,
     settings: Vec<(String, String)>,
     child: Child,
     first: Option<First>,
@@ -38,6 +39,10 @@ struct First {
 #[derive(Default)]
 pub struct Start {
     pub settings: Vec<(&'static str, String)>,
+    /// Another than [`binary`] that takes the same commands.
+    pub program: Option<PathBuf>,
+    /// Another Postgres than that of `scripts/test`.
+    pub postgres: Option<String>,
 }
 
 impl Start {
@@ -49,9 +54,10 @@ impl Start {
 
     pub async fn on(self, engine: Engine) -> World {
         let data = tempfile::Builder::new().prefix("wasend").tempdir().expect("a directory is made");
-        let database = engine.fresh_database(data.path()).await;
+        let database = engine.fresh_database(data.path(), self.postgres.as_deref()).await;
         let settings = self.settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        World::launch(engine, data, database, settings, None).await
+        let program = self.program.unwrap_or_else(binary);
+        World::launch(engine, data, database, program, settings, None).await
     }
 }
 
@@ -73,11 +79,13 @@ impl World {
         engine: Engine,
         data: TempDir,
         database: Option<String>,
+        program: PathBuf,
         settings: Vec<(String, String)>,
         first: Option<First>,
     ) -> Self {
-        let mut command = Self::command(&data, database.as_deref(), &settings);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
+        let mut command = Self::command(&program, &data, database.as_deref(), &settings);
+        let mut child =
+            command.arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
         let printed = collect(child.stdout.take().expect("piped"));
         let logged = collect(child.stderr.take().expect("piped"));
         let url = loop {
@@ -93,11 +101,26 @@ impl World {
         let number = word_after(&text(&printed), "Number   ").unwrap_or_default();
         let first = key.map(|key| First { key, number }).or(first);
         let simulator = Simulator::at(&meta);
-        Self { engine, data, database, printed, logged, url, simulator, settings, child, first }
+        Self { engine, data, database, printed, logged, url, simulator, program, settings, child, first }
     }
 
-    fn command(data: &TempDir, database: Option<&str>, settings: &[(String, String)]) -> Command {
-        let mut command = Command::new(binary());
+    /// Another node on the same database, which finds the epoch keys in that directory. Postgres only.
+    pub async fn another_node(&self, keys: &Path) -> Self {
+        let data = tempfile::Builder::new().prefix("wasend").tempdir().expect("a directory is made");
+        let mut settings = self.settings.clone();
+        settings.push(("WASEND_EPOCH_KEY_DIR".to_owned(), keys.display().to_string()));
+        Self::launch(self.engine, data, self.database.clone(), self.program.clone(), settings, self.first.clone()).await
+    }
+
+    /// Tries to start the stopped server; what it complains about.
+    pub async fn refusal(&self) -> String {
+        let (ok, _, complaint) = self.try_run(&["serve"]).await;
+        assert!(!ok, "it started");
+        complaint
+    }
+
+    fn command(program: &Path, data: &TempDir, database: Option<&str>, settings: &[(String, String)]) -> Command {
+        let mut command = Command::new(program);
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -121,7 +144,7 @@ impl World {
 
     /// The same, with whether it succeeded and what it complained about.
     pub async fn try_run(&self, arguments: &[&str]) -> (bool, String, String) {
-        let mut command = Self::command(&self.data, self.database.as_deref(), &self.settings);
+        let mut command = Self::command(&self.program, &self.data, self.database.as_deref(), &self.settings);
         let output = command.args(arguments).output().await.expect("the command runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.success(), text(&output.stdout), text(&output.stderr))
@@ -169,9 +192,14 @@ impl World {
         (client, number)
     }
 
+    /// The process, as the operating system knows it.
+    pub fn process(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Asks it to stop, and waits until it has.
     pub async fn stop(&mut self) {
-        let id = self.child.id().expect("it runs").to_string();
+        let id = self.process().to_string();
         let killed = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs");
         assert!(killed.success());
         let status = self.child.wait().await.expect("a child");
@@ -185,8 +213,8 @@ impl World {
 
     /// Starts it again on the same store.
     pub async fn restart(self) -> Self {
-        let Self { engine, data, database, settings, first, .. } = self;
-        Self::launch(engine, data, database, settings, first).await
+        let Self { engine, data, database, program, settings, first, .. } = self;
+        Self::launch(engine, data, database, program, settings, first).await
     }
 
     /// Everything it wrote to its terminal.

@@ -7,6 +7,7 @@ pub mod projections;
 pub mod reference;
 pub mod schema;
 pub mod serve;
+pub mod vault;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -27,7 +28,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   wasend                                     serve on 127.0.0.1:8080 with the embedded store in ./data
-  wasend demo                                watch the main job against a temporary store
+  wasend demo                                watch a message, an import and an erasure, in a temporary store
   wasend serve --listen 0.0.0.0:8080 --database-url postgres://wasend@db/wasend
   wasend account create --name 'Example Ltd'
   wasend events --account 0199c1d2-… --from 1 > history.ndjson
@@ -58,7 +59,7 @@ pub struct Settings {
 pub enum Command {
     /// Run the server (the default)
     Serve,
-    /// Play the main job against a temporary store and narrate it
+    /// Play a message, an import and an erasure against a temporary store, and tell them
     Demo,
     /// Accounts of businesses
     #[command(subcommand)]
@@ -68,6 +69,9 @@ pub enum Command {
     /// Read models
     #[command(subcommand)]
     Projections(projections::Command),
+    /// Epochs of the keys that seal personal data
+    #[command(subcommand)]
+    Vault(vault::Command),
     /// Print the GraphQL schema
     Schema,
     /// Write or check the generated references
@@ -151,6 +155,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Account(command) => account::run(config, command).await,
             Command::Events(arguments) => events::run(config, arguments).await,
             Command::Projections(command) => projections::run(config, command).await,
+            Command::Vault(command) => vault::run(config, command).await,
             Command::Schema | Command::Reference(_) => Ok(()),
         }
     })

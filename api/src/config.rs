@@ -24,6 +24,7 @@ pub struct Config {
     pub dispatch: Dispatch,
     pub contacts: Contacts,
     pub imports: Imports,
+    pub vault: Vault,
     pub graphql: GraphQl,
     pub limits: Limits,
     pub log: Log,
@@ -102,6 +103,12 @@ pub struct Imports {
     pub max_rows: u64,
     pub report_ttl: Duration,
     pub upload_ttl: Duration,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Vault {
+    /// How long after something was destroyed its epoch ends; only by hand when absent.
+    pub rotate_after: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Default)]

@@ -78,6 +78,10 @@ impl House {
             upload_limit: config.imports.max_file as u64,
             clock: stores.clock.clone(),
         });
+        // Before anybody can ask for anything.
+        wasend_processors::erasure::repeat(&commands, &projector)
+            .await
+            .map_err(|error| Failure::because("what was erased cannot be compared with the vault", &error))?;
         let leases = Leases::new(stores.db.clone());
         Ok(Self { stores, projector, commands, gateway, leases, simulator })
     }

@@ -19,3 +19,7 @@ pub mod house;
 pub mod http;
 pub mod problem;
 pub mod telemetry;
+
+/// For everything in the process, the C of SQLite included.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -6,7 +6,7 @@ use wasend_domain::contact::{Command, Contact, Error, Part, Source, Via};
 use wasend_domain::content::{self, Attributes};
 use wasend_domain::phone::{Bsuid, PhoneNumber};
 use wasend_domain::{AccountId, Personal, Sealed, SubjectId};
-use wasend_eventlog::{Stream, execute, load};
+use wasend_eventlog::{Loaded, Plan, Stream, execute, load};
 use wasend_vault::{Identity, NewPerson, VaultError};
 
 use crate::account::LABEL_MAX;
@@ -44,18 +44,29 @@ impl Commands {
         }
         let person = NewPerson { identities, name: name.clone() };
         let (subject, new) = self.vault.subject_for(caller.account_id, &person).await?;
-        if !new && self.contact_known(caller.account_id, subject).await? {
-            return Err(Refusal::new("phone", Code::Duplicate, "the account has this contact already").into());
+        let duplicate = || Refusal::new("phone", Code::Duplicate, "the account has this contact already");
+        let mut contact = self.loaded_contact(caller, subject).await?;
+        if contact.state.created && contact.state.erased.is_none() {
+            return Err(duplicate().into());
         }
         if !new && name.is_some() {
             self.vault.update_profile(caller.account_id, subject, name.as_ref()).await?;
         }
         let attributes = self.seal_attributes(caller.account_id, subject, attributes).await?;
-        let done = self.contact(caller, subject, Command::Create { source: Source::Api, attributes }).await?;
+        let mut plan = Plan::new(Self::once(caller), self.clock.now());
+        let mut commands = vec![Command::Create { source: Source::Api, attributes }];
         if self.is_suppressed(caller.account_id, &person.identities).await? {
-            return self.opt_out(caller, subject, Via::Suppression).await;
+            commands.push(Command::OptOut { via: Via::Suppression });
         }
-        Ok(done)
+        for command in commands {
+            plan.decide(subject.uuid(), &mut contact, command)
+                .map_err(|failure| CommandError::of(failure, "phone", code))?;
+        }
+        match self.log.append(vec![plan.into_append()]).await?.pop() {
+            Some(Ok(done)) => Ok(Done { value: subject, position: done.last }),
+            // Somebody else made it known first.
+            Some(Err(_)) | None => Err(duplicate().into()),
+        }
     }
 
     /// Changes what is given and leaves the rest as it is.
@@ -66,7 +77,8 @@ impl Commands {
         input: ContactInput,
     ) -> Result<Done<SubjectId>, CommandError> {
         let Checked { identities, name, attributes } = check(input)?;
-        if !self.contact_known(caller.account_id, id).await? {
+        let known = self.loaded_contact(caller, id).await?.state;
+        if !known.created || known.erased.is_some() {
             return Err(Refusal::not_found("id", "contact").into());
         }
         let mut changed = Vec::new();
@@ -110,12 +122,9 @@ impl Commands {
         Ok(Done { value: id, position: done.position })
     }
 
-    async fn contact_known(&self, account: AccountId, id: SubjectId) -> Result<bool, CommandError> {
-        let mut found = load::<Contact>(&*self.log, account, &[id.uuid()]).await?;
-        Ok(found
-            .remove(&id.uuid())
-            .and_then(Stream::present)
-            .is_some_and(|contact| contact.state.created && contact.state.erased.is_none()))
+    pub(crate) async fn loaded_contact(&self, caller: Caller, id: SubjectId) -> Result<Loaded<Contact>, CommandError> {
+        let mut found = load::<Contact>(&*self.log, caller.account_id, &[id.uuid()]).await?;
+        Ok(found.remove(&id.uuid()).and_then(Stream::present).unwrap_or_default())
     }
 
     async fn seal_attributes(

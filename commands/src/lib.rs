@@ -12,6 +12,7 @@
 //! | [`webhook`] | what Meta reports |
 //! | [`lines`] | a number's way to Meta: address and credentials |
 //! | [`templates`] | which variables an approved template takes |
+//! | [`gather`] | what is asked for at the same time, done together |
 //! | [`refusal`] | why a command was not carried out |
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use wasend_vault::Vault;
 pub mod account;
 mod consent;
 pub mod contact;
+pub mod gather;
 pub mod group;
 pub mod import;
 pub mod lines;
@@ -36,12 +38,13 @@ pub mod templates;
 pub mod webhook;
 
 pub use consent::Keywords;
+pub use gather::{Gather, Together};
 pub use lines::Lines;
 pub use refusal::{Code, CommandError, Refusal};
 pub use templates::Templates;
 
 /// On whose behalf a command comes, and by whom.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Caller {
     pub account_id: AccountId,
     pub actor: Actor,

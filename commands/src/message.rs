@@ -2,6 +2,7 @@
 
 mod accept;
 mod check;
+mod intake;
 mod settle;
 
 use wasend_domain::message::{CancelReason, Command, Error, Message};
@@ -10,6 +11,8 @@ use wasend_eventlog::execute;
 use wasend_projections::messages::MessageRow;
 
 use crate::{Caller, Code, CommandError, Commands, Done};
+
+pub use intake::Intake;
 
 /// Most messages in one call.
 pub const MESSAGES_MAX: usize = 1_000;
@@ -70,12 +73,6 @@ pub struct Accepted {
 }
 
 impl Commands {
-    /// Accepts one message.
-    pub async fn send_message(&self, caller: Caller, input: SendMessage) -> Result<Accepted, CommandError> {
-        let mut answers = self.send_messages(caller, vec![input]).await?;
-        answers.pop().unwrap_or_else(|| Err(CommandError::Refused(vec![])))
-    }
-
     /// Withdraws a message that was not tried yet.
     pub async fn cancel_message(
         &self,

@@ -1,11 +1,11 @@
 //! Requests of people under privacy laws.
 
-use wasend_domain::contact::{self, Contact};
+use wasend_domain::contact;
 use wasend_domain::content;
 use wasend_domain::phone::{Bsuid, PhoneNumber};
 use wasend_domain::privacy::{Command, Error, Exception, Ground, PrivacyRequest, Reason, Regime};
 use wasend_domain::{Personal, PrivacyRequestId, Sealed, SubjectId};
-use wasend_eventlog::{Loaded, Plan, Rejected, Stream, load};
+use wasend_eventlog::{Loaded, Plan, Rejected};
 use wasend_vault::{Identity, OpenError};
 
 use crate::{Caller, Code, CommandError, Commands, Done, Refusal};
@@ -122,11 +122,6 @@ impl Commands {
             Err(OpenError::Failure(failure)) => Err(failure.into()),
             Err(_) => Ok(None),
         }
-    }
-
-    async fn loaded_contact(&self, caller: Caller, id: SubjectId) -> Result<Loaded<Contact>, CommandError> {
-        let mut found = load::<Contact>(&*self.log, caller.account_id, &[id.uuid()]).await?;
-        Ok(found.remove(&id.uuid()).and_then(Stream::present).unwrap_or_default())
     }
 
     async fn seal_reason(

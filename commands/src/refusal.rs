@@ -2,6 +2,7 @@
 //! of the caller's.
 
 use std::fmt;
+use std::sync::Arc;
 
 use wasend_domain::content::InvalidContent;
 use wasend_eventlog::{Failure, LogError};
@@ -133,19 +134,19 @@ impl Refusal {
 }
 
 /// Why a command was not carried out.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CommandError {
     /// Everything that is wrong with it. Nothing was changed.
     #[error("refused")]
     Refused(Vec<Refusal>),
     /// A store or the network failed; it may be tried again.
     #[error("unavailable")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
 impl CommandError {
     pub fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Unavailable(Box::new(error))
+        Self::Unavailable(Arc::new(error))
     }
 
     /// Maps an aggregate's refusal; everything else has one meaning for all aggregates.

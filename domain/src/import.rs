@@ -5,6 +5,7 @@ use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
+use crate::phone::Region;
 use crate::{BlindIndex, Category, Decide, GroupId, PersonalValue, Sealed, Time, UploadId};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,13 @@ pub struct Source {
     pub columns: Vec<ColumnMapping>,
     /// ISO 3166 code of the country of numbers that name none.
     pub region: Option<String>,
+}
+
+impl Source {
+    /// The country of numbers that name none.
+    pub fn region(&self) -> Option<Region> {
+        self.region.as_deref().and_then(|region| region.parse().ok())
+    }
 }
 
 /// What a column holds, where its title does not say so.

@@ -107,17 +107,14 @@ impl PhoneNumber {
         all
     }
 
-    /// One for all candidates: the digits of the spelling in use today.
-    pub fn canonical(&self) -> u64 {
-        let digits = |text: &str| text.trim_start_matches('+').parse().unwrap_or(0);
+    /// One for all candidates: the spelling in use today.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
         let modern = |text: &str| match text.get(1..3) {
             Some("52") => text.len() == 13,
             _ => text.len() == 14,
         };
-        match self.other_spelling() {
-            Some(other) if modern(&other) => digits(&other),
-            _ => digits(&self.0),
-        }
+        Self(self.other_spelling().filter(|other| modern(other)).unwrap_or_else(|| self.0.clone()))
     }
 
     fn other_spelling(&self) -> Option<String> {
@@ -296,7 +293,7 @@ mod tests {
             assert_eq!(one.candidates(), [one.clone(), two.clone()]);
             assert_eq!(two.candidates(), [two.clone(), one.clone()]);
             assert_eq!(one.canonical(), two.canonical());
-            assert_eq!(format!("+{}", one.canonical()), one.as_str());
+            assert_eq!(one.canonical(), one);
         }
     }
 
@@ -305,7 +302,7 @@ mod tests {
         for landline in ["+551123456789", "+551134567890", "+16505551234"] {
             let phone = PhoneNumber::parse(landline).unwrap();
             assert_eq!(phone.candidates(), std::slice::from_ref(&phone));
-            assert_eq!(format!("+{}", phone.canonical()), landline);
+            assert_eq!(phone.canonical(), phone);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The steps are recorded in the order in which they may be believed: the request closes the contact; the fence names
 //! the keys before one of them is touched; then they are destroyed; and only when no node can read anything any more
-//! is the request complete.
+//! is the request complete. Later the epoch in which the keys were wrapped ends, and with it every old copy of them.
 
 use chrono::{DateTime, Days, Months, Utc};
 use cqrs_es::event_sink::EventSink;
@@ -173,8 +173,10 @@ pub struct PrivacyRequest {
     pub subject: Option<SubjectId>,
     pub state: State,
     pub fence: Option<Vec<KeyMark>>,
-    /// Which destruction of the vault's it was, once the keys are destroyed.
+    /// Which destruction of the vault's it was last, once the keys are destroyed.
     pub destruction: Option<Destruction>,
+    /// When the epochs in which the keys were wrapped were over.
+    pub epoch_destroyed: Option<Time>,
 }
 
 /// When the keys were destroyed, and as which destruction of the vault's every node must have heard of it.
@@ -215,6 +217,16 @@ pub enum Command {
         suppressed: bool,
         at: Time,
     },
+    /// Every copy of the keys, also an old one, is beyond opening.
+    EndEpoch {
+        epoch: i64,
+        at: Time,
+    },
+    /// The vault was put back to a copy in which the keys still were: they are about to be destroyed again.
+    Repeat {
+        fingerprints: Vec<String>,
+        destruction: Destruction,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,6 +259,15 @@ pub enum Event {
         suppressed: bool,
         at: Time,
     },
+    /// The key of the last epoch in which the keys were wrapped is destroyed, and those of all before it.
+    EpochDestroyed {
+        epoch: i64,
+        at: Time,
+    },
+    Repeated {
+        fingerprints: Vec<String>,
+        destruction: Destruction,
+    },
 }
 
 impl DomainEvent for Event {
@@ -258,6 +279,8 @@ impl DomainEvent for Event {
             Self::Fenced { .. } => "ErasureFenced",
             Self::KeysDestroyed { .. } => "ErasureKeysDestroyed",
             Self::Completed { .. } => "ErasureCompleted",
+            Self::EpochDestroyed { .. } => "ErasureEpochDestroyed",
+            Self::Repeated { .. } => "ErasureRepeated",
         }
         .to_owned()
     }
@@ -296,6 +319,10 @@ impl Aggregate for PrivacyRequest {
             Event::Fenced { keys, .. } => self.fence = Some(keys),
             Event::KeysDestroyed { destruction, .. } => self.destruction = Some(destruction),
             Event::Completed { .. } => self.state = State::Completed,
+            Event::EpochDestroyed { at, .. } => self.epoch_destroyed = Some(at),
+            Event::Repeated { destruction, .. } => {
+                (self.destruction, self.epoch_destroyed) = (Some(destruction), None);
+            }
         }
     }
 }
@@ -322,6 +349,12 @@ impl Decide for PrivacyRequest {
             (Command::Complete { .. }, Completed) => return Ok(vec![]),
             (Command::Complete { suppressed, at }, Executing) if self.destruction.is_some() => {
                 Event::Completed { suppressed, at }
+            }
+            (Command::EndEpoch { .. }, Completed) if self.epoch_destroyed.is_some() => return Ok(vec![]),
+            (Command::EndEpoch { epoch, at }, Completed) => Event::EpochDestroyed { epoch, at },
+            (Command::Repeat { destruction, .. }, _) if self.destruction == Some(destruction) => return Ok(vec![]),
+            (Command::Repeat { fingerprints, destruction }, Executing | Completed) if self.destruction.is_some() => {
+                Event::Repeated { fingerprints, destruction }
             }
             (_, state) => return Err(Error::NotNext(state)),
         };

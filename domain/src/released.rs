@@ -102,6 +102,8 @@ fn written() -> Vec<Event> {
         privacy::Event::Fenced { keys: vec![KeyMark { id: "subject".into(), fingerprint: "ab".into() }], at },
         privacy::Event::KeysDestroyed { fingerprints: vec!["ab".into()], destruction: Destruction { number: 1, at } },
         privacy::Event::Completed { suppressed: true, at },
+        privacy::Event::EpochDestroyed { epoch: 1, at },
+        privacy::Event::Repeated { fingerprints: vec!["ab".into()], destruction: Destruction { number: 2, at } },
     ];
     let mut all: Vec<Event> = messages.into_iter().map(|event| Event::Message(Box::new(event))).collect();
     all.extend(contacts.into_iter().map(Event::Contact));

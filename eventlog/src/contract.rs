@@ -38,7 +38,7 @@ pub enum CommandId {
     /// Made for this command alone; it cannot have been seen before, so the log does not look.
     Fresh(String),
     /// May be repeated by its sender. The fingerprint is a keyed hash of the content: the same id with another
-    /// fingerprint is refused.
+    /// fingerprint is refused. The id does not have the 36 characters of a UUID.
     Repeatable { id: String, fingerprint: String },
 }
 

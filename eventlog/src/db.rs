@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteTransactionManager,
+};
+use sqlx::{Connection as _, TransactionManager as _};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -108,6 +112,7 @@ impl Db {
             let pool = SqlitePoolOptions::new()
                 .max_connections(options.connections)
                 .acquire_timeout(options.acquire_timeout)
+                .after_release(|connection, _| Box::pin(is_at_rest(connection)))
                 .connect_with(connect.clone())
                 .await;
             match pool {
@@ -132,6 +137,16 @@ impl Db {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Whether the connection may be used again. Where a caller goes away between `BEGIN` and its answer, sqlx 0.8 leaves a
+/// transaction open that nobody knows of; closing the connection ends it and gives the write lock back.
+async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if SqliteTransactionManager::get_transaction_depth(connection) > 0 {
+        // The rollback of a transaction that was dropped stands in line before it.
+        connection.ping().await?;
+    }
+    Ok(SqliteTransactionManager::get_transaction_depth(connection) == 0)
 }
 
 fn is_busy(error: &sqlx::Error) -> bool {
@@ -178,4 +193,44 @@ macro_rules! with_transaction {
             }
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use super::*;
+
+    async fn write(db: &Db) -> Result<(), sqlx::Error> {
+        const WRITE: &str = "UPDATE log_head SET position = position WHERE id = 1";
+        with_transaction!(db, tx => { sqlx::query(WRITE).execute(&mut *tx).await?; });
+        Ok(())
+    }
+
+    /// Begins it and goes away after so many steps.
+    async fn leave(work: impl Future, mut steps: usize) {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            if steps == 0 {
+                return Poll::Ready(());
+            }
+            steps -= 1;
+            work.as_mut().poll(context).map(drop)
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_away_in_the_middle_of_a_write_keeps_nobody_else_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("wasend.db");
+        let db = Db::open(file.to_str().unwrap(), &DbOptions::default()).await.unwrap();
+        for steps in 0..20 {
+            leave(write(&db), steps).await;
+            tokio::time::timeout(Duration::from_secs(10), write(&db)).await.expect("the lock is free").unwrap();
+        }
+        db.close().await;
+    }
 }

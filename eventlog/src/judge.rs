@@ -100,6 +100,18 @@ pub(crate) fn streams<'a>(appends: impl Iterator<Item = &'a Append>) -> Vec<Stre
     streams
 }
 
+/// Moves a verdict that was judged as if the log were empty behind what it holds.
+pub(crate) fn shift(verdict: &mut Verdict<'_>, before: Position) {
+    verdict.head += before;
+    for event in &mut verdict.events {
+        event.position += before;
+    }
+    for answer in verdict.answers.iter_mut().flatten() {
+        answer.first += before;
+        answer.last += before;
+    }
+}
+
 /// The repeatable commands of a batch, each once.
 pub(crate) fn commands<'a>(appends: impl Iterator<Item = &'a Append>) -> Vec<(AccountId, &'a str)> {
     let mut commands: Vec<_> = appends

@@ -5,13 +5,14 @@
 //! | `contract` | what a log promises, the same for every engine |
 //! | `execute`, `load`, `plan` | load, decide, append, answer |
 //! | `log` | the log on SQLite or Postgres |
-//! | `writer`, `judge` | group commit; which appends of a batch are accepted |
+//! | `writer`, `judge`, `assume` | group commit; which appends of a batch are accepted |
 //! | `sqlite`, `postgres` | how each engine commits a batch |
 //! | `read`, `rows`, `upcast` | reading |
 //! | `follow` | hearing of other nodes' commits |
 //! | `stock` | the same log through cqrs-es's own framework |
 //! | `db` | the database under all this |
 
+mod assume;
 mod contract;
 pub mod db;
 mod execute;

@@ -15,6 +15,9 @@ use crate::sqlite::SqliteEngine;
 use crate::writer::{self, Queue};
 use crate::{Append, Appended, CommandId, Db, EventLog, Filter, LogError, Rejected, Upcasters, follow, read};
 
+/// In characters.
+const UUID_LENGTH: usize = 36;
+
 /// The log in a database of ours. Dropped without [`EventLog::close`] it still commits what is queued, as long as the
 /// runtime lives.
 pub struct SqlLog {
@@ -111,7 +114,11 @@ fn check(append: &Append) -> Result<(), LogError> {
     };
     match &append.command_id {
         CommandId::Fresh(id) => text(id)?,
-        CommandId::Repeatable { id, fingerprint: _ } => text(id)?,
+        // The index of repeatable commands leaves out the others by the length of theirs.
+        CommandId::Repeatable { id, .. } if id.chars().count() == UUID_LENGTH => {
+            return Err(LogError::Malformed("the id of a repeatable command is as long as a UUID"));
+        }
+        CommandId::Repeatable { id, .. } => text(id)?,
     }
     for event in append.streams.iter().flat_map(|part| &part.events) {
         text(&event.event_type)?;

@@ -1,4 +1,4 @@
-//! Batches on Postgres, in four round trips each.
+//! Batches on Postgres: in one round trip where what their appends assume is so, and in four where it is not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
-use wasend_domain::Time;
+use wasend_domain::{AccountId, Position, Time};
 
 use crate::Append;
+use crate::assume::{Assumed, Check, assume};
 use crate::judge::{self, Known, KnownRow, Verdict};
 use crate::rows::stored;
 use crate::writer::{Committed, Engine};
@@ -31,21 +32,17 @@ const KNOWN: &str = "\
     SELECT 2, c.n - 1, p.first, p.last, (SELECT e.metadata::text FROM events e WHERE e.position = p.first) \
       FROM unnest($3::text[], $4::text[]) WITH ORDINALITY c(account_id, id, n) \
      CROSS JOIN LATERAL (SELECT min(e.position) AS first, max(e.position) AS last FROM events e \
-                          WHERE e.account_id = c.account_id AND e.command_id = c.id) p \
+                          WHERE e.account_id = c.account_id AND e.command_id = c.id \
+                            AND length(e.command_id) <> 36) p \
      WHERE p.first IS NOT NULL";
 
-/// Writes the accepted events and moves the head.
-const INSERT: &str = "\
-    WITH inserted AS ( \
-        INSERT INTO events (position, account_id, aggregate_type, aggregate_id, sequence, event_id, event_type, \
-                            event_version, payload, metadata, command_id, recorded_at) \
-        SELECT $1 + u.n, u.account_id, u.aggregate_type, u.aggregate_id, u.sequence, u.event_id, u.event_type, \
-               u.event_version, u.payload::json, u.metadata::json, u.command_id, $2 \
-          FROM unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[], \
-                      $10::text[], $11::text[], $12::text[]) WITH ORDINALITY \
-               u(account_id, aggregate_type, aggregate_id, sequence, event_id, event_type, event_version, payload, \
-                 metadata, command_id, n)) \
-    UPDATE log_head SET position = $13 WHERE id = 1";
+/// Writes the accepted events and moves the head, if what was assumed is so; see `migrations/postgres/0004_append.sql`.
+const APPEND: &str =
+    "SELECT log_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+
+/// Where the event is that a batch whose answer was lost would have begun with.
+const FOUND: &str = "SELECT position FROM events \
+     WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3 AND event_id = $4";
 
 /// A node that hangs while it holds the head gives it up after a while, and nobody waits for it for ever. The writer
 /// looks up by index alone, and must not be talked out of it by statistics from when the table was small; so one plan
@@ -86,19 +83,67 @@ impl PostgresEngine {
         Ok(connection)
     }
 
+    /// Commits the batch on its own assumptions, in one round trip.
+    async fn assume<'a>(&mut self, batch: &[&'a Append], now: Time) -> Attempt<'a> {
+        let Assumed { mut verdict, checks } = assume(batch.iter().copied());
+        if verdict.events.is_empty() {
+            return Attempt::Refuted;
+        }
+        let commands = judge::commands(batch.iter().copied());
+        let Some(mut connection) = self.connection.take() else { return Attempt::Refuted };
+        match append(&mut connection, &verdict, now, &checks, &commands).await {
+            Ok(Some(before)) => {
+                judge::shift(&mut verdict, before);
+                self.connection = Some(connection);
+                return Attempt::Done(verdict.into());
+            }
+            Ok(None) => {}
+            Err(error) if is_unique_violation(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the writer's connection was lost");
+                return Attempt::Lost(verdict);
+            }
+        }
+        self.connection = Some(connection);
+        Attempt::Refuted
+    }
+
     async fn attempt(&mut self, batch: &[&Append], now: Time) -> Result<Committed, sqlx::Error> {
+        let lost = match self.assume(batch, now).await {
+            Attempt::Done(committed) => return Ok(committed),
+            Attempt::Refuted => None,
+            Attempt::Lost(verdict) => Some(verdict),
+        };
         let mut connection = self.begin().await?;
+        if let Some(mut verdict) = lost
+            && let Some(before) = found(&mut connection, &verdict).await?
+        {
+            connection.execute("ROLLBACK").await?;
+            self.connection = Some(connection);
+            judge::shift(&mut verdict, before);
+            return Ok(verdict.into());
+        }
         let known = known(&mut connection, batch).await?;
         let verdict = judge::judge(batch.iter().copied(), known);
         if verdict.events.is_empty() {
             connection.execute("ROLLBACK").await?;
         } else {
-            insert(&mut connection, &verdict, now).await?;
+            append(&mut connection, &verdict, now, &[], &[]).await?;
             connection.execute("COMMIT").await?;
         }
         self.connection = Some(connection);
-        Ok(Committed { events: verdict.events.len(), answers: verdict.answers, head: verdict.head })
+        Ok(verdict.into())
     }
+}
+
+/// What became of a batch that was sent on its own assumptions.
+enum Attempt<'a> {
+    Done(Committed),
+    /// They do not hold, or there was nothing to send: nothing was written.
+    Refuted,
+    /// The answer did not arrive. Whether the batch was committed shows in the log once its head is held: whoever
+    /// still holds it may yet commit, and whoever comes later meets the unique index.
+    Lost(Verdict<'a>),
 }
 
 #[async_trait]
@@ -133,11 +178,16 @@ async fn known(connection: &mut PgConnection, batch: &[&Append]) -> Result<Known
     Known::from_rows(rows, &streams, &commands)
 }
 
-async fn insert(connection: &mut PgConnection, verdict: &Verdict<'_>, now: Time) -> Result<(), sqlx::Error> {
+/// The head before the batch, or nothing if what was to be checked is not so.
+async fn append(
+    connection: &mut PgConnection,
+    verdict: &Verdict<'_>,
+    now: Time,
+    checks: &[Check],
+    commands: &[(AccountId, &str)],
+) -> Result<Option<Position>, sqlx::Error> {
     let events = &verdict.events;
-    let before = verdict.head - events.len() as u64;
-    sqlx::query(INSERT)
-        .bind(stored(before))
+    let before: Option<i64> = sqlx::query_scalar(APPEND)
         .bind(now.micros())
         .bind(events.iter().map(|e| e.account_id.to_string()).collect::<Vec<_>>())
         .bind(events.iter().map(|e| e.stream.aggregate_type).collect::<Vec<_>>())
@@ -149,8 +199,35 @@ async fn insert(connection: &mut PgConnection, verdict: &Verdict<'_>, now: Time)
         .bind(events.iter().map(|e| e.event.payload.as_str()).collect::<Vec<_>>())
         .bind(events.iter().map(|e| verdict.metadata[e.metadata].as_str()).collect::<Vec<_>>())
         .bind(events.iter().map(|e| e.command_id).collect::<Vec<_>>())
-        .bind(stored(verdict.head))
-        .execute(connection)
+        .bind(checks.iter().map(|c| c.tip.account_id.to_string()).collect::<Vec<_>>())
+        .bind(checks.iter().map(|c| c.stream.aggregate_type).collect::<Vec<_>>())
+        .bind(checks.iter().map(|c| c.stream.aggregate_id.to_string()).collect::<Vec<_>>())
+        .bind(checks.iter().map(|c| stored(c.tip.sequence)).collect::<Vec<_>>())
+        .bind(checks.iter().map(|c| c.unmoved).collect::<Vec<_>>())
+        .bind(commands.iter().map(|(account_id, _)| account_id.to_string()).collect::<Vec<_>>())
+        .bind(commands.iter().map(|(_, id)| *id).collect::<Vec<_>>())
+        .fetch_one(connection)
         .await?;
-    Ok(())
+    before.map(position).transpose()
+}
+
+/// The head before a batch that was sent, if it was committed.
+async fn found(connection: &mut PgConnection, verdict: &Verdict<'_>) -> Result<Option<Position>, sqlx::Error> {
+    let Some(first) = verdict.events.first() else { return Ok(None) };
+    let found: Option<i64> = sqlx::query_scalar(FOUND)
+        .bind(first.stream.aggregate_type)
+        .bind(first.stream.aggregate_id.to_string())
+        .bind(stored(first.sequence))
+        .bind(first.event.event_id.to_string())
+        .fetch_optional(connection)
+        .await?;
+    found.map(|at| position(at - 1)).transpose()
+}
+
+fn position(stored: i64) -> Result<Position, sqlx::Error> {
+    Position::try_from(stored).map_err(|_| sqlx::Error::Protocol("a position is negative".to_owned()))
+}
+
+fn is_unique_violation(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }

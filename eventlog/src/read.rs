@@ -59,8 +59,10 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
 }
 
 pub(crate) async fn command(db: &Db, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM events e WHERE e.account_id = $1 AND e.command_id = $2 ORDER BY e.position");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM events e \
+          WHERE e.account_id = $1 AND e.command_id = $2 AND length(e.command_id) <> 36 ORDER BY e.position"
+    );
     let found: Vec<Row> = with_db!(db, pool => {
         sqlx::query_as(&sql).bind(account_id.to_string()).bind(command_id).fetch_all(pool).await
     })?;

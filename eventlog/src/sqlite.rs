@@ -1,12 +1,14 @@
-//! Batches on SQLite.
+//! Batches on SQLite: by one statement where what their appends assume is so and they are few, else by one transaction.
 
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments as _, ConnectOptions as _, Connection as _};
-use wasend_domain::Time;
+use wasend_domain::{Position, Time};
 
+use crate::assume::{Assumed, assume};
 use crate::judge::{self, Accepted, Known, KnownRow, Verdict};
 use crate::rows::stored;
 use crate::writer::{Committed, Engine};
@@ -24,10 +26,8 @@ const KNOWN: &str = "\
     UNION ALL \
     SELECT 2, c.key, min(e.position), max(e.position), e.metadata \
       FROM json_each($2) c CROSS JOIN events e \
-     WHERE e.account_id = c.value ->> 0 AND e.command_id = c.value ->> 1 \
+     WHERE e.account_id = c.value ->> 0 AND e.command_id = c.value ->> 1 AND length(e.command_id) <> 36 \
      GROUP BY c.key";
-
-const MOVE_HEAD: &str = "UPDATE log_head SET position = $1 WHERE id = 1";
 
 /// A statement is prepared once for each of these numbers of rows, so that any batch takes few statements and none
 /// is parsed twice. More rows a statement were no faster when measured.
@@ -43,6 +43,58 @@ impl SqliteEngine {
     pub const fn new(db: SqliteDb) -> Self {
         Self { db, connection: None }
     }
+
+    /// Commits the batch on its own assumptions, if the unique index alone can refute them; nothing if it did.
+    async fn assume(
+        &self,
+        connection: &mut SqliteConnection,
+        batch: &[&Append],
+        now: Time,
+    ) -> Result<Option<Committed>, sqlx::Error> {
+        let Assumed { mut verdict, checks } = assume(batch.iter().copied());
+        if verdict.events.is_empty() || !checks.is_empty() || !judge::commands(batch.iter().copied()).is_empty() {
+            return Ok(None);
+        }
+        let inserted = if ROWS.contains(&verdict.events.len()) {
+            // A statement alone is a transaction of its own.
+            insert(connection, &verdict, now).await
+        } else {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            match insert(&mut transaction, &verdict, now).await {
+                Ok(before) => transaction.commit().await.map(|()| before),
+                Err(error) => transaction.rollback().await.and(Err(error)),
+            }
+        };
+        match inserted {
+            Ok(before) => {
+                judge::shift(&mut verdict, before);
+                Ok(Some(verdict.into()))
+            }
+            Err(error) if error.as_database_error().is_some_and(DatabaseError::is_unique_violation) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        connection: &mut SqliteConnection,
+        batch: &[&Append],
+        now: Time,
+    ) -> Result<Committed, sqlx::Error> {
+        if let Some(committed) = self.assume(connection, batch, now).await? {
+            return Ok(committed);
+        }
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let known = known(&mut transaction, batch).await?;
+        let verdict = judge::judge(batch.iter().copied(), known);
+        if verdict.events.is_empty() {
+            transaction.rollback().await?;
+        } else {
+            insert(&mut transaction, &verdict, now).await?;
+            transaction.commit().await?;
+        }
+        Ok(verdict.into())
+    }
 }
 
 #[async_trait]
@@ -53,19 +105,10 @@ impl Engine for SqliteEngine {
             None => self.db.pool().connect_options().connect().await?,
         };
         let turn = self.db.turn().await;
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let known = known(&mut transaction, batch).await?;
-        let verdict = judge::judge(batch.iter().copied(), known);
-        if verdict.events.is_empty() {
-            transaction.rollback().await?;
-        } else {
-            insert(&mut transaction, &verdict, now).await?;
-            sqlx::query(MOVE_HEAD).bind(stored(verdict.head)).execute(&mut *transaction).await?;
-            transaction.commit().await?;
-        }
+        let committed = self.attempt(&mut connection, batch, now).await?;
         drop(turn);
         self.connection = Some(connection);
-        Ok(Committed { events: verdict.events.len(), answers: verdict.answers, head: verdict.head })
+        Ok(committed)
     }
 
     async fn close(&mut self) {
@@ -92,19 +135,22 @@ fn pairs<T: serde::Serialize>(pairs: impl Iterator<Item = T>) -> Result<String, 
     serde_json::to_string(&pairs.collect::<Vec<_>>()).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
-async fn insert(connection: &mut SqliteConnection, verdict: &Verdict<'_>, now: Time) -> Result<(), sqlx::Error> {
-    let mut rest = verdict.events.as_slice();
+/// Where the log ended before. Each event gets the position after the last.
+async fn insert(connection: &mut SqliteConnection, verdict: &Verdict<'_>, now: Time) -> Result<Position, sqlx::Error> {
+    let (mut rest, mut last) = (verdict.events.as_slice(), 0);
     for (rows, sql) in ROWS.iter().zip(inserts()) {
         while let Some((chunk, after)) = rest.split_at_checked(*rows) {
             let mut arguments = SqliteArguments::default();
             for event in chunk {
                 bind(&mut arguments, event, &verdict.metadata[event.metadata], now).map_err(sqlx::Error::Encode)?;
             }
-            sqlx::query_with(sql, arguments).execute(&mut *connection).await?;
+            last = sqlx::query_with(sql, arguments).execute(&mut *connection).await?.last_insert_rowid();
             rest = after;
         }
     }
-    Ok(())
+    let last = Position::try_from(last).ok();
+    let before = last.and_then(|last| last.checked_sub(verdict.events.len() as u64));
+    before.ok_or_else(|| sqlx::Error::Protocol("the log's positions make no sense".to_owned()))
 }
 
 fn bind<'a>(
@@ -113,7 +159,6 @@ fn bind<'a>(
     metadata: &'a str,
     now: Time,
 ) -> Result<(), sqlx::error::BoxDynError> {
-    arguments.add(stored(event.position))?;
     arguments.add(event.account_id.to_string())?;
     arguments.add(event.stream.aggregate_type)?;
     arguments.add(event.stream.aggregate_id.to_string())?;
@@ -132,9 +177,9 @@ fn inserts() -> &'static [String; ROWS.len()] {
     static INSERTS: OnceLock<[String; ROWS.len()]> = OnceLock::new();
     INSERTS.get_or_init(|| {
         ROWS.map(|rows| {
-            let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
             format!(
-                "INSERT INTO events (position, account_id, aggregate_type, aggregate_id, sequence, event_id, event_type, \
+                "INSERT INTO events (account_id, aggregate_type, aggregate_id, sequence, event_id, event_type, \
                  event_version, payload, metadata, command_id, recorded_at) VALUES {}",
                 vec![row; rows].join(", ")
             )

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 use wasend_domain::{Clock, Position, Time};
 
+use crate::judge::Verdict;
 use crate::{Append, Appended, LogError, Rejected};
 
 /// Callers that may wait in the queue before others wait to enter it.
@@ -24,6 +25,12 @@ pub(crate) struct Committed {
     pub answers: Answers,
     pub head: Position,
     pub events: usize,
+}
+
+impl From<Verdict<'_>> for Committed {
+    fn from(verdict: Verdict<'_>) -> Self {
+        Self { events: verdict.events.len(), answers: verdict.answers, head: verdict.head }
+    }
 }
 
 /// Where batches are committed.

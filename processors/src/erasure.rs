@@ -3,6 +3,10 @@
 //! look, so that one request never holds up another.
 //!
 //! None of the steps grows with what happened before: messages are not touched, only those that are not sent yet.
+//!
+//! [`repeat()`] does it again after the vault was put back to an earlier copy.
+
+mod repeat;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +18,13 @@ use wasend_commands::{CommandError, Commands};
 use wasend_domain::contact::Contact;
 use wasend_domain::message::{self, CancelReason, Message, Outcome};
 use wasend_domain::privacy::{Command, Destruction, KeyMark, PrivacyRequest, State};
-use wasend_domain::{AccountId, Actor, EventId, MessageId, PrivacyRequestId, Purpose, SubjectId};
+use wasend_domain::{AccountId, Actor, EventId, MessageId, Position, PrivacyRequestId, Purpose, SubjectId};
 use wasend_eventlog::{Loaded, Stream, execute, execute_all, load};
 use wasend_projections::outbox::{OutboxRow, Todo};
 use wasend_projections::privacy::PrivacyRequestRow;
 use wasend_projections::{Cell, Leases, Projector};
+
+pub use repeat::{is_due, repeat};
 
 use crate::shared::{earlier, once};
 
@@ -26,7 +32,7 @@ const LEASE: &str = "erase";
 const ERASER: Actor = Actor::System("eraser");
 /// Requests that are looked at in one round.
 const PAGE: u64 = 100;
-const OPEN: &str = "WHERE state IN ('RECEIVED', 'EXECUTING') ORDER BY id LIMIT $1";
+const OPEN: &str = "WHERE todo = 'erase' ORDER BY id LIMIT $1";
 /// What may still be sent to the person, or is being sent.
 const UNSETTLED: &str = "WHERE contact_id = $1 AND todo IN ('send', 'conclude') ORDER BY id LIMIT $2";
 /// Messages that are cancelled in one append.
@@ -88,16 +94,21 @@ struct Eraser {
 }
 
 /// A request that is not done, and whom it is about.
-struct Open {
-    account: AccountId,
-    request: PrivacyRequestId,
-    subject: SubjectId,
+pub(crate) struct Open {
+    pub account: AccountId,
+    pub request: PrivacyRequestId,
+    pub subject: SubjectId,
 }
 
 impl Open {
-    fn of(row: &PrivacyRequestRow) -> Option<Self> {
+    pub fn of(row: &PrivacyRequestRow) -> Option<Self> {
         let (account, subject) = (row.account_id.parse().ok()?, row.contact_id.parse().ok()?);
         Some(Self { account, request: row.id.parse().ok()?, subject })
+    }
+
+    /// What everybody reads in the place of what was erased.
+    pub fn why(&self) -> String {
+        format!("erasure request {}", self.request)
     }
 }
 
@@ -178,7 +189,7 @@ impl Eraser {
 
     /// Destroys the keys and what the directory holds, and records it.
     async fn destroy(&self, open: &Open) -> Result<Destruction, CommandError> {
-        let (vault, why) = (&self.commands.vault, format!("erasure request {}", open.request));
+        let (vault, why) = (&self.commands.vault, open.why());
         let fingerprints = vault.destroy_subject(open.account, open.subject, &Purpose::ALL, &why).await?;
         vault.remove_from_directory(open.account, open.subject).await?;
         let destruction = Destruction { number: vault.last_destruction().await?, at: self.commands.clock.now() };
@@ -252,11 +263,21 @@ impl Eraser {
     }
 
     async fn record(&self, open: &Open, command: Command) -> Result<PrivacyRequest, CommandError> {
-        let (log, clock) = (&*self.commands.log, &*self.commands.clock);
-        let context = once(open.account, ERASER);
-        let done = execute::<PrivacyRequest>(log, clock, context, open.request.uuid(), command).await;
-        done.map(|done| done.state).map_err(CommandError::unavailable)
+        record(&self.commands, open, ERASER, command).await.map(|(request, _)| request)
     }
+}
+
+/// Records what was done about a request; answers with the request and where that stands.
+pub(crate) async fn record(
+    commands: &Commands,
+    open: &Open,
+    actor: Actor,
+    command: Command,
+) -> Result<(PrivacyRequest, Position), CommandError> {
+    let (log, clock) = (&*commands.log, &*commands.clock);
+    let context = once(open.account, actor);
+    let done = execute::<PrivacyRequest>(log, clock, context, open.request.uuid(), command).await;
+    done.map(|done| (done.state, done.position)).map_err(CommandError::unavailable)
 }
 
 /// What is behind a failure; none of ours holds personal data.

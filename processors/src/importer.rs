@@ -7,6 +7,7 @@ pub mod columns;
 mod decode;
 pub mod options;
 pub mod reading;
+pub mod report;
 pub mod row;
 mod run;
 mod sweep;

@@ -14,6 +14,7 @@
 //! | [`importer`] | imports of contacts |
 //! | [`runners`] | what stays unknown is shown to people, what is not delivered in time expires |
 //! | [`erasure`] | people are erased, step by step |
+//! | [`rotation`] | the epochs end in which destroyed keys were wrapped |
 //! | [`options`] | how all this runs |
 
 mod answer;
@@ -29,6 +30,7 @@ pub mod options;
 mod pace;
 mod prepare;
 mod queue;
+pub mod rotation;
 pub mod runners;
 mod scout;
 mod shared;
@@ -39,4 +41,5 @@ pub use erasure::{ErasureOptions, Erasures};
 pub use importer::Importer;
 pub use importer::options::{ImportLimits, ImportOptions};
 pub use options::{DispatchOptions, RunnerOptions, Waits};
+pub use rotation::{RotationOptions, Rotations};
 pub use runners::Runners;

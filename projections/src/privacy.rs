@@ -29,6 +29,24 @@ pub struct PrivacyRequestRow {
     /// Of the destroyed keys, separated by spaces.
     pub fingerprints: String,
     pub suppressed: bool,
+    /// The last destruction of its keys, by the vault's count.
+    pub destruction: Option<i64>,
+    /// When the vault had been put back to a copy in which the keys still were.
+    pub repeated_at: Option<Time>,
+    /// The last epoch in which the keys were wrapped, once it is over.
+    pub epoch: Option<i64>,
+    pub epoch_destroyed_at: Option<Time>,
+}
+
+impl PrivacyRequestRow {
+    /// What is left to do.
+    fn todo(&self) -> &'static str {
+        match self.state {
+            State::Received | State::Executing => "erase",
+            State::Completed if self.epoch_destroyed_at.is_none() => "end_epoch",
+            State::Completed | State::Refused => "",
+        }
+    }
 }
 
 static REQUESTS: Table = Table {
@@ -48,8 +66,13 @@ static REQUESTS: Table = Table {
         Column::optional_int("ended_at"),
         Column::text("fingerprints"),
         Column::int("suppressed"),
+        Column::optional_int("destruction"),
+        Column::optional_int("repeated_at"),
+        Column::optional_int("epoch"),
+        Column::optional_int("epoch_destroyed_at"),
+        Column::text("todo"),
     ],
-    indexes: &[&["account_id", "id"], &["state", "id"]],
+    indexes: &[&["account_id", "id"], &["todo", "id"], &["destruction", "id"]],
     append_only: false,
 };
 
@@ -76,13 +99,18 @@ impl Record for PrivacyRequestRow {
             moment(self.ended_at),
             self.fingerprints.clone().into(),
             i64::from(self.suppressed).into(),
+            self.destruction.into(),
+            moment(self.repeated_at),
+            self.epoch.into(),
+            moment(self.epoch_destroyed_at),
+            self.todo().into(),
         ]
     }
 
     fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
         let (account_id, contact_id, state) = (cells.text()?, cells.text()?, cells.text()?);
         let state = State::ALL.into_iter().find(|known| known.name() == state).ok_or_else(|| cells.damaged())?;
-        Ok(Self {
+        let row = Self {
             id,
             account_id,
             contact_id,
@@ -98,7 +126,14 @@ impl Record for PrivacyRequestRow {
             ended_at: cells.optional_int()?.map(time),
             fingerprints: cells.text()?,
             suppressed: cells.int()? != 0,
-        })
+            destruction: cells.optional_int()?,
+            repeated_at: cells.optional_int()?.map(time),
+            epoch: cells.optional_int()?,
+            epoch_destroyed_at: cells.optional_int()?.map(time),
+        };
+        // Follows from the rest.
+        cells.text()?;
+        Ok(row)
     }
 }
 
@@ -113,7 +148,7 @@ impl Projection for PrivacyRequests {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static [&'static Table] {
@@ -146,6 +181,10 @@ impl Projection for PrivacyRequests {
                 ended_at: None,
                 fingerprints: String::new(),
                 suppressed: false,
+                destruction: None,
+                repeated_at: None,
+                epoch: None,
+                epoch_destroyed_at: None,
             });
             return Ok(());
         }
@@ -161,9 +200,17 @@ impl Projection for PrivacyRequests {
             Change::Fenced { at, .. } => row.fenced_at = Some(*at),
             Change::KeysDestroyed { fingerprints, destruction } => {
                 (row.destroyed_at, row.fingerprints) = (Some(destruction.at), fingerprints.join(" "));
+                row.destruction = Some(destruction.number);
             }
             Change::Completed { suppressed, at } => {
                 (row.state, row.ended_at, row.suppressed) = (State::Completed, Some(*at), *suppressed);
+            }
+            Change::EpochDestroyed { epoch, at } => {
+                (row.epoch, row.epoch_destroyed_at) = (Some(*epoch), Some(*at));
+            }
+            Change::Repeated { destruction, .. } => {
+                (row.destruction, row.repeated_at) = (Some(destruction.number), Some(destruction.at));
+                (row.epoch, row.epoch_destroyed_at) = (None, None);
             }
         }
         rows.put(row);

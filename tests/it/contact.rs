@@ -3,7 +3,13 @@
 use serde_json::json;
 use wasend_tests::{Engine, World, until};
 
-stories!(contacts_are_kept_and_found, groups_have_members, an_opt_out_holds_for_what_waits);
+stories!(
+    contacts_are_kept_and_found,
+    one_person_is_one_contact_in_every_spelling,
+    groups_have_members,
+    an_opt_out_holds_for_what_waits,
+    what_people_tell_meta_they_prefer_is_heeded,
+);
 
 async fn contacts_are_kept_and_found(engine: Engine) {
     let world = World::start(engine).await;
@@ -31,6 +37,76 @@ async fn contacts_are_kept_and_found(engine: Engine) {
     assert_eq!(filtered["contacts"]["totalCount"], 1);
     let nobody = client.mutate("createContact", json!({"name": "Nobody"}), fields).await;
     assert_eq!(nobody["errors"][0]["code"], "REQUIRED");
+}
+
+async fn one_person_is_one_contact_in_every_spelling(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    let id = client.data("{ numbers(first: 1) { edges { node { phoneNumberId } } } }", json!({})).await;
+    let id = id["numbers"]["edges"][0]["node"]["phoneNumberId"].clone();
+    for (n, (new, old)) in
+        [("+5511987654321", "+551187654321"), ("+525512345678", "+5215512345678"), ("+5491123456789", "+541123456789")]
+            .into_iter()
+            .enumerate()
+    {
+        let message = client.send_text(&world.number(), old, "Hello").await;
+        let duplicate = client.mutate("createContact", json!({"phone": new}), "errors { code }").await;
+        assert_eq!(duplicate["errors"][0]["code"], "DUPLICATE", "{new}");
+        client.send_text(&world.number(), new, "Hello again").await;
+        let posted = world.simulator.inbound(json!({"phone_number_id": id, "from": &new[1..], "text": "Hi"})).await;
+        assert_eq!(posted["webhook_status"], 200);
+        let query = "query($p: String) { contacts { totalCount } contact(phone: $p) { id phone } }";
+        let found = until("all of it is shown", || async {
+            let found = client.data(query, json!({"p": new})).await;
+            let messages = "query($id: ID!) { messages(filter: {contactId: $id}) { totalCount } }";
+            let count = client.data(messages, json!({"id": found["contact"]["id"]})).await;
+            (count["messages"]["totalCount"] == 3).then_some(found)
+        })
+        .await;
+        assert_eq!((&found["contact"]["phone"], &found["contacts"]["totalCount"]), (&json!(old), &json!(n + 1)));
+        // It is sent to as it was given.
+        client.until_status(&message, "READ").await;
+        let sent = world.simulator.messages().await;
+        let to = sent["messages"].as_array().expect("messages").iter().map(|message| message["to"].clone());
+        assert!(to.into_iter().any(|to| to == old[1..] || to == *old), "{sent}");
+    }
+    // A landline is not the mobile that it resembles.
+    for phone in ["+551123456789", "+5511923456789"] {
+        let made = client.mutate("createContact", json!({"phone": phone}), "errors { code }").await;
+        assert_eq!(made["errors"], json!([]), "{phone}");
+    }
+}
+
+async fn what_people_tell_meta_they_prefer_is_heeded(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    let id = client.data("{ numbers(first: 1) { edges { node { phoneNumberId } } } }", json!({})).await;
+    let id = id["numbers"]["edges"][0]["node"]["phoneNumberId"].as_str().expect("digits").to_owned();
+    client.mutate("createContact", json!({"phone": "+16505551234"}), "errors { code }").await;
+    client.mutate("pauseNumber", json!({"id": world.number()}), "errors { code }").await;
+    let waiting = client.send_text(&world.number(), "+16505551234", "Offer").await;
+    for (value, opted_out) in [("stop", true), ("resume", false), ("stop", true)] {
+        let preference = json!({"wa_id": "16505551234", "detail": "User requested", "category": "marketing_messages",
+            "value": value, "timestamp": 1_700_000_000});
+        let value = json!({"messaging_product": "whatsapp", "metadata": {"display_phone_number": "1", "phone_number_id": id},
+            "contacts": [{"profile": {"name": "Ada"}, "wa_id": "16505551234"}], "user_preferences": [preference]});
+        let body = json!({"object": "whatsapp_business_account",
+            "entry": [{"id": "1", "changes": [{"field": "user_preferences", "value": value}]}]});
+        assert_eq!(world.simulator.raw(&id, &body.to_string()).await["webhook_status"], 200);
+        until("it is shown", || async {
+            let query = "{ contact(phone: \"+16505551234\") { optedOut optedOutVia } }";
+            let contact = client.data(query, json!({})).await["contact"].take();
+            (contact["optedOut"] == opted_out && (!opted_out || contact["optedOutVia"] == "META")).then_some(())
+        })
+        .await;
+        let sent =
+            client.send(json!({"numberId": world.number(), "to": "+16505551234", "text": {"body": "Offer"}})).await;
+        let code = sent["errors"][0]["code"].as_str();
+        assert_eq!(code, opted_out.then_some("OPTED_OUT"), "when accepting");
+    }
+    client.mutate("resumeNumber", json!({"id": world.number()}), "errors { code }").await;
+    client.until_status(&waiting, "CANCELLED").await;
+    assert_eq!(world.simulator.messages().await["accepted"], 0, "and when sending");
 }
 
 async fn groups_have_members(engine: Engine) {

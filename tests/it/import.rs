@@ -1,4 +1,8 @@
-//! Contacts come in from files, and go out again.
+//! Contacts come in from files.
+
+mod export;
+mod keeping;
+mod reading;
 
 use std::fmt::Write as _;
 
@@ -7,14 +11,12 @@ use wasend_tests::{Client, Engine, World, until};
 
 stories!(
     a_file_is_imported_and_its_report_tells_every_row,
-    every_way_of_writing_a_file_is_read,
     double_spellings_find_the_contact_that_is_there,
     the_modes_and_the_dry_run_keep_their_word,
-    a_file_that_cannot_be_used_changes_nothing,
     who_opted_out_is_imported_and_never_messaged,
+    who_opted_out_before_being_erased_is_counted_as_well,
     killed_in_the_middle_it_ends_with_the_same_report,
     two_imports_at_once_and_one_that_is_cancelled,
-    an_export_imports_again_without_loss,
 );
 
 const COUNTERS: &str = "total created updated unchanged duplicateInFile duplicateExisting suppressed invalid warnings";
@@ -126,44 +128,6 @@ async fn a_file_is_imported_and_its_report_tells_every_row(engine: Engine) {
     );
 }
 
-async fn every_way_of_writing_a_file_is_read(engine: Engine) {
-    let world = World::start(engine).await;
-    let client = world.client();
-    let text = "phone;name;note\r\n+447911120000;Zoë;\"a;b\r\nc\"\r\n+447911120001;Max;plain\r\n";
-    let utf16 = |little: bool| {
-        let units = "\u{feff}".encode_utf16().chain(text.encode_utf16());
-        units.flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() }).collect::<Vec<u8>>()
-    };
-    let windows: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).expect("Latin-1")).collect();
-    let old = text.replace("\r\n", "\r").into_bytes();
-    let files = [
-        text.as_bytes().to_vec(),
-        format!("\u{feff}{text}").into_bytes(),
-        utf16(true),
-        utf16(false),
-        windows,
-        text.replace(';', "\t").replace("a\tb", "a;b").into_bytes(),
-        text.replace(';', "|").replace("a|b", "a;b").into_bytes(),
-    ];
-    for (index, bytes) in files.into_iter().enumerate() {
-        let id = upload(&client, bytes).await;
-        let counters = import(&client, json!({"uploadId": id})).await;
-        let expected = if index == 0 { "created" } else { "unchanged" };
-        assert_eq!(counters, json!({"total": 2, expected: 2}), "file {index}");
-    }
-    let id = upload(&client, old).await;
-    // Its line ends within quotation marks are others.
-    assert_eq!(import(&client, json!({"uploadId": id})).await, json!({"total": 2, "updated": 1, "unchanged": 1}));
-    let national = "Nummer,Wer\n0151 23456789,Eva\n００49 151 23456780,Uwe\n";
-    let columns = json!([{"header": "Nummer", "field": "PHONE"}, {"header": "Wer", "field": "NAME"}]);
-    let input = json!({"content": national, "columns": columns, "defaultRegion": "DE"});
-    let counters = import(&client, input).await;
-    assert_eq!(counters["created"], 2, "{counters}");
-    let twice = json!({"filename": "x", "uploadId": id});
-    let again = client.mutate("importContacts", twice, "errors { code field }").await;
-    assert_eq!(again["errors"][0]["code"], "NOT_FOUND", "an upload is imported once");
-}
-
 async fn double_spellings_find_the_contact_that_is_there(engine: Engine) {
     let world = World::start(engine).await;
     let client = world.client();
@@ -204,34 +168,6 @@ async fn the_modes_and_the_dry_run_keep_their_word(engine: Engine) {
     assert_eq!(get(&client, "contacts.csv").await, after);
 }
 
-async fn a_file_that_cannot_be_used_changes_nothing(engine: Engine) {
-    let world = World::start(engine).await;
-    let client = world.client();
-    let endless = format!("phone,name\n+16505551001,Ada\n+16505551002,\"{}", "x\n".repeat(200_000));
-    for (content, failure) in [
-        ("\n\n", "EMPTY_FILE"),
-        ("phone,,name\n1,2,3\n", "EMPTY_HEADER"),
-        ("phone,name,Name\n1,2,3\n", "DUPLICATE_HEADER"),
-        ("name,city\nAda,London\n", "NO_PHONE_COLUMN"),
-        (endless.as_str(), "ROW_TOO_LONG"),
-    ] {
-        let id = begin(&client, json!({"filename": "x.csv", "content": content})).await;
-        let import = ended(&client, &id).await;
-        assert_eq!((&import["state"], &import["failure"]), (&json!("FAILED"), &json!(failure)));
-    }
-    assert_eq!(client.data("{ contacts { totalCount } }", json!({})).await["contacts"]["totalCount"], 0);
-    for (input, field) in [
-        (json!({"filename": "x"}), "content"),
-        (json!({"filename": "", "content": "phone\n"}), "filename"),
-        (json!({"filename": "x", "content": "phone\n", "groupId": "no"}), "groupId"),
-        (json!({"filename": "x", "content": "phone\n", "defaultRegion": "XX"}), "defaultRegion"),
-        (json!({"filename": "x", "uploadId": uuid::Uuid::new_v4().to_string()}), "uploadId"),
-    ] {
-        let refused = client.mutate("importContacts", input, "import { id } errors { field }").await;
-        assert_eq!((&refused["errors"][0]["field"], &refused["import"]), (&json!(field), &json!(null)));
-    }
-}
-
 async fn who_opted_out_is_imported_and_never_messaged(engine: Engine) {
     let world = World::start(engine).await;
     let client = world.client();
@@ -243,6 +179,28 @@ async fn who_opted_out_is_imported_and_never_messaged(engine: Engine) {
     for to in ["+16505551001", "+16505551002"] {
         let sent = client.send(json!({"numberId": world.number(), "to": to, "text": {"body": "Hi"}})).await;
         assert_eq!(sent["errors"][0]["code"], "OPTED_OUT");
+    }
+}
+
+async fn who_opted_out_before_being_erased_is_counted_as_well(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    let (new, old) = ("+5511987654321", "+551187654321");
+    client.mutate("createContact", json!({"phone": new}), "errors { code }").await;
+    client.mutate("optOut", json!({"phone": new}), "errors { code }").await;
+    crate::erasure::erase(&client, new).await;
+    let file = format!("phone,name\n{old},Ada\n+16505551001,Bob\n");
+    for dry_run in [true, false] {
+        let counters = import(&client, json!({"content": file, "dryRun": dry_run})).await;
+        // The old spelling fits no plan any more.
+        assert_eq!(counters, json!({"total": 2, "created": 2, "suppressed": 1, "warnings": 1}));
+    }
+    let query = "query($p: String) { contact(phone: $p) { optedOut optedOutVia } }";
+    for phone in [old, new] {
+        let contact = client.data(query, json!({"p": phone})).await["contact"].take();
+        assert_eq!(contact, json!({"optedOut": true, "optedOutVia": "SUPPRESSION"}), "{phone}");
+        let sent = client.send(json!({"numberId": world.number(), "to": phone, "text": {"body": "Hi"}})).await;
+        assert_eq!(sent["errors"][0]["code"], "OPTED_OUT", "{phone}");
     }
 }
 
@@ -320,45 +278,4 @@ async fn two_imports_at_once_and_one_that_is_cancelled(engine: Engine) {
     assert_eq!(last["payload"]["data"]["importProgress"]["state"], "CANCELLED");
     let again = client.mutate("cancelImport", json!({"id": id}), "errors { code }").await;
     assert_eq!(again["errors"], json!([]));
-}
-
-async fn an_export_imports_again_without_loss(engine: Engine) {
-    let world = World::start(engine).await;
-    let client = world.client();
-    for (phone, name, value) in [
-        ("+16505551001", "=HYPERLINK(\"x\")", "+1-2"),
-        ("+16505551002", "'quoted", "-5"),
-        ("+16505551003", "@name, \"said\"", "line\nbreak"),
-        ("+16505551004", "Zoë 😀", "\tTab"),
-    ] {
-        let attributes = json!([{"name": "name", "value": value}, {"name": "City", "value": "=1+1"}, {"name": "city", "value": " x "}]);
-        let input = json!({"phone": phone, "name": name, "attributes": attributes});
-        let made = client.mutate("createContact", input, "errors { code field message }").await;
-        assert_eq!(made["errors"], json!([]));
-    }
-    let made = client
-        .mutate("createContact", json!({"bsuid": "US.13491208655302741918", "name": "B"}), "contact { id }")
-        .await;
-    client.mutate("optOut", json!({"contactId": made["contact"]["id"]}), "errors { code }").await;
-    let export = get(&client, "contacts.csv").await;
-    assert!(!export.contains("\"=") && !export.contains("\"@") && !export.contains("\"-"), "{export}");
-    assert!(export.contains("\"+16505551001\""), "{export}");
-    let (other, _) = world.another_account().await;
-    let counters = import(&other, json!({"content": export})).await;
-    assert_eq!(counters, json!({"total": 5, "created": 5, "suppressed": 1}));
-    let sorted = |export: &str| {
-        let mut rows: Vec<_> = export.split("\"\n").map(str::to_owned).collect();
-        rows.sort_unstable();
-        rows
-    };
-    assert_eq!(sorted(&get(&other, "contacts.csv").await), sorted(&export));
-    let counters = import(&client, json!({"content": export})).await;
-    assert_eq!(counters, json!({"total": 5, "unchanged": 5, "suppressed": 1}));
-    let group = client.mutate("createGroup", json!({"name": "=Group"}), "group { id }").await;
-    let id = group["group"]["id"].as_str().expect("an id").to_owned();
-    client.mutate("addToGroup", json!({"groupId": id, "contactIds": [made["contact"]["id"]]}), "errors { code }").await;
-    let groups = get(&client, "groups.csv").await;
-    assert_eq!(groups, format!("\"id\",\"name\",\"members\"\n\"{id}\",\"'=Group\",\"1\"\n"));
-    let members = get(&client, &format!("contacts.csv?groupId={id}")).await;
-    assert!(members.contains("US.13491208655302741918") && !members.contains("+1650"), "{members}");
 }

@@ -27,5 +27,7 @@ mod meta;
 mod privacy;
 mod projection;
 mod refusal;
+mod rotation;
 mod server;
+mod traces;
 mod webhook;

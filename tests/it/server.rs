@@ -172,3 +172,15 @@ async fn many_clients_at_once(engine: Engine) {
     .await;
     assert_eq!(world.simulator.messages().await["repeated"], json!({}));
 }
+
+/// It has a store of its own, and fails where what it tells is not so.
+#[tokio::test]
+async fn the_demo_shows_what_it_says() {
+    let mut demo = tokio::process::Command::new(wasend_tests::world::binary());
+    let output = demo.arg("demo").env_clear().output().await.expect("it runs");
+    let (told, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{told}{failed}");
+    for line in ["PHONE_SCIENTIFIC", "ErasureKeysDestroyed", "\"why\":\"erasure request "] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+}

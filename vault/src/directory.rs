@@ -11,7 +11,7 @@ use crate::{
     error::{Failure, OpenError, VaultError},
     key::{Held, KeyName, RootKey},
     person::{Identity, NewPerson, Person},
-    ring::{Ring, opened, wrap},
+    ring::{Ring, opened},
     seal::{self, Place},
     store::{Batch, NewSubject},
     vault::Vault,
@@ -40,7 +40,7 @@ impl Vault {
             return Err(VaultError::NoIdentity);
         }
         let indexer = self.indexer(account).await?;
-        let aliases: Vec<_> = people.iter().map(|person| indexes(&indexer, &person.identities)).collect();
+        let aliases: Vec<_> = people.iter().map(|person| Aliases::of(&indexer, &person.identities)).collect();
         let mut found: Vec<Option<(SubjectId, bool)>> = vec![None; people.len()];
         // Once around, unless others take and free the same aliases at the same moment.
         while found.contains(&None) {
@@ -73,9 +73,10 @@ impl Vault {
         account: AccountId,
         identities: &[Identity],
     ) -> Result<Vec<Option<SubjectId>>, VaultError> {
-        let indexes = indexes(&self.indexer(account).await?, identities);
-        let owners = self.owners(account, indexes.iter()).await?;
-        Ok(indexes.iter().map(|index| owners.get(index.as_str()).copied()).collect())
+        let indexer = self.indexer(account).await?;
+        let wanted: Vec<_> = identities.iter().map(|identity| spellings(&indexer, identity)).collect();
+        let owners = self.owners(account, wanted.iter().flatten()).await?;
+        Ok(wanted.iter().map(|spellings| owner(&owners, spellings)).collect())
     }
 
     async fn owners(
@@ -91,14 +92,13 @@ impl Vault {
     async fn fill_known(
         &self,
         account: AccountId,
-        aliases: &[Vec<BlindIndex>],
+        aliases: &[Aliases],
         found: &mut [Option<(SubjectId, bool)>],
     ) -> Result<(), Failure> {
         let unknown = aliases.iter().zip(&*found).filter(|(_, found)| found.is_none());
-        let owners = self.owners(account, unknown.flat_map(|(aliases, _)| aliases)).await?;
+        let owners = self.owners(account, unknown.flat_map(|(aliases, _)| &aliases.known)).await?;
         for (aliases, found) in aliases.iter().zip(found) {
-            let owner = || aliases.iter().find_map(|index| owners.get(index.as_str()));
-            *found = found.or_else(|| owner().map(|owner| (*owner, false)));
+            *found = found.or_else(|| owner(&owners, &aliases.known).map(|owner| (owner, false)));
         }
         Ok(())
     }
@@ -107,7 +107,7 @@ impl Vault {
         &self,
         account: AccountId,
         people: &[NewPerson],
-        aliases: &[Vec<BlindIndex>],
+        aliases: &[Aliases],
         open: &[usize],
         found: &mut [Option<(SubjectId, bool)>],
     ) -> Result<(), VaultError> {
@@ -116,16 +116,29 @@ impl Vault {
         let now = self.clock.now();
         let ring = self.ring(&[root]).await?;
         let root = ring.live(root, VaultError::UnknownAccount)?;
-        let names: Vec<_> = open.iter().map(|_| entry_key(account, SubjectId::random())).collect();
+        let names: Vec<_> = SubjectId::random_together(open.len()).map(|subject| entry_key(account, subject)).collect();
         let fresh: Vec<_> = names.iter().map(|_| RootKey::random()).collect::<Result<_, _>>()?;
         let pairs: Vec<_> = names.iter().map(|(_, name)| *name).zip(&fresh).collect();
-        let rows = wrap(&*self.epoch, &pairs).await?;
+        let rows = self.epochs.wrap(&pairs).await?;
         let mut subjects = Vec::with_capacity(open.len());
         for (((i, (subject, _)), key), row) in open.iter().zip(&names).zip(&fresh).zip(rows) {
             let person = seal_person([root, key], account, *subject, &Person::new(&people[*i]))?;
-            subjects.push(NewSubject { account, subject: *subject, aliases: aliases[*i].clone(), person, key: row });
+            subjects.push(NewSubject {
+                account,
+                subject: *subject,
+                aliases: aliases[*i].own.clone(),
+                person,
+                key: row,
+            });
         }
-        let owners = self.queue.create(Batch { keys: Vec::new(), subjects }).await?;
+        let owners = match self.queue.create(Batch { keys: Vec::new(), subjects }).await {
+            // The caller finds them open still, and comes again.
+            Err(Failure::EpochPassed) => {
+                self.epochs.follow(&self.store).await?;
+                return Ok(());
+            }
+            result => result?,
+        };
         let mut created = Vec::new();
         for (((i, (subject, name)), key), owner) in open.iter().zip(names).zip(fresh).zip(owners) {
             found[*i] = owner.map(|owner| (owner, owner == subject));
@@ -227,17 +240,19 @@ impl Vault {
         subject: SubjectId,
         identity: &Identity,
     ) -> Result<(), VaultError> {
-        let index = self.indexer(account).await?.index(identity.domain(), identity.value().expose());
+        let Aliases { own, known } = Aliases::of(&self.indexer(account).await?, std::slice::from_ref(identity));
+        let [index] = own.as_slice() else { return Err(VaultError::NoIdentity) };
         loop {
+            let owners = self.owners(account, known.iter()).await?;
+            if owners.values().any(|owner| *owner != subject) {
+                return Err(VaultError::AliasTaken);
+            }
             let (before, mut person, ring) = self.entry(account, subject).await?;
             person.add(identity);
             let after = seal_person(living(&ring, account, subject)?, account, subject, &person)?;
-            if self.store.add_alias((account, subject), &index, (&before, &after)).await? {
+            // False if somebody else took it, or changed the entry, meanwhile.
+            if self.store.add_alias((account, subject), index, (&before, &after)).await? {
                 return Ok(());
-            }
-            let owners = self.owners(account, std::iter::once(&index)).await?;
-            if owners.get(index.as_str()).is_some_and(|owner| *owner != subject) {
-                return Err(VaultError::AliasTaken);
             }
         }
     }
@@ -255,8 +270,30 @@ impl Vault {
     }
 }
 
-fn indexes(indexer: &Indexer, identities: &[Identity]) -> Vec<BlindIndex> {
-    identities.iter().map(|identity| indexer.index(identity.domain(), identity.value().expose())).collect()
+/// The keyed hashes of a person's identities.
+struct Aliases {
+    /// Those that are stored, one for each identity.
+    own: Vec<BlindIndex>,
+    /// Those under which the person may be known, the likeliest first.
+    known: Vec<BlindIndex>,
+}
+
+impl Aliases {
+    fn of(indexer: &Indexer, identities: &[Identity]) -> Self {
+        let own = |identity: &Identity| indexer.index(identity.domain(), &identity.canonical());
+        Self {
+            own: identities.iter().map(own).collect(),
+            known: identities.iter().flat_map(|identity| spellings(indexer, identity)).collect(),
+        }
+    }
+}
+
+fn spellings(indexer: &Indexer, identity: &Identity) -> Vec<BlindIndex> {
+    identity.spellings().iter().map(|spelling| indexer.index(identity.domain(), spelling)).collect()
+}
+
+fn owner(owners: &HashMap<String, SubjectId>, indexes: &[BlindIndex]) -> Option<SubjectId> {
+    indexes.iter().find_map(|index| owners.get(index.as_str()).copied())
 }
 
 /// The key that, with the account's, seals the subject's entry.

@@ -1,5 +1,6 @@
 //! The epoch key: wraps every other key and is held outside the database, so that a copy of the database alone
-//! opens nothing.
+//! opens nothing. An epoch lasts until it is rotated: then the living keys are wrapped by the next one's key, and this
+//! one's is destroyed.
 
 use aes_gcm::{
     Aes256Gcm, Nonce,
@@ -20,41 +21,57 @@ pub struct Named<'a, T: ?Sized> {
     pub key: &'a T,
 }
 
-/// Who holds the epoch key: a file ([`crate::FileEpoch`]), a key management service, a hardware module. Works on
+/// Who holds the epoch keys: a directory ([`crate::FileEpoch`]), a key management service, a hardware module. Works on
 /// many keys at once, since some holders are a network away.
 #[async_trait]
 pub trait EpochKey: Send + Sync {
-    /// The epoch whose key wraps new keys; 1 is the first.
-    fn epoch(&self) -> i64;
+    /// Makes the key of an epoch, durably. One that exists is never replaced.
+    async fn create(&self, epoch: i64) -> Result<(), EpochError>;
 
-    /// Makes the key ready, once, before all else. When `in_use`, keys in the store already depend on it: a holder
-    /// that has lost it fails, and never makes another.
-    async fn prepare(&self, in_use: bool) -> Result<(), EpochError>;
+    /// Makes the key of an epoch ready for use, from where it is kept. A holder that has lost it fails, and never makes
+    /// another.
+    async fn load(&self, epoch: i64) -> Result<(), EpochError>;
 
-    /// The wrapped form of each key, as text, in the order given.
+    /// Destroys the keys of all epochs up to this one, where they are kept and in memory. Repeating it changes nothing.
+    async fn destroy_until(&self, epoch: i64) -> Result<(), EpochError>;
+
+    /// The newest epoch of which a key is kept, in use or not; 0 if there is none.
+    async fn newest(&self) -> Result<i64, EpochError>;
+
+    /// Where it keeps the keys, for people who look for them.
+    fn place(&self) -> String;
+
+    /// The wrapped form of each key under its epoch, as text, in the order given.
     async fn wrap(&self, keys: &[Named<'_, RootKey>]) -> Result<Vec<String>, EpochError>;
 
-    /// Each key in the order given; `None` where the wrapping does not open.
+    /// Each key in the order given; `None` where the wrapping does not open, and [`EpochError::NotReady`] where the
+    /// key of an epoch is not loaded.
     async fn unwrap(&self, keys: &[Named<'_, str>]) -> Result<Vec<Option<RootKey>>, EpochError>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EpochError {
     #[error(
-        "the vault holds keys, but the epoch key {path} that opens them is missing: restore it from its backup; \
-         without it nothing personal can ever be read again"
+        "the vault holds keys, but the epoch key {path} that opens them is missing: copy it from another node or restore \
+         it from its backup; without it nothing personal can ever be read again"
     )]
     Missing { path: String },
+    /// Most likely an old copy of the store: the key that it is wrapped with is destroyed, as it should be.
+    #[error(
+        "this copy of the vault's store needs the key of epoch {epoch}, and the one at hand is of epoch {newest}: if \
+         epoch {epoch} has ended, nothing can ever open the copy; restore one that was made after that"
+    )]
+    Ended { epoch: i64, newest: i64 },
     #[error("the epoch key {path} may be read by others (mode {mode:03o}): run `chmod 600` on it")]
     Permissions { path: String, mode: u32 },
     #[error("{path} is not an epoch key (64 hexadecimal digits)")]
     Malformed { path: String },
-    #[error("the epoch key at hand is not the one that this vault's keys are wrapped with")]
-    WrongKey,
+    #[error("the key of epoch {0} at hand is not the one that this vault's keys are wrapped with")]
+    WrongKey(i64),
     #[error("the epoch key {path}: {reason}")]
     Io { path: String, reason: String },
-    #[error("the epoch key is not ready")]
-    NotReady,
+    #[error("the key of epoch {0} is not loaded")]
+    NotReady(i64),
     #[error("the operating system gives no random bytes")]
     Entropy,
 }

@@ -1,12 +1,13 @@
-//! The epoch key in a file beside the database. Whoever can read the file and the database can read everything, and
-//! deleting a file is no proof that its bytes are gone from a disk: a key management service is the stronger holder.
+//! Epoch keys in files beside the database. Whoever can read the files and the database can read everything, and
+//! overwriting a file is no proof that its bytes are gone from a disk: a key management service is the stronger holder.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use async_trait::async_trait;
@@ -17,83 +18,110 @@ use crate::{
     key::{RootKey, hex},
 };
 
-/// The epoch key as 64 hexadecimal digits in `epoch-1.key`, readable by its owner alone.
+/// Each epoch's key as 64 hexadecimal digits in `epoch-<number>.key`, readable by its owner alone.
 pub struct FileEpoch {
-    path: PathBuf,
-    wrapper: OnceLock<Wrapper>,
+    directory: PathBuf,
+    loaded: RwLock<BTreeMap<i64, Arc<Wrapper>>>,
 }
 
-const FIRST_EPOCH: i64 = 1;
-
 impl FileEpoch {
-    /// The key in `directory`, which is made with the key at the first start.
+    /// The keys in `directory`, which is made with the first of them.
     pub fn in_directory(directory: &Path) -> Self {
-        Self { path: directory.join(format!("epoch-{FIRST_EPOCH}.key")), wrapper: OnceLock::new() }
+        Self { directory: directory.to_owned(), loaded: RwLock::default() }
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn path(&self, epoch: i64) -> PathBuf {
+        self.directory.join(format!("epoch-{epoch}.key"))
     }
 
-    fn load(&self, in_use: bool) -> Result<RootKey, EpochError> {
-        match self.read() {
-            Err(EpochError::Missing { .. }) if !in_use => {
-                self.create()?;
-                self.read()
-            }
-            result => result,
-        }
-    }
-
-    fn read(&self) -> Result<RootKey, EpochError> {
-        let path = || self.path.display().to_string();
-        let meta = match fs::metadata(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(EpochError::Missing { path: path() }),
-            result => result.map_err(|error| self.io(&error))?,
+    fn read(&self, epoch: i64) -> Result<RootKey, EpochError> {
+        let path = self.path(epoch);
+        let shown = || path.display().to_string();
+        let meta = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(EpochError::Missing { path: shown() }),
+            result => result.map_err(|error| failed(&path, &error))?,
         };
         let mode = meta.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            return Err(EpochError::Permissions { path: path(), mode });
+            return Err(EpochError::Permissions { path: shown(), mode });
         }
-        let text = Zeroizing::new(fs::read(&self.path).map_err(|error| self.io(&error))?);
-        parse(text.trim_ascii_end()).ok_or_else(|| EpochError::Malformed { path: path() })
+        let text = Zeroizing::new(fs::read(&path).map_err(|error| failed(&path, &error))?);
+        parse(text.trim_ascii_end()).ok_or_else(|| EpochError::Malformed { path: shown() })
     }
 
-    /// Either the whole key is durable under its name or nothing is, and a key that exists is never replaced.
-    fn create(&self) -> Result<(), EpochError> {
-        let key = RootKey::random().map_err(|_| EpochError::Entropy)?;
-        let text = Zeroizing::new(hex(key.bytes()) + "\n");
-        self.write(text.as_bytes()).map_err(|error| self.io(&error))
-    }
-
-    fn write(&self, text: &[u8]) -> io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let draft = self.path.with_extension(format!("{}.draft", uuid::Uuid::new_v4()));
+    /// Either the whole key is durable under its name or nothing is.
+    fn write(&self, epoch: i64, text: &[u8]) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+        let draft = self.directory.join(format!("epoch-{epoch}.{}.draft", uuid::Uuid::new_v4()));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         file.write_all(text)?;
         file.sync_all()?;
         // A link fails where a rename would overwrite the key of a process that started at the same moment.
-        let linked = match fs::hard_link(&draft, &self.path) {
+        let linked = match fs::hard_link(&draft, self.path(epoch)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             result => result,
         };
         fs::remove_file(&draft)?;
         linked?;
-        File::open(directory)?.sync_all()?;
-        match directory.parent() {
+        self.sync()?;
+        match self.directory.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
             _ => Ok(()),
         }
     }
 
-    fn io(&self, error: &io::Error) -> EpochError {
-        EpochError::Io { path: self.path.display().to_string(), reason: error.to_string() }
+    /// Epochs of which a file lies in the directory, also one that was never finished.
+    fn files(&self) -> io::Result<Vec<(i64, PathBuf)>> {
+        let entries = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            result => result?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if let Some(epoch) = path.file_name().and_then(|name| number(name.to_str()?)) {
+                found.push((epoch, path));
+            }
+        }
+        Ok(found)
     }
 
-    fn wrapper(&self) -> Result<&Wrapper, EpochError> {
-        self.wrapper.get().ok_or(EpochError::NotReady)
+    /// A name in the directory is durable, or durably gone, only with the directory.
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.directory)?.sync_all()
     }
+
+    fn loaded(&self, epoch: i64) -> Result<Arc<Wrapper>, EpochError> {
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        loaded.get(&epoch).cloned().ok_or(EpochError::NotReady(epoch))
+    }
+}
+
+/// The epoch of `epoch-7.key` or `epoch-7.….draft`.
+fn number(name: &str) -> Option<i64> {
+    let (number, kind) = name.strip_prefix("epoch-")?.split_once('.')?;
+    (kind == "key" || kind.ends_with(".draft")).then(|| number.parse().ok())?
+}
+
+/// Overwrites the file in its place before it removes the name.
+fn shred(path: &Path) -> io::Result<()> {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let overwrite = || {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(LONGEST);
+        file.write_all(&vec![b'0'; length])?;
+        file.sync_all()?;
+        fs::remove_file(path)
+    };
+    // Nodes that share the directory all try.
+    overwrite().or_else(|error| if gone(&error) { Ok(()) } else { Err(error) })
+}
+
+/// Far longer than any key file.
+const LONGEST: usize = 1 << 16;
+
+fn failed(path: &Path, error: &io::Error) -> EpochError {
+    EpochError::Io { path: path.display().to_string(), reason: error.to_string() }
 }
 
 fn parse(text: &[u8]) -> Option<RootKey> {
@@ -111,26 +139,47 @@ fn parse(text: &[u8]) -> Option<RootKey> {
 
 #[async_trait]
 impl EpochKey for FileEpoch {
-    fn epoch(&self) -> i64 {
-        FIRST_EPOCH
+    async fn create(&self, epoch: i64) -> Result<(), EpochError> {
+        let key = RootKey::random().map_err(|_| EpochError::Entropy)?;
+        let text = Zeroizing::new(hex(key.bytes()) + "\n");
+        self.write(epoch, text.as_bytes()).map_err(|error| failed(&self.path(epoch), &error))
     }
 
-    async fn prepare(&self, in_use: bool) -> Result<(), EpochError> {
-        if self.wrapper.get().is_none() {
-            let wrapper = Wrapper::new(&self.load(in_use)?);
-            self.wrapper.get_or_init(|| wrapper);
+    async fn load(&self, epoch: i64) -> Result<(), EpochError> {
+        let wrapper = Arc::new(Wrapper::new(&self.read(epoch)?));
+        self.loaded.write().unwrap_or_else(PoisonError::into_inner).insert(epoch, wrapper);
+        Ok(())
+    }
+
+    async fn destroy_until(&self, epoch: i64) -> Result<(), EpochError> {
+        self.loaded.write().unwrap_or_else(PoisonError::into_inner).retain(|loaded, _| *loaded > epoch);
+        let files = self.files().map_err(|error| failed(&self.directory, &error))?;
+        let mut changed = false;
+        for (_, path) in files.iter().filter(|(number, _)| *number <= epoch) {
+            shred(path).map_err(|error| failed(path, &error))?;
+            changed = true;
+        }
+        if changed {
+            self.sync().map_err(|error| failed(&self.directory, &error))?;
         }
         Ok(())
     }
 
+    async fn newest(&self) -> Result<i64, EpochError> {
+        let files = self.files().map_err(|error| failed(&self.directory, &error))?;
+        Ok(files.into_iter().map(|(epoch, _)| epoch).max().unwrap_or(0))
+    }
+
+    fn place(&self) -> String {
+        self.directory.display().to_string()
+    }
+
     async fn wrap(&self, keys: &[Named<'_, RootKey>]) -> Result<Vec<String>, EpochError> {
-        let wrapper = self.wrapper()?;
-        keys.iter().map(|named| wrapper.wrap(named)).collect()
+        keys.iter().map(|named| self.loaded(named.epoch)?.wrap(named)).collect()
     }
 
     async fn unwrap(&self, keys: &[Named<'_, str>]) -> Result<Vec<Option<RootKey>>, EpochError> {
-        let wrapper = self.wrapper()?;
-        Ok(keys.iter().map(|named| wrapper.unwrap(named)).collect())
+        keys.iter().map(|named| Ok(self.loaded(named.epoch)?.unwrap(named))).collect()
     }
 }
 
@@ -138,59 +187,88 @@ impl EpochKey for FileEpoch {
 mod tests {
     use super::*;
 
-    fn key(directory: &tempfile::TempDir) -> FileEpoch {
+    fn keys(directory: &tempfile::TempDir) -> FileEpoch {
         FileEpoch::in_directory(&directory.path().join("keys"))
     }
 
-    #[test]
-    fn the_first_start_makes_a_private_key_and_the_next_reads_it() {
+    #[tokio::test]
+    async fn a_key_is_private_and_the_next_process_reads_it() {
         let directory = tempfile::tempdir().unwrap();
-        let first = key(&directory).load(false).unwrap();
-        let again = key(&directory).load(true).unwrap();
-        assert_eq!(first.bytes(), again.bytes());
+        keys(&directory).create(1).await.unwrap();
+        let first = keys(&directory).read(1).unwrap();
+        keys(&directory).create(1).await.unwrap();
+        assert_eq!(first.bytes(), keys(&directory).read(1).unwrap().bytes(), "one that exists is never replaced");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(key(&directory).path()), 0o600);
+        assert_eq!(mode(&keys(&directory).path(1)), 0o600);
         assert_eq!(mode(&directory.path().join("keys")), 0o700);
         let names: Vec<_> = fs::read_dir(directory.path().join("keys")).unwrap().collect();
         assert_eq!(names.len(), 1, "no draft is left behind");
     }
 
-    #[test]
-    fn a_key_in_use_is_never_made_anew() {
+    #[tokio::test]
+    async fn a_lost_key_is_never_made_anew() {
         let directory = tempfile::tempdir().unwrap();
-        let error = key(&directory).load(true).unwrap_err();
+        let error = keys(&directory).load(1).await.unwrap_err();
         assert!(matches!(error, EpochError::Missing { .. }), "{error}");
-        assert!(!key(&directory).path().exists());
+        assert!(!keys(&directory).path(1).exists());
     }
 
-    #[test]
-    fn a_key_that_others_may_read_is_refused() {
+    #[tokio::test]
+    async fn a_key_that_others_may_read_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        key(&directory).load(false).unwrap();
+        keys(&directory).create(1).await.unwrap();
         for mode in [0o640, 0o604, 0o644] {
-            fs::set_permissions(key(&directory).path(), fs::Permissions::from_mode(mode)).unwrap();
-            let error = key(&directory).load(true).unwrap_err();
+            fs::set_permissions(keys(&directory).path(1), fs::Permissions::from_mode(mode)).unwrap();
+            let error = keys(&directory).load(1).await.unwrap_err();
             assert!(matches!(error, EpochError::Permissions { mode: found, .. } if found == mode), "{error}");
         }
     }
 
-    #[test]
-    fn what_is_no_key_is_refused_and_left_alone() {
+    #[tokio::test]
+    async fn what_is_no_key_is_refused_and_left_alone() {
         for text in ["", "abc", &"g".repeat(64), &"0".repeat(63), &"0".repeat(66)] {
             let directory = tempfile::tempdir().unwrap();
-            key(&directory).write(text.as_bytes()).unwrap();
-            assert!(matches!(key(&directory).load(false), Err(EpochError::Malformed { .. })), "{text}");
-            assert_eq!(fs::read_to_string(key(&directory).path()).unwrap(), text);
+            keys(&directory).write(1, text.as_bytes()).unwrap();
+            keys(&directory).create(1).await.unwrap();
+            assert!(matches!(keys(&directory).load(1).await, Err(EpochError::Malformed { .. })), "{text}");
+            assert_eq!(fs::read_to_string(keys(&directory).path(1)).unwrap(), text);
         }
     }
 
     #[test]
     fn two_that_start_at_once_use_one_key() {
         let directory = tempfile::tempdir().unwrap();
-        let keys: Vec<_> = std::thread::scope(|scope| {
-            let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| key(&directory).load(false).unwrap())).collect();
-            starts.into_iter().map(|start| start.join().unwrap().bytes().to_owned()).collect()
+        let write =
+            |n: u8| keys(&directory).write(1, &[b'0' + n; 64]).and_then(|()| fs::read(keys(&directory).path(1)));
+        let found: Vec<_> = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..8).map(|n| scope.spawn(move || write(n).unwrap())).collect();
+            starts.into_iter().map(|start| start.join().unwrap()).collect()
         });
-        assert!(keys.iter().all(|key| key == &keys[0]));
+        assert!(found.iter().all(|key| key == &found[0]));
+    }
+
+    #[tokio::test]
+    async fn destroyed_keys_are_overwritten_removed_and_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = keys(&directory);
+        for epoch in 1..=3 {
+            keys.create(epoch).await.unwrap();
+            keys.load(epoch).await.unwrap();
+        }
+        // What a process that died while it made a key leaves behind; the other name shows what became of the bytes.
+        let draft = directory.path().join("keys/epoch-2.0a.draft");
+        let witness = directory.path().join("witness");
+        fs::write(&draft, "f".repeat(64)).unwrap();
+        fs::hard_link(keys.path(2), &witness).unwrap();
+        for _ in 0..2 {
+            keys.destroy_until(2).await.unwrap();
+            assert!(!keys.path(1).exists() && !keys.path(2).exists() && !draft.exists());
+            assert_eq!(fs::read(&witness).unwrap(), [b'0'; 65]);
+        }
+        assert_eq!(keys.newest().await.unwrap(), 3);
+        let key = RootKey::random().unwrap();
+        let wrap = async |epoch| keys.wrap(&[Named { id: "a", kind: "a", epoch, key: &key }]).await;
+        assert_eq!(wrap(2).await, Err(EpochError::NotReady(2)));
+        assert!(wrap(3).await.is_ok());
     }
 }

@@ -20,6 +20,15 @@ pub enum Failure {
     /// A row's wrapping does not open although the epoch key is right: bit rot, or a hand in the store.
     #[error("a wrapped key is damaged: restore the vault's store from its backup")]
     DamagedKey,
+    /// The same, found while an epoch was to end: nothing that cannot be put under the next one is thrown away.
+    #[error(
+        "{count} wrapped keys are damaged, the first is {first}: the epoch cannot end before they are restored from a \
+         backup or given up with `wasend vault rotate --give-up-damaged`"
+    )]
+    DamagedKeys { count: usize, first: String },
+    /// The epoch changed while keys were made: wrap them anew.
+    #[error("the epoch has passed in which the key was wrapped")]
+    EpochPassed,
     #[error("the operating system gives no random bytes")]
     Entropy,
     #[error("a value cannot be written as JSON, or is larger than 4 GiB")]

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`vault`](Vault) | opening and closing the vault |
 //! | [`epoch`](EpochKey), [`epoch_file`](FileEpoch) | the key that wraps all others, held outside the database |
+//! | `epochs`, [`rotation`](Rotation) | which epochs there are; how one ends and the next begins |
 //! | `key`, `ring`, `cache` | root keys: their names, how they are made and found, and how long memory holds them |
 //! | `seal`, `sealing` | the sealed form of one value; sealing and opening values of the domain |
 //! | `blind` | keyed hashes, by which personal values are found |
@@ -19,12 +20,14 @@ mod destroy;
 mod directory;
 mod epoch;
 mod epoch_file;
+mod epochs;
 mod error;
 mod key;
 mod nodes;
 mod person;
 mod queue;
 mod ring;
+mod rotation;
 mod seal;
 mod sealing;
 mod store;
@@ -36,4 +39,5 @@ pub use epoch_file::FileEpoch;
 pub use error::{Failure, OpenError, VaultError};
 pub use key::RootKey;
 pub use person::{Identity, NewPerson, Person};
+pub use rotation::{EpochStatus, Laggard, Phase, Rotation, Step};
 pub use vault::{StoreOptions, Vault, VaultOptions};

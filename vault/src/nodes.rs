@@ -1,15 +1,26 @@
-//! How a destruction of keys reaches every node. Keys live in the memory of each; a node uses those that it remembers
-//! only for a few seconds after it has last asked the store whether one was destroyed, and says up to which destruction
-//! it has forgotten them. So whoever destroys a key can know, and not only hope, that nobody has it any more.
+//! How a destruction of keys, and an epoch, reaches every node. Keys live in the memory of each; a node uses those that
+//! it remembers only for a few seconds after it has last asked the store whether one was destroyed, and says up to which
+//! destruction it has forgotten them. So whoever destroys a key can know, and not only hope, that nobody has it any
+//! more. In the same way a node says which epochs it can use, and whose keys it has destroyed.
 //!
-//! SQLite has one server process, which is the one that destroys.
+//! SQLite has one server process and perhaps a command of the terminal beside it, on one machine and with one directory
+//! of keys. They ask as well; nobody waits for their answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{task::AbortHandle, time::MissedTickBehavior};
 use wasend_domain::{Clock, EventId, Time};
 
-use crate::{cache::KeyCache, error::Failure, store::Store, vault::Vault};
+use crate::{
+    cache::KeyCache,
+    epochs::{Epochs, Standing},
+    error::Failure,
+    store::{NodeRow, Store},
+    vault::Vault,
+};
 
 /// How often a node asks.
 const BEAT: Duration = Duration::from_secs(1);
@@ -22,60 +33,120 @@ const GONE: Duration = Duration::from_secs(3_600);
 
 /// This process as one of the nodes; gone when it is dropped.
 pub(crate) struct Node {
+    pulse: Arc<Pulse>,
+    beating: AbortHandle,
+}
+
+/// What a node asks, and whom it answers.
+pub(crate) struct Pulse {
     name: String,
-    beating: Option<AbortHandle>,
+    label: String,
+    store: Arc<Store>,
+    epochs: Arc<Epochs>,
+    cache: Arc<KeyCache>,
+    clock: Arc<dyn Clock>,
+    complaint: Mutex<Option<String>>,
 }
 
 impl Node {
-    /// Asks for the first time, and keeps asking where there may be other nodes.
-    pub async fn join(store: &Arc<Store>, cache: &Arc<KeyCache>, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
-        let name = EventId::random().to_string();
-        if store.is_alone() {
-            return Ok(Self { name, beating: None });
+    /// Asks for the first time, and keeps asking. Refused if the current epoch cannot be used here.
+    pub async fn join(
+        store: &Arc<Store>,
+        epochs: &Arc<Epochs>,
+        cache: &Arc<KeyCache>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, Failure> {
+        let pulse = Arc::new(Pulse {
+            name: EventId::random().to_string(),
+            label: label(&epochs.holder().place()),
+            store: Arc::clone(store),
+            epochs: Arc::clone(epochs),
+            cache: Arc::clone(cache),
+            clock: Arc::clone(clock),
+            complaint: Mutex::default(),
+        });
+        // An epoch that began before the others knew of this node is one that they did not wait for it with.
+        loop {
+            let standing = pulse.beat().await?;
+            if standing.usable >= standing.current {
+                break;
+            }
+            epochs.follow(store).await?;
         }
-        beat(store, cache, &**clock, &name).await?;
-        let (store, cache, clock) = (Arc::clone(store), Arc::clone(cache), Arc::clone(clock));
-        let node = name.clone();
+        let beats = Arc::clone(&pulse);
         let beating = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(BEAT);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                if let Err(error) = beat(&store, &cache, &*clock, &node).await {
+                if let Err(error) = beats.beat().await {
                     tracing::warn!(%error, "whether keys were destroyed elsewhere is not known; none is kept in memory");
                 }
             }
         });
-        Ok(Self { name, beating: Some(beating.abort_handle()) })
+        Ok(Self { pulse, beating: beating.abort_handle() })
+    }
+
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Says that this node has no keys in memory any more.
     pub async fn leave(&self, store: &Store) {
-        if let Some(beating) = &self.beating {
-            beating.abort();
-            if let Err(error) = store.remove_node(&self.name).await {
-                tracing::warn!(%error, "the other nodes could not be told that this one leaves");
-            }
+        self.beating.abort();
+        if store.is_alone() {
+            return;
+        }
+        if let Err(error) = store.remove_node(&self.pulse.name).await {
+            tracing::warn!(%error, "the other nodes could not be told that this one leaves");
         }
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if let Some(beating) = &self.beating {
-            beating.abort();
+        self.beating.abort();
+    }
+}
+
+impl Pulse {
+    /// Does what the store says, and tells it.
+    pub async fn beat(&self) -> Result<Standing, Failure> {
+        let until = self.clock.now().plus(USABLE);
+        let number = self.store.destructions().await?;
+        self.cache.heard(number);
+        let mut standing = self.epochs.stand(&self.store).await?;
+        let complaint = standing.complaint.as_ref().map(ToString::to_string);
+        self.complain(complaint.as_deref());
+        if self.store.is_alone() {
+            return Ok(standing);
+        }
+        let (label, usable, ended) = (self.label.clone(), standing.usable, standing.ended);
+        let row = NodeRow { label, usable, ended, complaint };
+        let gone = before(self.clock.now(), GONE);
+        standing.current = self.store.put_node((&self.name, number, until), &row, gone).await?;
+        // Only now do the others wait for us.
+        self.cache.use_until(until);
+        Ok(standing)
+    }
+
+    /// Once for each.
+    fn complain(&self, complaint: Option<&str>) {
+        let mut last = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_deref() != complaint {
+            *last = complaint.map(str::to_owned);
+            if let Some(complaint) = complaint {
+                tracing::error!(complaint, "an epoch of the vault's keys cannot be followed on this node");
+            }
         }
     }
 }
 
-async fn beat(store: &Store, cache: &KeyCache, clock: &dyn Clock, node: &str) -> Result<(), Failure> {
-    let until = clock.now().plus(USABLE);
-    let number = store.destructions().await?;
-    cache.heard(number);
-    store.put_node(node, number, until, before(clock.now(), GONE)).await?;
-    // Only now do the others wait for us.
-    cache.use_until(until);
-    Ok(())
+/// Where the node runs and where its keys are, for people.
+fn label(keys: &str) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "a host without a name" } else { host.trim() };
+    format!("process {} on {host} with the keys in {keys}", std::process::id())
 }
 
 fn before(time: Time, by: Duration) -> Time {
@@ -94,7 +165,12 @@ impl Vault {
         if self.store.is_alone() {
             return Ok(true);
         }
-        beat(&self.store, &self.cache, &*self.clock, &self.node.name).await?;
-        self.store.nodes_behind(destruction, before(self.clock.now(), SKEW)).await.map(|behind| behind == 0)
+        self.node.pulse().beat().await?;
+        self.store.nodes_behind(destruction, self.alive_at()).await.map(|behind| behind == 0)
+    }
+
+    /// Nodes that have not been heard of since then use nothing any more.
+    pub(crate) fn alive_at(&self) -> Time {
+        before(self.clock.now(), SKEW)
     }
 }

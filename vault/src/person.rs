@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use wasend_domain::Personal;
+use wasend_domain::phone::PhoneNumber;
 
 /// By what Meta and we know a person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -42,6 +43,24 @@ impl Identity {
         match self {
             Self::Phone(value) | Self::Bsuid(value) | Self::WaId(value) => value,
         }
+    }
+
+    /// What its keyed hash is made of: the spellings of one phone number have one hash, so that they are one person's
+    /// whoever comes first.
+    pub(crate) fn canonical(&self) -> String {
+        self.spelled().map_or_else(|| self.value().expose().clone(), |phone| phone.canonical().into())
+    }
+
+    /// What its hash may have been made of, itself first: the first versions hashed a phone number as it was given.
+    pub(crate) fn spellings(&self) -> Vec<String> {
+        match self.spelled() {
+            Some(phone) => phone.candidates().into_iter().map(String::from).collect(),
+            None => vec![self.value().expose().clone()],
+        }
+    }
+
+    fn spelled(&self) -> Option<PhoneNumber> {
+        matches!(self, Self::Phone(_)).then(|| PhoneNumber::from_wa_id(self.value().expose()).ok()).flatten()
     }
 }
 

@@ -5,10 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use wasend_domain::{AccountId, Category, Day, Erased, Opened, SubjectId};
 
 use crate::{
-    epoch::{EpochKey, Named},
+    epoch::{EpochError, Named},
+    epochs::Epochs,
     error::{Failure, OpenError, VaultError},
     key::{Held, KeyName, RootKey},
-    store::{Batch, NewKey, Store},
+    store::{Batch, KeyRow, Store},
     vault::Vault,
 };
 
@@ -78,7 +79,7 @@ impl Vault {
             }
             missing.sort_unstable();
             missing.dedup();
-            let read = read(&self.store, &*self.epoch, &missing).await?;
+            let read = read(&self.store, &self.epochs, &missing).await?;
             // A key was destroyed meanwhile, and it may be one of these.
             if self.cache.keep(stamp, now, read.iter().cloned()) {
                 ring.extend(read);
@@ -91,28 +92,37 @@ impl Vault {
     pub(crate) async fn create_keys(&self, names: &[KeyName]) -> Result<(), Failure> {
         let keys: Vec<_> = names.iter().map(|name| Ok((*name, RootKey::random()?))).collect::<Result<_, Failure>>()?;
         let pairs: Vec<_> = keys.iter().map(|(name, key)| (*name, key)).collect();
-        let keys = wrap(&*self.epoch, &pairs).await?;
-        self.queue.create(Batch { keys, subjects: Vec::new() }).await?;
-        Ok(())
+        loop {
+            let keys = self.epochs.wrap(&pairs).await?;
+            match self.queue.create(Batch { keys, subjects: Vec::new() }).await {
+                Err(Failure::EpochPassed) => _ = self.epochs.follow(&self.store).await?,
+                result => return result.map(drop),
+            }
+        }
     }
 }
 
+/// How often rows are read again whose epoch ends between reading and unwrapping them.
+const PASSES: u32 = 3;
+
 /// Reads those of the keys that exist.
-pub(crate) async fn read(
-    store: &Store,
-    epoch: &dyn EpochKey,
-    names: &[KeyName],
-) -> Result<Vec<(KeyName, Held)>, Failure> {
+pub(crate) async fn read(store: &Store, epochs: &Epochs, names: &[KeyName]) -> Result<Vec<(KeyName, Held)>, Failure> {
     let by_id: HashMap<_, _> = names.iter().map(|name| (name.to_string(), *name)).collect();
-    let rows = store.keys(&by_id.keys().cloned().collect::<Vec<_>>()).await?;
-    let living: Vec<_> = rows.iter().filter(|row| row.destroyed.is_none()).collect();
-    let wrapped: Vec<_> = living
-        .iter()
-        .map(|row| Named { id: &row.id, kind: &row.kind, epoch: row.epoch, key: row.wrapped.as_str() })
-        .collect();
-    let keys = epoch.unwrap(&wrapped).await?;
+    let ids: Vec<_> = by_id.keys().cloned().collect();
+    let mut pass = 1;
+    let (rows, keys) = loop {
+        let rows = store.keys(&ids).await?;
+        let living: Vec<_> = rows.iter().filter(|row| row.destroyed.is_none()).map(named).collect();
+        match epochs.holder().unwrap(&living).await {
+            Err(EpochError::NotReady(_)) if pass < PASSES => {
+                epochs.follow(store).await?;
+                pass += 1;
+            }
+            keys => break (rows, keys?),
+        }
+    };
+    let living = rows.iter().filter(|row| row.destroyed.is_none());
     let mut held: Vec<_> = living
-        .iter()
         .zip(keys)
         .filter_map(|(row, key)| {
             let held = key.map_or(Held::Damaged, |key| Held::Live(Arc::new(key)));
@@ -126,26 +136,8 @@ pub(crate) async fn read(
     Ok(held)
 }
 
-/// The rows of new keys.
-pub(crate) async fn wrap(epoch: &dyn EpochKey, keys: &[(KeyName, &RootKey)]) -> Result<Vec<NewKey>, Failure> {
-    let number = epoch.epoch();
-    let ids: Vec<_> = keys.iter().map(|(name, _)| name.to_string()).collect();
-    let named: Vec<_> = keys
-        .iter()
-        .zip(&ids)
-        .map(|((name, key), id)| Named { id, kind: name.kind(), epoch: number, key: *key })
-        .collect();
-    let wrapped = epoch.wrap(&named).await?;
-    let rows = keys.iter().zip(ids).zip(wrapped).map(|(((name, key), id), wrapped)| NewKey {
-        id,
-        account: name.account().map(|account| account.to_string()).unwrap_or_default(),
-        kind: name.kind(),
-        subject: name.subject().map(|subject| subject.to_string()),
-        epoch: number,
-        wrapped,
-        fingerprint: key.fingerprint(),
-    });
-    Ok(rows.collect())
+fn named(row: &KeyRow) -> Named<'_, str> {
+    Named { id: &row.id, kind: &row.kind, epoch: row.epoch, key: row.wrapped.as_str() }
 }
 
 /// What opening comes to, once it is known whether the keys are still there.

@@ -6,20 +6,24 @@ mod erasure;
 mod lookup;
 #[cfg(test)]
 mod prepare;
+mod rotation;
 mod sql;
 
 use std::{fs, os::unix::fs::DirBuilderExt, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection, PgPool, SqlitePool,
+    ConnectOptions, Connection, PgPool, SqliteConnection, SqlitePool, TransactionManager as _,
     migrate::{Migration, MigrationType, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous, SqliteTransactionManager},
 };
 
 use crate::error::Failure;
 
 pub(crate) use creation::{Batch, NewKey, NewSubject};
+pub(crate) use destruction::Count;
+pub(crate) use lookup::KeyRow;
+pub(crate) use rotation::{EpochRow, NodeRow, Switch, Wrapped};
 
 /// Either engine. On SQLite one connection writes and the others read beside it.
 pub(crate) enum Store {
@@ -43,13 +47,21 @@ impl Store {
             .pragma("secure_delete", "ON")
             .busy_timeout(BUSY)
             .disable_statement_logging();
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .after_release(|connection, _| Box::pin(is_at_rest(connection)))
+            .connect_with(options.clone())
+            .await?;
+        // One at a time: a server and a command of the terminal may come to a new file at once.
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         migrator(&[
             (1, include_str!("../../migrations/sqlite-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/sqlite-vault/0002_erasure.sql")),
+            (3, include_str!("../../migrations/sqlite-vault/0003_epochs.sql")),
         ])
-        .run(&writer)
+        .run(&mut *tx)
         .await?;
+        tx.commit().await?;
         let reading = options.pragma("query_only", "ON");
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(reading).await?;
         Ok(Self::Sqlite { writer, readers })
@@ -65,6 +77,7 @@ impl Store {
         migrator(&[
             (1, include_str!("../../migrations/postgres-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/postgres-vault/0002_erasure.sql")),
+            (3, include_str!("../../migrations/postgres-vault/0003_epochs.sql")),
         ])
         .run(&pool)
         .await?;
@@ -80,6 +93,16 @@ impl Store {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Whether the connection may be used again. Where a caller goes away between `BEGIN` and its answer, sqlx 0.8 leaves a
+/// transaction open that nobody knows of; closing the connection ends it.
+async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if SqliteTransactionManager::get_transaction_depth(connection) > 0 {
+        // The rollback of a transaction that was dropped stands in line before it.
+        connection.ping().await?;
+    }
+    Ok(SqliteTransactionManager::get_transaction_depth(connection) == 0)
 }
 
 fn create_private(path: &Path) -> std::io::Result<()> {

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use wasend_domain::{AccountId, BlindIndex, Opened, SubjectId};
 
 use crate::{
-    blind::Indexer,
     error::{OpenError, VaultError},
     person::{Identity, Person},
     vault::Vault,
@@ -21,7 +20,7 @@ impl Vault {
     pub async fn unlink(&self, account: AccountId, subject: SubjectId, suppress: bool) -> Result<(), VaultError> {
         let mut hashes = Vec::new();
         if suppress && let Some(person) = self.person(account, subject).await? {
-            hashes = self.hashes(account, &identities(&person)).await?;
+            hashes = self.hashes(account, &identities(&person)).await?.concat();
         }
         self.store.unlink(account, subject, &hashes).await?;
         Ok(())
@@ -33,14 +32,14 @@ impl Vault {
             return Ok(vec![]);
         }
         let hashes = self.hashes(account, identities).await?;
-        let found: HashSet<String> = self.store.suppressed(account, &hashes).await?.into_iter().collect();
-        Ok(hashes.iter().map(|hash| found.contains(hash.as_str())).collect())
+        let found: HashSet<String> = self.store.suppressed(account, &hashes.concat()).await?.into_iter().collect();
+        Ok(hashes.iter().map(|spellings| spellings.iter().any(|hash| found.contains(hash.as_str()))).collect())
     }
 
     /// Takes everything that the subject is known by off the list: it has opted in.
     pub async fn unsuppress(&self, account: AccountId, subject: SubjectId) -> Result<(), VaultError> {
         let Some(person) = self.person(account, subject).await? else { return Ok(()) };
-        let hashes = self.hashes(account, &identities(&person)).await?;
+        let hashes = self.hashes(account, &identities(&person)).await?.concat();
         self.store.unsuppress(account, &hashes).await?;
         Ok(())
     }
@@ -55,9 +54,11 @@ impl Vault {
         }
     }
 
-    async fn hashes(&self, account: AccountId, identities: &[Identity]) -> Result<Vec<BlindIndex>, VaultError> {
+    /// For each of the identities a hash of every spelling: however it was or will be written, it is the same person's.
+    async fn hashes(&self, account: AccountId, identities: &[Identity]) -> Result<Vec<Vec<BlindIndex>>, VaultError> {
         let indexer = self.indexer(account).await?;
-        Ok(identities.iter().map(|identity| hash(&indexer, identity)).collect())
+        let hash = |spelling: String| indexer.index(DOMAIN, &spelling);
+        Ok(identities.iter().map(|identity| numbered(identity).spellings().into_iter().map(hash).collect()).collect())
     }
 }
 
@@ -67,10 +68,10 @@ fn identities(person: &Person) -> Vec<Identity> {
     phones.chain(wa_ids).chain(person.bsuids.iter().map(Identity::bsuid)).collect()
 }
 
-/// A number has one hash, whether it is a phone's or WhatsApp's own spelling of it.
-fn hash(indexer: &Indexer, identity: &Identity) -> BlindIndex {
+/// A number has the same hashes, whether it is a phone's or WhatsApp's own spelling of it.
+fn numbered(identity: &Identity) -> Identity {
     match identity {
-        Identity::WaId(digits) => indexer.index(DOMAIN, &format!("+{}", digits.expose())),
-        Identity::Phone(value) | Identity::Bsuid(value) => indexer.index(DOMAIN, value.expose()),
+        Identity::WaId(digits) => Identity::phone(format!("+{}", digits.expose())),
+        other => other.clone(),
     }
 }

@@ -2,12 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use sha2::{Digest, Sha256};
 use wasend_domain::{AccountId, Clock};
 
 use crate::{
     cache::KeyCache,
-    epoch::{EpochError, EpochKey, Named},
+    epoch::EpochKey,
+    epochs::Epochs,
     error::{Failure, VaultError},
     key::{Held, KeyName, RootKey},
     nodes::Node,
@@ -36,7 +36,7 @@ pub struct VaultOptions {
 /// Keeps who the subjects are and the keys of all personal values. Every node has one; on Postgres they share a store.
 pub struct Vault {
     pub(crate) store: Arc<Store>,
-    pub(crate) epoch: Arc<dyn EpochKey>,
+    pub(crate) epochs: Arc<Epochs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cache: Arc<KeyCache>,
     pub(crate) node: Node,
@@ -52,12 +52,12 @@ impl Vault {
             StoreOptions::Sqlite(path) => Store::open_sqlite(&path).await?,
             StoreOptions::Postgres(url) => Store::open_postgres(&url).await?,
         });
-        prove_epoch(&store, &*epoch, &*clock).await?;
-        let server = server_key(&store, &*epoch, &*clock).await?;
-        let queue = Queue::start(Arc::clone(&store), Arc::clone(&clock));
+        let epochs = Arc::new(Epochs::open(&store, epoch, clock.now()).await?);
         let cache = Arc::new(KeyCache::new(cached_keys));
-        let node = Node::join(&store, &cache, &clock).await?;
-        Ok(Arc::new(Self { store, epoch, clock, cache, node, queue, server }))
+        let node = Node::join(&store, &epochs, &cache, &clock).await?;
+        let server = server_key(&store, &epochs, &*clock).await?;
+        let queue = Queue::start(Arc::clone(&store), Arc::clone(&clock));
+        Ok(Arc::new(Self { store, epochs, clock, cache, node, queue, server }))
     }
 
     /// Stores what is under way, then closes the store. Later calls that need it fail with [`Failure::Closed`] or a
@@ -79,9 +79,9 @@ impl Vault {
         Ok(())
     }
 
-    /// Whether the store answers.
+    /// Whether the store answers, and what it holds can be opened here.
     pub async fn ping(&self) -> Result<(), Failure> {
-        self.store.epochs().await.map(drop)
+        self.epochs.follow(&self.store).await.map(drop)
     }
 
     /// Forgets every key in memory, at once. To be called when another node has destroyed one.
@@ -90,45 +90,19 @@ impl Vault {
     }
 }
 
-/// Refuses an epoch key that is missing, or is not the one that the stored keys are wrapped with.
-async fn prove_epoch(store: &Store, epoch: &dyn EpochKey, clock: &dyn Clock) -> Result<(), Failure> {
-    let known = store.epochs().await?;
-    epoch.prepare(!known.is_empty()).await?;
-    let number = epoch.epoch();
-    if known.is_empty() {
-        let wrapped = epoch.wrap(&[check(number, &check_key())]).await?;
-        store.add_epoch(number, wrapped.first().ok_or(EpochError::NotReady)?, clock.now()).await?;
-    }
-    // Read back even so: of two nodes with keys of their own, one is wrong.
-    let known = store.epochs().await?;
-    let (_, value) = known.iter().find(|(epoch, _)| *epoch == number).ok_or(EpochError::WrongKey)?;
-    let opened = epoch.unwrap(&[check(number, value.as_str())]).await?;
-    match opened.first() {
-        Some(Some(key)) if key.bytes() == check_key().bytes() => Ok(()),
-        _ => Err(EpochError::WrongKey.into()),
-    }
-}
-
-fn check<T: ?Sized>(epoch: i64, key: &T) -> Named<'_, T> {
-    Named { id: "check", kind: "check", epoch, key }
-}
-
-/// A constant, and no secret: that it unwraps is what proves the epoch key.
-fn check_key() -> RootKey {
-    RootKey::from_bytes(Sha256::digest(b"wasend/epoch-check/v1").into())
-}
-
-async fn server_key(store: &Store, epoch: &dyn EpochKey, clock: &dyn Clock) -> Result<Arc<RootKey>, Failure> {
-    for _ in 0..2 {
-        match crate::ring::read(store, epoch, &[KeyName::Server]).await?.pop() {
+async fn server_key(store: &Store, epochs: &Epochs, clock: &dyn Clock) -> Result<Arc<RootKey>, Failure> {
+    loop {
+        match crate::ring::read(store, epochs, &[KeyName::Server]).await?.pop() {
             Some((_, Held::Live(key))) => return Ok(key),
-            Some(_) => break,
+            Some(_) => return Err(Failure::DamagedKey),
             None => {
                 let key = RootKey::random()?;
-                let keys = crate::ring::wrap(epoch, &[(KeyName::Server, &key)]).await?;
-                store.create(&Batch { keys, subjects: Vec::new() }, clock.now()).await?;
+                let keys = epochs.wrap(&[(KeyName::Server, &key)]).await?;
+                match store.create(&Batch { keys, subjects: Vec::new() }, clock.now()).await {
+                    Err(Failure::EpochPassed) => _ = epochs.follow(store).await?,
+                    result => _ = result?,
+                }
             }
         }
     }
-    Err(Failure::DamagedKey)
 }

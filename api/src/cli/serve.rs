@@ -12,8 +12,8 @@ use tokio::{
 };
 use url::Url;
 use wasend_processors::{
-    DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer, RunnerOptions,
-    Runners, Waits,
+    DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer, RotationOptions,
+    Rotations, RunnerOptions, Runners, Waits,
 };
 
 use super::Failure;
@@ -39,6 +39,7 @@ struct Rooms {
     dispatcher: Dispatcher,
     runners: Runners,
     erasures: Erasures,
+    rotations: Rotations,
     importer: Importer,
     house: House,
 }
@@ -103,7 +104,7 @@ pub async fn start(config: Config) -> Result<Server, Failure> {
 /// Starts the processors and builds the schema over the house.
 fn rooms(config: &Config, house: House) -> Rooms {
     let reads = house.commands.reads.clone();
-    let authenticator = Arc::new(Keys { reads, vault: house.stores.vault.clone() });
+    let authenticator = Arc::new(Keys::new(reads, house.stores.vault.clone()));
     let readiness = Arc::new(Ready {
         log: house.stores.log.clone(),
         vault: house.stores.vault.clone(),
@@ -129,8 +130,27 @@ fn rooms(config: &Config, house: House) -> Rooms {
         // Later than the dispatcher itself gives a call up for lost.
         ErasureOptions { settled_after: config.meta.timeout * 8, ..ErasureOptions::default() },
     );
+    let rotations = Rotations::start(
+        house.commands.clone(),
+        house.projector.clone(),
+        house.leases.clone(),
+        RotationOptions { after: config.vault.rotate_after, ..RotationOptions::default() },
+    );
     let importer = Importer::start(&house.commands, &house.projector, &house.leases, &importing(config));
-    Rooms { engine, authenticator, readiness, whatsapp, quotas, files, dispatcher, runners, erasures, importer, house }
+    Rooms {
+        engine,
+        authenticator,
+        readiness,
+        whatsapp,
+        quotas,
+        files,
+        dispatcher,
+        runners,
+        erasures,
+        rotations,
+        importer,
+        house,
+    }
 }
 
 fn importing(config: &Config) -> ImportOptions {
@@ -239,6 +259,7 @@ async fn open(
     rooms.dispatcher.shutdown(config.http.shutdown_grace).await;
     rooms.runners.shutdown(config.http.shutdown_grace).await;
     rooms.erasures.shutdown(config.http.shutdown_grace).await;
+    rooms.rotations.shutdown(config.http.shutdown_grace).await;
     rooms.importer.shutdown(config.http.shutdown_grace).await;
     rooms.house.close().await;
     tracing::info!("stopped");

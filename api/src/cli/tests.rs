@@ -29,6 +29,8 @@ fn wrong_usage_has_the_status_2() {
         "wasend events --open",
         "wasend events --from 0",
         "wasend projections rebuild",
+        "wasend vault",
+        "wasend vault rotate --wait soon",
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
@@ -44,6 +46,8 @@ fn every_command_explains_itself() {
         "wasend account create",
         "wasend events",
         "wasend projections rebuild",
+        "wasend vault rotate",
+        "wasend vault status",
     ] {
         let error = parse(&format!("{line} --help")).expect_err(line);
         assert_eq!(error.kind(), clap::error::ErrorKind::DisplayHelp, "{line}");

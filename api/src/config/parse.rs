@@ -84,6 +84,14 @@ pub fn duration(text: &str, min: Duration, max: Duration) -> Parsed<Duration> {
     Ok(value)
 }
 
+/// Nothing for `off`.
+pub fn duration_or_off(text: &str, min: Duration, max: Duration) -> Parsed<Option<Duration>> {
+    if text == "off" {
+        return Ok(None);
+    }
+    duration(text, min, max).map(Some).map_err(|complaint| format!("{complaint}, or be `off`"))
+}
+
 fn spelled_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;

@@ -264,6 +264,13 @@ pub const SETTINGS: &[Setting] = &[
         "How long an upload is kept that no import takes.",
         |c, v| put(&mut c.imports.upload_ttl, parse::duration(v, SECOND, secs(30 * 86_400))),
     ),
+    row(
+        "vault.rotate_after",
+        "WASEND_VAULT_ROTATE_AFTER",
+        "1h",
+        "How long after an erasure the vault's epoch ends: the living keys are wrapped by a new epoch key and the last one is destroyed, so that no older copy of the vault can be opened any more. `off`: only with `wasend vault rotate`. See docs/operations.md on what this means for backups.",
+        |c, v| put(&mut c.vault.rotate_after, parse::duration_or_off(v, Duration::ZERO, secs(30 * 86_400))),
+    ),
     row("graphql.max_depth", "WASEND_GRAPHQL_MAX_DEPTH", "20", "Deepest nesting of an operation's fields.", |c, v| {
         put(&mut c.graphql.max_depth, parse::number(v, 5, 1_000))
     }),

@@ -141,6 +141,23 @@ impl PrivacyRequest {
         self.0.destroyed_at.map(DateTime)
     }
 
+    /// Old copies of the vault (backups, write-ahead logs) hold the keys wrapped by the key of an epoch; at this moment
+    /// that was destroyed on every node, so that no copy can be opened any more. How soon after `keysDestroyedAt`:
+    /// the setting `vault.rotate_after`.
+    async fn epoch_destroyed_at(&self) -> Option<DateTime> {
+        self.0.epoch_destroyed_at.map(DateTime)
+    }
+
+    /// The number of that epoch, the last in which the keys were wrapped.
+    async fn epoch(&self) -> Option<i64> {
+        self.0.epoch
+    }
+
+    /// The vault was restored from a copy in which the keys still were, and they were destroyed again.
+    async fn repeated_at(&self) -> Option<DateTime> {
+        self.0.repeated_at.map(DateTime)
+    }
+
     /// Fingerprints of the destroyed keys: SHA-256 of `wasend/kfp/v1` and the key, in hexadecimal.
     async fn key_fingerprints(&self) -> Vec<&str> {
         self.0.fingerprints.split_whitespace().collect()

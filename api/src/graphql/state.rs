@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::{Context, Result};
+use wasend_commands::message::Intake;
 use wasend_commands::{Caller, CommandError, Commands, Done};
 use wasend_domain::{Actor, Id};
 use wasend_projections::{Projector, Reads};
@@ -24,6 +25,7 @@ const SETTLING: Duration = Duration::from_secs(2);
 /// The rooms behind the schema.
 pub struct State {
     pub commands: Arc<Commands>,
+    pub intake: Intake,
     pub reads: Reads,
     pub projector: Arc<Projector>,
     pub vault: Arc<Vault>,
@@ -37,7 +39,8 @@ impl State {
         let (reads, vault) = (projector.reads().clone(), Arc::clone(&commands.vault));
         let feed = Feed::start(reads.clone(), projector.position());
         let loaders = Loaders::new(reads.clone(), Arc::clone(&vault));
-        Self { commands, reads, projector, vault, feed, loaders }
+        let intake = Intake::new(Arc::clone(&commands));
+        Self { commands, intake, reads, projector, vault, feed, loaders }
     }
 
     pub fn of<'a>(ctx: &'a Context<'_>) -> &'a Arc<Self> {

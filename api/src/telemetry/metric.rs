@@ -34,6 +34,8 @@ pub const IMPORT_ROWS: &str = "wasend_import_rows_total";
 pub const VAULT_CREATIONS_BATCH: &str = "wasend_vault_creations_batch";
 pub const VAULT_CACHE_HITS: &str = "wasend_vault_cache_hits_total";
 pub const VAULT_CACHE_MISSES: &str = "wasend_vault_cache_misses_total";
+pub const VAULT_ROTATIONS: &str = "wasend_vault_rotations_total";
+pub const VAULT_ROTATION_WAITING: &str = "wasend_vault_rotation_waiting";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -103,6 +105,8 @@ pub const METRICS: &[Metric] = &[
     events(VAULT_CREATIONS_BATCH, "Subjects and keys made durable in one transaction of the vault."),
     counter(VAULT_CACHE_HITS, "Keys found in the vault's cache."),
     counter(VAULT_CACHE_MISSES, "Keys that the vault had to read from its store."),
+    counter(VAULT_ROTATIONS, "Epochs of the vault's keys that have ended."),
+    gauge(VAULT_ROTATION_WAITING, "Nodes that the end of an epoch waits for."),
 ];
 
 /// Gives the recorder everyone's help text.

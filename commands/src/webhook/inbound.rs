@@ -8,7 +8,7 @@ use wasend_domain::content::{InboundContent, Kind, Wamid};
 use wasend_domain::message::{Command, Message};
 use wasend_domain::phone::PhoneNumber;
 use wasend_domain::{MessageId, NumberId, Personal, SubjectId};
-use wasend_eventlog::{Failure, Loaded, Plan, Rejected, Stream, execute, load};
+use wasend_eventlog::{Failure, Loaded, Plan, Rejected, execute};
 use wasend_projections::numbers::NumberRow;
 use wasend_vault::{Identity, NewPerson, VaultError};
 use wasend_whatsapp::{InboundMessage, Preference, PreferenceValue, is_bsuid};
@@ -72,7 +72,7 @@ impl Commands {
         let person = NewPerson { identities, name };
         for _ in 0..ATTEMPTS {
             let (contact, _) = self.vault.subject_for(caller.account_id, &person).await?;
-            let mut known = self.contact_stream(caller, contact).await?;
+            let mut known = self.loaded_contact(caller, contact).await?;
             if known.state.erased.is_some() {
                 // In a moment nothing leads from the number to whom it was, and who writes is somebody new.
                 tokio::time::sleep(UNLINKING).await;
@@ -149,11 +149,6 @@ impl Commands {
             }
         }
         Ok(false)
-    }
-
-    async fn contact_stream(&self, caller: Caller, id: SubjectId) -> Result<Loaded<Contact>, CommandError> {
-        let mut found = load::<Contact>(&*self.log, caller.account_id, &[id.uuid()]).await?;
-        Ok(found.remove(&id.uuid()).and_then(Stream::present).unwrap_or_default())
     }
 }
 

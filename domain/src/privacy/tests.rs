@@ -24,6 +24,7 @@ fn way() -> Vec<Event> {
         Event::Fenced { keys: vec![key], at: AT },
         Event::KeysDestroyed { fingerprints: vec!["ab".into()], destruction: Destruction { number: 1, at: AT } },
         Event::Completed { suppressed: false, at: AT },
+        Event::EpochDestroyed { epoch: 3, at: AT },
     ]
 }
 
@@ -38,6 +39,8 @@ fn command(event: &Event) -> Command {
         Event::Fenced { keys, at } => Command::Fence { keys, at },
         Event::KeysDestroyed { fingerprints, destruction } => Command::Destroyed { fingerprints, destruction },
         Event::Completed { suppressed, at } => Command::Complete { suppressed, at },
+        Event::EpochDestroyed { epoch, at } => Command::EndEpoch { epoch, at },
+        Event::Repeated { fingerprints, destruction } => Command::Repeat { fingerprints, destruction },
     }
 }
 
@@ -64,6 +67,23 @@ fn no_step_is_left_out() {
     for step in &way[1..] {
         given(&[]).when(command(step)).then_expect_error(Error::NotFound);
     }
+}
+
+#[test]
+fn what_a_restored_vault_brought_back_is_destroyed_again_and_waits_for_another_end() {
+    let (way, destruction) = (way(), Destruction { number: 7, at: AT });
+    let repeated = Event::Repeated { fingerprints: vec!["ab".into()], destruction };
+    for done in [4, 5, 6] {
+        given(&way[..done]).when(command(&repeated)).then_expect_events(vec![repeated.clone()]);
+    }
+    for done in 1..4 {
+        let state = if done == 1 { State::Received } else { State::Executing };
+        given(&way[..done]).when(command(&repeated)).then_expect_error(Error::NotNext(state));
+    }
+    let again: Vec<_> = way.iter().cloned().chain([repeated.clone()]).collect();
+    given(&again).when(command(&repeated)).then_expect_events(vec![]);
+    let ended = Event::EpochDestroyed { epoch: 5, at: AT };
+    given(&again).when(command(&ended)).then_expect_events(vec![ended.clone()]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Appends: gapless, all or nothing, durable.
 
 use uuid::Uuid;
-use wasend_eventlog::{Append, Appended, EventLog, Filter, LogError, NewEvent, Rejected};
+use wasend_eventlog::{Append, Appended, Db, EventLog, Filter, LogError, NewEvent, Rejected};
 
 use crate::harness::{Home, account, append, fresh, new_stream, part, stream};
 
@@ -125,16 +125,22 @@ async fn a_closed_log_refuses(home: Home) {
     log.close().await;
 }
 
-/// The writer meets an event that it did not know of, as if somebody had written past it.
+/// The database refuses to insert, for a reason that has nothing to do with the batch.
 async fn a_database_that_cannot_write_acknowledges_nothing(home: Home) {
     let log = home.log().await;
     log.append(vec![new_stream()]).await.unwrap()[0].as_ref().unwrap();
-    let set_head = |position: u64| format!("UPDATE log_head SET position = {position}");
-    wasend_eventlog::with_db!(log.db(), pool => { sqlx::query(&set_head(0)).execute(pool).await.unwrap(); });
+    let (broken, mended) = match log.db() {
+        Db::Sqlite(_) => (
+            "CREATE TRIGGER broken BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'broken'); END",
+            "DROP TRIGGER broken",
+        ),
+        Db::Postgres(_) => ("UPDATE log_head SET position = 0", "UPDATE log_head SET position = 1"),
+    };
+    wasend_eventlog::with_db!(log.db(), pool => { sqlx::query(broken).execute(pool).await.unwrap(); });
     let (one, other) = tokio::join!(log.append(vec![new_stream()]), log.append(vec![new_stream()]));
     assert!(matches!((one, other), (Err(LogError::Unavailable(_)), Err(LogError::Unavailable(_)))));
     assert_eq!(log.read(0, 10, &Filter::default()).await.unwrap().len(), 1);
-    wasend_eventlog::with_db!(log.db(), pool => { sqlx::query(&set_head(1)).execute(pool).await.unwrap(); });
+    wasend_eventlog::with_db!(log.db(), pool => { sqlx::query(mended).execute(pool).await.unwrap(); });
     assert_eq!(log.append(vec![new_stream()]).await.unwrap(), [Ok(new(2, 2))]);
 }
 

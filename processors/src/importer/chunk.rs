@@ -1,20 +1,23 @@
 //! Applying one chunk: looked up, decided and appended as a set, together with the import's own progress, so that no
 //! row counts twice and none is lost, wherever a node dies.
 
+mod known;
 mod newcomers;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
-use uuid::Uuid;
 use wasend_commands::contact::ATTRIBUTES_MAX;
 use wasend_commands::{CommandError, Commands};
 use wasend_domain::contact::{self, Contact, Part as Changed, Source, Via};
 use wasend_domain::content::Attributes;
-use wasend_domain::import::{Command, Counters, Import, Mode, RowReports, Start};
+use wasend_domain::import::{Command, Counters, Import, Mode, Start};
+use wasend_domain::phone::Region;
 use wasend_domain::{AccountId, Actor, ImportId, Personal, Sealed, SubjectId};
 use wasend_eventlog::{Failure, Loaded, Plan, Rejected, Stream, load};
 use wasend_projections::uploads::Part;
-use wasend_vault::Identity;
+
+use known::Known;
 
 use super::reading::Chunk;
 use super::row::{Parsed, Row, Wrong};
@@ -22,6 +25,8 @@ use crate::shared::once;
 
 /// How often a chunk is decided again after others changed its contacts first.
 const ATTEMPTS: usize = 64;
+/// Between the fence of an erasure and its next step, usually.
+const UNLINKING: Duration = Duration::from_millis(50);
 const ACTOR: Actor = Actor::System("importer");
 
 /// The import that a chunk belongs to.
@@ -30,6 +35,8 @@ pub(crate) struct Job<'a> {
     pub id: ImportId,
     pub account: AccountId,
     pub start: &'a Start,
+    /// Of numbers that name none.
+    pub region: Option<Region>,
 }
 
 /// What came of a chunk.
@@ -47,14 +54,6 @@ struct Act {
     attributes: Option<BTreeMap<String, String>>,
 }
 
-/// The contacts of a chunk, as they are.
-struct Known {
-    subjects: Vec<Option<Result<SubjectId, Wrong>>>,
-    contacts: HashMap<Uuid, Loaded<Contact>>,
-    names: HashMap<SubjectId, Option<String>>,
-    attributes: HashMap<SubjectId, BTreeMap<String, String>>,
-}
-
 /// Decisions about a chunk.
 #[derive(Default)]
 struct Verdict {
@@ -67,9 +66,11 @@ struct Verdict {
 }
 
 impl Job<'_> {
-    /// Applies the chunk of this number. `repeats` says which of its rows repeat an earlier line.
+    /// Applies the chunk of this number to the import, as it was last seen. `repeats` says which of the rows repeat an
+    /// earlier line.
     pub async fn apply(
         &self,
+        import: &mut Loaded<Import>,
         chunk: &Chunk,
         number: u64,
         rows: u64,
@@ -77,17 +78,22 @@ impl Job<'_> {
     ) -> Result<Applied, CommandError> {
         let intent = self.intent(number).await?;
         for _ in 0..ATTEMPTS {
-            let mut found = load::<Import>(&*self.commands.log, self.account, &[self.id.uuid()]).await?;
-            let Some(mut import) = found.remove(&self.id.uuid()).and_then(Stream::present) else {
-                return Ok(Applied::Left);
-            };
             if import.state.ended.is_some() || import.state.chunks != number {
                 return Ok(Applied::Left);
             }
             let mut known = self.known(chunk, repeats).await?;
+            if known.is_closing() {
+                tokio::time::sleep(UNLINKING).await;
+                continue;
+            }
             let verdict = self.decide(chunk, repeats, &mut known, &intent);
-            if self.record(chunk, number, rows, &mut import, known, verdict).await? {
+            if self.record(chunk, number, rows, import, known, verdict).await? {
                 return Ok(Applied::Done);
+            }
+            let mut found = load::<Import>(&*self.commands.log, self.account, &[self.id.uuid()]).await?;
+            match found.remove(&self.id.uuid()).and_then(Stream::present) {
+                Some(now) => *import = now,
+                None => return Ok(Applied::Left),
             }
         }
         Err(CommandError::unavailable(std::io::Error::other("others keep changing the contacts of a chunk")))
@@ -98,67 +104,6 @@ impl Job<'_> {
         let parts = self.commands.uploads.parts(&self.id, Part::Intent, number, 1).await?;
         let lines = parts.into_iter().filter(|(part, _)| *part == number).map(|(_, lines)| lines).next();
         Ok(lines.unwrap_or_default().split(',').filter_map(|line| line.parse().ok()).collect())
-    }
-
-    async fn known(&self, chunk: &Chunk, repeats: &HashMap<usize, u64>) -> Result<Known, CommandError> {
-        let vault = &self.commands.vault;
-        let mut identities = Vec::with_capacity(chunk.rows.len());
-        let mut owners = Vec::with_capacity(chunk.rows.len());
-        for (index, row) in chunk.rows.iter().enumerate() {
-            let Ok(parsed) = &row.parsed else { continue };
-            if !repeats.contains_key(&index) {
-                let own = candidates(parsed);
-                owners.extend(own.iter().map(|_| index));
-                identities.extend(own);
-            }
-        }
-        let bearers = vault.find_many(self.account, &identities).await?;
-        let mut subjects: Vec<Option<Result<SubjectId, Wrong>>> = vec![None; chunk.rows.len()];
-        for ((index, identity), bearer) in owners.into_iter().zip(&identities).zip(bearers) {
-            let Some(bearer) = bearer else { continue };
-            let slot = &mut subjects[index];
-            match slot {
-                Some(Ok(known)) if *known != bearer && matches!(identity, Identity::Bsuid(_)) => {
-                    *slot = Some(Err(Wrong::OtherContacts));
-                }
-                None => *slot = Some(Ok(bearer)),
-                Some(_) => {}
-            }
-        }
-        let mut known: Vec<SubjectId> = subjects.iter().flatten().filter_map(|found| found.ok()).collect();
-        known.sort_unstable();
-        known.dedup();
-        let ids: Vec<_> = known.iter().map(SubjectId::uuid).collect();
-        let found = if ids.is_empty() { HashMap::new() } else { load(&*self.commands.log, self.account, &ids).await? };
-        let contacts: HashMap<Uuid, Loaded<Contact>> =
-            found.into_iter().filter_map(|(id, stream)| Some((id, Stream::present(stream)?))).collect();
-        let mut state = Known { subjects, contacts, names: HashMap::new(), attributes: HashMap::new() };
-        self.open(&known, &mut state).await?;
-        Ok(state)
-    }
-
-    /// What an update is compared with.
-    async fn open(&self, subjects: &[SubjectId], known: &mut Known) -> Result<(), CommandError> {
-        let vault = &self.commands.vault;
-        let compared = |subject: &&SubjectId| {
-            let exists = known.contacts.get(&subject.uuid()).is_some_and(|contact| contact.state.created);
-            !exists || self.start.mode == Mode::Update
-        };
-        let subjects: Vec<_> = subjects.iter().filter(compared).copied().collect();
-        for (subject, person) in subjects.iter().zip(vault.identities(self.account, &subjects).await) {
-            let person = person?.value();
-            known.names.insert(*subject, person.and_then(|person| person.into_exposed().name));
-        }
-        let sealed = |subject: &SubjectId| {
-            let contact = known.contacts.get(&subject.uuid())?;
-            Some((*subject, contact.state.attributes.clone()?))
-        };
-        let (owners, sealed): (Vec<_>, Vec<_>) = subjects.iter().filter_map(sealed).unzip();
-        for (subject, attributes) in owners.into_iter().zip(vault.open_many(self.account, &sealed).await) {
-            let attributes = attributes?.value().map(|attributes| attributes.into_exposed().0);
-            known.attributes.insert(subject, attributes.unwrap_or_default());
-        }
-        Ok(())
     }
 
     fn decide(
@@ -188,7 +133,7 @@ impl Job<'_> {
                 Some(Ok(subject)) => self.decide_known(index, row, parsed, subject, known, intent, &mut verdict),
                 None => {
                     verdict.new.push(index);
-                    verdict.taken(index, parsed, parsed.opted_out);
+                    verdict.taken(index, parsed, Self::opts_out(index, parsed, known).is_some());
                     verdict.counters.created += 1;
                 }
             }
@@ -237,10 +182,9 @@ impl Job<'_> {
             commands.push(contact::Command::Update { changed, attributes: None });
         }
         commands.extend(self.join(&contact.state));
-        if parsed.opted_out && !opted_out {
-            commands.push(contact::Command::OptOut { via: Via::Api });
-        }
-        verdict.taken(index, parsed, opted_out || parsed.opted_out);
+        let opts_out = Self::opts_out(index, parsed, known).filter(|_| !opted_out);
+        verdict.taken(index, parsed, opted_out || opts_out.is_some());
+        commands.extend(opts_out);
         match (exists, commands.is_empty()) {
             (false, _) => verdict.counters.created += 1,
             (true, true) => verdict.counters.unchanged += 1,
@@ -257,6 +201,12 @@ impl Job<'_> {
         if differs {
             known.attributes.insert(subject, merged);
         }
+    }
+
+    /// Whether the row is about somebody who does not want messages, by the file or by what they said before.
+    fn opts_out(index: usize, parsed: &Parsed, known: &Known) -> Option<contact::Command> {
+        let via = if known.suppressed.contains(&index) { Via::Suppression } else { Via::Api };
+        (parsed.opted_out || via == Via::Suppression).then_some(contact::Command::OptOut { via })
     }
 
     fn join(&self, contact: &Contact) -> Option<contact::Command> {
@@ -290,7 +240,7 @@ impl Job<'_> {
                 }
             }
         }
-        self.report(chunk, number, &verdict).await?;
+        self.put_report(chunk, number, &verdict.reports).await?;
         let answers = commands.log.append(vec![plan.into_append()]).await?;
         match answers.into_iter().next() {
             Some(Ok(_)) => Ok(true),
@@ -333,19 +283,6 @@ impl Job<'_> {
         }
         Ok(())
     }
-
-    /// Stores what is to be told of the rows, under the import's own key.
-    async fn report(&self, chunk: &Chunk, number: u64, verdict: &Verdict) -> Result<(), CommandError> {
-        if verdict.reports.is_empty() {
-            return Ok(());
-        }
-        let reports = verdict.reports.iter().map(|(index, wrong)| chunk.rows[*index].report(*wrong)).collect();
-        let (subject, now) = (self.start.source.subject(), self.commands.clock.now());
-        let reports = Personal::new(RowReports(reports));
-        let sealed = self.commands.vault.seal(self.account, subject, &reports, now.day()).await?;
-        // The first part holds the header.
-        Ok(self.commands.uploads.put(&self.id, Part::Report, number + 1, &[sealed.as_str()], now).await?)
-    }
 }
 
 impl Verdict {
@@ -361,13 +298,6 @@ impl Verdict {
             self.reports.push((index, Wrong::PhoneNotValid));
         }
     }
-}
-
-/// By what the row's person may be known, the likeliest first.
-fn candidates(parsed: &Parsed) -> Vec<Identity> {
-    let phones = parsed.phone.iter().flat_map(wasend_domain::phone::PhoneNumber::candidates);
-    let phones = phones.map(|phone| Identity::phone(phone.as_str()));
-    phones.chain(parsed.bsuid.iter().map(|bsuid| Identity::bsuid(bsuid.as_str()))).collect()
 }
 
 /// The aggregates were loaded, so that none of them refuses.

@@ -9,7 +9,7 @@ use encoding_rs::{CoderResult, Decoder, UTF_8, WINDOWS_1252};
 /// Bytes that are decoded at once; the header's first line is looked for in the first of them.
 const PIECE: usize = 64 << 10;
 
-/// Decodes UTF-8, UTF-16 (both with or without their mark) and Windows-1252, and turns the line ends of old Macintosh
+/// Decodes UTF-8 (with its mark or without), UTF-16 (with it) and Windows-1252, and turns the line ends of old Macintosh
 /// files into ours. Fails where a row grows beyond its limit.
 pub(crate) struct Decoded<R> {
     inner: R,
@@ -103,10 +103,9 @@ impl<R: Read> Read for Decoded<R> {
 pub(crate) fn delimiter(beginning: &[u8]) -> u8 {
     const KNOWN: [u8; 4] = *b",;\t|";
     let (mut counts, mut quoted) = ([0_usize; 4], false);
-    for byte in beginning {
+    for byte in beginning.iter().skip_while(|byte| matches!(byte, b'\n' | b'\r')) {
         match byte {
             b'"' => quoted = !quoted,
-            b'\n' | b'\r' if !quoted && counts.iter().sum::<usize>() > 0 => break,
             b'\n' | b'\r' if !quoted => break,
             byte if !quoted => {
                 if let Some(at) = KNOWN.iter().position(|known| known == byte) {
@@ -154,6 +153,7 @@ mod tests {
             ("phone;\"a,b,c\";name", b';'),
             ("phone\tname\n1,2,3,4", b'\t'),
             ("phone|name", b'|'),
+            ("\r\nphone;name", b';'),
             ("phone", b','),
         ] {
             assert_eq!(delimiter(header.as_bytes()), expected, "{header}");

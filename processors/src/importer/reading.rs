@@ -182,7 +182,7 @@ impl<P: FnMut(&Arc<Vec<String>>, Vec<Row>) -> bool> Rows<'_, P> {
         }
         let fields = columns(&header, self.source).map_err(Broken::File)?;
         let header = Arc::new(header.iter().map(str::to_owned).collect::<Vec<_>>());
-        let region = self.source.region.as_deref().and_then(|region| region.parse().ok());
+        let region = self.source.region();
         let (mut rows, mut total, mut bytes) = (Vec::new(), 0_u64, 0_usize);
         let mut record = csv::StringRecord::new();
         loop {

@@ -6,6 +6,7 @@ use wasend_commands::account::LABEL_MAX;
 use wasend_commands::contact::{ATTRIBUTE_NAME_MAX, ATTRIBUTE_VALUE_MAX, ATTRIBUTES_MAX};
 use wasend_domain::import::{Field, RowReport};
 use wasend_domain::phone::{Bsuid, InvalidPhone, PhoneNumber, Region};
+use wasend_vault::Identity;
 
 use super::cell::{holds_card_number, unguard};
 
@@ -33,7 +34,7 @@ pub struct Parsed {
     pub doubtful: bool,
 }
 
-/// By what a row is the same person's as another.
+/// By what a row is the same person's as another; a number takes as little memory as it can.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
     Phone(u64),
@@ -106,6 +107,15 @@ impl Wrong {
 }
 
 impl Row {
+    /// Whom the row is about, as far as that can be told of one that could not be read: whatever looks like a number.
+    pub fn identities(&self, region: Option<Region>) -> Vec<Identity> {
+        let number = |cell: &String| PhoneNumber::parse_in(unguard(cell.trim()), region).ok();
+        match &self.parsed {
+            Ok(parsed) => parsed.identities(),
+            Err(_) => self.cells.iter().filter_map(number).map(|phone| Identity::phone(phone.as_str())).collect(),
+        }
+    }
+
     pub fn report(&self, wrong: Wrong) -> RowReport {
         let clean = |cell: &String| if holds_card_number(cell) { REMOVED.to_owned() } else { cell.replace('\0', "") };
         RowReport {
@@ -118,8 +128,15 @@ impl Row {
 }
 
 impl Parsed {
+    /// Whose row it is.
+    pub(crate) fn identities(&self) -> Vec<Identity> {
+        let phone = self.phone.iter().map(|phone| Identity::phone(phone.as_str()));
+        phone.chain(self.bsuid.iter().map(|bsuid| Identity::bsuid(bsuid.as_str()))).collect()
+    }
+
     pub(crate) fn keys(&self) -> Vec<Key> {
-        let phone = self.phone.as_ref().map(|phone| Key::Phone(phone.canonical()));
+        let digits = |phone: PhoneNumber| phone.as_str().trim_start_matches('+').parse().ok();
+        let phone = self.phone.as_ref().and_then(|phone| digits(phone.canonical())).map(Key::Phone);
         phone.into_iter().chain(self.bsuid.as_ref().map(|bsuid| Key::Bsuid(bsuid.as_str().to_owned()))).collect()
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use wasend_commands::{CommandError, Commands};
-use wasend_domain::import::{Command, FileError, Import, RowReport, RowReports, Source};
-use wasend_domain::{AccountId, Actor, ImportId, Opened, Personal, Purpose};
-use wasend_eventlog::{Failure, Stream, execute, load};
+use wasend_domain::import::{Command, FileError, Import, Source};
+use wasend_domain::{AccountId, Actor, ImportId, Opened, Purpose};
+use wasend_eventlog::{Failure, Loaded, Stream, execute, load};
 use wasend_projections::Leases;
-use wasend_projections::uploads::{Part, Upload};
+use wasend_projections::uploads::Upload;
 
 use super::chunk::{Applied, Job};
 use super::options::ImportOptions;
@@ -36,7 +36,7 @@ impl Run {
         let Some(start) = import.state.started.clone() else { return Ok(()) };
         let upload = self.commands.uploads.get(start.upload).await?.filter(|upload| upload.account_id == account);
         if import.state.ended.is_none() {
-            match self.work(account, id, &import.state, upload.as_ref()).await {
+            match self.work(account, id, import, upload.as_ref()).await {
                 Ok(true) => self.end(account, id, Command::Finish { at: self.commands.clock.now() }).await?,
                 Ok(false) => return Ok(()),
                 Err(Stopped::File(code)) => {
@@ -66,28 +66,36 @@ impl Run {
         &self,
         account: AccountId,
         id: ImportId,
-        import: &Import,
+        import: Loaded<Import>,
         upload: Option<&Upload>,
     ) -> Result<bool, Stopped> {
-        let (Some(upload), Some(start)) = (upload, &import.started) else {
+        let (Some(upload), Some(start)) = (upload, &import.state.started.clone()) else {
             return Err(Stopped::File(FileError::UploadLost));
         };
         let source = match self.commands.vault.open(account, &start.source).await.map_err(CommandError::from)? {
             Opened::Value(source) => Arc::new(source.into_exposed()),
             Opened::Erased(_) => return Err(Stopped::File(FileError::UploadLost)),
         };
-        let job = Job { commands: &self.commands, id, account, start };
-        if import.chunks == 0 {
+        let region = source.region();
+        let job = Job { commands: &self.commands, id, account, start, region };
+        if import.state.chunks == 0 {
             // The whole file is read once before anything is changed by it.
             let mut counting = read(&self.commands, upload, Arc::clone(&source), &self.options.limits, false);
             while let Some(chunk) = counting.recv().await {
                 chunk?;
             }
         }
-        self.apply(&job, import.chunks, upload, source).await
+        self.apply(&job, import, upload, source).await
     }
 
-    async fn apply(&self, job: &Job<'_>, done: u64, upload: &Upload, source: Arc<Source>) -> Result<bool, Stopped> {
+    async fn apply(
+        &self,
+        job: &Job<'_>,
+        mut import: Loaded<Import>,
+        upload: &Upload,
+        source: Arc<Source>,
+    ) -> Result<bool, Stopped> {
+        let done = import.state.chunks;
         let mut chunks = read(&self.commands, upload, source, &self.options.limits, true);
         let (mut number, mut rows, mut seen) = (0, 0, HashMap::new());
         let renew_every = self.options.lease / 3;
@@ -99,9 +107,9 @@ impl Run {
             // What was applied before is only read again for who was in it.
             if number >= done {
                 if number == 0 {
-                    self.header(job, &chunk).await?;
+                    job.put_header(&chunk).await?;
                 }
-                if let Applied::Left = Box::pin(job.apply(&chunk, number, rows, &repeats)).await? {
+                if let Applied::Left = Box::pin(job.apply(&mut import, &chunk, number, rows, &repeats)).await? {
                     return Ok(false);
                 }
                 metrics::counter!("wasend_import_rows_total").increment(chunk.rows.len() as u64);
@@ -118,15 +126,6 @@ impl Run {
             }
         }
         Ok(true)
-    }
-
-    /// The titles of the columns, for whoever asks for the report.
-    async fn header(&self, job: &Job<'_>, chunk: &Chunk) -> Result<(), CommandError> {
-        let header = RowReport { line: 1, code: String::new(), reason: String::new(), cells: chunk.header.to_vec() };
-        let (subject, now) = (job.start.source.subject(), self.commands.clock.now());
-        let header = Personal::new(RowReports(vec![header]));
-        let sealed = self.commands.vault.seal(job.account, subject, &header, now.day()).await?;
-        Ok(self.commands.uploads.put(&job.id, Part::Report, 0, &[sealed.as_str()], now).await?)
     }
 
     pub async fn renew(&self, id: ImportId, lease: Duration) -> Result<bool, CommandError> {

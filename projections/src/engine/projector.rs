@@ -34,7 +34,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let decode = |recorded: &Recorded| Event::decode(recorded).ok();
-        Self { batch: 5_000, lease: Duration::from_secs(10), poll: Duration::from_millis(250), decode }
+        Self { batch: 10_000, lease: Duration::from_secs(10), poll: Duration::from_millis(250), decode }
     }
 }
 

@@ -52,9 +52,11 @@ type Alias = (String, String);
 
 impl Store {
     /// Stores the batch in one transaction. For each of its subjects in order: who bears one of its aliases now, be it
-    /// the new subject or another; `None` if that was left open and is to be looked up again.
+    /// the new subject or another; `None` if that was left open and is to be looked up again. Refused with
+    /// [`Failure::EpochPassed`] if any of its keys is wrapped under another epoch than the current one.
     pub async fn create(&self, batch: &Batch, now: Time) -> Result<Vec<Option<SubjectId>>, Failure> {
         let mut tx = self.begin().await?;
+        tx.require_current(batch.keys.iter().chain(batch.subjects.iter().map(|new| &new.key))).await?;
         let mut claims = Claims::of(&batch.subjects);
         tx.claim(&mut claims).await?;
         let winners: Vec<_> = batch.subjects.iter().filter(|new| claims.owner(new) == Some(new.subject)).collect();

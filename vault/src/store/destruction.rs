@@ -25,6 +25,14 @@ pub(super) const DELETE_ALIASES: &str = "DELETE FROM aliases WHERE account_id = 
 pub(super) const DELETE_ACCOUNT_SUBJECTS: &str = "DELETE FROM subjects WHERE account_id = $1";
 pub(super) const DELETE_ACCOUNT_ALIASES: &str = "DELETE FROM aliases WHERE account_id = $1";
 
+/// Whether a destruction has a number of its own, by which the nodes hear of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Count {
+    Next,
+    /// It had one before the store was put back; see [`Store::raise_destructions`].
+    Had,
+}
+
 impl Store {
     /// Destroys the keys and gives the fingerprints of all of them that ever were. A key that is already destroyed
     /// keeps its first date and reason. `graves` are put where a key might still come to be, so that none does;
@@ -35,12 +43,14 @@ impl Store {
         graves: &[NewKey],
         record: &Erased,
         directory: Option<AccountId>,
+        count: Count,
     ) -> Result<Vec<String>, Failure> {
         let zeros = "0".repeat(LONGEST);
         let mut fingerprints = Vec::with_capacity(ids.len());
         let mut tx = self.begin().await?;
         // Held until the end, so that they are numbered in the order in which they take effect.
-        tx.execute(COUNT_DESTRUCTION, Vec::new()).await?;
+        tx.execute(COUNT_DESTRUCTION, vec![record.since.micros().into(), i64::from(count == Count::Next).into()])
+            .await?;
         tx.insert_keys(graves.iter(), record.since).await?;
         for chunk in ids.chunks(CHUNK) {
             let cells = |first: Vec<Cell<'static>>| -> Vec<Cell<'_>> {
@@ -72,7 +82,7 @@ impl Store {
     }
 
     /// Clears old bytes from SQLite's write-ahead log. On Postgres they stay in dead rows and in its log until these
-    /// are recycled: there, ending the epoch is what makes them noise.
+    /// are recycled; on both, ending the epoch is what makes every copy noise.
     pub async fn clear_residue(&self) -> Result<(), Failure> {
         match self {
             Self::Sqlite { writer, .. } => truncate_log(writer).await,

@@ -1,4 +1,4 @@
-//! What an erasure changes besides the keys: the list of those who are not written to, and what nodes have heard.
+//! What an erasure changes besides the keys: the list of those who are not written to, and the count of destructions.
 
 use wasend_domain::{AccountId, BlindIndex, SubjectId, Time};
 
@@ -15,14 +15,14 @@ pub(super) const SUPPRESSED: &str =
     "SELECT blind_index FROM suppressions WHERE account_id = $1 AND blind_index IN ({list})";
 pub(super) const UNSUPPRESS: &str = "DELETE FROM suppressions WHERE account_id = $1 AND blind_index IN ({list})";
 pub(super) const DESTRUCTIONS: &str = "SELECT number FROM destructions WHERE id = 1";
-pub(super) const COUNT_DESTRUCTION: &str = "UPDATE destructions SET number = number + 1 WHERE id = 1";
-pub(super) const PUT_NODE: &str = "INSERT INTO nodes (node, heard, usable_until) VALUES ($1, $2, $3) \
-     ON CONFLICT (node) DO UPDATE SET heard = excluded.heard, usable_until = excluded.usable_until";
+pub(super) const COUNT_DESTRUCTION: &str =
+    "UPDATE destructions SET number = number + $2, waiting_since = COALESCE(waiting_since, $1) WHERE id = 1";
+pub(super) const RAISE_DESTRUCTIONS: &str = "UPDATE destructions SET number = $1 WHERE id = 1 AND number < $1";
 pub(super) const NODES_BEHIND: &str = "SELECT count(*) FROM nodes WHERE heard < $1 AND usable_until > $2";
-pub(super) const FORGET_NODES: &str = "DELETE FROM nodes WHERE usable_until < $1";
-pub(super) const REMOVE_NODE: &str = "DELETE FROM nodes WHERE node = $1";
 pub(super) const MARKS: &str =
     "SELECT id, fingerprint FROM keys WHERE id IN ({list}) AND fingerprint <> '' ORDER BY id";
+pub(super) const LIVING: &str = "SELECT k.id, k.fingerprint FROM keys k WHERE k.id IN ({list}) \
+     AND NOT EXISTS (SELECT 1 FROM destroyed_keys d WHERE d.id = k.id) ORDER BY k.id";
 
 impl Store {
     /// Whether no other process keeps keys of this store in memory.
@@ -65,22 +65,21 @@ impl Store {
         self.fetch(&with_list(MARKS, 1, ids.len()), list).await
     }
 
+    /// Those of the keys that are not destroyed.
+    pub async fn living(&self, ids: &[String]) -> Result<Vec<(String, String)>, Failure> {
+        let list = ids.iter().map(|id| id.as_str().into()).collect();
+        self.fetch(&with_list(LIVING, 1, ids.len()), list).await
+    }
+
     pub async fn destructions(&self) -> Result<i64, Failure> {
         let rows: Vec<(i64,)> = self.fetch(DESTRUCTIONS, Vec::new()).await?;
         rows.first().map(|(number,)| *number).ok_or(Failure::DamagedKey)
     }
 
-    /// Says what a node has heard, and forgets those that are long gone.
-    pub async fn put_node(&self, node: &str, heard: i64, until: Time, gone: Time) -> Result<(), Failure> {
+    /// The store was put back to an earlier one: numbers go on after the last that was given out.
+    pub async fn raise_destructions(&self, number: i64) -> Result<(), Failure> {
         let mut tx = self.begin().await?;
-        tx.execute(FORGET_NODES, vec![gone.micros().into()]).await?;
-        tx.execute(PUT_NODE, vec![node.into(), heard.into(), until.micros().into()]).await?;
-        tx.commit().await
-    }
-
-    pub async fn remove_node(&self, node: &str) -> Result<(), Failure> {
-        let mut tx = self.begin().await?;
-        tx.execute(REMOVE_NODE, vec![node.into()]).await?;
+        tx.execute(RAISE_DESTRUCTIONS, vec![number.into()]).await?;
         tx.commit().await
     }
 

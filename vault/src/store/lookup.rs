@@ -14,9 +14,6 @@ pub(super) const ALIASES: &str =
     "SELECT blind_index, subject_id FROM aliases WHERE account_id = $1 AND blind_index IN ({list})";
 pub(super) const PEOPLE: &str =
     "SELECT subject_id, person FROM subjects WHERE account_id = $1 AND subject_id IN ({list})";
-pub(super) const EPOCHS: &str = "SELECT epoch, check_value FROM epochs ORDER BY epoch";
-pub(super) const INSERT_EPOCH: &str =
-    "INSERT INTO epochs (epoch, check_value, created_at) VALUES ($1, $2, $3) ON CONFLICT (epoch) DO NOTHING";
 
 /// A key as it is stored.
 pub(crate) struct KeyRow {
@@ -74,17 +71,5 @@ impl Store {
             rows.extend(self.fetch(&with_list(sql, 2, count), cells).await?);
         }
         Ok(rows)
-    }
-
-    /// Every epoch with its check value.
-    pub async fn epochs(&self) -> Result<Vec<(i64, String)>, Failure> {
-        self.fetch(EPOCHS, Vec::new()).await
-    }
-
-    /// Of several nodes that start at once, the first decides.
-    pub async fn add_epoch(&self, epoch: i64, check: &str, now: Time) -> Result<(), Failure> {
-        let mut tx = self.begin().await?;
-        tx.execute(INSERT_EPOCH, vec![epoch.into(), check.into(), now.micros().into()]).await?;
-        tx.commit().await
     }
 }

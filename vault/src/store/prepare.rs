@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, Executor, PgConnection, Statement};
 
-use super::{Store, creation, destruction, erasure, lookup, sql::with_list};
+use super::{Store, creation, destruction, erasure, lookup, rotation, sql::with_list};
 
 fn texts() -> Vec<String> {
     let rows = |sql: &str, width: usize| {
@@ -13,8 +13,6 @@ fn texts() -> Vec<String> {
         with_list(lookup::KEYS, 1, 2),
         with_list(lookup::ALIASES, 2, 2),
         with_list(lookup::PEOPLE, 2, 2),
-        lookup::EPOCHS.to_owned(),
-        lookup::INSERT_EPOCH.to_owned(),
         rows(creation::INSERT_KEYS, 8),
         rows(creation::INSERT_ALIASES, 3),
         with_list(creation::ALIASES_OF_SUBJECTS, 2, 2),
@@ -33,10 +31,29 @@ fn texts() -> Vec<String> {
         with_list(erasure::MARKS, 1, 2),
         erasure::DESTRUCTIONS.to_owned(),
         erasure::COUNT_DESTRUCTION.to_owned(),
-        erasure::PUT_NODE.to_owned(),
+        erasure::RAISE_DESTRUCTIONS.to_owned(),
+        with_list(erasure::LIVING, 1, 2),
         erasure::NODES_BEHIND.to_owned(),
-        erasure::FORGET_NODES.to_owned(),
-        erasure::REMOVE_NODE.to_owned(),
+        rotation::CURRENT.to_owned(),
+        rotation::EPOCHS.to_owned(),
+        rotation::ALL_EPOCHS.to_owned(),
+        rotation::OVER_UNTIL.to_owned(),
+        rotation::LAST_BEFORE.to_owned(),
+        rotation::INSERT_EPOCH.to_owned(),
+        rotation::COMING.to_owned(),
+        rotation::ABANDON.to_owned(),
+        rotation::SWITCH.to_owned(),
+        rotation::NOT_WAITING.to_owned(),
+        rotation::BEGUN.to_owned(),
+        rotation::LIVING_BEFORE.to_owned(),
+        rows(rotation::REWRAP, 4),
+        rotation::END.to_owned(),
+        rotation::DESTROYED.to_owned(),
+        rotation::WAITING_SINCE.to_owned(),
+        rotation::PUT_NODE.to_owned(),
+        rotation::NODES.to_owned(),
+        rotation::FORGET_NODES.to_owned(),
+        rotation::REMOVE_NODE.to_owned(),
     ]
 }
 

@@ -1,9 +1,13 @@
 use std::collections::HashSet;
+use std::future::Future;
+use std::task::Poll;
+use std::time::Duration;
 
+use sqlx::{Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 use wasend_domain::{AccountId, Opened, Personal, SubjectId};
 use wasend_vault::{Identity, NewPerson, OpenError, Person, Vault, VaultError};
 
-use crate::house::{TODAY, body, on_both, person, read, subject};
+use crate::house::{House, TODAY, body, on_both, person, read, subject};
 
 async fn who(vault: &Vault, account: AccountId, subject: SubjectId) -> Person {
     match vault.identity(account, subject).await.unwrap() {
@@ -68,6 +72,85 @@ async fn subjects_with_several_identities_race_without_losing_or_sharing_any() {
         }
         one.close().await;
         two.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_spellings_of_a_number_are_one_subjects_whoever_comes_first() {
+    on_both(async |house| {
+        let (one, account) = house.with_account().await;
+        let two = house.vault().await;
+        for round in 10..20 {
+            let spellings = [format!("+55119876543{round}"), format!("+5511876543{round}")];
+            let tasks: Vec<_> = (0..20)
+                .map(|n| {
+                    let vault = if n % 3 == 0 { one.clone() } else { two.clone() };
+                    let new = person(&spellings[n % 2]);
+                    tokio::spawn(async move { vault.subject_for(account, &new).await.unwrap() })
+                })
+                .collect();
+            let mut found = HashSet::new();
+            let mut created = 0;
+            for task in tasks {
+                let (subject, new) = task.await.unwrap();
+                found.insert(subject);
+                created += u64::from(new);
+            }
+            assert_eq!((found.len(), created), (1, 1));
+            for spelling in &spellings {
+                assert!(found.contains(&one.find(account, &Identity::phone(spelling)).await.unwrap().unwrap()));
+            }
+            let bearer = found.into_iter().next().unwrap();
+            let known = who(&one, account, bearer).await.phones;
+            assert!(known.len() == 1 && spellings.contains(&known[0]), "as it was given");
+            let other = subject(&one, account, "+551123456789").await;
+            let taken = one.add_alias(account, other, &Identity::phone(&spellings[1])).await;
+            assert!(matches!(taken, Err(VaultError::AliasTaken)));
+            // Whoever had opted out is on the list under both.
+            one.unlink(account, bearer, true).await.unwrap();
+            let listed = one.suppressed(account, &spellings.map(Identity::phone)).await.unwrap();
+            assert_eq!(listed, [true, true]);
+        }
+        one.close().await;
+        two.close().await;
+    })
+    .await;
+}
+
+async fn rename_alias(house: &House, from: &str, to: &str) -> u64 {
+    const RENAME: &str = "UPDATE aliases SET blind_index = $1 WHERE blind_index = $2";
+    if let Some(url) = &house.database {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        let rename = RENAME.replace("aliases", "vault.aliases");
+        return sqlx::query(&rename).bind(to).bind(from).execute(&mut connection).await.unwrap().rows_affected();
+    }
+    let options = SqliteConnectOptions::new().filename(house.directory.path().join("vault.db"));
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query(RENAME).bind(to).bind(from).execute(&mut connection).await.unwrap().rows_affected()
+}
+
+/// The first versions stored the hash of a number as it was given.
+#[tokio::test]
+async fn a_number_that_was_stored_as_it_was_given_is_found_by_both_spellings() {
+    on_both(async |house| {
+        let (vault, account) = house.with_account().await;
+        let (new, old) = (Identity::phone("+5511987654321"), Identity::phone("+551187654321"));
+        let bearer = subject(&vault, account, "+5511987654321").await;
+        let numbers = ["+5511987654321", "+551187654321"].map(|phone| Personal::new(phone.to_owned()));
+        let indexes = vault.index_many(account, "phone", &numbers).await.unwrap();
+        let (canonical, given) = (&indexes[0], &indexes[1]);
+        assert_eq!(rename_alias(house, canonical.as_str(), given.as_str()).await, 1);
+        let both = vault.find_many(account, &[new, old.clone()]).await.unwrap();
+        assert_eq!(both, [Some(bearer); 2]);
+        let people = ["+5511987654321", "+551187654321"].map(person);
+        assert_eq!(vault.subjects_for(account, &people).await.unwrap(), [(bearer, false); 2]);
+        let other = subject(&vault, account, "+16505551234").await;
+        for spelling in ["+5511987654321", "+551187654321"] {
+            let taken = vault.add_alias(account, other, &Identity::phone(spelling)).await;
+            assert!(matches!(taken, Err(VaultError::AliasTaken)), "{spelling}");
+        }
+        vault.close().await;
     })
     .await;
 }
@@ -165,6 +248,32 @@ async fn changes_at_once_are_all_kept() {
             task.await.unwrap().unwrap();
         }
         assert_eq!(who(&vault, account, ada).await.wa_ids.len(), 20);
+        vault.close().await;
+    })
+    .await;
+}
+
+/// Clients close their connections when they like, and what was done for them is dropped where it stands.
+#[tokio::test]
+async fn whoever_goes_away_in_the_middle_of_a_write_keeps_nobody_else_waiting() {
+    on_both(async |house| {
+        let (vault, account) = house.with_account().await;
+        let ada = subject(&vault, account, "+1").await;
+        for steps in 0..20 {
+            let mut left = steps;
+            let mut leaving = Box::pin(vault.unlink(account, ada, false));
+            std::future::poll_fn(|context| {
+                if left == 0 {
+                    return Poll::Ready(());
+                }
+                left -= 1;
+                leaving.as_mut().poll(context).map(drop)
+            })
+            .await;
+            drop(leaving);
+            let next = tokio::time::timeout(Duration::from_secs(5), vault.unlink(account, ada, false)).await;
+            next.expect("the next one is served").unwrap();
+        }
         vault.close().await;
     })
     .await;

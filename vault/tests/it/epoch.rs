@@ -36,7 +36,7 @@ async fn a_wrong_or_exposed_epoch_key_is_refused() {
         let right = fs::read(&key).unwrap();
         fs::write(&key, "0".repeat(64)).unwrap();
         let failure = house.try_vault().await.err().unwrap();
-        assert!(is(&failure, |error| *error == EpochError::WrongKey), "{failure}");
+        assert!(is(&failure, |error| *error == EpochError::WrongKey(1)), "{failure}");
 
         fs::write(&key, right).unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
@@ -57,7 +57,7 @@ async fn of_two_nodes_that_start_at_once_with_other_keys_one_is_refused() {
                 Ok(vault) => vault.close().await,
                 Err(failure) => {
                     let expected =
-                        |error: &EpochError| matches!(error, EpochError::WrongKey | EpochError::Missing { .. });
+                        |error: &EpochError| matches!(error, EpochError::WrongKey(1) | EpochError::Missing { .. });
                     assert!(is(&failure, expected), "{failure}");
                     refused += 1;
                 }

@@ -6,5 +6,6 @@ mod destruction;
 mod directory;
 mod epoch;
 mod house;
+mod rotation;
 mod sealing;
 mod traces;

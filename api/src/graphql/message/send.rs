@@ -104,7 +104,7 @@ impl MessageMutation {
     async fn send_message(&self, ctx: &Context<'_>, input: SendMessageInput) -> Result<SendMessagePayload> {
         let (state, caller) = State::write(ctx)?;
         let accepted = match SendMessage::try_from(input) {
-            Ok(message) => state.commands.send_message(caller, message).await,
+            Ok(message) => state.intake.send_message(caller, message).await,
             Err(refusal) => Err(refusal.into()),
         };
         SendMessagePayload::of(accepted)

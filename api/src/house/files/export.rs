@@ -8,13 +8,13 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use wasend_commands::{CommandError, Commands};
 use wasend_domain::content::{Attributes, Label};
-use wasend_domain::import::RowReports;
+use wasend_domain::import::RowReport;
 use wasend_domain::{AccountId, ImportId, Opened, Sealed, SubjectId};
 use wasend_processors::importer::cell::guard;
 use wasend_processors::importer::columns::titles;
+use wasend_processors::importer::report::report;
 use wasend_projections::Cell;
 use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
-use wasend_projections::uploads::Part;
 
 /// Rows read at once.
 const PAGE: usize = 500;
@@ -54,24 +54,16 @@ pub fn errors(commands: Arc<Commands>, account: AccountId, id: ImportId) -> Byte
     pages(0_u64, move |from| {
         let commands = Arc::clone(&commands);
         async move {
-            let parts = commands.uploads.parts(&id, Part::Report, from, 8).await?;
-            let Some((last, _)) = parts.last() else { return Ok(None) };
-            let next = last + 1;
-            let sealed: Vec<_> = parts.iter().filter_map(|(_, text)| Sealed::<RowReports>::parse(text).ok()).collect();
-            let mut rows = Vec::new();
-            for opened in commands.vault.open_many(account, &sealed).await {
-                // One that is erased has nothing left to tell.
-                let Opened::Value(reports) = opened? else { continue };
-                for report in reports.into_exposed().0 {
-                    let about = if report.line == 1 {
-                        ["line", "code", "reason"].map(str::to_owned)
-                    } else {
-                        [report.line.to_string(), report.code, report.reason]
-                    };
-                    rows.push(about.into_iter().chain(report.cells).collect());
-                }
-            }
-            Ok(Some((rows, next)))
+            let Some((reports, next)) = report(&commands, account, id, from).await? else { return Ok(None) };
+            let row = |report: RowReport| {
+                let about = if report.line == 1 {
+                    ["line", "code", "reason"].map(str::to_owned)
+                } else {
+                    [report.line.to_string(), report.code, report.reason]
+                };
+                about.into_iter().chain(report.cells).collect()
+            };
+            Ok(Some((reports.into_iter().map(row).collect(), next)))
         }
     })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -16,9 +17,12 @@ use wasend_commands::{Caller, Commands, Keywords, Lines, Templates};
 use wasend_domain::message::{Message, Status};
 use wasend_domain::{Actor, Clock, MessageId, NumberId, Personal, SubjectId, Time};
 use wasend_eventlog::{Db, DbOptions, EventLog, SqlLog, Stream, Upcasters, load};
-use wasend_processors::{DispatchOptions, Dispatcher, RunnerOptions, Runners, Waits};
+use wasend_processors::{
+    DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportOptions, Importer, RunnerOptions, Runners, Waits,
+};
 use wasend_projections::{Leases, Options, Projector};
 use wasend_vault::{FileEpoch, StoreOptions, Vault, VaultOptions};
+use wasend_whatsapp::signature::sign;
 use wasend_whatsapp::simulator::{
     Behaviour, MemoryLines, RunningSimulator, Script, SimulatedLine, Simulator, SimulatorOptions,
 };
@@ -171,7 +175,7 @@ impl World {
             templates,
             keywords: Keywords::default(),
             uploads,
-            upload_limit: 0,
+            upload_limit: 1 << 20,
             clock: clock_of,
         });
         let opened = commands.open_account("Acme").await.unwrap();
@@ -226,6 +230,64 @@ impl World {
         Runners::start(&self.commands, &self.projector, &self.leases, &options)
     }
 
+    /// The same commands on another way to the log.
+    pub fn over(&self, log: Arc<dyn EventLog>) -> Arc<Commands> {
+        let Commands { vault, reads, lines, keywords, uploads, upload_limit, clock, .. } = &*self.commands;
+        Arc::new(Commands {
+            log,
+            vault: vault.clone(),
+            reads: reads.clone(),
+            lines: lines.clone(),
+            templates: Templates::new(self.gateway.clone(), lines.clone(), clock.clone()),
+            keywords: keywords.clone(),
+            uploads: uploads.clone(),
+            upload_limit: *upload_limit,
+            clock: clock.clone(),
+        })
+    }
+
+    pub fn importer(&self, commands: &Arc<Commands>, options: &ImportOptions) -> Importer {
+        Importer::start(commands, &self.projector, &self.leases, options)
+    }
+
+    pub fn erasures(&self, commands: &Arc<Commands>) -> Erasures {
+        let options = ErasureOptions { tick: Duration::from_millis(50), ..ErasureOptions::default() };
+        Erasures::start(commands.clone(), self.projector.clone(), self.leases.clone(), options)
+    }
+
+    /// So many cases, and a third of them on Postgres, where each takes longer.
+    pub const fn share(&self, cases: usize) -> usize {
+        if self.server.is_some() { cases.div_ceil(3) } else { cases }
+    }
+
+    /// Another account in the same house.
+    pub async fn account(&self) -> Caller {
+        let opened = self.commands.open_account("Another").await.unwrap();
+        self.projector.wait_for(opened.position, PATIENCE).await.unwrap();
+        Caller { account_id: opened.value.0, actor: Actor::Operator }
+    }
+
+    /// Somebody writes to the number.
+    pub async fn inbound(&self, wa_id: &str, texts: &[String]) {
+        let message = |text: &String| {
+            let id = format!("wamid.{}", MessageId::random());
+            json!({"from": wa_id, "id": id, "timestamp": "1800000000", "type": "text", "text": {"body": text}})
+        };
+        let messages: Vec<_> = texts.iter().map(message).collect();
+        let value = json!({
+            "messaging_product": "whatsapp",
+            "metadata": {"display_phone_number": "15550783881", "phone_number_id": "106540352242922"},
+            "contacts": [{"profile": {"name": "Somebody"}, "wa_id": wa_id}],
+            "messages": messages,
+        });
+        let changes = json!([{"field": "messages", "value": value}]);
+        let body =
+            json!({"object": "whatsapp_business_account", "entry": [{"id": "419561257915477", "changes": changes}]});
+        let body = body.to_string();
+        let signature = sign(SECRET, body.as_bytes());
+        self.commands.take_webhook(body.as_bytes(), Some(&signature)).await.unwrap();
+    }
+
     pub fn script(&self, recipient: &str, behaviours: Vec<Behaviour>) {
         let script = Script { recipient: recipient.into(), behaviours, times: None };
         self.meta.simulator().script(script).unwrap();
@@ -243,7 +305,7 @@ impl World {
             content: ContentInput { text: Some(text), template: None },
             idempotency_key: None,
         };
-        let accepted = self.commands.send_message(self.caller, message).await.unwrap();
+        let accepted = self.commands.send_messages(self.caller, vec![message]).await.unwrap().remove(0).unwrap();
         accepted.row.id.parse().unwrap()
     }
 

@@ -1,9 +1,4 @@
-//! The dispatcher against Meta's stand-in over real HTTP. Postgres is found by `WASEND_TEST_POSTGRES`, the URL of a
-//! database whose user may create databases; without it these tests fail.
-
-#![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
-
-mod world;
+//! The dispatcher against Meta's stand-in over real HTTP.
 
 use std::time::Duration;
 
@@ -16,28 +11,6 @@ use wasend_vault::Identity;
 use wasend_whatsapp::simulator::{Behaviour, HeldOutcome};
 
 use crate::world::{World, options};
-
-/// Every story is told on both engines.
-macro_rules! stories {
-    ($($story:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test]
-            async fn $story() {
-                let world = super::World::sqlite().await;
-                Box::pin(super::$story(&world)).await;
-                world.close().await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test]
-            async fn $story() {
-                let world = super::World::postgres().await;
-                Box::pin(super::$story(&world)).await;
-                world.close().await;
-            })*
-        }
-    };
-}
 
 stories!(
     every_message_reaches_meta_once,

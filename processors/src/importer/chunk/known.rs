@@ -1,0 +1,121 @@
+//! What is known of a chunk's people before anything is decided: looked up as a set.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use uuid::Uuid;
+use wasend_commands::CommandError;
+use wasend_domain::SubjectId;
+use wasend_domain::contact::Contact;
+use wasend_domain::import::Mode;
+use wasend_eventlog::{Loaded, Stream, load};
+use wasend_vault::Identity;
+
+use super::super::reading::Chunk;
+use super::super::row::{Parsed, Wrong};
+use super::Job;
+
+/// The contacts of a chunk, as they are.
+pub(super) struct Known {
+    pub subjects: Vec<Option<Result<SubjectId, Wrong>>>,
+    pub contacts: HashMap<Uuid, Loaded<Contact>>,
+    pub names: HashMap<SubjectId, Option<String>>,
+    pub attributes: HashMap<SubjectId, BTreeMap<String, String>>,
+    /// Rows of people who are new to the account and had opted out before they were erased.
+    pub suppressed: HashSet<usize>,
+}
+
+impl Known {
+    /// Whether somebody is just being erased: in a moment nothing leads to them any more, and who stands in the file is
+    /// somebody new.
+    pub fn is_closing(&self) -> bool {
+        self.contacts.values().any(|contact| contact.state.erased.is_some())
+    }
+}
+
+impl Job<'_> {
+    pub(super) async fn known(&self, chunk: &Chunk, repeats: &HashMap<usize, u64>) -> Result<Known, CommandError> {
+        let vault = &self.commands.vault;
+        let mut identities = Vec::with_capacity(chunk.rows.len());
+        let mut owners = Vec::with_capacity(chunk.rows.len());
+        for (index, row) in chunk.rows.iter().enumerate() {
+            let Ok(parsed) = &row.parsed else { continue };
+            if !repeats.contains_key(&index) {
+                let own = parsed.identities();
+                owners.extend(own.iter().map(|_| index));
+                identities.extend(own);
+            }
+        }
+        let bearers = vault.find_many(self.account, &identities).await?;
+        let mut subjects: Vec<Option<Result<SubjectId, Wrong>>> = vec![None; chunk.rows.len()];
+        for ((index, identity), bearer) in owners.into_iter().zip(&identities).zip(bearers) {
+            let Some(bearer) = bearer else { continue };
+            let slot = &mut subjects[index];
+            match slot {
+                Some(Ok(known)) if *known != bearer && matches!(identity, Identity::Bsuid(_)) => {
+                    *slot = Some(Err(Wrong::OtherContacts));
+                }
+                None => *slot = Some(Ok(bearer)),
+                Some(_) => {}
+            }
+        }
+        let mut known: Vec<SubjectId> = subjects.iter().flatten().filter_map(|found| found.ok()).collect();
+        known.sort_unstable();
+        known.dedup();
+        let ids: Vec<_> = known.iter().map(SubjectId::uuid).collect();
+        let found = if ids.is_empty() { HashMap::new() } else { load(&*self.commands.log, self.account, &ids).await? };
+        let contacts: HashMap<Uuid, Loaded<Contact>> =
+            found.into_iter().filter_map(|(id, stream)| Some((id, Stream::present(stream)?))).collect();
+        let suppressed = self.suppressed(chunk, &subjects, &contacts).await?;
+        let mut state = Known { subjects, contacts, names: HashMap::new(), attributes: HashMap::new(), suppressed };
+        self.open(&known, &mut state).await?;
+        Ok(state)
+    }
+
+    /// Which rows are about people who had opted out before they were erased: that they come again does not undo it.
+    async fn suppressed(
+        &self,
+        chunk: &Chunk,
+        subjects: &[Option<Result<SubjectId, Wrong>>],
+        contacts: &HashMap<Uuid, Loaded<Contact>>,
+    ) -> Result<HashSet<usize>, CommandError> {
+        let new = |subject: &Option<Result<SubjectId, Wrong>>| match subject {
+            None => true,
+            // Made by a node that died before it said so.
+            Some(Ok(subject)) => contacts.get(&subject.uuid()).is_none_or(|contact| !contact.state.created),
+            Some(Err(_)) => false,
+        };
+        let (mut rows, mut identities) = (vec![], vec![]);
+        for (index, row) in chunk.rows.iter().enumerate().filter(|(index, _)| new(&subjects[*index])) {
+            for identity in row.parsed.iter().flat_map(Parsed::identities) {
+                rows.push(index);
+                identities.push(identity);
+            }
+        }
+        let marks = self.commands.vault.suppressed(self.account, &identities).await?;
+        Ok(rows.into_iter().zip(marks).filter_map(|(index, mark)| mark.then_some(index)).collect())
+    }
+
+    /// What an update is compared with.
+    async fn open(&self, subjects: &[SubjectId], known: &mut Known) -> Result<(), CommandError> {
+        let vault = &self.commands.vault;
+        let compared = |subject: &&SubjectId| {
+            let exists = known.contacts.get(&subject.uuid()).is_some_and(|contact| contact.state.created);
+            !exists || self.start.mode == Mode::Update
+        };
+        let subjects: Vec<_> = subjects.iter().filter(compared).copied().collect();
+        for (subject, person) in subjects.iter().zip(vault.identities(self.account, &subjects).await) {
+            let person = person?.value();
+            known.names.insert(*subject, person.and_then(|person| person.into_exposed().name));
+        }
+        let sealed = |subject: &SubjectId| {
+            let contact = known.contacts.get(&subject.uuid())?;
+            Some((*subject, contact.state.attributes.clone()?))
+        };
+        let (owners, sealed): (Vec<_>, Vec<_>) = subjects.iter().filter_map(sealed).unzip();
+        for (subject, attributes) in owners.into_iter().zip(vault.open_many(self.account, &sealed).await) {
+            let attributes = attributes?.value().map(|attributes| attributes.into_exposed().0);
+            known.attributes.insert(subject, attributes.unwrap_or_default());
+        }
+        Ok(())
+    }
+}
