@@ -5,6 +5,7 @@
 pub mod bytes;
 pub mod client;
 pub mod database;
+pub mod hostile;
 pub mod simulator;
 pub mod sse;
 pub mod vault;

@@ -1,5 +1,6 @@
 //! Starting, stopping and killing the server.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -220,6 +221,29 @@ impl World {
     /// The first account's number.
     pub fn number(&self) -> String {
         self.first.as_ref().expect("a first start").number.clone()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        let address = self.url.trim_start_matches("http://").trim_end_matches('/');
+        address.parse().expect("an address")
+    }
+
+    /// Meta's id of the first account's number.
+    pub async fn phone_number_id(&self) -> String {
+        let query = "query($id: ID!) { number(id: $id) { phoneNumberId } }";
+        let number = self.client().data(query, serde_json::json!({"id": self.number()})).await;
+        number["number"]["phoneNumberId"].as_str().expect("digits").to_owned()
+    }
+
+    /// Most bytes that it has had in memory so far.
+    pub fn peak_memory(&self) -> u64 {
+        let id = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process has a status");
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+        peak.map_or(0, |kib: u64| kib * 1_024)
     }
 
     /// Opens another account, with its own number on the simulator.

@@ -26,6 +26,7 @@ pub struct Config {
     pub imports: Imports,
     pub vault: Vault,
     pub graphql: GraphQl,
+    pub limits: Limits,
     pub log: Log,
 }
 
@@ -38,6 +39,7 @@ pub struct Http {
     /// A door of its own for `/metrics`.
     pub metrics_listen: Option<Listen>,
     pub max_connections: usize,
+    pub max_connections_per_address: usize,
     /// Bytes.
     pub webhook_body_limit: usize,
     pub header_timeout: Duration,
@@ -115,12 +117,23 @@ pub struct GraphQl {
     pub max_complexity: usize,
     /// Operations in one HTTP request; 1 turns batches off.
     pub max_batch: usize,
-    /// Bytes, also of one WebSocket message.
+    pub max_tokens: usize,
     pub body_limit: usize,
+    /// Bytes of one WebSocket message.
+    pub message_limit: usize,
     /// Running at once on one WebSocket.
     pub max_subscriptions: usize,
     pub init_timeout: Duration,
     pub keep_alive: Duration,
+}
+
+/// What one account may use at once, and all together.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    pub max_operations: usize,
+    pub max_streams: usize,
+    /// Bytes.
+    pub body_memory: usize,
 }
 
 #[derive(Debug, Clone, Default)]

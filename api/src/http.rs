@@ -1,8 +1,12 @@
 //! All routes on one screen, and what surrounds every one of them.
 
+mod address;
 pub mod body;
+pub mod descriptors;
+pub mod held;
 mod lifecycle;
 mod observe;
+pub mod quota;
 mod ready;
 pub mod server;
 mod stall;
@@ -28,6 +32,7 @@ use crate::{
 };
 
 pub use lifecycle::Lifecycle;
+pub use quota::Quotas;
 pub use ready::{Check, Readiness};
 
 /// What the routes need: the rooms as ports, the limits, and the word to stop.
@@ -40,6 +45,7 @@ pub struct Shell {
     pub http: Arc<config::Http>,
     pub graphql: Arc<config::GraphQl>,
     pub life: Lifecycle,
+    pub quotas: Arc<Quotas>,
 }
 
 impl FromRef<Shell> for Arc<dyn Authenticator> {

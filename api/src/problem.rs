@@ -25,6 +25,7 @@ pub enum Code {
     RequestTimeout,
     PayloadTooLarge,
     UnsupportedMediaType,
+    TooManyRequests,
     // Of the GraphQL operation.
     GraphqlParseFailed,
     GraphqlValidationFailed,
@@ -64,9 +65,10 @@ const fn row(name: &'static str, status: u16, seen: Seen, doc: &'static str) -> 
 impl Code {
     /// Every code, in the order of the reference.
     #[rustfmt::skip]
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::BadRequest, Self::Unauthenticated, Self::Forbidden, Self::NotFound, Self::MethodNotAllowed,
         Self::NotAcceptable, Self::RequestTimeout, Self::PayloadTooLarge, Self::UnsupportedMediaType,
+        Self::TooManyRequests,
         Self::GraphqlParseFailed, Self::GraphqlValidationFailed, Self::QueryTooComplex, Self::BatchTooLarge,
         Self::TooManySubscriptions, Self::PositionNotReached, Self::InvalidInput, Self::InvalidCursor,
         Self::InvalidPhone, Self::Unavailable, Self::Internal,
@@ -85,12 +87,13 @@ impl Code {
             Self::NotAcceptable => row("NOT_ACCEPTABLE", 406, Everywhere, "None of the media types in `Accept` can be produced."),
             Self::RequestTimeout => row("REQUEST_TIMEOUT", 408, Everywhere, "The body did not arrive in time."),
             Self::PayloadTooLarge => row("PAYLOAD_TOO_LARGE", 413, Everywhere, "The body is larger than the limit."),
-            Self::UnsupportedMediaType => row("UNSUPPORTED_MEDIA_TYPE", 415, Everywhere, "The body's `Content-Type` is not `application/json` in UTF-8."),
+            Self::UnsupportedMediaType => row("UNSUPPORTED_MEDIA_TYPE", 415, Everywhere, "The body's `Content-Type` is not `application/json` in UTF-8, or it is compressed."),
+            Self::TooManyRequests => row("TOO_MANY_REQUESTS", 429, Everywhere, "Too much at once: the account's operations wait too long for their turn, or the address has too many connections. Repeat it after a while."),
             Self::GraphqlParseFailed => row("GRAPHQL_PARSE_FAILED", 400, GraphQl, "The document is not GraphQL."),
             Self::GraphqlValidationFailed => row("GRAPHQL_VALIDATION_FAILED", 400, GraphQl, "The document or its variables do not fit the schema."),
-            Self::QueryTooComplex => row("QUERY_TOO_COMPLEX", 400, GraphQl, "The operation is nested too deep or too complex; ask for smaller pages or fewer fields."),
+            Self::QueryTooComplex => row("QUERY_TOO_COMPLEX", 400, GraphQl, "The document has too many tokens, or the operation is nested too deep or too complex; ask for smaller pages or fewer fields."),
             Self::BatchTooLarge => row("BATCH_TOO_LARGE", 400, GraphQl, "The batch is empty, holds more operations than allowed, or batches are turned off."),
-            Self::TooManySubscriptions => row("TOO_MANY_SUBSCRIPTIONS", 429, GraphQl, "The WebSocket already runs as many operations as it may."),
+            Self::TooManySubscriptions => row("TOO_MANY_SUBSCRIPTIONS", 429, Everywhere, "The WebSocket already runs as many operations as it may, or the account has as much open as it may."),
             Self::PositionNotReached => row("POSITION_NOT_REACHED", 503, GraphQl, "The read models did not reach the position that the query asked for in time; repeat it."),
             Self::InvalidInput => row("INVALID_INPUT", 400, GraphQl, "A value is not acceptable; the message says why."),
             Self::InvalidCursor => row("INVALID_CURSOR", 400, GraphQl, "The cursor was not made by this connection."),
@@ -171,7 +174,7 @@ impl Code {
                 let challenge = HeaderValue::from_static("Bearer realm=\"wasend\", error=\"invalid_token\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

@@ -1,5 +1,6 @@
 //! A number's way to Meta: where its API is, and with which credentials.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use url::Url;
@@ -62,15 +63,23 @@ impl Lines {
         })
     }
 
-    /// The connected numbers with one of Meta's ids, of every account.
-    pub async fn by_meta_id(&self, phone_number_id: &str) -> Result<Vec<NumberRow>, CommandError> {
-        const BY_ID: &str = "WHERE phone_number_id = $1 AND disconnected_at IS NULL";
-        Ok(self.reads.fetch(BY_ID, &[Cell::from(phone_number_id)]).await?)
+    /// The connected numbers with any of Meta's ids, of every account.
+    pub async fn by_meta_ids(&self, ids: &BTreeSet<String>) -> Result<Vec<NumberRow>, CommandError> {
+        self.among("phone_number_id", ids).await
     }
 
-    pub async fn by_waba(&self, waba_id: &str) -> Result<Vec<NumberRow>, CommandError> {
-        const BY_WABA: &str = "WHERE waba_id = $1 AND disconnected_at IS NULL";
-        Ok(self.reads.fetch(BY_WABA, &[Cell::from(waba_id)]).await?)
+    pub async fn by_wabas(&self, ids: &BTreeSet<String>) -> Result<Vec<NumberRow>, CommandError> {
+        self.among("waba_id", ids).await
+    }
+
+    async fn among(&self, column: &'static str, ids: &BTreeSet<String>) -> Result<Vec<NumberRow>, CommandError> {
+        if ids.is_empty() {
+            return Ok(vec![]);
+        }
+        let places: Vec<_> = (1..=ids.len()).map(|place| format!("${place}")).collect();
+        let tail = format!("WHERE {column} IN ({}) AND disconnected_at IS NULL ORDER BY id", places.join(", "));
+        let binds: Vec<_> = ids.iter().map(|id| Cell::from(id.as_str())).collect();
+        Ok(self.reads.fetch(&tail, &binds).await?)
     }
 
     /// Every connected number, of every account.

@@ -81,7 +81,10 @@ mod tests {
     #[test]
     fn a_stream_that_begins_is_left_to_the_index_and_any_other_is_looked_up() {
         assert_eq!(looked_up(&[append(&[(1, 0, 2)]), append(&[(1, 2, 1)])]), []);
-        assert_eq!(looked_up(&[append(&[(1, 4, 1), (2, 3, 0), (3, 0, 0)])]), [(1, 4, false), (2, 3, true), (3, 0, true)]);
+        assert_eq!(
+            looked_up(&[append(&[(1, 4, 1), (2, 3, 0), (3, 0, 0)])]),
+            [(1, 4, false), (2, 3, true), (3, 0, true)]
+        );
     }
 
     #[test]

@@ -6,9 +6,9 @@ mod chunk;
 pub mod columns;
 mod decode;
 pub mod options;
-mod reading;
+pub mod reading;
 pub mod report;
-mod row;
+pub mod row;
 mod run;
 mod sweep;
 

@@ -9,7 +9,7 @@
 //! | [`rebuild`], [`compare`] | building tables anew beside those that serve |
 //! | [`registry`], [`lease`] | checkpoints and states; who alone may do something |
 //! | `rows`, [`sql`], `build` | physical tables and how an engine writes many rows; statements on either engine |
-//! | [`reads`] | how queries get at rows |
+//! | [`reads`], `turns` | how queries get at rows, and how many of them an account runs at once |
 //! | [`projector`], `follow` | the front: start, wait for a position, status, rebuild; hearing of other nodes |
 
 mod batch;
@@ -30,4 +30,5 @@ mod tail;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod turns;
 pub mod working;

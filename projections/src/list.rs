@@ -8,6 +8,7 @@ use crate::engine::table::{Cell, Record};
 /// Conditions that all hold; column names are the caller's own constants, values are bound.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
+    account_id: String,
     conditions: Vec<String>,
     binds: Vec<Cell>,
 }
@@ -15,7 +16,7 @@ pub struct Filter {
 impl Filter {
     /// Everything is listed for one account only.
     pub fn of_account(account_id: &str) -> Self {
-        Self::default().and("account_id", "=", account_id)
+        Self { account_id: account_id.to_owned(), ..Self::default() }.and("account_id", "=", account_id)
     }
 
     #[must_use]
@@ -84,7 +85,9 @@ pub async fn list<R: Record>(reads: &Reads, filter: Filter, page: Page) -> Resul
     let filter = filter.and_if(column, later, after).and_if(column, earlier, before);
     let order = if descending == from_end { "ASC" } else { "DESC" };
     let tail = format!("{} ORDER BY {column} {order} LIMIT {}", filter.sql(), limit.saturating_add(1));
+    let turn = reads.turn(&filter.account_id).await;
     let mut rows = reads.fetch::<R>(&tail, &filter.binds).await?;
+    drop(turn);
     let more = rows.len() > limit;
     rows.truncate(limit);
     if from_end {
@@ -97,5 +100,6 @@ pub async fn list<R: Record>(reads: &Reads, filter: Filter, page: Page) -> Resul
 
 /// How many rows there are, for `totalCount`.
 pub async fn count<R: Record>(reads: &Reads, filter: &Filter) -> Result<u64, StoreError> {
+    let _turn = reads.turn(&filter.account_id).await;
     reads.count::<R>(&filter.sql(), &filter.binds).await
 }

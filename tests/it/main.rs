@@ -26,9 +26,12 @@ macro_rules! stories_of_nodes {
 
 mod account;
 mod contact;
+mod crowd;
 mod erasure;
 mod faults;
+mod flood;
 mod history;
+mod hostile;
 mod import;
 mod message;
 mod meta;

@@ -12,14 +12,6 @@ stories!(
     the_handshake_needs_the_verify_token
 );
 
-async fn phone_number_id(world: &World) -> String {
-    let number = world
-        .client()
-        .data("query($id: ID!) { number(id: $id) { phoneNumberId } }", json!({"id": world.number()}))
-        .await;
-    number["number"]["phoneNumberId"].as_str().expect("digits").to_owned()
-}
-
 async fn positions(world: &World) -> usize {
     world.run(&["events"]).await.lines().count()
 }
@@ -50,7 +42,7 @@ async fn what_is_not_authentic_changes_nothing(engine: Engine) {
         let status = request.send().await.expect("an answer").status();
         assert!(status.is_client_error(), "{signature:?}: {status}");
     }
-    let malformed = world.simulator.raw(&phone_number_id(&world).await, "{\"entry\": [").await;
+    let malformed = world.simulator.raw(&world.phone_number_id().await, "{\"entry\": [").await;
     assert_eq!(malformed["webhook_status"], 400, "signed, but no JSON");
     assert_eq!(http.put(&url).send().await.expect("an answer").status(), 405);
     let huge = http.post(&url).header("X-Hub-Signature-256", "sha256=00").body(vec![b'['; 8_000_000]).send().await;
@@ -62,7 +54,7 @@ async fn what_is_not_authentic_changes_nothing(engine: Engine) {
 
 async fn what_is_not_understood_is_kept(engine: Engine) {
     let world = World::start(engine).await;
-    let id = phone_number_id(&world).await;
+    let id = world.phone_number_id().await;
     let before = positions(&world).await;
     let bodies = ["{\"hello\":1}".to_owned(), "[1,2]".to_owned(), "42".to_owned(), "null".to_owned(), json!({"object": "whatsapp_business_account", "entry": [{"id": "77", "changes": [{"field": "parrots", "value": {"metadata": {"phone_number_id": id}, "wings": 2}}]}]}).to_string()];
     for body in &bodies {
@@ -81,7 +73,7 @@ async fn what_is_not_understood_is_kept(engine: Engine) {
 async fn many_users_write_in_at_once(engine: Engine) {
     let world = World::start(engine).await;
     let client = world.client();
-    let id = phone_number_id(&world).await;
+    let id = world.phone_number_id().await;
     let messages: Vec<Value> = (0..200)
         .map(|n| {
             let from = format!("1650555{:04}", n % 50);
@@ -110,7 +102,7 @@ async fn many_users_write_in_at_once(engine: Engine) {
 async fn users_write_in(engine: Engine) {
     let world = World::start(engine).await;
     let client = world.client();
-    let id = phone_number_id(&world).await;
+    let id = world.phone_number_id().await;
     let message = json!({"phone_number_id": id, "from": "4915112345678", "name": "Grace", "text": "Hallo, Grüße!", "escape_unicode": true});
     let posted = world.simulator.inbound(message).await;
     assert_eq!(posted["webhook_status"], 200, "{posted} {}", world.output());
@@ -160,7 +152,7 @@ async fn users_write_in(engine: Engine) {
 async fn odd_shapes_are_survived(engine: Engine) {
     let world = World::start(engine).await;
     let client = world.client();
-    let id = phone_number_id(&world).await;
+    let id = world.phone_number_id().await;
     let sent = client.send_text(&world.number(), "+16505551234", "Hello").await;
     client.until_status(&sent, "READ").await;
     let value = |extra: Value| {

@@ -1,6 +1,6 @@
 //! `value.messages[]`: what a user wrote to the business.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use serde_json::value::RawValue;
 
@@ -38,46 +38,54 @@ pub struct InboundMessage {
     pub raw: RawJson,
 }
 
-/// An entry of `value.contacts[]`.
-pub(crate) struct Contact {
-    wa_id: Option<String>,
+/// `value.contacts[]`: who the senders are.
+#[derive(Default)]
+pub(crate) struct Contacts {
+    all: Vec<Contact>,
+    /// The first that has the number or the BSUID.
+    by_wa_id: HashMap<String, usize>,
+    by_user_id: HashMap<String, usize>,
+}
+
+struct Contact {
     user_id: Option<String>,
     name: Option<String>,
     username: Option<String>,
 }
 
-impl Contact {
-    pub(crate) fn read_all(value: &Object<'_>) -> Vec<Self> {
-        let contacts = value.objects("contacts");
+impl Contacts {
+    pub(crate) fn read(value: &Object<'_>) -> Self {
+        let mut contacts = Self::default();
+        for (place, contact) in value.objects("contacts").iter().enumerate() {
+            let profile = contact.object("profile");
+            let of_profile = |name| profile.as_ref().and_then(|profile| profile.filled(name));
+            let user_id = contact.filled("user_id");
+            if let Some(wa_id) = contact.filled("wa_id") {
+                contacts.by_wa_id.entry(wa_id).or_insert(place);
+            }
+            if let Some(user_id) = user_id.clone() {
+                contacts.by_user_id.entry(user_id).or_insert(place);
+            }
+            contacts.all.push(Contact { user_id, name: of_profile("name"), username: of_profile("username") });
+        }
         contacts
-            .iter()
-            .map(|contact| {
-                let profile = contact.object("profile");
-                let of_profile = |name| profile.as_ref().and_then(|profile| profile.filled(name));
-                Self {
-                    wa_id: contact.filled("wa_id"),
-                    user_id: contact.filled("user_id"),
-                    name: of_profile("name"),
-                    username: of_profile("username"),
-                }
-            })
-            .collect()
     }
 
-    fn is(&self, from: Option<&str>, from_user_id: Option<&str>) -> bool {
-        let same = |mine: Option<&str>, theirs: Option<&str>| mine.is_some() && mine == theirs;
-        same(self.user_id.as_deref(), from_user_id) || same(self.wa_id.as_deref(), from)
+    fn find(&self, from: Option<&str>, from_user_id: Option<&str>) -> Option<&Contact> {
+        let by_wa_id = from.and_then(|from| self.by_wa_id.get(from));
+        let by_user_id = from_user_id.and_then(|user_id| self.by_user_id.get(user_id));
+        self.all.get(*by_wa_id.into_iter().chain(by_user_id).min()?)
     }
 }
 
 impl InboundMessage {
     /// `None` for a message that has no id: it could not be told from its own repetition.
-    pub(crate) fn read(raw: &RawValue, contacts: &[Contact]) -> Option<Self> {
+    pub(crate) fn read(raw: &RawValue, contacts: &Contacts) -> Option<Self> {
         let message = Object::read(raw)?;
         let wamid = message.filled("id")?;
         let from = message.filled("from");
         let from_user_id = message.filled("from_user_id");
-        let contact = contacts.iter().find(|contact| contact.is(from.as_deref(), from_user_id.as_deref()));
+        let contact = contacts.find(from.as_deref(), from_user_id.as_deref());
         let kind = message.filled("type").unwrap_or_else(|| "unknown".to_owned());
         let (text, payload) = message.object(&kind).map(|node| written(&kind, &node)).unwrap_or_default();
         Some(Self {
@@ -138,7 +146,7 @@ mod tests {
     }
 
     fn read(json: &str) -> InboundMessage {
-        InboundMessage::read(&raw(json), &[]).unwrap()
+        InboundMessage::read(&raw(json), &Contacts::default()).unwrap()
     }
 
     #[test]
@@ -192,14 +200,14 @@ mod tests {
         assert_eq!((empty.from.as_deref(), empty.from_user_id.as_deref()), (None, Some("US.1")));
         let unsupported = read(r#"{"id":"w","type":"unsupported","errors":[{"code":131051,"title":"t"}]}"#);
         assert_eq!(unsupported.errors[0].code, 131_051);
-        assert!(InboundMessage::read(&raw(r#"{"from":"1"}"#), &[]).is_none());
+        assert!(InboundMessage::read(&raw(r#"{"from":"1"}"#), &Contacts::default()).is_none());
     }
 
     #[test]
     fn a_sender_gets_only_their_own_profile() {
         let value = raw(r#"{"contacts":[{"profile":{"name":"Ana","username":"@ana"},"wa_id":"1","user_id":"US.1"},
                             {"profile":{"name":"Bo"},"user_id":"US.2"},{"profile":3}]}"#);
-        let contacts = Contact::read_all(&Object::read(&value).unwrap());
+        let contacts = Contacts::read(&Object::read(&value).unwrap());
         let read = |json| InboundMessage::read(&raw(json), &contacts).unwrap();
         let ana = read(r#"{"id":"w","from":"1"}"#);
         assert_eq!(ana.profile_name.as_deref(), Some("Ana"));

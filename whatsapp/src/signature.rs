@@ -23,6 +23,11 @@ pub enum SignatureError {
     Mismatch,
 }
 
+/// Whether a header could be a signature at all.
+pub fn is_well_formed(header: &str) -> bool {
+    header.strip_prefix(PREFIX).is_some_and(|digits| decode_hex(digits).is_some())
+}
+
 /// Verifies in constant time. An empty app secret verifies nothing.
 pub fn verify(app_secret: &str, raw_body: &[u8], header: &str) -> Result<(), SignatureError> {
     let given = header.strip_prefix(PREFIX).and_then(decode_hex).ok_or(SignatureError::Malformed)?;
@@ -93,6 +98,7 @@ mod tests {
         assert_eq!(sign(KEY, BODY), HEADER);
         assert_eq!(HEADER.len(), 71);
         assert_eq!(verify(KEY, BODY, HEADER), Ok(()));
+        assert!(is_well_formed(HEADER));
         let upper = format!("sha256={}", HEADER[7..].to_uppercase());
         assert_eq!(verify(KEY, BODY, &upper), Ok(()));
     }
@@ -125,6 +131,7 @@ mod tests {
         let wide = format!("sha256={}", "é".repeat(32));
         for header in ["", "sha256=", short, &long, &sha1, &other, &signs, &wide] {
             assert_eq!(verify(KEY, BODY, header), Err(SignatureError::Malformed), "{header}");
+            assert!(!is_well_formed(header), "{header}");
         }
     }
 

@@ -19,10 +19,10 @@ use wasend_processors::{
 use super::Failure;
 use crate::{
     auth::Authenticator,
-    config::{Config, Listen},
+    config::{self, Config, Listen},
     graphql::{State, build_schema, transport::Engine},
     house::{House, Keys, Ready, Welcome, files, next_steps, routes, welcome},
-    http::{self, Lifecycle, Readiness, Shell, server},
+    http::{self, Lifecycle, Quotas, Readiness, Shell, descriptors, server},
     telemetry,
 };
 
@@ -33,6 +33,7 @@ struct Rooms {
     readiness: Arc<dyn Readiness>,
     /// Answers `/webhooks/whatsapp`.
     whatsapp: MethodRouter,
+    quotas: Arc<Quotas>,
     /// Files to import and exports.
     files: Router,
     dispatcher: Dispatcher,
@@ -112,8 +113,9 @@ fn rooms(config: &Config, house: House) -> Rooms {
     });
     let state = State::new(house.commands.clone(), house.projector.clone());
     let engine = Arc::new(build_schema(state, &config.graphql));
-    let whatsapp = routes(house.commands.clone(), Arc::new(config.http.clone()));
-    let files = files(house.commands.clone(), authenticator.clone(), config.http.body_timeout);
+    let quotas = Quotas::new(&config.limits);
+    let whatsapp = routes(house.commands.clone(), Arc::new(config.http.clone()), quotas.clone());
+    let files = files(house.commands.clone(), authenticator.clone(), quotas.clone(), config.http.body_timeout);
     let dispatcher = Dispatcher::start(
         house.commands.clone(),
         house.gateway.clone(),
@@ -141,6 +143,7 @@ fn rooms(config: &Config, house: House) -> Rooms {
         authenticator,
         readiness,
         whatsapp,
+        quotas,
         files,
         dispatcher,
         runners,
@@ -219,7 +222,8 @@ async fn open(
     listener: TcpListener,
     metrics_listener: Option<TcpListener>,
 ) {
-    let limits = Arc::new(config.http.clone());
+    let max_connections = descriptors::connections(config.http.max_connections);
+    let limits = Arc::new(config::Http { max_connections, ..config.http.clone() });
     let shell = Shell {
         engine: rooms.engine,
         authenticator: rooms.authenticator,
@@ -228,6 +232,7 @@ async fn open(
         http: limits.clone(),
         graphql: Arc::new(config.graphql.clone()),
         life: life.clone(),
+        quotas: rooms.quotas,
     };
     let main = http::router(shell.clone(), rooms.whatsapp, rooms.files);
     tracing::info!(address = ?listener.local_addr().ok(), "listening");

@@ -10,6 +10,7 @@ use wasend_vault::Person;
 
 use super::erasure::{Erasure, shown};
 use super::group::Group;
+use super::page::times;
 use super::scalar::DateTime;
 use super::state::State;
 use crate::auth::{ContextExt, require};
@@ -123,7 +124,7 @@ impl Contact {
     }
 
     /// Oldest first.
-    #[graphql(guard = "require(Scope::Read)", complexity = "10 * child_complexity + 1")]
+    #[graphql(guard = "require(Scope::Read)", complexity = "times(10, child_complexity)")]
     async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<Group>> {
         let groups = State::of(ctx).loaders.groups(ctx.actor()?.account_id, &self.0.id).await?;
         Ok(groups.into_iter().map(Group).collect())

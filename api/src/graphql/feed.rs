@@ -4,7 +4,6 @@
 //! Rows of such a table appear in the order of their positions, because one fold after the other writes them. So
 //! whoever has read up to a row has met everything before it: the last row read is all there is to remember.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ const BATCH: usize = 2_000;
 /// Batches that wait for a slow subscriber; one that falls behind further reads from the table again.
 const WAITING: usize = 32;
 /// Rows of history that a subscriber reads at once.
-const HISTORY: usize = 500;
+const HISTORY: usize = 200;
 /// How often news is looked for that no position announces: a projection that catches up on its own.
 const POLL: Duration = Duration::from_secs(2);
 /// The wait after a failure of the database.
@@ -131,7 +130,8 @@ impl<R: Told> Channel<R> {
             news,
             last,
             live: false,
-            ready: VecDeque::new(),
+            ready: Arc::default(),
+            given: 0,
         };
         Ok(stream::unfold(follower, |mut follower| async { Some((follower.next().await?, follower)) }))
     }
@@ -181,10 +181,13 @@ struct Follower<R> {
     reads: Reads,
     account: String,
     news: broadcast::Receiver<Arc<[R]>>,
-    /// Everything up to here was given out or is ready.
+    /// Everything of the account up to here was given out.
     last: Position,
     live: bool,
-    ready: VecDeque<R>,
+    /// The rows that were read last, shared with the other subscribers: one that does not read holds no copy.
+    ready: Arc<[R]>,
+    /// How many of them were given out or passed over.
+    given: usize,
 }
 
 impl<R: Told> Follower<R> {
@@ -192,12 +195,18 @@ impl<R: Told> Follower<R> {
     /// leave that row out.
     async fn next(&mut self) -> Option<R> {
         loop {
-            if let Some(row) = self.ready.pop_front() {
-                return Some(row);
+            while let Some(row) = self.ready.get(self.given) {
+                self.given += 1;
+                if row.position() > self.last && row.account_id() == self.account {
+                    self.last = row.position();
+                    return Some(row.clone());
+                }
             }
+            // Nobody who only waits keeps rows alive.
+            self.take(Arc::default());
             if self.live {
                 match self.news.recv().await {
-                    Ok(rows) => self.take(&rows),
+                    Ok(rows) => self.take(rows),
                     Err(broadcast::error::RecvError::Lagged(_)) => self.live = false,
                     Err(broadcast::error::RecvError::Closed) => return None,
                 }
@@ -205,7 +214,7 @@ impl<R: Told> Follower<R> {
                 match after::<R>(&self.reads, Some(&self.account), self.last, HISTORY).await {
                     Ok(rows) => {
                         self.live = rows.len() < HISTORY;
-                        self.take(&rows);
+                        self.take(rows.into());
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a subscription waits for the read models");
@@ -216,10 +225,8 @@ impl<R: Told> Follower<R> {
         }
     }
 
-    fn take(&mut self, rows: &[R]) {
-        let mine = |row: &&R| row.position() > self.last && row.account_id() == self.account;
-        self.ready.extend(rows.iter().filter(mine).cloned());
-        self.last = self.last.max(rows.last().map_or(0, Told::position));
+    fn take(&mut self, rows: Arc<[R]>) {
+        (self.ready, self.given) = (rows, 0);
     }
 }
 
@@ -234,6 +241,10 @@ async fn after<R: Told>(
     let own = if account.is_some() { " AND account_id = $2" } else { "" };
     binds.extend(account.map(Cell::from));
     let tail = format!("WHERE {}{own} AND position > $1 ORDER BY position LIMIT {limit}", R::WHICH);
+    let _turn = match account {
+        Some(account) => Some(reads.turn(account).await),
+        None => None,
+    };
     reads.fetch::<R>(&tail, &binds).await
 }
 

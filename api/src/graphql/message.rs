@@ -9,6 +9,7 @@ use wasend_projections::messages::MessageRow;
 use super::contact::Contact;
 use super::erasure::shown;
 use super::number::Number;
+use super::page::times;
 use super::scalar::{DateTime, Position};
 use super::state::State;
 use crate::auth::{ContextExt, require};
@@ -180,7 +181,7 @@ impl Message {
     }
 
     /// Everything that became known of it, in the order in which it did.
-    #[graphql(complexity = "10 * child_complexity + 1")]
+    #[graphql(complexity = "times(10, child_complexity)")]
     async fn status_history(&self, ctx: &Context<'_>) -> Result<Vec<StatusEntry>> {
         let rows = self.settled(ctx).await.loaders.history(ctx.actor()?.account_id, &self.row.id).await?;
         Ok(rows.into_iter().map(StatusEntry).collect())

@@ -112,7 +112,15 @@ fn size(name: &str, number: i32) -> Result<usize> {
 /// The complexity of a connection: that of its rows, as often as the page may have any.
 pub fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
     let rows = first.or(last).and_then(|rows| usize::try_from(rows).ok()).unwrap_or(DEFAULT);
-    rows.clamp(1, MAX).saturating_mul(child).saturating_add(1)
+    times(rows.clamp(1, MAX), child)
+}
+
+/// Far above every limit, and so far below the largest number that no sum of it over a document wraps around.
+const BEYOND: usize = 1 << 40;
+
+/// The complexity of a list that has about so many rows.
+pub fn times(rows: usize, child: usize) -> usize {
+    rows.saturating_mul(child).saturating_add(1).min(BEYOND)
 }
 
 /// A connection, called after its nodes unless `C` and `E` say otherwise for itself and its edges.
@@ -223,6 +231,6 @@ mod tests {
         assert_eq!(cost(Some(50), None, 4), 201);
         assert_eq!(cost(None, None, 4), 81);
         assert_eq!(cost(Some(i32::MAX), None, 4), 401);
-        assert_eq!(cost(Some(-5), None, usize::MAX), usize::MAX);
+        assert_eq!(cost(Some(-5), None, usize::MAX), BEYOND);
     }
 }

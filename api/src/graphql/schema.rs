@@ -52,12 +52,16 @@ pub struct Subscriptions(Subscription, ImportSubscription);
 
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscriptions>;
 
+/// Directives on one field; there are two kinds of them, and neither can be repeated.
+const MAX_DIRECTIVES: usize = 2;
+
 /// The schema over the rooms behind it.
 pub fn build_schema(state: State, limits: &GraphQl) -> Schema {
     Schema::build(Query::default(), Mutation::default(), Subscriptions::default())
         .data(Arc::new(state))
         .limit_depth(limits.max_depth)
         .limit_complexity(limits.max_complexity)
+        .limit_directives(MAX_DIRECTIVES)
         .finish()
 }
 

@@ -10,6 +10,7 @@ mod answer;
 mod breadth;
 pub mod graphiql;
 pub mod http;
+mod lexis;
 mod negotiate;
 mod params;
 mod sse;
@@ -23,7 +24,12 @@ use std::time::{Duration, Instant};
 use async_graphql::{Executor, Request, Response, parser::types::OperationType};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream, stream::BoxStream};
 
-use crate::{auth::Identity, problem::Code, telemetry::metric};
+use crate::{
+    auth::Identity,
+    config,
+    problem::{Code, Problem},
+    telemetry::metric,
+};
 
 use answer::Answer;
 use params::Params;
@@ -57,13 +63,23 @@ struct Prepared {
     kind: Option<OperationType>,
 }
 
-/// `max_complexity` is that of the schema: what selects more things than it allows is not even measured.
-fn prepare(params: Params, identity: &Identity, max_complexity: usize) -> Result<Prepared, Box<Answer>> {
+/// `limits.max_complexity` is that of the schema: what selects more things than it allows is not even measured, and
+/// what has too many tokens is not even parsed.
+fn prepare(params: Params, identity: &Identity, limits: &config::GraphQl) -> Result<Prepared, Box<Answer>> {
+    let config::GraphQl { max_tokens, max_complexity, .. } = *limits;
+    if !lexis::is_within(params.document(), max_tokens) {
+        let message = format!(
+            "the document has more than {max_tokens} tokens, or one that is too long or too deep; put values into variables"
+        );
+        return Err(Box::new(Answer::refusal(Refusal::new(Code::QueryTooComplex, message))));
+    }
     let mut request = params.into_request().data(identity.caller.clone());
     let name = request.operation_name.clone();
     let document = request.parsed_query().map_err(|error| Box::new(Answer::unparsable(error)))?;
     if !breadth::selects_at_most(document, max_complexity) {
-        let message = format!("the document selects more than {max_complexity} things, or its fragments go in circles");
+        let message = format!(
+            "the document selects more than {max_complexity} things or too much of the schema, or its fragments go in circles"
+        );
         return Err(Box::new(Answer::refusal(Refusal::new(Code::QueryTooComplex, message))));
     }
     let mut operations =
@@ -147,6 +163,12 @@ impl Drop for Running {
 struct Refusal {
     code: Code,
     message: String,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self { code: problem.code, message: problem.detail }
+    }
 }
 
 impl Refusal {

@@ -10,6 +10,7 @@ use wasend_projections::{Cell, Kind};
 use super::error::{invalid, unavailable};
 use super::message::Direction;
 use super::number::Number;
+use super::page::times;
 use super::scalar::{Date, Position};
 use super::state::State;
 use crate::auth::{ContextExt, require};
@@ -91,7 +92,7 @@ impl Usage {
     }
 
     /// The sums told apart by some of the dimensions; by all of them if none is named. In the order of the dimensions.
-    #[graphql(complexity = "100 * child_complexity + 1")]
+    #[graphql(complexity = "times(100, child_complexity)")]
     async fn lines(&self, ctx: &Context<'_>, by: Option<Vec<UsageDimension>>) -> Result<Vec<UsageLine>> {
         let asked = by.unwrap_or_else(|| UsageDimension::ALL.to_vec());
         let by: Vec<_> = UsageDimension::ALL.into_iter().filter(|dimension| asked.contains(dimension)).collect();
@@ -202,6 +203,7 @@ async fn sums(
         format!("SELECT {columns}, {sums} FROM {table} WHERE {rows} GROUP BY {columns} ORDER BY {columns}")
     };
     let kinds: Vec<_> = by.iter().map(|dimension| dimension.kind()).chain([Kind::Int; 3]).collect();
+    let _turn = state.reads.turn(&account.to_string()).await;
     let found = state.reads.cells(&sql, &binds, &kinds).await.map_err(unavailable)?;
     Ok(found.into_iter().map(|cells| line(by, cells)).collect())
 }

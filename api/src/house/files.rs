@@ -21,13 +21,17 @@ use wasend_domain::{GroupId, ImportId};
 use wasend_projections::contacts::GroupRow;
 use wasend_projections::imports::ImportRow;
 
-use crate::auth::{Actor, Authenticator};
+use crate::auth::{self, Actor, Authenticator};
+use crate::http::Quotas;
+use crate::http::held::hold;
+use crate::http::quota::Permit;
 use crate::problem::{Code, Problem};
 
 #[derive(Clone)]
 struct Door {
     commands: Arc<Commands>,
     authenticator: Arc<dyn Authenticator>,
+    quotas: Arc<Quotas>,
     /// How long the next bytes of an upload may take.
     patience: Duration,
 }
@@ -38,13 +42,25 @@ impl FromRef<Door> for Arc<dyn Authenticator> {
     }
 }
 
-pub fn files(commands: Arc<Commands>, authenticator: Arc<dyn Authenticator>, patience: Duration) -> Router {
+pub fn files(
+    commands: Arc<Commands>,
+    authenticator: Arc<dyn Authenticator>,
+    quotas: Arc<Quotas>,
+    patience: Duration,
+) -> Router {
     Router::new()
         .route("/uploads", post(upload))
         .route("/imports/{id}/errors.csv", get(errors))
         .route("/contacts.csv", get(contacts))
         .route("/groups.csv", get(groups))
-        .with_state(Door { commands, authenticator, patience })
+        .with_state(Door { commands, authenticator, quotas, patience })
+}
+
+impl Door {
+    /// A place among what the account has open, for as long as the file moves.
+    fn place(&self, actor: &Actor) -> Result<Permit, Problem> {
+        self.quotas.stream(&auth::Caller::Holder(Arc::new(actor.clone())))
+    }
 }
 
 fn allowed(actor: &Actor, scope: Scope) -> Result<Caller, Problem> {
@@ -57,6 +73,7 @@ fn allowed(actor: &Actor, scope: Scope) -> Result<Caller, Problem> {
 /// Takes in a file, however large, a piece at a time.
 async fn upload(State(door): State<Door>, actor: Actor, request: Request) -> Result<Response, Problem> {
     let caller = allowed(&actor, Scope::Send)?;
+    let _place = door.place(&actor)?;
     let mut incoming = door.commands.upload(caller).await.map_err(|error| failed(&error))?;
     let mut body = request.into_body().into_data_stream();
     loop {
@@ -92,7 +109,8 @@ async fn errors(State(door): State<Door>, actor: Actor, Path(id): Path<String>) 
     let row = door.commands.reads.get::<ImportRow>(&id.to_string()).await;
     let row = row.map_err(|error| failed(&error.into()))?;
     row.filter(|row| row.account_id == actor.account_id.to_string()).ok_or_else(missing)?;
-    Ok(csv("errors.csv", export::errors(door.commands, actor.account_id, id)))
+    let place = door.place(&actor)?;
+    Ok(csv("errors.csv", export::errors(door.commands, actor.account_id, id), place))
 }
 
 #[derive(Deserialize)]
@@ -113,15 +131,17 @@ async fn contacts(State(door): State<Door>, actor: Actor, Query(which): Query<Wh
             Some(group)
         }
     };
-    Ok(csv("contacts.csv", export::contacts(door.commands, actor.account_id, group)))
+    let place = door.place(&actor)?;
+    Ok(csv("contacts.csv", export::contacts(door.commands, actor.account_id, group), place))
 }
 
 async fn groups(State(door): State<Door>, actor: Actor) -> Result<Response, Problem> {
     allowed(&actor, Scope::Read)?;
-    Ok(csv("groups.csv", export::groups(door.commands, actor.account_id)))
+    let place = door.place(&actor)?;
+    Ok(csv("groups.csv", export::groups(door.commands, actor.account_id), place))
 }
 
-fn csv(name: &str, rows: export::Bytes) -> Response {
+fn csv(name: &str, rows: export::Bytes, place: Permit) -> Response {
     let disposition = format!("attachment; filename=\"{name}\"");
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present".to_owned()),
@@ -129,5 +149,5 @@ fn csv(name: &str, rows: export::Bytes) -> Response {
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
     // A failure in the middle breaks the connection off, so that half a file is never taken for a whole one.
-    (headers, Body::from_stream(rows)).into_response()
+    hold((headers, Body::from_stream(rows)).into_response(), place)
 }

@@ -11,7 +11,7 @@ pub struct Connected(pub Arc<Lines>);
 #[async_trait]
 impl simulator::Lines for Connected {
     async fn line(&self, phone_number_id: &str) -> Result<Option<SimulatedLine>, LinesUnavailable> {
-        let rows = self.0.by_meta_id(phone_number_id).await.map_err(|_| LinesUnavailable)?;
+        let rows = self.0.by_meta_ids(&[phone_number_id.to_owned()].into()).await.map_err(|_| LinesUnavailable)?;
         match rows.first() {
             Some(row) => self.simulated(row).await.map(Some),
             None => Ok(None),
@@ -20,7 +20,7 @@ impl simulator::Lines for Connected {
 
     async fn waba(&self, waba_id: &str) -> Result<Vec<SimulatedLine>, LinesUnavailable> {
         let mut lines = Vec::new();
-        for row in self.0.by_waba(waba_id).await.map_err(|_| LinesUnavailable)? {
+        for row in self.0.by_wabas(&[waba_id.to_owned()].into()).await.map_err(|_| LinesUnavailable)? {
             lines.push(self.simulated(&row).await?);
         }
         Ok(lines)

@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use wasend_commands::Commands;
 use wasend_commands::webhook::{Taken, WebhookError};
-use wasend_whatsapp::signature::SIGNATURE_HEADER;
+use wasend_whatsapp::signature::{self, SIGNATURE_HEADER};
 
 use crate::config;
-use crate::http::body;
+use crate::http::{Quotas, body};
 use crate::problem::{Code, Problem};
 
 /// How long the stores may take to keep what a webhook says.
@@ -22,14 +22,19 @@ const LONGEST: Duration = Duration::from_secs(30);
 struct Door {
     commands: Arc<Commands>,
     http: Arc<config::Http>,
+    quotas: Arc<Quotas>,
 }
 
 /// GET for the subscription handshake, POST for what Meta reports.
-pub fn routes(commands: Arc<Commands>, http: Arc<config::Http>) -> MethodRouter {
-    get(subscribe).post(take).with_state(Door { commands, http })
+pub fn routes(commands: Arc<Commands>, http: Arc<config::Http>, quotas: Arc<Quotas>) -> MethodRouter {
+    get(subscribe).post(take).with_state(Door { commands, http, quotas })
 }
 
 async fn subscribe(State(door): State<Door>, RawQuery(query): RawQuery) -> Response {
+    let _turn = match door.quotas.handshake().await {
+        Ok(turn) => turn,
+        Err(problem) => return problem.into_response(),
+    };
     match door.commands.subscription_challenge(query.as_deref().unwrap_or_default()).await {
         Ok(Some(challenge)) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], challenge).into_response(),
         Ok(None) => Problem::new(Code::Forbidden, "no connected number has this verify token").into_response(),
@@ -38,12 +43,19 @@ async fn subscribe(State(door): State<Door>, RawQuery(query): RawQuery) -> Respo
 }
 
 async fn take(State(door): State<Door>, headers: HeaderMap, request: Request) -> Response {
-    let limit = door.http.webhook_body_limit;
-    let raw = match body::read(&headers, request.into_body(), limit, door.http.body_timeout).await {
-        Ok(raw) => raw,
-        Err(problem) => return counted("too_large", problem.into_response()),
-    };
     let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
+    // What cannot be authentic is not even read.
+    if !signature.is_some_and(signature::is_well_formed) {
+        return unsigned();
+    }
+    let (limit, mut charge) = (door.http.webhook_body_limit, door.quotas.webhook());
+    let raw = match body::read(&headers, request.into_body(), limit, door.http.body_timeout, &mut charge).await {
+        Ok(raw) => raw,
+        Err(problem) => {
+            let why = if problem.code == Code::PayloadTooLarge { "too_large" } else { "body" };
+            return counted(why, problem.into_response());
+        }
+    };
     let taken = tokio::time::timeout(LONGEST, door.commands.take_webhook(&raw, signature)).await;
     let Ok(taken) = taken else {
         tracing::error!("a webhook was given up: the stores took too long");
@@ -57,15 +69,17 @@ async fn take(State(door): State<Door>, headers: HeaderMap, request: Request) ->
         Err(WebhookError::Malformed) => {
             counted("malformed", Problem::new(Code::BadRequest, "the body is not JSON").into_response())
         }
-        Err(WebhookError::Signature) => {
-            let detail = "the signature is missing or not of a number that the body speaks of";
-            counted("signature", Problem::new(Code::Unauthenticated, detail).into_response())
-        }
+        Err(WebhookError::Signature) => unsigned(),
         Err(WebhookError::Failed(error)) => {
             tracing::error!(error = %chain(&error), "a webhook could not be taken in");
             counted("unavailable", unavailable())
         }
     }
+}
+
+fn unsigned() -> Response {
+    let detail = "the signature is missing or not of a number that the body speaks of";
+    counted("signature", Problem::new(Code::Unauthenticated, detail).into_response())
 }
 
 /// Meta repeats what is not answered with 200 for seven days.

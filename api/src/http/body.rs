@@ -3,30 +3,45 @@
 use std::time::Duration;
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
+    body::{Body, Bytes},
     http::{HeaderMap, header},
 };
 use futures::StreamExt;
 use tokio::time::timeout;
 
+use super::quota::Charge;
 use crate::problem::{Code, Problem};
 
-/// The whole body: at most `limit` bytes, within `patience`. Errors: PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT, BAD_REQUEST.
-pub async fn read(headers: &HeaderMap, body: Body, limit: usize, patience: Duration) -> Result<Bytes, Problem> {
+/// The whole body: at most `limit` bytes, within `patience`, of which `charge` holds the memory. Errors:
+/// PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, REQUEST_TIMEOUT, BAD_REQUEST, UNAVAILABLE.
+pub async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    patience: Duration,
+    charge: &mut Charge,
+) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(Code::PayloadTooLarge, format!("the body is larger than {limit} bytes"));
+    // Nothing is ever unpacked, so that nothing small can become something large.
+    if headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(Problem::new(Code::UnsupportedMediaType, "the body must not be compressed"));
+    }
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(0).min(limit);
     let collect = async {
-        let mut collected = Vec::with_capacity(expected);
+        let mut collected = Vec::new();
         let mut chunks = body.into_data_stream();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| Problem::new(Code::BadRequest, "the body broke off"))?;
             if collected.len() + chunk.len() > limit {
                 return Err(too_large());
             }
+            charge.grow(collected.len() + chunk.len())?;
             collected.extend_from_slice(&chunk);
         }
         Ok(Bytes::from(collected))
@@ -40,21 +55,36 @@ mod tests {
     use futures::stream;
 
     use super::*;
+    use crate::http::quota::Quotas;
 
     const PATIENCE: Duration = Duration::from_secs(60);
+
+    async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+        let limits = crate::config::Limits { body_memory: 1 << 20, ..crate::config::Limits::default() };
+        super::read(headers, body, limit, PATIENCE, &mut Quotas::new(&limits).webhook()).await
+    }
 
     #[tokio::test]
     async fn a_body_is_read_up_to_its_limit() {
         let none = HeaderMap::new();
-        assert_eq!(read(&none, Body::from("1234"), 4, PATIENCE).await.unwrap(), "1234");
-        let error = read(&none, Body::from("12345"), 4, PATIENCE).await.unwrap_err();
+        assert_eq!(read(&none, Body::from("1234"), 4).await.unwrap(), "1234");
+        let error = read(&none, Body::from("12345"), 4).await.unwrap_err();
         assert_eq!(error.code, Code::PayloadTooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_body_takes_memory_and_nothing_is_unpacked() {
+        let large = Body::from(vec![0; 512 << 10]);
+        assert_eq!(read(&HeaderMap::new(), large, 1 << 20).await.unwrap_err().code, Code::Unavailable);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+        assert_eq!(read(&headers, Body::from("1"), 4).await.unwrap_err().code, Code::UnsupportedMediaType);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_not_waited_for() {
         let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        let error = read(&HeaderMap::new(), never, 4, PATIENCE).await.unwrap_err();
+        let error = read(&HeaderMap::new(), never, 4).await.unwrap_err();
         assert_eq!(error.code, Code::RequestTimeout);
     }
 }

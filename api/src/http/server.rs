@@ -11,15 +11,23 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{Lifecycle, stall::Stall};
-use crate::{config, telemetry::metric};
+use super::{
+    Lifecycle,
+    address::{Addresses, Counted},
+    stall::Stall,
+};
+use crate::{config, problem::Code, telemetry::metric};
 
 /// After an error of `accept`, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Most bytes that a connection reads ahead; a request's line and headers must fit.
+const READ_AHEAD: usize = 64 << 10;
+
 /// Serves until the word to stop; connections that are open then finish what they do, tracked by `life`.
 pub async fn serve(listener: TcpListener, router: Router, limits: Arc<config::Http>, life: Lifecycle) {
     let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let addresses = Addresses::default();
     let stopping = life.stopping();
     loop {
         let accepted = tokio::select! {
@@ -28,7 +36,14 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Arc<config::Ht
         };
         match accepted {
             Some((stream, slot)) => {
-                let connection = connection(stream, Held::new(slot), router.clone(), limits.clone(), life.clone());
+                let counted = stream.peer_addr().ok();
+                let counted = counted.and_then(|peer| addresses.count(peer.ip(), limits.max_connections_per_address));
+                let Some(counted) = counted else {
+                    turn_away(&stream);
+                    continue;
+                };
+                let held = Held::new(slot, counted);
+                let connection = connection(stream, held, router.clone(), limits.clone(), life.clone());
                 life.tracker().spawn(connection);
             }
             None => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -51,6 +66,19 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpSt
     }
 }
 
+/// Says why, if that can be said at once: nothing is waited for.
+fn turn_away(stream: &TcpStream) {
+    let code = Code::TooManyRequests;
+    let detail = "too many connections from this address";
+    let body = serde_json::json!({"type": format!("urn:wasend:problem:{}", code.name()), "title": code.doc(),
+        "status": code.status().as_u16(), "detail": detail, "code": code.name()});
+    let body = body.to_string();
+    let head = "Content-Type: application/problem+json\r\nRetry-After: 1\r\nConnection: close";
+    let answer = format!("HTTP/1.1 {}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", code.status(), body.len());
+    stream.try_write(answer.as_bytes()).ok();
+    metrics::counter!(metric::HTTP_TURNED_AWAY).increment(1);
+}
+
 async fn connection(stream: TcpStream, held: Held, router: Router, limits: Arc<config::Http>, life: Lifecycle) {
     // Small events must not wait for the next ones; without the option they are merely later.
     stream.set_nodelay(true).ok();
@@ -63,6 +91,7 @@ async fn connection(stream: TcpStream, held: Held, router: Router, limits: Arc<c
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .preserve_header_case(true)
+        .max_buf_size(READ_AHEAD)
         .serve_connection(io, service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
@@ -87,12 +116,15 @@ async fn answer(router: Router, request: Request<Incoming>) -> axum::response::R
 }
 
 /// What a connection holds while it is open, also when it has become a WebSocket.
-struct Held(#[expect(dead_code, reason = "held for its drop alone")] OwnedSemaphorePermit);
+struct Held {
+    _slot: OwnedSemaphorePermit,
+    _counted: Counted,
+}
 
 impl Held {
-    fn new(slot: OwnedSemaphorePermit) -> Self {
+    fn new(slot: OwnedSemaphorePermit, counted: Counted) -> Self {
         metrics::gauge!(metric::HTTP_CONNECTIONS).increment(1);
-        Self(slot)
+        Self { _slot: slot, _counted: counted }
     }
 }
 

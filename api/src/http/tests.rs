@@ -38,6 +38,7 @@ pub fn shell(config: Config, authenticator: Arc<OneKey>) -> Shell {
         authenticator,
         readiness: Arc::new(Checks(vec![Check { name: "log", is_ready: false }])),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
+        quotas: Quotas::new(&config.limits),
         http: Arc::new(config.http),
         graphql: Arc::new(config.graphql),
         life: Lifecycle::default(),

@@ -6,6 +6,7 @@ use metrics::Unit;
 pub const HTTP_REQUESTS: &str = "wasend_http_requests_total";
 pub const HTTP_REQUEST_SECONDS: &str = "wasend_http_request_seconds";
 pub const HTTP_CONNECTIONS: &str = "wasend_http_connections";
+pub const HTTP_TURNED_AWAY: &str = "wasend_http_turned_away_total";
 pub const GRAPHQL_OPERATIONS: &str = "wasend_graphql_operations_total";
 pub const GRAPHQL_OPERATION_SECONDS: &str = "wasend_graphql_operation_seconds";
 pub const GRAPHQL_STREAMS: &str = "wasend_graphql_streams";
@@ -76,6 +77,7 @@ pub const METRICS: &[Metric] = &[
     counter(HTTP_REQUESTS, "HTTP requests answered, by method, route and status."),
     seconds(HTTP_REQUEST_SECONDS, "Time to the head of the answer, by route."),
     gauge(HTTP_CONNECTIONS, "Open connections, WebSockets among them."),
+    counter(HTTP_TURNED_AWAY, "Connections turned away because their address has too many."),
     counter(GRAPHQL_OPERATIONS, "GraphQL answers, by kind of operation and outcome (ok, errors, refused)."),
     seconds(GRAPHQL_OPERATION_SECONDS, "Time of a query or a mutation over HTTP, by kind."),
     gauge(GRAPHQL_STREAMS, "Operations running on WebSockets (ws) and event streams (sse)."),

@@ -47,8 +47,13 @@ impl<R: Read> Decoded<R> {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        let read = self.inner.read(&mut self.raw)?;
-        self.ended = read == 0;
+        // Whole pieces: what is told from the first one must not hang on how the file arrived.
+        let mut read = 0;
+        while read < self.raw.len() && !self.ended {
+            let more = self.inner.read(&mut self.raw[read..])?;
+            self.ended = more == 0;
+            read += more;
+        }
         self.out.clear();
         self.at = 0;
         let mut taken = 0;

@@ -11,6 +11,8 @@ pub struct ImportLimits {
     pub row_bytes: u64,
     /// Rows that are applied in one transaction. Not to be changed while an import is under way.
     pub chunk: usize,
+    /// Bytes of cells after which a chunk ends before it has so many rows. Not to be changed either.
+    pub chunk_bytes: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ pub struct ImportOptions {
 impl Default for ImportOptions {
     fn default() -> Self {
         Self {
-            limits: ImportLimits { rows: 1_000_000, row_bytes: 64 << 10, chunk: 1_000 },
+            limits: ImportLimits { rows: 1_000_000, row_bytes: 64 << 10, chunk: 1_000, chunk_bytes: 4 << 20 },
             at_once: 4,
             lease: Duration::from_secs(10),
             tick: Duration::from_secs(1),

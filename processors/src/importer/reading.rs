@@ -35,7 +35,7 @@ pub(crate) type Chunks = mpsc::Receiver<Result<Chunk, Broken>>;
 
 /// Why the rows end before the file does.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum Broken {
+pub enum Broken {
     #[error("the file cannot be imported")]
     File(FileError),
     /// It may be tried again.
@@ -60,8 +60,11 @@ pub(crate) fn read(
         let read = Arc::new(AtomicU64::new(0));
         let pieces = Pieces { received, piece: Vec::new(), at: 0, read: Arc::clone(&read), failed: None };
         let decoded = Decoded::new(pieces, utf8, row.clone());
-        let rows = Rows { source, limits, judge, row, read, sender: sender.clone() };
-        if let Err(broken) = rows.send(decoded) {
+        let pass = |header: &Arc<Vec<String>>, rows| {
+            let chunk = Chunk { header: Arc::clone(header), rows, bytes: read.load(Ordering::Relaxed) };
+            sender.blocking_send(Ok(chunk)).is_ok()
+        };
+        if let Err(broken) = (Rows { source: &source, limits: &limits, judge, row, pass }).read(decoded) {
             // Whoever no longer listens needs no answer.
             drop(sender.blocking_send(Err(broken)));
         }
@@ -147,28 +150,41 @@ impl Read for Pieces {
     }
 }
 
-/// From text to chunks of rows.
-struct Rows {
-    source: Arc<Source>,
-    limits: ImportLimits,
-    judge: bool,
-    row: RowStart,
-    read: Arc<AtomicU64>,
-    sender: mpsc::Sender<Result<Chunk, Broken>>,
+/// Reads and judges a whole file, chunk by chunk, as long as `pass` wants more of it.
+pub fn read_rows(
+    file: impl Read,
+    utf8: bool,
+    source: &Source,
+    limits: &ImportLimits,
+    pass: impl FnMut(&Arc<Vec<String>>, Vec<Row>) -> bool,
+) -> Result<(), Broken> {
+    let row = RowStart { start: Arc::default(), limit: limits.row_bytes };
+    let decoded = Decoded::new(file, utf8, row.clone());
+    Rows { source, limits, judge: true, row, pass }.read(decoded)
 }
 
-impl Rows {
-    fn send(&self, mut decoded: Decoded<Pieces>) -> Result<(), Broken> {
+/// From text to chunks of rows.
+struct Rows<'a, P> {
+    source: &'a Source,
+    limits: &'a ImportLimits,
+    judge: bool,
+    row: RowStart,
+    pass: P,
+}
+
+impl<P: FnMut(&Arc<Vec<String>>, Vec<Row>) -> bool> Rows<'_, P> {
+    fn read<R: Read>(mut self, mut decoded: Decoded<R>) -> Result<(), Broken> {
         let delimiter = delimiter(decoded.beginning().map_err(|error| broken(&error))?);
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(decoded);
         let header = reader.headers().map_err(|error| csv_broken(&error))?.clone();
         if header.is_empty() {
             return Err(Broken::File(FileError::EmptyFile));
         }
-        let fields = columns(&header, &self.source).map_err(Broken::File)?;
+        let fields = columns(&header, self.source).map_err(Broken::File)?;
         let header = Arc::new(header.iter().map(str::to_owned).collect::<Vec<_>>());
         let region = self.source.region();
-        let (mut rows, mut total, mut record) = (Vec::new(), 0_u64, csv::StringRecord::new());
+        let (mut rows, mut total, mut bytes) = (Vec::new(), 0_u64, 0_usize);
+        let mut record = csv::StringRecord::new();
         loop {
             self.row.start.store(reader.position().byte(), Ordering::Relaxed);
             if !reader.read_record(&mut record).map_err(|error| csv_broken(&error))? {
@@ -181,30 +197,30 @@ impl Rows {
             if !self.judge {
                 continue;
             }
+            bytes += record.as_slice().len();
             rows.push(self.judged(&record, &fields, region));
-            if rows.len() >= self.limits.chunk && !self.pass(&header, std::mem::take(&mut rows)) {
-                return Ok(());
+            if rows.len() >= self.limits.chunk || bytes >= self.limits.chunk_bytes {
+                bytes = 0;
+                if !(self.pass)(&header, std::mem::take(&mut rows)) {
+                    return Ok(());
+                }
             }
         }
         if !rows.is_empty() {
-            self.pass(&header, rows);
+            (self.pass)(&header, rows);
         }
         Ok(())
     }
 
     fn judged(&self, record: &csv::StringRecord, fields: &[Field], region: Option<Region>) -> Row {
         let line = record.position().map_or(0, csv::Position::line);
-        let cells: Vec<_> = record.iter().map(str::to_owned).collect();
         if record.as_slice().len() as u64 > self.limits.row_bytes {
             return Row { line, cells: vec![], parsed: Err(Wrong::RowTooLong) };
         }
+        // A row of nothing but commas would otherwise take a hundred times its size; its report shows the first cells.
+        let cells: Vec<_> = record.iter().take(fields.len() + 1).map(str::to_owned).collect();
         let parsed = parse(&cells, fields, region);
         Row { line, cells, parsed }
-    }
-
-    fn pass(&self, header: &Arc<Vec<String>>, rows: Vec<Row>) -> bool {
-        let chunk = Chunk { header: Arc::clone(header), rows, bytes: self.read.load(Ordering::Relaxed) };
-        self.sender.blocking_send(Ok(chunk)).is_ok()
     }
 }
 

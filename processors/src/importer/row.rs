@@ -15,7 +15,7 @@ const REMOVED: &str = "[card number removed]";
 
 /// A row as it stands in the file.
 #[derive(Clone)]
-pub(crate) struct Row {
+pub struct Row {
     /// Of the file, 1 for the header's first.
     pub line: u64,
     pub cells: Vec<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Row {
 
 /// A row that says whom it is about.
 #[derive(Clone)]
-pub(crate) struct Parsed {
+pub struct Parsed {
     pub phone: Option<PhoneNumber>,
     pub bsuid: Option<Bsuid>,
     pub name: Option<String>,
@@ -43,7 +43,7 @@ pub(crate) enum Key {
 
 /// What is wrong with a row, in the word that stands in the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wrong {
+pub enum Wrong {
     RaggedRow,
     RowTooLong,
     Nul,
@@ -129,12 +129,12 @@ impl Row {
 
 impl Parsed {
     /// Whose row it is.
-    pub fn identities(&self) -> Vec<Identity> {
+    pub(crate) fn identities(&self) -> Vec<Identity> {
         let phone = self.phone.iter().map(|phone| Identity::phone(phone.as_str()));
         phone.chain(self.bsuid.iter().map(|bsuid| Identity::bsuid(bsuid.as_str()))).collect()
     }
 
-    pub fn keys(&self) -> Vec<Key> {
+    pub(crate) fn keys(&self) -> Vec<Key> {
         let digits = |phone: PhoneNumber| phone.as_str().trim_start_matches('+').parse().ok();
         let phone = self.phone.as_ref().and_then(|phone| digits(phone.canonical())).map(Key::Phone);
         phone.into_iter().chain(self.bsuid.as_ref().map(|bsuid| Key::Bsuid(bsuid.as_str().to_owned()))).collect()

@@ -9,6 +9,7 @@ use crate::engine::projection::Projection;
 use crate::engine::rows::{self, Shape};
 use crate::engine::sql::{self, StoreError};
 use crate::engine::table::{Cell, Kind, Reader, Record};
+use crate::engine::turns::{Turn, Turns};
 use crate::engine::{build, working::RawRow};
 
 /// Reads the tables that serve. Clones share it.
@@ -16,12 +17,18 @@ use crate::engine::{build, working::RawRow};
 pub struct Reads {
     db: Db,
     shapes: Arc<HashMap<&'static str, Shape>>,
+    turns: Arc<Turns>,
 }
 
 impl Reads {
     pub fn new(db: Db, projections: &[Arc<dyn Projection>]) -> Self {
         let shapes = projections.iter().flat_map(|projection| build::shapes(projection.as_ref(), ""));
-        Self { db, shapes: Arc::new(shapes.map(|shape| (shape.table.name, shape)).collect()) }
+        Self { db, shapes: Arc::new(shapes.map(|shape| (shape.table.name, shape)).collect()), turns: Arc::default() }
+    }
+
+    /// The account's turn to ask what may take long; to be held while it is asked.
+    pub async fn turn(&self, account_id: &str) -> Turn {
+        self.turns.take(account_id).await
     }
 
     /// Rows of a table. `tail` is what follows `FROM {table}` (the logical name stands for the table): `WHERE`,

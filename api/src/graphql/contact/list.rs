@@ -103,6 +103,7 @@ impl ContactFilter {
 /// The contacts of one group: a join, which the lists of the read models do not know.
 #[derive(Clone)]
 struct Members {
+    account: String,
     conditions: Vec<String>,
     binds: Vec<Cell>,
 }
@@ -120,7 +121,7 @@ impl Members {
             Ok(id) => state.loaders.row::<GroupRow>(account, &id.to_string()).await?,
             Err(_) => None,
         };
-        let mut members = Self { conditions: vec![], binds: vec![] };
+        let mut members = Self { account: account.to_string(), conditions: vec![], binds: vec![] };
         let account = members.bind(Cell::text(&account));
         let group = members.bind(Cell::from(group.map_or_else(String::new, |group| group.id)));
         let memberships = state.reads.physical::<MembershipRow>().map_err(unavailable)?;
@@ -159,7 +160,9 @@ impl Members {
         }
         let order = if from_end { "DESC" } else { "ASC" };
         let tail = format!("{} ORDER BY {column} {order} LIMIT {}", cut.tail(), limit + 1);
+        let turn = state.reads.turn(&self.account).await;
         let mut rows = state.reads.fetch::<ContactRow>(&tail, &cut.binds).await.map_err(unavailable)?;
+        drop(turn);
         let more = rows.len() > limit;
         rows.truncate(limit);
         if from_end {
@@ -168,7 +171,11 @@ impl Members {
         let (has_next, has_previous) = if from_end { (has_before, more) } else { (more, has_after) };
         let total = Total::new(move |reads| {
             let members = self.clone();
-            async move { reads.count::<ContactRow>(&members.tail(), &members.binds).await }.boxed()
+            async move {
+                let _turn = reads.turn(&members.account).await;
+                reads.count::<ContactRow>(&members.tail(), &members.binds).await
+            }
+            .boxed()
         });
         Ok(connection(Listed { rows, has_next, has_previous }, total, Contact))
     }

@@ -11,6 +11,7 @@ use wasend_projections::messages::MessageRow;
 use super::Message;
 use crate::auth::require;
 use crate::graphql::error::{self, UserError, outcome};
+use crate::graphql::page::times;
 use crate::graphql::scalar::Position;
 use crate::graphql::state::State;
 
@@ -145,7 +146,7 @@ impl MessageMutation {
 
 /// The complexity of a batch. Its messages are answered without a query each, unless more is asked about them.
 fn batch(messages: usize, child: usize) -> usize {
-    messages.min(commands::MESSAGES_MAX).saturating_mul(child) / 10 + child + 1
+    times(messages.min(commands::MESSAGES_MAX), child) / 10 + child + 1
 }
 
 /// The row as the command left the message, even if the read models have not caught up.

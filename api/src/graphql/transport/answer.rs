@@ -19,6 +19,13 @@ pub struct Answer {
     refused: Option<Code>,
 }
 
+/// Most errors that an answer tells; a document can have one in every token.
+const ERRORS_MAX: usize = 100;
+/// Longest message of an error, in characters.
+const MESSAGE_MAX: usize = 1_000;
+/// Longest line of the document that an error quotes, in bytes.
+const QUOTE_MAX: usize = 200;
+
 #[derive(Serialize)]
 struct Body<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -31,7 +38,11 @@ struct Body<'a> {
 
 impl Answer {
     pub fn of(response: Response) -> Self {
-        let Response { data, mut errors, extensions, .. } = response;
+        let Response { data, mut errors, mut extensions, .. } = response;
+        if errors.len() > ERRORS_MAX {
+            extensions.insert("errorsLeftOut".to_owned(), Value::from(errors.len() - ERRORS_MAX));
+            errors.truncate(ERRORS_MAX);
+        }
         errors.iter_mut().for_each(describe);
         // A field's error has a path; an error of the whole request has none.
         let refused = match errors.first() {
@@ -47,8 +58,10 @@ impl Answer {
     }
 
     pub fn unparsable(error: ServerError) -> Self {
+        // The parser quotes the whole line, which may be the whole document.
+        let lines: Vec<_> = error.message.lines().filter(|line| line.len() <= QUOTE_MAX).collect();
         let described =
-            ServerError { locations: error.locations, ..Code::GraphqlParseFailed.server_error(error.message) };
+            ServerError { locations: error.locations, ..Code::GraphqlParseFailed.server_error(lines.join("\n")) };
         Self::of(Response::from_errors(vec![described]))
     }
 
@@ -108,6 +121,10 @@ fn code(error: &ServerError) -> Code {
 
 /// Gives a code to an error that has none: those of the GraphQL library, and faults that a resolver let through.
 fn describe(error: &mut ServerError) {
+    if error.message.len() > MESSAGE_MAX {
+        // It quotes what the caller sent.
+        error.message = error.message.chars().take(MESSAGE_MAX).chain(['…']).collect();
+    }
     if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
         return;
     }
@@ -131,8 +148,15 @@ fn of_request(message: &str) -> Code {
 }
 
 fn of_field(message: &str) -> Code {
-    let inputs =
-        ["Failed to parse \"", "Expected input type \"", "Invalid value for argument", "The \"first\"", "The \"last\""];
+    let inputs = [
+        "Failed to parse \"",
+        "Expected input type \"",
+        "Invalid value for argument",
+        "The \"first\"",
+        "The \"last\"",
+        // One that the operation declares as needed, and that was not sent.
+        "Variable ",
+    ];
     if inputs.iter().any(|input| message.starts_with(input)) { Code::InvalidInput } else { Code::Internal }
 }
 
@@ -161,6 +185,8 @@ mod tests {
     fn a_value_of_the_wrong_type_is_the_callers_fault() {
         let json = at_field(r#"Expected input type "TextInput", found "x". (occurred while parsing "Input")"#).json();
         assert!(json.contains(r#""code":"INVALID_INPUT""#), "{json}");
+        let json = at_field("Variable input is not defined.").json();
+        assert!(json.contains(r#""code":"INVALID_INPUT""#), "{json}");
     }
 
     #[test]
@@ -171,6 +197,17 @@ mod tests {
             answer.json(),
             r#"{"errors":[{"message":"Unknown field","extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}"#
         );
+    }
+
+    #[test]
+    fn errors_are_told_in_proportion() {
+        let long = ServerError::new("z".repeat(5_000), None);
+        let json = Answer::of(Response::from_errors(vec![long; 150])).json();
+        assert_eq!((json.matches("\"message\"").count(), json.matches('z').count()), (100, 100_000));
+        assert!(json.contains(r#""extensions":{"errorsLeftOut":50}"#), "the rest is counted");
+        let quoting =
+            Answer::unparsable(ServerError::new(format!(" --> 1:9\n1 | {}\n = expected name", "{a".repeat(900)), None));
+        assert!(quoting.json().contains("expected name") && quoting.json().len() < 200);
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //!
 //! The GraphQL library measures depth and complexity by walking every spread anew, so that thirty short fragments that
 //! each spread the next one twice cost it a billion steps. Here each fragment is measured once, before that.
+//!
+//! Introspection is measured as well, by about how long its lists are: types have fields, which have types, which have
+//! fields, and the library would follow that to millions of them without a key.
 
 use std::collections::HashMap;
 
@@ -10,23 +13,50 @@ use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 /// Deepest nesting of selections that is measured; the library refuses what is deeper than 32.
 const MAX_NESTING: usize = 64;
 
-/// Whether all operations of the document together select at most `max` things. One whose fragments spread each other
-/// in a circle never does.
+/// Most things that all introspection of a document may give. The query that tools send gives two thirds of it.
+const INTROSPECTION_MAX: usize = 400_000;
+
+/// Whether all operations of the document together select at most `max` things, and of the schema itself not too many.
+/// One whose fragments spread each other in a circle never does.
 pub fn selects_at_most(document: &ExecutableDocument, max: usize) -> bool {
-    let mut measure = Measure { document, max, fragments: HashMap::new() };
-    let mut total = 0;
-    document.operations.iter().all(|(_, operation)| {
-        let size = measure.size(&operation.node.selection_set.node, 0);
-        size.is_some_and(|size| {
-            total += size;
-            total <= max
+    let measured = |inside: Inside, max: usize| {
+        let mut measure = Measure { document, max, inside, fragments: HashMap::new() };
+        let mut total = 0;
+        document.operations.iter().all(|(_, operation)| {
+            let size = measure.size(&operation.node.selection_set.node, 0);
+            size.is_some_and(|size| {
+                total += size;
+                total <= max
+            })
         })
-    })
+    };
+    measured(Inside::Everything, max) && measured(Inside::Introspection, INTROSPECTION_MAX)
+}
+
+/// What is counted.
+#[derive(Clone, Copy, PartialEq)]
+enum Inside {
+    Everything,
+    /// Only below `__schema` and `__type`, and each thing as often as the lists around it are long.
+    Introspection,
+}
+
+/// About how long a list of the schema's description of itself is.
+fn length(field: &str) -> usize {
+    match field {
+        "types" => 120,
+        "fields" | "inputFields" => 10,
+        "enumValues" | "directives" => 6,
+        "args" => 3,
+        "interfaces" | "possibleTypes" => 2,
+        _ => 1,
+    }
 }
 
 struct Measure<'a> {
     document: &'a ExecutableDocument,
     max: usize,
+    inside: Inside,
     /// Sizes of the fragments that were measured.
     fragments: HashMap<&'a str, usize>,
 }
@@ -40,11 +70,19 @@ impl<'a> Measure<'a> {
         let mut total = 0;
         for selection in &set.items {
             let below = match &selection.node {
-                Selection::Field(field) => self.size(&field.node.selection_set.node, nesting + 1)?,
+                Selection::Field(field) => {
+                    let below = self.size(&field.node.selection_set.node, nesting + 1)?;
+                    match (self.inside, field.node.name.node.as_str()) {
+                        (Inside::Everything, _) => below,
+                        // Nothing of the schema is below a field of ours.
+                        (Inside::Introspection, name) if nesting == 0 && !name.starts_with("__") => 0,
+                        (Inside::Introspection, name) => below.saturating_mul(length(name)),
+                    }
+                }
                 Selection::InlineFragment(inline) => self.size(&inline.node.selection_set.node, nesting + 1)?,
                 Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node, nesting + 1)?,
             };
-            total += 1 + below;
+            total = below.saturating_add(total + 1);
             if total > self.max {
                 return None;
             }

@@ -15,14 +15,20 @@ use super::{
     prepare, sse, ws,
 };
 use crate::{
-    auth::{Denied, Identity},
-    http::{Shell, body},
+    auth::{Caller, Denied, Identity},
+    http::{
+        Shell, body,
+        held::hold,
+        quota::{Charge, Permit},
+    },
     problem::Code,
     telemetry::metric,
 };
 
 const ANSWERS: [Media; 3] = [Media::ResponseJson, Media::Json, Media::EventStream];
 const ANSWERS_OR_PAGE: [Media; 4] = [Media::ResponseJson, Media::Json, Media::EventStream, Media::Html];
+/// Largest body without a key: introspection is all that it can ask for.
+const ANONYMOUS_BODY: usize = 64 << 10;
 const STREAM: [Media; 1] = [Media::EventStream];
 
 /// GET and POST of `/graphql`: operations, the WebSocket, and a page for browsers.
@@ -61,19 +67,22 @@ async fn answer(shell: &Shell, parts: Parts, body: Body, offered: &[Media]) -> R
 
 async fn execute(shell: &Shell, parts: &Parts, body: Body, media: Media) -> Result<Response, Refusal> {
     let identity = identify(shell, parts).await?;
-    let (mut operations, is_batch) = read(shell, parts, body).await?;
+    let mut charge = shell.quotas.body(&identity.caller);
+    let (mut operations, is_batch) = read(shell, parts, body, &identity, &mut charge).await?;
     if is_batch {
         if media == Media::EventStream {
             return Err(Refusal::new(Code::BadRequest, "a batch cannot be streamed; send one operation"));
         }
-        return Ok(batch(shell, operations, &identity, media).await);
+        let turn = turn(shell, &identity, media).await?;
+        return Ok(hold(batch(shell, operations, &identity, media).await, (turn, charge)));
     }
     let Some(params) = operations.pop() else {
         return Err(Refusal::new(Code::BadRequest, "the request holds no operation"));
     };
-    let prepared = match prepare(params, &identity, shell.graphql.max_complexity) {
+    let turn = turn(shell, &identity, media).await?;
+    let prepared = match prepare(params, &identity, &shell.graphql) {
         Ok(prepared) => prepared,
-        Err(answer) if media == Media::EventStream => return Ok(sse::only(&answer)),
+        Err(answer) if media == Media::EventStream => return Ok(hold(sse::only(&answer), turn)),
         Err(answer) => return Ok(write(&answer, media)),
     };
     // A link or an image tag could otherwise change something.
@@ -81,16 +90,25 @@ async fn execute(shell: &Shell, parts: &Parts, body: Body, media: Media) -> Resu
         return Err(Refusal::new(Code::MethodNotAllowed, "a mutation must be sent with POST"));
     }
     if media == Media::EventStream {
-        return Ok(sse::respond(shell, identity, prepared));
+        return Ok(hold(sse::respond(shell, identity, prepared), turn));
     }
-    Ok(write(&run(shell, prepared).await, media))
+    Ok(hold(write(&run(shell, prepared).await, media), (turn, charge)))
+}
+
+/// What a request holds until its answer is sent, so that whoever does not read what they asked for can ask for no
+/// more than their part.
+async fn turn(shell: &Shell, identity: &Identity, media: Media) -> Result<Permit, Refusal> {
+    Ok(match media {
+        Media::EventStream => shell.quotas.stream(&identity.caller)?,
+        _ => shell.quotas.operation(&identity.caller).await?,
+    })
 }
 
 /// One after the other, as GraphQL executes the fields of a mutation.
 async fn batch(shell: &Shell, operations: Vec<Params>, identity: &Identity, media: Media) -> Response {
     let mut bodies = Vec::with_capacity(operations.len());
     for params in operations {
-        let answer = match prepare(params, identity, shell.graphql.max_complexity) {
+        let answer = match prepare(params, identity, &shell.graphql) {
             Ok(prepared) => run(shell, prepared).await,
             Err(answer) => *answer,
         };
@@ -108,7 +126,13 @@ async fn run(shell: &Shell, prepared: Prepared) -> Answer {
     prepared.run(&*shell.engine).await
 }
 
-async fn read(shell: &Shell, parts: &Parts, body: Body) -> Result<(Vec<Params>, bool), Refusal> {
+async fn read(
+    shell: &Shell,
+    parts: &Parts,
+    body: Body,
+    identity: &Identity,
+    charge: &mut Charge,
+) -> Result<(Vec<Params>, bool), Refusal> {
     if parts.method != Method::POST {
         return Ok((vec![Params::from_query(parts.uri.query().unwrap_or(""))?], false));
     }
@@ -116,9 +140,12 @@ async fn read(shell: &Shell, parts: &Parts, body: Body) -> Result<(Vec<Params>, 
         let message = "Content-Type must be application/json in UTF-8";
         return Err(Refusal::new(Code::UnsupportedMediaType, message));
     }
-    let body = body::read(&parts.headers, body, shell.graphql.body_limit, shell.http.body_timeout)
-        .await
-        .map_err(|problem| Refusal::new(problem.code, problem.detail))?;
+    let limit = match identity.caller {
+        Caller::Holder(_) => shell.graphql.body_limit,
+        Caller::Anonymous => shell.graphql.body_limit.min(ANONYMOUS_BODY),
+    };
+    let body = body::read(&parts.headers, body, limit, shell.http.body_timeout, charge).await?;
+    charge.grow(body.len() + params::values(&body)? * params::VALUE_BYTES)?;
     params::from_body(&body, shell.graphql.max_batch)
 }
 

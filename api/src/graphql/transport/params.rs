@@ -3,6 +3,7 @@
 use async_graphql::{Request, Variables};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
+use wasend_whatsapp::json;
 
 use super::Refusal;
 use crate::problem::Code;
@@ -64,6 +65,10 @@ impl Params {
         Self::from_json(Value::Object(members))
     }
 
+    pub fn document(&self) -> &str {
+        &self.query
+    }
+
     pub fn into_request(self) -> Request {
         let mut request = Request::new(self.query).variables(Variables::from_json(Value::Object(self.variables)));
         request.operation_name = self.operation_name.filter(|name| !name.is_empty());
@@ -83,6 +88,21 @@ fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, Refusa
         Some(Value::Object(members)) => Ok(members),
         Some(_) => Err(bad(format!("{name:?} must be an object"))),
     }
+}
+
+/// Most values in a body: a full bulk call of messages with all their variables has a fifth.
+const VALUES_MAX: usize = 500_000;
+/// Bytes that a value takes in memory, whatever it is.
+pub const VALUE_BYTES: usize = 128;
+
+/// How many values the JSON has, before memory is taken for them. Errors: PAYLOAD_TOO_LARGE.
+pub fn values(body: &[u8]) -> Result<usize, Refusal> {
+    let values = json::values(body);
+    if values > VALUES_MAX {
+        let message = format!("the body has more than {VALUES_MAX} values");
+        return Err(Refusal::new(Code::PayloadTooLarge, message));
+    }
+    Ok(values)
 }
 
 /// The operations of one HTTP body: one, or a batch of at most `max`. The flag tells which.

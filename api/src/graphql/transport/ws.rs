@@ -35,7 +35,7 @@ pub async fn upgrade(shell: Shell, mut parts: Parts, identity: Identity) -> Resp
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
         return Problem::new(Code::BadRequest, "the WebSocket handshake is malformed").into_response();
     };
-    let limit = shell.graphql.body_limit;
+    let limit = shell.graphql.message_limit;
     let mut response = upgrade
         .protocols([PROTOCOL])
         .max_message_size(limit)

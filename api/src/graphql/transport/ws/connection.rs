@@ -16,7 +16,7 @@ use super::message::{ClientMessage, Closing, server};
 use crate::{
     auth::{Denied, Identity},
     graphql::transport::{Refusal, answer::Answer, params::Params, prepare},
-    http::Shell,
+    http::{Shell, quota::Permit},
     problem::Code,
 };
 
@@ -35,6 +35,8 @@ pub struct Connection {
     revoked: BoxFuture<'static, ()>,
     /// Keep-alive ticks since the client was last heard.
     silence: u8,
+    /// The connection's own place among what its account has open.
+    place: Option<Permit>,
 }
 
 /// What an operation does next.
@@ -74,6 +76,7 @@ impl Connection {
             answers: SelectAll::new(),
             revoked,
             silence: 0,
+            place: None,
         }
     }
 
@@ -155,6 +158,7 @@ impl Connection {
             })?;
             self.revoked = watch(&self.shell, &self.identity);
         }
+        self.place = Some(self.shell.quotas.stream(&self.identity.caller).map_err(|_| Closing::crowded())?);
         self.is_acknowledged = true;
         Ok(())
     }
@@ -169,7 +173,11 @@ impl Connection {
             let answer = Answer::refusal(Refusal::new(Code::TooManySubscriptions, message));
             return say(sink, server::error(&id, &answer)).await;
         }
-        let prepared = match prepare(params, &self.identity, self.shell.graphql.max_complexity) {
+        let place = match self.shell.quotas.stream(&self.identity.caller) {
+            Ok(place) => place,
+            Err(problem) => return say(sink, server::error(&id, &Answer::refusal(problem.into()))).await,
+        };
+        let prepared = match prepare(params, &self.identity, &self.shell.graphql) {
             Ok(prepared) => prepared,
             Err(answer) => return say(sink, server::error(&id, &answer)).await,
         };
@@ -177,7 +185,11 @@ impl Connection {
         let (answered, done) = (id.clone(), id.clone());
         let steps = prepared
             .open(&*self.shell.engine, "ws")
-            .map(move |answer| Step::Answer(answered.clone(), answer))
+            .map(move |answer| {
+                // Held by the stream, so that it ends with it.
+                let _place = &place;
+                Step::Answer(answered.clone(), answer)
+            })
             .chain(stream::iter([Step::Done(done)]))
             .take_until(cancelled);
         self.answers.push(steps.boxed());

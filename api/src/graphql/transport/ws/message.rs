@@ -134,6 +134,10 @@ impl Closing {
         Self::new(4500, "Internal server error")
     }
 
+    pub fn crowded() -> Self {
+        Self::new(1013, "The account has as much open as it may")
+    }
+
     pub fn going_away() -> Self {
         Self::new(1001, "Going away")
     }

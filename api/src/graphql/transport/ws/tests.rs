@@ -139,7 +139,7 @@ async fn the_key_of_connection_init_is_the_callers() {
 async fn each_breach_of_the_protocol_has_its_close_code() {
     let mut config = settings();
     config.graphql.init_timeout = Duration::from_millis(300);
-    config.graphql.body_limit = 16 << 10;
+    config.graphql.message_limit = 16 << 10;
     let (address, ..) = listening(config).await;
     let subscribe = json!({"id": "a", "type": "subscribe", "payload": {"query": "subscription { never }"}});
     let init = json!({"type": "connection_init"});

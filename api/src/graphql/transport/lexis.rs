@@ -1,0 +1,110 @@
+//! How many tokens a document has, before anything is made of them.
+//!
+//! The GraphQL library makes hundreds of bytes of each token, so that a document within the body limit could take
+//! gigabytes; and it compares a name that it does not know with every one that it does. Both are bounded here, by one
+//! look at the text that keeps nothing of it.
+
+/// Longest name or number, in bytes.
+const WORD_MAX: usize = 512;
+/// Deepest nesting of brackets of any kind. The parser calls itself for each.
+const NESTING_MAX: usize = 200;
+
+/// Whether the document has at most `max` tokens, none of them monstrous, and no brackets too deep.
+pub fn is_within(document: &str, max: usize) -> bool {
+    let mut rest = document.as_bytes();
+    let (mut tokens, mut depth) = (0_usize, 0_usize);
+    while let Some(&first) = rest.first() {
+        let length = match first {
+            b' ' | b'\t' | b'\r' | b'\n' | b',' => {
+                rest = &rest[1..];
+                continue;
+            }
+            b'#' => {
+                rest = &rest[run(rest, |byte| byte != b'\n' && byte != b'\r')..];
+                continue;
+            }
+            b'"' => string(rest),
+            byte if is_word(byte) => match run(rest, is_word) {
+                length if length <= WORD_MAX => length,
+                _ => return false,
+            },
+            b'{' | b'[' | b'(' => {
+                depth += 1;
+                1
+            }
+            b'}' | b']' | b')' => {
+                depth = depth.saturating_sub(1);
+                1
+            }
+            _ => 1,
+        };
+        tokens += 1;
+        if tokens > max || depth > NESTING_MAX {
+            return false;
+        }
+        rest = &rest[length..];
+    }
+    true
+}
+
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn run(bytes: &[u8], holds: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().position(|byte| !holds(*byte)).unwrap_or(bytes.len())
+}
+
+/// The length of a string with its quotation marks; one that does not end takes all, and the parser refuses it.
+fn string(bytes: &[u8]) -> usize {
+    if bytes.starts_with(br#"""""#) {
+        return end(bytes, 3, br#"""""#);
+    }
+    end(bytes, 1, b"\"")
+}
+
+fn end(bytes: &[u8], begin: usize, mark: &[u8]) -> usize {
+    let mut at = begin;
+    while at < bytes.len() {
+        if bytes[at] == b'\\' {
+            at += 2;
+        } else if bytes[at..].starts_with(mark) {
+            return at + mark.len();
+        } else {
+            at += 1;
+        }
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_counted_as_the_specification_does() {
+        for (document, tokens) in [
+            ("", 0),
+            ("{ a, b }", 4),
+            ("# no { tokens\n{ a }", 3),
+            (r#"{ a(x: "b c \" d") }"#, 8),
+            (r#"{ a(x: """b " c""") }"#, 8),
+            ("query($a: Int = -1) { ...F @d }", 18),
+            (r#"{ a(x: "never closed } }"#, 6),
+            ("é", 2),
+        ] {
+            assert!(is_within(document, tokens), "{document}");
+            assert!(tokens == 0 || !is_within(document, tokens - 1), "{document}");
+        }
+    }
+
+    #[test]
+    fn what_is_monstrous_is_refused() {
+        assert!(is_within(&format!("{}a{}", "{a".repeat(199), "}".repeat(199)), 10_000));
+        for open in ["{a", "[", "(a:{b:"] {
+            assert!(!is_within(&open.repeat(201), 10_000), "{open}");
+        }
+        assert!(is_within(&"a".repeat(512), 1) && !is_within(&"a".repeat(513), 1));
+        assert!(is_within(&format!("{{a(x: \"{}\")}}", "long ".repeat(100_000)), 8));
+    }
+}

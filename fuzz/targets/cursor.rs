@@ -1,0 +1,9 @@
+#![no_main]
+
+use std::sync::LazyLock;
+
+use wasend_tests::hostile::{Inside, cursor};
+
+static INSIDE: LazyLock<Inside> = LazyLock::new(Inside::open);
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cursor::trial(&INSIDE, data));
