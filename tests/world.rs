@@ -187,7 +187,8 @@ impl World {
     /// Another node on the same database, which finds the epoch keys in that directory. Postgres only.
     pub async fn another_node(&self, keys: &Path) -> Self {
         let database = self.database.as_deref().expect("nodes share a Postgres");
-        let start = self.start.clone().with_database(database).with("WASEND_EPOCH_KEY_DIR", &keys.display().to_string());
+        let start =
+            self.start.clone().with_database(database).with("WASEND_EPOCH_KEY_DIR", &keys.display().to_string());
         Self { first: self.first.clone(), ..start.on(self.engine).await }
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use wasend::house::SystemClock;
-use wasend_domain::message::Message;
 use wasend_domain::AccountId;
+use wasend_domain::message::Message;
 use wasend_eventlog::{EventLog, SqlLog, Upcasters};
 
 use crate::bench::{Bench, Store};

@@ -4,9 +4,7 @@ use cqrs_es::{Aggregate, DomainEvent};
 use wasend::house::SystemClock;
 use wasend_domain::content::Kind;
 use wasend_domain::message::{Event, Message};
-use wasend_domain::{
-    AccountId, Actor, Clock, EventId, MessageId, Metadata, NumberId, Sealed, StreamId, SubjectId,
-};
+use wasend_domain::{AccountId, Actor, Clock, EventId, MessageId, Metadata, NumberId, Sealed, StreamId, SubjectId};
 use wasend_eventlog::{Append, CommandId, NewEvent, StreamAppend};
 
 /// The characters of a sealed text that is no longer than a line.

@@ -123,8 +123,7 @@ mod tests {
         let [a, b, c, d, e, f, g] = texts;
         written.12 = Some(checksum([1, 5], [a, b, c, d, e, f, g, &written.9, &written.10]));
         assert!(decode(written.clone()).is_ok());
-        let spoil: [fn(&mut Row); 4] =
-            [|r| r.4 = 2, |r| r.8 = "{ }".into(), |r| r.10 = "C".into(), |r| r.11 = 4];
+        let spoil: [fn(&mut Row); 4] = [|r| r.4 = 2, |r| r.8 = "{ }".into(), |r| r.10 = "C".into(), |r| r.11 = 4];
         for spoil in spoil {
             let mut row = written.clone();
             spoil(&mut row);

@@ -10,10 +10,14 @@ use crate::error::Failure;
 
 pub(super) const KEYS: &str = "SELECT k.id, k.kind, k.epoch, k.wrapped, d.destroyed_at, d.why \
      FROM keys k LEFT JOIN destroyed_keys d ON d.id = k.id WHERE k.id IN ({list})";
-pub(super) const ALIASES: &str =
-    "SELECT blind_index, subject_id FROM aliases WHERE account_id = $1 AND blind_index IN ({list})";
-pub(super) const PEOPLE: &str =
-    "SELECT subject_id, person FROM subjects WHERE account_id = $1 AND subject_id IN ({list})";
+// A lookup for each value: given a list of values, Postgres may instead walk through everything that the account has
+// and compare each row with each value, while it knows nothing of the table's size yet.
+pub(super) const ALIASES: &str = "SELECT f.value, f.subject_id FROM (SELECT v.column1 AS value, \
+     (SELECT a.subject_id FROM aliases a WHERE a.account_id = $1 AND a.blind_index = v.column1) AS subject_id \
+     FROM (VALUES {values}) AS v) AS f WHERE f.subject_id IS NOT NULL";
+pub(super) const PEOPLE: &str = "SELECT f.value, f.person FROM (SELECT v.column1 AS value, \
+     (SELECT s.person FROM subjects s WHERE s.account_id = $1 AND s.subject_id = v.column1) AS person \
+     FROM (VALUES {values}) AS v) AS f WHERE f.person IS NOT NULL";
 
 /// A key as it is stored.
 pub(crate) struct KeyRow {

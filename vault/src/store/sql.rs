@@ -135,10 +135,11 @@ fn placeholders(rows: usize, width: usize) -> String {
     text
 }
 
-/// `{list}` of the text becomes `$n,$n+1,…` for `count` values, beginning at `$first`.
+/// `{list}` of the text becomes `$n,$n+1,…` for `count` values, beginning at `$first`; `{values}` becomes as many rows of
+/// one.
 pub(super) fn with_list(sql: &str, first: usize, count: usize) -> String {
-    let list: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
-    sql.replace("{list}", &list.join(","))
+    let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
+    sql.replace("{list}", &places.join(",")).replace("{values}", &format!("({})", places.join("),(")))
 }
 
 #[cfg(test)]
@@ -149,5 +150,6 @@ mod tests {
     fn placeholders_are_numbered_through() {
         assert_eq!(placeholders(2, 3), "($1,$2,$3),($4,$5,$6)");
         assert_eq!(with_list("a = $1 AND b IN ({list})", 2, 3), "a = $1 AND b IN ($2,$3,$4)");
+        assert_eq!(with_list("VALUES {values}", 2, 3), "VALUES ($2),($3),($4)");
     }
 }
