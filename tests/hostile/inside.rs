@@ -107,7 +107,7 @@ async fn opened(
 
 fn doors(house: &House, config: Config) -> Router {
     let (commands, projector) = (house.commands.clone(), house.projector.clone());
-    let keys = Arc::new(Keys { reads: commands.reads.clone(), vault: house.stores.vault.clone() });
+    let keys = Arc::new(Keys::new(commands.reads.clone(), house.stores.vault.clone()));
     let (http, quotas) = (Arc::new(config.http), Quotas::new(&config.limits));
     let state = State::new(commands.clone(), projector.clone());
     let shell = Shell {

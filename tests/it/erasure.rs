@@ -3,8 +3,6 @@
 use serde_json::{Value, json};
 use wasend_tests::{Client, Engine, Start, World, until};
 
-use crate::traces::{holds, wrapped_keys};
-
 stories!(
     a_person_is_erased,
     what_waits_is_cancelled_and_what_is_under_way_is_waited_for,
