@@ -132,14 +132,16 @@ mod tests {
     #[tokio::test]
     async fn what_comes_while_a_set_is_worked_on_becomes_the_next() {
         let (gate, gather) = sizes(Together { most: 100, sets: 1 });
-        let answers = tokio::spawn({
-            let gather = Arc::clone(&gather);
-            async move { join_all((0..10).map(|n| ask(&gather, 0, n))).await }
-        });
+        let others = async {
+            // The first is being worked on by now.
+            tokio::task::yield_now().await;
+            let others = join_all((1..10).map(|n| ask(&gather, 0, n)));
+            gate.add_permits(2);
+            others.await
+        };
+        let (first, others) = tokio::join!(ask(&gather, 0, 0), others);
+        assert_eq!((first, others), (Some(1), vec![Some(9); 9]));
         tokio::task::yield_now().await;
-        gate.add_permits(2);
-        let answers = answers.await.unwrap();
-        assert_eq!(answers.iter().flatten().sum::<usize>(), answers[0].unwrap().pow(2) + answers[9].unwrap().pow(2));
         assert!(gather.lock().is_empty(), "an idle lane leaves nothing behind");
     }
 

@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     async fn write(db: &Db) -> Result<(), sqlx::Error> {
-        const WRITE: &str = "UPDATE log_head SET position = position WHERE id = 1";
+        const WRITE: &str = "UPDATE projections SET position = position";
         with_transaction!(db, tx => { sqlx::query(WRITE).execute(&mut *tx).await?; });
         Ok(())
     }
