@@ -19,16 +19,22 @@ DECLARE
     before BIGINT;
 BEGIN
     SELECT h.position INTO STRICT before FROM log_head h WHERE h.id = 1 FOR UPDATE;
+    -- Scalar subqueries: each is one lookup by index, whatever is known of the table. Postgres may turn EXISTS into a hash
+    -- of all events.
     IF EXISTS (SELECT FROM unnest(check_accounts, check_types, check_ids, check_sequences, check_unmoved)
                            c(account_id, type, id, sequence, unmoved)
                 WHERE c.sequence > 0
-                  AND NOT EXISTS (SELECT FROM events e WHERE e.aggregate_type = c.type AND e.aggregate_id = c.id
-                                                         AND e.sequence = c.sequence AND e.account_id = c.account_id)
+                  AND (SELECT e.account_id FROM events e
+                        WHERE e.aggregate_type = c.type AND e.aggregate_id = c.id AND e.sequence = c.sequence)
+                      IS DISTINCT FROM c.account_id
                    OR c.unmoved
-                  AND EXISTS (SELECT FROM events e WHERE e.aggregate_type = c.type AND e.aggregate_id = c.id
-                                                     AND e.sequence = c.sequence + 1))
+                  AND (SELECT e.sequence FROM events e
+                        WHERE e.aggregate_type = c.type AND e.aggregate_id = c.id AND e.sequence = c.sequence + 1)
+                      IS NOT NULL)
     OR EXISTS (SELECT FROM unnest(command_accounts, command_keys) c(account_id, id)
-                 JOIN events e ON e.account_id = c.account_id AND e.command_id = c.id AND length(e.command_id) <> 36)
+                WHERE (SELECT min(e.position) FROM events e
+                        WHERE e.account_id = c.account_id AND e.command_id = c.id AND length(e.command_id) <> 36)
+                      IS NOT NULL)
     THEN
         RETURN NULL;
     END IF;
