@@ -1,5 +1,6 @@
 //! Waiting until there is nothing left to do: what is still open after that is stuck.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -34,17 +35,19 @@ async fn left(client: &Client, meta: &Meta, book: &Book) -> Vec<String> {
     if meta.pending() > 0 {
         left.push(format!("{} statuses to be told by Meta", meta.pending()));
     }
-    let query = "{ waiting: messages(filter: {status: [ACCEPTED]}) { totalCount }
-        unknown: messages(filter: {status: [ATTEMPTED], unresolved: false}, first: 1) { totalCount nodes { id } } }";
-    let Some(open) = data(client, query, json!({})).await else { return vec!["the server does not answer".to_owned()] };
-    let count = |name: &str| open[name]["totalCount"].as_u64().unwrap_or(u64::MAX);
-    if count("waiting") > 0 {
-        left.push(format!("{} messages to be sent", count("waiting")));
+    let Some(waiting) = data(client, "{ messages(filter: {status: [ACCEPTED]}) { totalCount } }", json!({})).await
+    else {
+        return vec!["the server does not answer".to_owned()];
+    };
+    let waiting = waiting["messages"]["totalCount"].as_u64().unwrap_or(u64::MAX);
+    if waiting > 0 {
+        left.push(format!("{waiting} messages to be sent"));
     }
-    // Of somebody who was erased nobody can tell any more which message a late status is about.
-    let erased = book.erased.values().flat_map(|person| &person.messages).count() as u64;
-    if count("unknown") > erased {
-        left.push(format!("{} calls without outcome, such as {}", count("unknown"), open["unknown"]["nodes"][0]["id"]));
+    match unknown(client, book).await {
+        None => left.push("the server does not answer".to_owned()),
+        Some(unknown) => {
+            left.extend(unknown.first().map(|id| format!("{} calls without outcome, such as {id}", unknown.len())))
+        }
     }
     for id in &book.imports {
         let import = data(client, "query($id: ID!) { import(id: $id) { state } }", json!({"id": id})).await;
@@ -62,6 +65,24 @@ async fn left(client: &Client, meta: &Meta, book: &Book) -> Vec<String> {
     }
     left.truncate(8);
     left
+}
+
+/// The messages whose call was begun and has no outcome yet, neither known nor given up. Of somebody who was erased
+/// nobody can tell any more which message a late status is about.
+async fn unknown(client: &Client, book: &Book) -> Option<Vec<String>> {
+    let erased: BTreeSet<&String> = book.erased.values().flat_map(|person| &person.messages).collect();
+    let query = "query($after: String) { messages(filter: {status: [ATTEMPTED], unresolved: false}, first: 100,
+        after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } }";
+    let (mut after, mut unknown) = (Value::Null, Vec::new());
+    loop {
+        let page = data(client, query, json!({"after": after})).await?["messages"].take();
+        let ids = page["nodes"].as_array().into_iter().flatten().filter_map(|node| node["id"].as_str());
+        unknown.extend(ids.map(str::to_owned).filter(|id| !erased.contains(id)));
+        if page["pageInfo"]["hasNextPage"] != json!(true) {
+            return Some(unknown);
+        }
+        after = page["pageInfo"]["endCursor"].clone();
+    }
 }
 
 async fn data(client: &Client, query: &str, variables: Value) -> Option<Value> {
