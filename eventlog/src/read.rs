@@ -5,11 +5,27 @@ use std::sync::Arc;
 use wasend_domain::{AccountId, Position, Recorded, StreamId};
 
 use crate::db::is_damage;
-use crate::rows::{COLUMNS, Row, checksum_column, decode_all, stored};
-use crate::{Db, Filter, LogError, with_db};
+use crate::rows::{Packed, Row, columns, decode_packed, decode_rows, stored};
+use crate::{Db, Filter, LogError};
 
 /// Streams that are loaded by one statement.
 const STREAMS: usize = 1_000;
+
+/// Runs the same query for [`columns`] on either engine: `fetch!(db, &sql, query => query.bind(1))`.
+macro_rules! fetch {
+    ($db:expr, $sql:expr, $query:ident => $bound:expr) => {
+        match $db {
+            Db::Sqlite(sqlite) => {
+                let $query = sqlx::query_as::<_, Packed>($sql);
+                decode_packed(&$bound.fetch_all(sqlite.pool()).await?)?
+            }
+            Db::Postgres(pool) => {
+                let $query = sqlx::query_as::<_, Row>($sql);
+                decode_rows(&$bound.fetch_all(pool).await?)?
+            }
+        }
+    };
+}
 
 impl From<sqlx::Error> for LogError {
     fn from(error: sqlx::Error) -> Self {
@@ -26,50 +42,46 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
     let mut streams = streams.to_vec();
     streams.sort_unstable();
     streams.dedup();
-    let (sum, mut events) = (checksum_column(db), Vec::new());
+    let (columns, mut events) = (columns(db), Vec::new());
     for chunk in streams.chunks(STREAMS) {
         let found = match db {
             Db::Sqlite(sqlite) => {
                 let pairs: Vec<_> = chunk.iter().map(|s| (s.aggregate_type, s.aggregate_id)).collect();
                 let pairs = serde_json::to_string(&pairs).map_err(|error| LogError::Unavailable(Arc::new(error)))?;
                 let sql = format!(
-                    "SELECT {COLUMNS}, {sum} FROM json_each($1) s CROSS JOIN events e \
+                    "SELECT {columns} FROM json_each($1) s CROSS JOIN events e \
                       WHERE e.aggregate_type = s.value ->> 0 AND e.aggregate_id = s.value ->> 1 \
                       ORDER BY s.key, e.sequence"
                 );
-                sqlx::query_as::<_, Row>(&sql).bind(pairs).fetch_all(sqlite.pool()).await?
+                decode_packed(&sqlx::query_as::<_, Packed>(&sql).bind(pairs).fetch_all(sqlite.pool()).await?)?
             }
             Db::Postgres(pool) => {
                 // OFFSET 0 keeps the lookup by index, one for each stream, whatever the statistics say.
                 let sql = format!(
-                    "SELECT {COLUMNS}, {sum} FROM unnest($1::text[], $2::text[]) WITH ORDINALITY s(type, id, n) \
+                    "SELECT {columns} FROM unnest($1::text[], $2::text[]) WITH ORDINALITY s(type, id, n) \
                       CROSS JOIN LATERAL (SELECT * FROM events e \
                                            WHERE e.aggregate_type = s.type AND e.aggregate_id = s.id \
                                            ORDER BY e.sequence OFFSET 0) e \
                       ORDER BY s.n, e.sequence"
                 );
-                sqlx::query_as::<_, Row>(&sql)
+                let query = sqlx::query_as::<_, Row>(&sql)
                     .bind(chunk.iter().map(|s| s.aggregate_type).collect::<Vec<_>>())
-                    .bind(chunk.iter().map(|s| s.aggregate_id.to_string()).collect::<Vec<_>>())
-                    .fetch_all(pool)
-                    .await?
+                    .bind(chunk.iter().map(|s| s.aggregate_id.to_string()).collect::<Vec<_>>());
+                decode_rows(&query.fetch_all(pool).await?)?
             }
         };
-        events.extend(decode_all(found)?);
+        events.extend(found);
     }
     Ok(events)
 }
 
 pub(crate) async fn command(db: &Db, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError> {
-    let sum = checksum_column(db);
     let sql = format!(
-        "SELECT {COLUMNS}, {sum} FROM events e \
-          WHERE e.account_id = $1 AND e.command_id = $2 AND length(e.command_id) <> 36 ORDER BY e.position"
+        "SELECT {} FROM events e \
+          WHERE e.account_id = $1 AND e.command_id = $2 AND length(e.command_id) <> 36 ORDER BY e.position",
+        columns(db)
     );
-    let found: Vec<Row> = with_db!(db, pool => {
-        sqlx::query_as(&sql).bind(account_id.to_string()).bind(command_id).fetch_all(pool).await
-    })?;
-    decode_all(found)
+    Ok(fetch!(db, &sql, query => query.bind(account_id.to_string()).bind(command_id)))
 }
 
 pub(crate) async fn read(db: &Db, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError> {
@@ -82,21 +94,21 @@ pub(crate) async fn read(db: &Db, after: Position, limit: usize, filter: &Filter
     let only: Vec<_> = only.into_iter().filter_map(|(column, text)| Some((column, text?))).collect();
     let conditions: String =
         only.iter().zip(4..).map(|((column, _), n)| format!(" AND e.{column} = ${n}")).collect::<Vec<_>>().concat();
-    let sum = checksum_column(db);
     let sql = format!(
-        "SELECT {COLUMNS}, {sum} FROM events e WHERE e.position > $1 AND e.position <= $2{conditions} \
-          ORDER BY e.position LIMIT $3"
+        "SELECT {} FROM events e WHERE e.position > $1 AND e.position <= $2{conditions} ORDER BY e.position LIMIT $3",
+        columns(db)
     );
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let until = filter.until.unwrap_or(Position::MAX);
-    let found: Vec<Row> = with_db!(db, pool => {
-        let mut query = sqlx::query_as(&sql).bind(stored(after)).bind(stored(until)).bind(limit);
-        for (_, text) in &only {
-            query = query.bind(text);
-        }
-        query.fetch_all(pool).await
-    })?;
-    let events = decode_all(found)?;
+    // There is an event at every position, so that unfiltered the range itself is the limit. PostgreSQL plans a statement
+    // that is prepared for any range, and would rather sort half the log than trust a limit that it does not know; where
+    // the range says little, the statement is planned anew.
+    let planned_once = only.is_empty();
+    let until = if planned_once { until.min(after.saturating_add(limit as u64)) } else { until };
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let events = fetch!(db, &sql, query => {
+        let query = query.persistent(planned_once).bind(stored(after)).bind(stored(until)).bind(limit);
+        only.iter().fold(query, |query, (_, text)| query.bind(text))
+    });
     // Whoever reads everything meets every position.
     if only.is_empty()
         && let Some((position, _)) = (after + 1..).zip(&events).find(|(position, event)| event.position != *position)

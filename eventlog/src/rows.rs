@@ -6,21 +6,74 @@ use wasend_domain::{Id, Metadata, Position, Recorded, Time};
 
 use crate::{Db, LogError};
 
-/// The columns of [`Row`], from the table alias `e`. Postgres keeps the two documents as `json`: cast, they are the
-/// bytes that were written.
-pub(crate) const COLUMNS: &str = "e.position, e.account_id, e.aggregate_type, e.aggregate_id, e.sequence, \
-     e.event_id, e.event_type, e.event_version, CAST(e.payload AS TEXT), CAST(e.metadata AS TEXT), e.command_id, \
-     e.recorded_at";
-
-/// [`COLUMNS`], and then the checksum, where the engine keeps none of its own.
-pub(crate) type Row =
-    (i64, String, String, String, i64, String, String, String, String, String, String, i64, Option<i64>);
-
-/// What follows [`COLUMNS`] in a query.
-pub(crate) const fn checksum_column(db: &Db) -> &'static str {
+/// What a query selects of the table alias `e`, to be read by [`decode_rows`] (Postgres) or [`decode_packed`] (SQLite).
+/// Postgres keeps the two documents as `json`: cast, they are the bytes that were written. On SQLite a row is one text,
+/// because its driver copies each value of a row, under a lock, as often as SQLite concatenates a row. The separator
+/// is in none but the last: the others are ids, numbers, names and JSON, which has no control characters.
+pub(crate) const fn columns(db: &Db) -> &'static str {
     match db {
-        Db::Sqlite(_) => "e.checksum",
-        Db::Postgres(_) => "CAST(NULL AS BIGINT)",
+        Db::Sqlite(_) => {
+            "concat_ws(char(31), e.position, e.account_id, e.aggregate_type, e.aggregate_id, e.sequence, e.event_id, \
+             e.event_type, e.event_version, e.recorded_at, coalesce(e.checksum, ''), e.payload, e.metadata, e.command_id)"
+        }
+        Db::Postgres(_) => {
+            "e.position, e.account_id, e.aggregate_type, e.aggregate_id, e.sequence, e.event_id, e.event_type, \
+             e.event_version, e.recorded_at, CAST(e.payload AS TEXT), CAST(e.metadata AS TEXT), e.command_id"
+        }
+    }
+}
+
+const SEPARATOR: char = '\u{1f}';
+
+/// A row of Postgres, which keeps checksums of its own.
+pub(crate) type Row = (i64, String, String, String, i64, String, String, String, i64, String, String, String);
+
+/// A row of SQLite.
+pub(crate) type Packed = (String,);
+
+/// A row's values. The texts are in the order in which they go into the checksum.
+#[derive(Debug, Clone, Copy)]
+struct Fields<'a> {
+    position: i64,
+    sequence: i64,
+    recorded_at: i64,
+    checksum: Option<i64>,
+    texts: [&'a str; 9],
+}
+
+pub(crate) fn decode_rows(rows: &[Row]) -> Result<Vec<Recorded>, LogError> {
+    rows.iter().map(|row| decode(Fields::of(row))).collect()
+}
+
+pub(crate) fn decode_packed(rows: &[Packed]) -> Result<Vec<Recorded>, LogError> {
+    rows.iter().map(|(packed,)| decode(Fields::unpack(packed)?)).collect()
+}
+
+impl<'a> Fields<'a> {
+    fn of(row: &'a Row) -> Self {
+        let (position, account, kind, aggregate, sequence, event, event_type, version, at, payload, metadata, command) =
+            row;
+        let texts = [account, kind, aggregate, event, event_type, version, payload, metadata, command];
+        let (position, sequence, recorded_at) = (*position, *sequence, *at);
+        Self { position, sequence, recorded_at, checksum: None, texts: texts.map(String::as_str) }
+    }
+
+    fn unpack(packed: &'a str) -> Result<Self, LogError> {
+        let mut fields = packed.splitn(13, SEPARATOR);
+        let mut next = || fields.next();
+        let mut all = || {
+            let position = next()?.parse().ok()?;
+            let (account, kind, aggregate) = (next()?, next()?, next()?);
+            let sequence = next()?.parse().ok()?;
+            let (event, event_type, version) = (next()?, next()?, next()?);
+            let recorded_at = next()?.parse().ok()?;
+            let checksum = next()?;
+            let checksum = if checksum.is_empty() { None } else { Some(checksum.parse().ok()?) };
+            let (payload, metadata, command) = (next()?, next()?, next()?);
+            let texts = [account, kind, aggregate, event, event_type, version, payload, metadata, command];
+            Some(Self { position, sequence, recorded_at, checksum, texts })
+        };
+        all().ok_or_else(|| LogError::Damaged("a row does not have the columns of an event".to_owned()))
     }
 }
 
@@ -38,29 +91,27 @@ pub(crate) fn checksum(numbers: [i64; 2], texts: [&str; 9]) -> i64 {
     sum.finalize().into()
 }
 
-pub(crate) fn decode_all(rows: Vec<Row>) -> Result<Vec<Recorded>, LogError> {
-    rows.into_iter().map(decode).collect()
-}
-
-fn decode(row: Row) -> Result<Recorded, LogError> {
-    let position = position(row.0)?;
-    let texts = [&row.1, &row.2, &row.3, &row.5, &row.6, &row.7, &row.8, &row.9, &row.10].map(String::as_str);
-    if row.12.is_some_and(|sum| sum != checksum([row.4, row.11], texts)) {
+fn decode(fields: Fields<'_>) -> Result<Recorded, LogError> {
+    let Fields { sequence, recorded_at, texts, .. } = fields;
+    let position = position(fields.position)?;
+    if fields.checksum.is_some_and(|sum| sum != checksum([sequence, recorded_at], texts)) {
         return Err(LogError::Damaged(format!("the event at position {position} is not what was written")));
     }
+    let [account_id, aggregate_type, aggregate_id, event_id, event_type, event_version, payload, meta, command_id] =
+        texts;
     Ok(Recorded {
         position,
-        account_id: id(&row.1, position, "account_id")?,
-        aggregate_type: row.2,
-        aggregate_id: id::<()>(&row.3, position, "aggregate_id")?.uuid(),
-        sequence: u64::try_from(row.4).map_err(|_| damaged(position, "sequence"))?,
-        event_id: id(&row.5, position, "event_id")?,
-        event_type: row.6,
-        event_version: row.7,
-        payload: row.8,
-        metadata: metadata(&row.9).ok_or_else(|| damaged(position, "metadata"))?,
-        command_id: row.10,
-        recorded_at: Time::from_micros(row.11),
+        account_id: id(account_id, position, "account_id")?,
+        aggregate_type: aggregate_type.to_owned(),
+        aggregate_id: id::<()>(aggregate_id, position, "aggregate_id")?.uuid(),
+        sequence: u64::try_from(sequence).map_err(|_| damaged(position, "sequence"))?,
+        event_id: id(event_id, position, "event_id")?,
+        event_type: event_type.to_owned(),
+        event_version: event_version.to_owned(),
+        payload: payload.to_owned(),
+        metadata: metadata(meta).ok_or_else(|| damaged(position, "metadata"))?,
+        command_id: command_id.to_owned(),
+        recorded_at: Time::from_micros(recorded_at),
     })
 }
 
@@ -90,63 +141,67 @@ pub(crate) fn stored(number: u64) -> i64 {
 mod tests {
     use super::*;
 
-    fn row() -> Row {
-        let id = || "0190b5a0-0000-7000-8000-000000000001".to_owned();
-        let text = |t: &str| t.to_owned();
-        (
-            7,
-            id(),
-            text("account"),
-            id(),
-            1,
-            id(),
-            text("Made"),
-            text("1"),
-            text("{}"),
-            text(r#"{"actor":"meta"}"#),
-            text("c"),
-            5,
-            None,
-        )
+    const ID: &str = "0190b5a0-0000-7000-8000-000000000001";
+
+    fn fields() -> Fields<'static> {
+        let texts = [ID, "account", ID, ID, "Made", "1", "{}", r#"{"actor":"meta"}"#, "c"];
+        Fields { position: 7, sequence: 1, recorded_at: 5, checksum: None, texts }
     }
 
     #[test]
     fn a_row_becomes_an_event() {
-        let event = decode(row()).unwrap();
+        let event = decode(fields()).unwrap();
         assert_eq!((event.position, event.sequence, event.metadata.actor()), (7, 1, "meta"));
     }
 
     #[test]
+    fn a_packed_row_is_the_same_event() {
+        // Only the last of its texts is the client's.
+        for (checksum, command) in [(None, "c"), (Some(4), "a\u{1f}b"), (None, "")] {
+            let mut fields = fields();
+            (fields.checksum, fields.texts[8]) = (checksum, command);
+            let [account, kind, aggregate, event, event_type, version, payload, metadata, command] = fields.texts;
+            let sum = checksum.map(|sum: i64| sum.to_string()).unwrap_or_default();
+            let packed = ["7", account, kind, aggregate, "1", event, event_type, version, "5", &sum, payload, metadata];
+            let packed = packed.map(|field| format!("{field}{SEPARATOR}")).concat() + command;
+            let read = Fields::unpack(&packed).unwrap();
+            assert_eq!((read.position, read.sequence, read.recorded_at), (7, 1, 5));
+            assert_eq!((read.checksum, read.texts), (checksum, fields.texts));
+        }
+        for odd in ["", "7", "x\u{1f}secret"] {
+            let error = Fields::unpack(odd).unwrap_err();
+            assert!(matches!(&error, LogError::Damaged(_)) && !error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
     fn another_value_than_was_written_is_damage() {
-        let mut written = row();
-        let of = |r: &Row| {
-            let texts = [&r.1, &r.2, &r.3, &r.5, &r.6, &r.7, &r.8, &r.9, &r.10].map(String::as_str);
-            checksum([r.4, r.11], texts)
-        };
-        written.12 = Some(of(&written));
-        assert!(decode(written.clone()).is_ok());
-        let spoil: [fn(&mut Row); 4] = [|r| r.4 = 2, |r| r.8 = "{ }".into(), |r| r.10 = "C".into(), |r| r.11 = 4];
+        let mut written = fields();
+        written.checksum = Some(checksum([written.sequence, written.recorded_at], written.texts));
+        assert!(decode(written).is_ok());
+        let spoil: [fn(&mut Fields<'_>); 4] =
+            [|f| f.sequence = 2, |f| f.texts[6] = "{ }", |f| f.texts[8] = "C", |f| f.recorded_at = 4];
         for spoil in spoil {
-            let mut row = written.clone();
-            spoil(&mut row);
-            assert!(matches!(decode(row), Err(LogError::Damaged(_))));
+            let mut fields = written;
+            spoil(&mut fields);
+            assert!(matches!(decode(fields), Err(LogError::Damaged(_))));
         }
     }
 
     #[test]
     fn nonsense_is_damage_and_is_not_repeated_in_the_error() {
-        let spoil: [fn(&mut Row); 6] = [
-            |r| r.0 = -1,
-            |r| r.1 = "secret".into(),
-            |r| r.3 = "secret".into(),
-            |r| r.4 = -1,
-            |r| r.5 = "secret".into(),
-            |r| r.9 = "[\"secret\"]".into(),
+        let spoil: [fn(&mut Fields<'_>); 6] = [
+            |f| f.position = -1,
+            |f| f.texts[0] = "secret",
+            |f| f.texts[2] = "secret",
+            |f| f.sequence = -1,
+            |f| f.texts[3] = "secret",
+            |f| f.texts[7] = "[\"secret\"]",
         ];
         for spoil in spoil {
-            let mut row = row();
-            spoil(&mut row);
-            let error = decode(row).unwrap_err();
+            let mut fields = fields();
+            spoil(&mut fields);
+            let error = decode(fields).unwrap_err();
             assert!(matches!(error, LogError::Damaged(_)), "{error}");
             assert!(!error.to_string().contains("secret"), "{error}");
         }
