@@ -56,7 +56,7 @@ impl House {
     pub async fn open(config: &Config) -> Result<Self, Failure> {
         let stores = Stores::open(&config.storage).await?;
         let projector = Projector::start(
-            stores.db.clone(),
+            stores.models.clone(),
             stores.log.clone(),
             wasend_projections::all(),
             stores.clock.clone(),
@@ -91,7 +91,7 @@ impl House {
         wasend_processors::erasure::repeat(&commands, &projector)
             .await
             .map_err(|error| Failure::because("what was erased cannot be compared with the vault", &error))?;
-        let leases = Leases::new(stores.db.clone());
+        let leases = Leases::new(stores.models.clone());
         Ok(Self { stores, projector, commands, gateway, leases, simulator, alone: None })
     }
 

@@ -57,7 +57,8 @@ async fn measure(bench: &Bench, engine: Engine, events: u64) -> anyhow::Result<(
     let start = Instant::now();
     let (all, options) = (wasend_projections::all(), Options::default());
     let models = all.len();
-    let projector = Projector::start(stores.db.clone(), stores.log.clone(), all, stores.clock.clone(), options).await?;
+    let projector =
+        Projector::start(stores.models.clone(), stores.log.clone(), all, stores.clock.clone(), options).await?;
     projector.wait_for(head, PATIENCE).await?;
     let replayed = start.elapsed();
     projector.shutdown().await;

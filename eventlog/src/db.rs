@@ -15,15 +15,17 @@ use sqlx::{Connection as _, TransactionManager as _};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+static SQLITE_MODELS_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite-models");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
 /// How long a SQLite connection waits for another process's write to end.
 const SQLITE_BUSY: Duration = Duration::from_secs(30);
+const ROWS_ON_THE_WAY: usize = 1_024;
 /// Two processes that create one SQLite file at once meet a lock that SQLite does not wait for.
 const SQLITE_OPEN_ATTEMPTS: u32 = 100;
 const SQLITE_OPEN_PAUSE: Duration = Duration::from_millis(20);
 
-/// An open database with its schema up to date. Clones share it.
+/// An open database with its schema up to date: the log's, or the read models'. Clones share it.
 #[derive(Debug, Clone)]
 pub enum Db {
     Sqlite(SqliteDb),
@@ -113,9 +115,20 @@ impl Db {
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             Self::open_postgres(PgConnectOptions::from_str(url)?, options).await
         } else if url.starts_with("sqlite:") {
-            Self::open_sqlite(SqliteConnectOptions::from_str(url)?, options).await
+            Self::open_sqlite(SqliteConnectOptions::from_str(url)?, options, &SQLITE_MIGRATIONS).await
         } else {
-            Self::open_sqlite(SqliteConnectOptions::new().filename(Path::new(url)), options).await
+            Self::open_sqlite(SqliteConnectOptions::new().filename(url), options, &SQLITE_MIGRATIONS).await
+        }
+    }
+
+    /// The database of the read models that are folded from this one's log: on Postgres this one, on SQLite the file
+    /// at `path`, made if missing. A file of their own has a write lock of its own, so that no append waits for a fold.
+    pub async fn models(&self, path: &Path, options: &DbOptions) -> Result<Self, OpenError> {
+        match self {
+            Self::Sqlite(_) => {
+                Self::open_sqlite(SqliteConnectOptions::new().filename(path), options, &SQLITE_MODELS_MIGRATIONS).await
+            }
+            Self::Postgres(pool) => Ok(Self::Postgres(pool.clone())),
         }
     }
 
@@ -130,7 +143,11 @@ impl Db {
         Ok(Self::Postgres(pool))
     }
 
-    pub async fn open_sqlite(connect: SqliteConnectOptions, options: &DbOptions) -> Result<Self, OpenError> {
+    async fn open_sqlite(
+        connect: SqliteConnectOptions,
+        options: &DbOptions,
+        migrations: &Migrator,
+    ) -> Result<Self, OpenError> {
         let connect = connect
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -138,6 +155,8 @@ impl Db {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(SQLITE_BUSY)
             .pragma("cache_size", "-16384")
+            // Rows that wait between SQLite's thread and the reader: with few, each hands the processor to the other.
+            .row_buffer_size(ROWS_ON_THE_WAY)
             .pragma("temp_store", "memory")
             // A page that many commits change is written to its place once in 16 MiB of them, not once in 4.
             .pragma("wal_autocheckpoint", "4096")
@@ -160,7 +179,7 @@ impl Db {
         };
         // sqlx takes no lock of its own on SQLite: the write lock keeps a second process waiting.
         let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-        SQLITE_MIGRATIONS.run_direct(&mut *transaction).await?;
+        migrations.run_direct(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(Self::Sqlite(SqliteDb { pool, turn: Arc::default() }))
     }
@@ -239,7 +258,7 @@ mod tests {
     use super::*;
 
     async fn write(db: &Db) -> Result<(), sqlx::Error> {
-        const WRITE: &str = "UPDATE projections SET position = position";
+        const WRITE: &str = "UPDATE uploads SET bytes = bytes";
         with_transaction!(db, tx => { sqlx::query(WRITE).execute(&mut *tx).await?; });
         Ok(())
     }

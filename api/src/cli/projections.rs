@@ -33,7 +33,7 @@ pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
 }
 
 async fn list(stores: &Stores) -> Result<(), Failure> {
-    let all = status(&stores.db, &*stores.log, &wasend_projections::all()).await;
+    let all = status(&stores.models, &*stores.log, &wasend_projections::all()).await;
     let all = all.map_err(|error| Failure::because("the read models cannot be listed", &error))?;
     println!("{:<12} {:>7} {:<12} {:>12} {:>10}  NOTE", "NAME", "VERSION", "STATE", "POSITION", "LAG");
     for p in all {
@@ -53,7 +53,7 @@ async fn rebuild_one(stores: &Stores, name: &str, force: bool) -> Result<(), Fai
         return Err(Failure::Failed(format!("no read model is called {name}; there are {}", names.join(", "))));
     };
     let options = (Options::default(), &RebuildOptions { force });
-    let report = rebuild(stores.db.clone(), stores.log.clone(), projection, stores.clock.clone(), options).await;
+    let report = rebuild(stores.models.clone(), stores.log.clone(), projection, stores.clock.clone(), options).await;
     let report = report.map_err(|error| Failure::because("the read model was not rebuilt", &error))?;
     println!("{} version {}, compared at position {}", report.projection, report.version, report.compared_at);
     for t in &report.tables {

@@ -18,7 +18,10 @@ const CACHED_KEYS: usize = 100_000;
 /// The log, the read models' database and the vault, open.
 pub struct Stores {
     pub clock: Arc<dyn Clock>,
+    /// Of the log.
     pub db: Db,
+    /// Of the read models and the leases.
+    pub models: Db,
     pub log: Arc<dyn EventLog>,
     pub vault: Arc<Vault>,
 }
@@ -33,6 +36,8 @@ impl Stores {
             None => Db::open(&storage.data_dir.join("log.db").to_string_lossy(), &DbOptions::default()).await,
         };
         let db = db.map_err(|error| Failure::because("the database cannot be opened", &error))?;
+        let models = db.models(&storage.data_dir.join("models.db"), &DbOptions::default()).await;
+        let models = models.map_err(|error| Failure::because("the read models' database cannot be opened", &error))?;
         let log = SqlLog::open(db.clone(), clock.clone(), Upcasters::default()).await;
         let log = log.map_err(|error| Failure::because("the event log cannot be opened", &error))?;
         let store = match storage.vault_database_url.as_ref().or(storage.database_url.as_ref()) {
@@ -46,12 +51,13 @@ impl Stores {
         let options = VaultOptions { store, epoch, clock: clock.clone(), cached_keys: CACHED_KEYS };
         let vault = Vault::start(options).await;
         let vault = vault.map_err(|error| Failure::because("the vault cannot be opened", &error))?;
-        Ok(Self { clock, db, log: Arc::new(log), vault })
+        Ok(Self { clock, db, models, log: Arc::new(log), vault })
     }
 
     pub async fn close(&self) {
         self.log.close().await;
         self.vault.close().await;
+        self.models.close().await;
         self.db.close().await;
     }
 }

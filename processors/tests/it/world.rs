@@ -62,6 +62,7 @@ pub struct World {
     lines: Arc<MemoryLines>,
     leases: Leases,
     db: Db,
+    models: Db,
     server: Option<Server>,
     directory: TempDir,
 }
@@ -131,6 +132,7 @@ impl World {
         self.projector.shutdown().await;
         self.commands.log.close().await;
         self.commands.vault.close().await;
+        self.models.close().await;
         self.db.close().await;
         if let Some(server) = self.server {
             server.execute(&format!("DROP DATABASE {} WITH (FORCE)", server.database)).await;
@@ -150,11 +152,13 @@ impl World {
         let file = directory.path().join("wasend.db").to_str().unwrap().to_owned();
         let url = server.as_ref().map_or(file, Server::database_url);
         let db = Db::open(&url, &DbOptions::default()).await.unwrap();
+        let models = db.models(&directory.path().join("models.db"), &DbOptions::default()).await.unwrap();
         let log: Arc<dyn EventLog> =
             Arc::new(SqlLog::open(db.clone(), clock.clone(), Upcasters::default()).await.unwrap());
         let projections = wasend_projections::all();
-        let projector =
-            Projector::start(db.clone(), log.clone(), projections, clock.clone(), Options::default()).await.unwrap();
+        let projector = Projector::start(models.clone(), log.clone(), projections, clock.clone(), Options::default())
+            .await
+            .unwrap();
         let epoch = Arc::new(FileEpoch::in_directory(&directory.path().join("keys")));
         let store = match &server {
             Some(server) => StoreOptions::Postgres(server.database_url()),
@@ -182,8 +186,9 @@ impl World {
         let caller = Caller { account_id: opened.value.0, actor: Actor::Operator };
         let mut world = Self {
             number: NumberId::random(),
-            leases: Leases::new(db.clone()),
+            leases: Leases::new(models.clone()),
             db,
+            models,
             server,
             clock,
             meta,

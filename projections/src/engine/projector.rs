@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use wasend_domain::{Clock, Event, Id, Position, Recorded, Time, ids::kind};
 use wasend_eventlog::{Db, EventLog, LogError};
 
@@ -34,7 +35,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let decode = |recorded: &Recorded| Event::decode(recorded).ok();
-        Self { batch: 10_000, lease: Duration::from_secs(5), poll: Duration::from_millis(250), decode }
+        Self { batch: 4_000, lease: Duration::from_secs(5), poll: Duration::from_millis(250), decode }
     }
 }
 
@@ -43,6 +44,8 @@ impl Default for Options {
 pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] LogError),
     #[error("the tables of projection {0} were changed: raise its version")]
     Changed(String),
     #[error("two projections have the table {0}")]
@@ -99,7 +102,14 @@ impl Projector {
         let builds: Vec<Build> = projections.iter().map(Build::serving).collect();
         no_table_twice(&builds)?;
         let mut conn = Conn::durable(&db).await?;
+        let known = registry::entries(&mut conn.on()).await?;
+        // Asked after the entries, so that a log in use is never behind them.
+        let head = log.head().await?;
         for build in &builds {
+            if known.iter().any(|entry| entry.id == build.id && entry.position > head) {
+                warn!(projection.name = build.projection.name(), "the log is an earlier copy: folding anew");
+                forget(&mut conn, build).await?;
+            }
             ensure(&mut conn, build, clock.now()).await?;
         }
         let owner = Id::<kind::Event>::fresh(clock.now()).to_string();
@@ -212,12 +222,20 @@ pub async fn status(
 pub(crate) async fn ensure(conn: &mut Conn, build: &Build, now: Time) -> Result<(), StartError> {
     let mut tx = conn.begin().await?;
     if registry::insert(&mut tx.on(), build, 1, State::CatchingUp, now).await? {
-        build.create(&mut tx.on(), 1).await?;
+        build.create(&mut tx.on()).await?;
     } else if registry::definition(&mut tx.on(), &build.id).await? != Some(build.definition()) {
         return Err(StartError::Changed(build.id.clone()));
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// Drops a build and its registration.
+pub(crate) async fn forget(conn: &mut Conn, build: &Build) -> Result<(), StoreError> {
+    let mut tx = conn.begin().await?;
+    build.remove(&mut tx.on()).await?;
+    registry::delete(&mut tx.on(), &build.id).await?;
+    Ok(tx.commit().await?)
 }
 
 fn no_table_twice(builds: &[Build]) -> Result<(), StartError> {
