@@ -62,8 +62,8 @@ impl Record for AccountRow {
         self.id.clone()
     }
 
-    fn cells(&self) -> Vec<Cell> {
-        vec![self.name.clone().into(), self.subject_id.clone().into(), self.opened_at.micros().into()]
+    fn into_cells(self) -> Vec<Cell> {
+        vec![self.name.into(), self.subject_id.into(), self.opened_at.micros().into()]
     }
 
     fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
@@ -78,14 +78,14 @@ impl Record for KeyRow {
         self.id.clone()
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
         let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.name()).collect();
         vec![
-            self.account_id.clone().into(),
-            self.hash.clone().into(),
-            self.hint.clone().into(),
+            self.account_id.into(),
+            self.hash.into(),
+            self.hint.into(),
             scopes.join(" ").into(),
-            self.label.clone().into(),
+            self.label.into(),
             self.issued_at.micros().into(),
             moment(self.rotated_at),
             moment(self.revoked_at),

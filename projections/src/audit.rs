@@ -4,7 +4,7 @@ use wasend_domain::{Event, Recorded, Time};
 
 use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
 use crate::messages::time;
-use crate::{FoldError, Keys, Projection, Rows};
+use crate::{FoldError, Keys, Projection, Rows, by_position};
 
 /// One entry: an event, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub struct AuditRow {
 static AUDIT: Table = Table {
     name: "audit",
     columns: &[
+        Column::text("event_id"),
         Column::text("account_id"),
         Column::int("position"),
         Column::text("event_type"),
@@ -36,7 +37,7 @@ static AUDIT: Table = Table {
         Column::text("command_id"),
         Column::int("recorded_at"),
     ],
-    indexes: &[&["position"], &["account_id", "position"], &["aggregate_id", "position"]],
+    indexes: &[&["account_id", "position"], &["aggregate_id", "position"]],
     append_only: true,
 };
 
@@ -44,26 +45,27 @@ impl Record for AuditRow {
     const TABLE: &'static Table = &AUDIT;
 
     fn id(&self) -> String {
-        self.event_id.clone()
+        by_position(self.position)
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
         vec![
-            self.account_id.clone().into(),
+            self.event_id.into(),
+            self.account_id.into(),
             Cell::count(self.position),
-            self.event_type.clone().into(),
-            self.aggregate_type.clone().into(),
-            self.aggregate_id.clone().into(),
+            self.event_type.into(),
+            self.aggregate_type.into(),
+            self.aggregate_id.into(),
             Cell::count(self.sequence),
-            self.actor.clone().into(),
-            self.command_id.clone().into(),
+            self.actor.into(),
+            self.command_id.into(),
             self.recorded_at.micros().into(),
         ]
     }
 
-    fn from_cells(event_id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(_: String, cells: &mut Reader) -> Result<Self, Damaged> {
         Ok(Self {
-            event_id,
+            event_id: cells.text()?,
             account_id: cells.text()?,
             position: cells.count()?,
             event_type: cells.text()?,
@@ -88,7 +90,7 @@ impl Projection for Audit {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static [&'static Table] {

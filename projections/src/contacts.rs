@@ -98,17 +98,18 @@ impl Record for ContactRow {
         self.id.clone()
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
+        let listed = self.listed();
         vec![
-            self.account_id.clone().into(),
-            self.source.clone().into(),
+            self.account_id.into(),
+            self.source.into(),
             i64::from(self.opted_out).into(),
             moment(self.choice_at),
-            self.choice_via.clone().into(),
-            self.attributes.clone().into(),
+            self.choice_via.into(),
+            self.attributes.into(),
             self.created_at.micros().into(),
             self.updated_at.micros().into(),
-            self.listed().into(),
+            listed.into(),
         ]
     }
 
@@ -134,10 +135,10 @@ impl Record for GroupRow {
         self.id.clone()
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
         vec![
-            self.account_id.clone().into(),
-            self.name.clone().into(),
+            self.account_id.into(),
+            self.name.into(),
             self.members.into(),
             self.created_at.micros().into(),
             self.updated_at.micros().into(),
@@ -163,13 +164,8 @@ impl Record for MembershipRow {
         membership(&self.group_id, &self.contact_id)
     }
 
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            self.account_id.clone().into(),
-            self.group_id.clone().into(),
-            self.contact_id.clone().into(),
-            self.joined_at.micros().into(),
-        ]
+    fn into_cells(self) -> Vec<Cell> {
+        vec![self.account_id.into(), self.group_id.into(), self.contact_id.into(), self.joined_at.micros().into()]
     }
 
     fn from_cells(_: String, cells: &mut Reader) -> Result<Self, Damaged> {

@@ -5,6 +5,7 @@
 //! | [`projection`], [`table`] | what a read model implements: a fold, and the tables it fills |
 //! | [`working`] | the rows of a batch in memory |
 //! | `batch` | a batch named, loaded, folded, written |
+//! | `ahead` | batches read and folded while the one before is written |
 //! | `tail` | following the log, catching up, stopping at a poisoned event |
 //! | [`rebuild`], [`compare`] | building tables anew beside those that serve |
 //! | [`registry`], [`lease`] | checkpoints and states; who alone may do something |
@@ -12,6 +13,7 @@
 //! | [`reads`], `turns` | how queries get at rows, and how many of them an account runs at once |
 //! | [`projector`], `follow` | the front: start, wait for a position, status, rebuild; hearing of other nodes |
 
+mod ahead;
 mod batch;
 mod build;
 pub mod compare;

@@ -93,15 +93,15 @@ impl Record for ImportRow {
         self.id.clone()
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
         let c = &self.counters;
         let mut cells: Vec<Cell> = vec![
-            self.account_id.clone().into(),
+            self.account_id.into(),
             self.state.name().into(),
-            self.source.clone().into(),
-            self.mode.clone().into(),
+            self.source.into(),
+            self.mode.into(),
             i64::from(self.dry_run).into(),
-            self.group_id.clone().into(),
+            self.group_id.into(),
             self.bytes.into(),
             self.bytes_read.into(),
         ];
@@ -109,7 +109,7 @@ impl Record for ImportRow {
         let more = [c.duplicate_existing, c.suppressed, c.invalid, c.warnings];
         cells.extend(counts.into_iter().chain(more).map(Cell::count));
         cells.extend([
-            self.code.clone().into(),
+            self.code.into(),
             self.created_at.micros().into(),
             self.updated_at.micros().into(),
             moment(self.ended_at),

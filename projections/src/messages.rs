@@ -6,7 +6,7 @@ use wasend_domain::message::{Direction, Event as Change, Failure, Message, Origi
 use wasend_domain::{BlindIndex, Event, Recorded, Time};
 
 use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
-use crate::{FoldError, Keys, Projection, Rows};
+use crate::{FoldError, Keys, Projection, Rows, by_position};
 
 /// One message as clients see it. What it says is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +130,7 @@ static STATUSES: Table = Table {
         Column::int("at"),
         Column::int("recorded_at"),
     ],
-    indexes: &[&["position"], &["account_id", "position"], &["message_id", "position"]],
+    indexes: &[&["account_id", "position"], &["message_id", "position"]],
     append_only: true,
 };
 
@@ -141,18 +141,19 @@ impl Record for MessageRow {
         self.id.clone()
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
+        let status = self.status().name();
         let s = &self.state;
         let origin = s.origin.as_ref();
         let text = |value: Option<String>| Cell::Text(Some(value.unwrap_or_default()));
         vec![
-            self.account_id.clone().into(),
+            self.account_id.into(),
             text(origin.map(|o| o.direction.name().to_owned())),
             text(origin.map(|o| o.number.to_string())),
             text(origin.map(|o| o.contact.to_string())),
             text(origin.map(|o| o.kind.name().to_owned())),
             origin.map_or(0, |o| o.at.micros()).into(),
-            self.status().name().into(),
+            status.into(),
             i64::from(s.attempts).into(),
             i64::from(s.in_flight).into(),
             moment(s.not_before),
@@ -172,10 +173,10 @@ impl Record for MessageRow {
             moment(s.pricing.as_ref().map(|p| p.at)),
             s.pricing.as_ref().map(|p| p.category.as_str().to_owned()).into(),
             s.pricing.as_ref().map(|p| i64::from(p.billable)).into(),
-            self.template.clone().into(),
-            self.content.clone().into(),
-            self.wamid.clone().into(),
-            self.error_detail.clone().into(),
+            self.template.into(),
+            self.content.into(),
+            self.wamid.into(),
+            self.error_detail.into(),
             moment(self.submitted_at),
             self.updated_at.micros().into(),
             Cell::count(self.position),
@@ -236,18 +237,18 @@ impl Record for StatusRow {
     const TABLE: &'static Table = &STATUSES;
 
     fn id(&self) -> String {
-        format!("{:020}", self.position)
+        by_position(self.position)
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
         vec![
             Cell::count(self.position),
-            self.account_id.clone().into(),
-            self.message_id.clone().into(),
-            self.number_id.clone().into(),
-            self.contact_id.clone().into(),
-            self.direction.clone().into(),
-            self.fact.clone().into(),
+            self.account_id.into(),
+            self.message_id.into(),
+            self.number_id.into(),
+            self.contact_id.into(),
+            self.direction.into(),
+            self.fact.into(),
             self.status.name().into(),
             i64::from(self.changed).into(),
             self.code.into(),
@@ -285,7 +286,7 @@ impl Projection for Messages {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static [&'static Table] {
@@ -301,12 +302,11 @@ impl Projection for Messages {
     fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
         let Event::Message(change) = event else { return Ok(()) };
         let id = recorded.aggregate_id.to_string();
-        let known = rows.get::<MessageRow>(&id).cloned();
-        let before = known.as_ref().map(MessageRow::status);
-        let mut row = match known {
-            Some(row) => row,
-            None => first(change, recorded).ok_or(FoldError("a message begins with its acceptance or reception"))?,
-        };
+        let before = rows.get::<MessageRow>(&id).map(MessageRow::status);
+        if before.is_none() {
+            rows.put(first(change, recorded).ok_or(FoldError("a message begins with its acceptance or reception"))?);
+        }
+        let Some(row) = rows.get_mut::<MessageRow>(&id) else { return Ok(()) };
         let failure = row.state.failure.clone();
         row.state.apply((**change).clone());
         match &**change {
@@ -324,9 +324,9 @@ impl Projection for Messages {
         row.updated_at = recorded.recorded_at;
         row.position = recorded.position;
         if let Some((at, code)) = told(change) {
-            rows.put(status(&row, before, recorded, at, code));
+            let status = status(row, before, recorded, at, code);
+            rows.put(status);
         }
-        rows.put(row);
         Ok(())
     }
 }

@@ -55,14 +55,14 @@ impl Record for NumberRow {
         self.id.clone()
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
         vec![
-            self.account_id.clone().into(),
-            self.phone_number_id.clone().into(),
-            self.waba_id.clone().into(),
-            self.display.clone().into(),
-            self.credentials.clone().into(),
-            self.base_url.clone().into(),
+            self.account_id.into(),
+            self.phone_number_id.into(),
+            self.waba_id.into(),
+            self.display.into(),
+            self.credentials.into(),
+            self.base_url.into(),
             self.rate.into(),
             moment(self.stopped_at),
             self.stop_code.into(),

@@ -76,17 +76,17 @@ impl Record for OutboxRow {
         self.id.clone()
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
         vec![
-            self.account_id.clone().into(),
-            self.number_id.clone().into(),
-            self.contact_id.clone().into(),
+            self.account_id.into(),
+            self.number_id.into(),
+            self.contact_id.into(),
             self.todo.name().into(),
             self.due_at.micros().into(),
             self.attempts.into(),
             i64::from(self.surfaced).into(),
             self.accepted_at.micros().into(),
-            self.content.clone().into(),
+            self.content.into(),
         ]
     }
 
@@ -152,7 +152,7 @@ impl Projection for Outbox {
             return Ok(());
         }
         // Settled messages and inbound ones are on no list.
-        let Some(mut row) = rows.get::<OutboxRow>(&id).cloned() else { return Ok(()) };
+        let Some(row) = rows.get_mut::<OutboxRow>(&id) else { return Ok(()) };
         match &**change {
             Change::Attempted { attempt, at } => {
                 row.attempts = i64::from(*attempt);
@@ -166,19 +166,13 @@ impl Projection for Outbox {
             | Change::Read { .. }
             | Change::Failed { .. }
             | Change::Expired { .. }
-            | Change::Cancelled { .. } => {
-                rows.delete::<OutboxRow>(&id);
-                return Ok(());
-            }
+            | Change::Cancelled { .. } => rows.delete::<OutboxRow>(&id),
             Change::Accepted { .. }
             | Change::Received { .. }
             | Change::Held { .. }
             | Change::Priced(_)
-            | Change::Counted { .. } => {
-                return Ok(());
-            }
+            | Change::Counted { .. } => {}
         }
-        rows.put(row);
         Ok(())
     }
 }

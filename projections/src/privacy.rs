@@ -83,27 +83,28 @@ impl Record for PrivacyRequestRow {
         self.id.clone()
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
+        let todo = self.todo();
         vec![
-            self.account_id.clone().into(),
-            self.contact_id.clone().into(),
+            self.account_id.into(),
+            self.contact_id.into(),
             self.state.name().into(),
-            self.regime.clone().into(),
-            self.ground.clone().into(),
-            self.exception.clone().into(),
-            self.reason.clone().into(),
+            self.regime.into(),
+            self.ground.into(),
+            self.exception.into(),
+            self.reason.into(),
             self.due_at.micros().into(),
             self.received_at.micros().into(),
             moment(self.fenced_at),
             moment(self.destroyed_at),
             moment(self.ended_at),
-            self.fingerprints.clone().into(),
+            self.fingerprints.into(),
             i64::from(self.suppressed).into(),
             self.destruction.into(),
             moment(self.repeated_at),
             self.epoch.into(),
             moment(self.epoch_destroyed_at),
-            self.todo().into(),
+            todo.into(),
         ]
     }
 

@@ -49,12 +49,12 @@ impl Record for UsageRow {
         format!("{account_id}/{day}/{number_id}/{direction}/{category}")
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
         vec![
-            self.account_id.clone().into(),
-            self.number_id.clone().into(),
-            self.direction.clone().into(),
-            self.category.clone().into(),
+            self.account_id.into(),
+            self.number_id.into(),
+            self.direction.into(),
+            self.category.into(),
             self.day.number().into(),
             self.messages.into(),
             self.delivered.into(),

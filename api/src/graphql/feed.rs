@@ -14,7 +14,7 @@ use wasend_domain::{AccountId, Position};
 use wasend_projections::audit::AuditRow;
 use wasend_projections::engine::sql::StoreError;
 use wasend_projections::messages::StatusRow;
-use wasend_projections::{Cell, Reads, Record};
+use wasend_projections::{Reads, Record, by_position};
 
 use super::filter::stored;
 
@@ -237,10 +237,13 @@ async fn after<R: Told>(
     after: Position,
     limit: usize,
 ) -> Result<Vec<R>, StoreError> {
-    let mut binds = vec![Cell::from(stored(after))];
-    let own = if account.is_some() { " AND account_id = $2" } else { "" };
-    binds.extend(account.map(Cell::from));
-    let tail = format!("WHERE {}{own} AND position > $1 ORDER BY position LIMIT {limit}", R::WHICH);
+    let (own, binds) = match account {
+        Some(account) => {
+            ("account_id = $1 AND position > $2 ORDER BY position", vec![account.into(), stored(after).into()])
+        }
+        None => ("id > $1 ORDER BY id", vec![by_position(after).into()]),
+    };
+    let tail = format!("WHERE {} AND {own} LIMIT {limit}", R::WHICH);
     let _turn = match account {
         Some(account) => Some(reads.turn(account).await),
         None => None,
@@ -250,6 +253,6 @@ async fn after<R: Told>(
 
 /// The position of the newest row.
 async fn head<R: Told>(reads: &Reads) -> Result<Position, StoreError> {
-    let newest = reads.fetch::<R>("WHERE 1 = 1 ORDER BY position DESC LIMIT 1", &[]).await?;
+    let newest = reads.fetch::<R>("WHERE 1 = 1 ORDER BY id DESC LIMIT 1", &[]).await?;
     Ok(newest.first().map_or(0, Told::position))
 }

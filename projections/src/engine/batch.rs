@@ -2,13 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tokio::sync::mpsc;
 use wasend_domain::{Event, Position, Recorded, Time};
 
 use crate::engine::build::Build;
 use crate::engine::projection::{Poison, Projection};
 use crate::engine::registry::{self, State};
 use crate::engine::rows::storable;
-use crate::engine::sql::{On, StoreError};
+use crate::engine::sql::{On, StoreError, code, refuses_values};
 use crate::engine::working::{Changes, Keys, Rows};
 
 /// How a recorded event becomes one that folds see; none if it is not understood.
@@ -32,10 +33,16 @@ pub(crate) struct Folded {
     pub poison: Option<Poison>,
 }
 
-/// Loads the rows that the batch touches and folds it into them.
-pub(crate) async fn fold(on: &mut On<'_>, build: &Build, events: &[Decoded]) -> Result<Folded, StoreError> {
-    let projection = build.projection.as_ref();
-    let (mut keys, named, poison) = name(projection, events);
+/// Loads the rows that the batch touches and folds it into them. What is in `before` is newer than what the database
+/// may show, and what comes of it takes its place.
+pub(crate) async fn fold(
+    on: &mut On<'_>,
+    build: &Build,
+    events: &[Decoded],
+    before: &mut Rows,
+) -> Result<Folded, StoreError> {
+    let (mut keys, named, poison) = name(build.projection.as_ref(), events);
+    keys.carry(before);
     for (table, ids) in keys.wanted() {
         let Some(shape) = build.shape(table) else {
             return Ok(Folded { poison: Some(Poison::Undeclared(table)), ..Folded::default() });
@@ -45,7 +52,9 @@ pub(crate) async fn fold(on: &mut On<'_>, build: &Build, events: &[Decoded]) -> 
             return Ok(Folded { poison: Some(damaged.into()), ..Folded::default() });
         }
     }
-    let folded = fold_rows(build, &events[..named], &mut keys.into_rows());
+    let mut rows = keys.into_rows();
+    let folded = fold_rows(build, &events[..named], &mut rows);
+    *before = rows;
     Ok(Folded { poison: folded.poison.or(poison), ..folded })
 }
 
@@ -106,91 +115,99 @@ fn up_to_unstorable(build: &Build, events: &[Decoded], rows: &mut Rows) -> Folde
     Folded { changes: attempt(good).unwrap_or_default(), count: good, poison }
 }
 
-fn verified(build: &Build, rows: &Rows) -> Result<Vec<Changes>, Poison> {
+fn verified(build: &Build, rows: &mut Rows) -> Result<Vec<Changes>, Poison> {
     let changes = rows.changes();
-    for Changes { table, upserts, .. } in &changes {
+    for changes in &changes {
+        let table = changes.table;
         let shape = build.shape(table).ok_or(Poison::Undeclared(table))?;
-        for row in upserts {
+        for row in changes.rows() {
             storable(shape.table, row).map_err(|why| Poison::Unstorable { table, why })?;
         }
     }
     Ok(changes)
 }
 
-/// One build's part of a write.
-pub(crate) struct Part<'a> {
+/// A build that takes part in a write.
+pub(crate) struct Place<'a> {
     pub build: &'a Build,
     /// Which build it is, by the registry.
     pub number: i64,
-    pub folded: &'a Folded,
     /// In which state it stands after the write, unless it is poisoned.
     pub state: State,
 }
 
-/// How a write ended; but for `Done`, the transaction must be rolled back.
-pub(crate) enum Written {
-    Done,
-    /// Another node has written, or a build was switched.
-    Fenced,
-    /// The database refused the values of this part's rows.
-    Rejected {
-        part: usize,
-        code: String,
-    },
+/// How far a build came, and why no further.
+pub(crate) struct End {
+    pub count: usize,
+    pub poison: Option<Poison>,
 }
 
-/// Writes checkpoints and rows of several builds that stand at `from`. Registry rows come first: they are the lock.
+/// How a write ended; but for `Done`, the transaction must be rolled back.
+pub(crate) enum Written {
+    /// With the end of each build, in the order of their places.
+    Done(Vec<End>),
+    /// Another node has written, or a build was switched.
+    Fenced,
+    /// The database refused the values of this place's rows.
+    Rejected { place: usize, code: String },
+}
+
+/// Writes checkpoints and rows of several builds that stand at `from`, each as soon as it comes out of `folded`, which
+/// gives them in the order of their places. Registry rows come first: they are the lock.
 pub(crate) async fn write(
     on: &mut On<'_>,
-    parts: &[Part<'_>],
+    places: &[Place<'_>],
     (from, events): (Position, &[Decoded]),
     (owner, now): (&str, Time),
+    folded: &mut mpsc::Receiver<Result<Folded, StoreError>>,
 ) -> Result<Written, StoreError> {
-    if !checkpoint(on, parts, (from, events), (owner, now)).await? {
+    if !advance(on, places, (from, reached(from, events, events.len())), (owner, now)).await? {
         return Ok(Written::Fenced);
     }
-    for (at, part) in parts.iter().enumerate() {
-        for changes in &part.folded.changes {
-            let shape = part.build.shape(changes.table).ok_or(StoreError::UnknownTable(changes.table))?;
+    let mut ends = Vec::with_capacity(places.len());
+    for (at, place) in places.iter().enumerate() {
+        // Whoever folds has died: nothing of the batch may stay.
+        let Some(folded) = folded.recv().await else { return Ok(Written::Fenced) };
+        let Folded { changes, count, poison } = folded?;
+        if let Some(poison) = &poison {
+            let at = events.get(count).map_or(from, |event| event.recorded.position);
+            registry::poison(on, &place.build.id, at, poison, now).await?;
+        }
+        if count < events.len() {
+            registry::hold_back(on, &place.build.id, reached(from, events, count)).await?;
+        }
+        for changes in changes {
+            let shape = place.build.shape(changes.table).ok_or(StoreError::UnknownTable(changes.table))?;
             match shape.write(on, changes).await {
-                Err(error) if crate::engine::sql::refuses_values(&error) => {
-                    return Ok(Written::Rejected { part: at, code: crate::engine::sql::code(&error) });
+                Err(error) if refuses_values(&error) => {
+                    return Ok(Written::Rejected { place: at, code: code(&error) });
                 }
                 written => written?,
             }
         }
+        ends.push(End { count, poison });
     }
-    Ok(Written::Done)
+    Ok(Written::Done(ends))
 }
 
-/// A position and a state, and the builds (with their numbers) that come to stand so.
-type Way<'a> = (Position, State, Vec<(&'a str, i64)>);
-
-async fn checkpoint(
+/// Moves all on to one position. Those that come into the same state share a statement.
+async fn advance(
     on: &mut On<'_>,
-    parts: &[Part<'_>],
-    (from, events): (Position, &[Decoded]),
+    places: &[Place<'_>],
+    way: (Position, Position),
     (owner, now): (&str, Time),
 ) -> Result<bool, StoreError> {
-    // Builds that go the same way in the same state share a statement: all of them, but for the rare poisoned one.
-    let mut ways: Vec<Way<'_>> = Vec::new();
-    for part in parts {
-        let to = reached(from, events, part.folded.count);
-        let build = (part.build.id.as_str(), part.number);
-        match ways.iter_mut().find(|(position, state, _)| *position == to && *state == part.state) {
-            Some((_, _, builds)) => builds.push(build),
-            None => ways.push((to, part.state, vec![build])),
+    let mut states: Vec<(State, Vec<(&str, i64)>)> = Vec::new();
+    for place in places {
+        let build = (place.build.id.as_str(), place.number);
+        match states.iter_mut().find(|(state, _)| *state == place.state) {
+            Some((_, builds)) => builds.push(build),
+            None => states.push((place.state, vec![build])),
         }
     }
-    for (to, state, builds) in &ways {
-        if !registry::advance(on, builds, (from, *to), (*state, owner, now)).await? {
+    for (state, builds) in &states {
+        if !registry::advance(on, builds, way, (*state, owner, now)).await? {
             return Ok(false);
-        }
-    }
-    for part in parts {
-        if let Some(poison) = &part.folded.poison {
-            let at = events.get(part.folded.count).map_or(from, |event| event.recorded.position);
-            registry::poison(on, &part.build.id, at, poison, now).await?;
         }
     }
     Ok(true)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::projection::Projection;
 use crate::engine::rows::Shape;
-use crate::engine::sql::On;
+use crate::engine::sql::{Conn, On};
 use crate::engine::table::{Kind, Table};
 
 /// What the tables of a rebuild are called by until they are switched.
@@ -37,11 +37,24 @@ impl Build {
         self.projection.tables().iter().map(|table| definition(table)).collect::<Vec<_>>().join("; ")
     }
 
-    /// Makes the tables anew, empty; `number` sets their index names apart from those of other builds.
-    pub async fn create(&self, on: &mut On<'_>, number: i64) -> Result<(), sqlx::Error> {
+    /// Makes the tables anew, empty and without indexes: those are made by [`Build::index`] once the build has caught
+    /// up, at a fraction of what it costs to keep them while a long history is folded.
+    pub async fn create(&self, on: &mut On<'_>) -> Result<(), sqlx::Error> {
         self.remove(on).await?;
-        for statement in self.shapes.iter().flat_map(|shape| shape.create(on, number)).collect::<Vec<_>>() {
+        for shape in &self.shapes {
+            let statement = shape.create(on);
             on.execute(&statement, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the indexes that are missing, each in a transaction of its own, so that other writers come in between.
+    /// `number` sets their names apart from those of other builds.
+    pub async fn index(&self, conn: &mut Conn, number: i64) -> Result<(), sqlx::Error> {
+        for statement in self.shapes.iter().flat_map(|shape| shape.index(number)) {
+            let mut tx = conn.begin().await?;
+            tx.on().execute(&statement, &[]).await?;
+            tx.commit().await?;
         }
         Ok(())
     }
@@ -71,8 +84,7 @@ impl Build {
 pub(crate) const LEASE: &str = "projection/";
 
 pub(crate) fn shapes(projection: &dyn Projection, suffix: &str) -> Vec<Shape> {
-    let version = projection.version();
-    let shape = |table: &&'static Table| Shape::new(table, format!("{}_v{version}{suffix}", table.name));
+    let shape = |table: &&'static Table| Shape::new(table, projection.version(), suffix);
     projection.tables().iter().map(shape).collect()
 }
 

@@ -4,19 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tracing::info;
 use wasend_domain::{Clock, Id, Position, ids::kind};
 use wasend_eventlog::{Db, EventLog, Filter, LogError};
 
-use crate::engine::batch::{self, Folded, Part, Written};
+use crate::engine::batch::{self, Folded, Place, Written};
 use crate::engine::build::Build;
 use crate::engine::compare::{Comparison, compare};
 use crate::engine::lease::Leases;
 use crate::engine::projection::{Poison, Projection};
-use crate::engine::projector::{Options, StartError, ensure};
+use crate::engine::projector::{Options, StartError, ensure, forget};
 use crate::engine::registry::{self, Entry, State};
 use crate::engine::sql::{Conn, On, StoreError, Tx};
 use crate::engine::tail::Means;
+use crate::engine::working::Rows;
 
 /// How long a rebuild that died keeps another from starting.
 const LEASE: Duration = Duration::from_secs(30);
@@ -139,7 +141,7 @@ impl Rebuild<'_> {
             Ok(built) => built,
             Err(error @ (RebuildError::TakenOver | RebuildError::Store(_))) => return Err(error),
             Err(error) => {
-                self.discard(&mut conn).await?;
+                forget(&mut conn, &self.beside).await?;
                 return Err(error);
             }
         };
@@ -148,7 +150,7 @@ impl Rebuild<'_> {
         if switched {
             self.switch(&mut conn, number, position).await?;
         } else {
-            self.discard(&mut conn).await?;
+            forget(&mut conn, &self.beside).await?;
         }
         let name = self.serving.projection.name();
         info!(projection.name = name, event.position = compared_at, equal, switched, "a projection was rebuilt");
@@ -164,7 +166,7 @@ impl Rebuild<'_> {
         let mut tx = conn.begin().await?;
         registry::delete(&mut tx.on(), &self.beside.id).await?;
         registry::insert(&mut tx.on(), &self.beside, number, State::Rebuilding, now).await?;
-        self.beside.create(&mut tx.on(), number).await?;
+        self.beside.create(&mut tx.on()).await?;
         tx.commit().await?;
         Ok(number)
     }
@@ -177,6 +179,7 @@ impl Rebuild<'_> {
     ) -> Result<(Position, Vec<Comparison>), RebuildError> {
         let serving = self.serving_entry(conn).await?.position;
         self.catch_up(conn, number, position, serving).await?;
+        self.beside.index(conn, number).await?;
         // What the serving tables hold at one moment, while the tail goes on writing them.
         let mut frozen = Conn::relaxed(&self.means.db).await?;
         let mut snapshot = frozen.snapshot().await?;
@@ -202,9 +205,9 @@ impl Rebuild<'_> {
         while *position < until {
             let (events, folded) = self.fold(&mut conn.on(), *position, until).await?;
             let mut tx = conn.begin().await?;
-            self.write(&mut tx, number, (*position, &events), &folded).await?;
+            self.write(&mut tx, number, (*position, &events), folded).await?;
             tx.commit().await?;
-            *position = batch::reached(*position, &events, folded.count);
+            *position = batch::reached(*position, &events, events.len());
         }
         Ok(())
     }
@@ -221,7 +224,7 @@ impl Rebuild<'_> {
             return Err(LogError::Damaged(format!("there is no event after position {position}")).into());
         }
         let events = batch::decode(events, self.means.decode);
-        let mut folded = batch::fold(on, &self.beside, &events).await?;
+        let mut folded = batch::fold(on, &self.beside, &events, &mut Rows::default()).await?;
         match folded.poison.take() {
             None => Ok((events, folded)),
             Some(poison) => {
@@ -236,12 +239,15 @@ impl Rebuild<'_> {
         tx: &mut Tx<'_>,
         number: i64,
         batch: (Position, &[batch::Decoded]),
-        folded: &Folded,
+        folded: Folded,
     ) -> Result<(), RebuildError> {
-        let part = Part { build: &self.beside, number, folded, state: State::Rebuilding };
+        let place = Place { build: &self.beside, number, state: State::Rebuilding };
+        let (sender, mut receiver) = mpsc::channel(1);
+        // There is room for it.
+        drop(sender.send(Ok(folded)).await);
         let fence = (self.owner.as_str(), self.means.clock.now());
-        match batch::write(&mut tx.on(), &[part], batch, fence).await? {
-            Written::Done => Ok(()),
+        match batch::write(&mut tx.on(), &[place], batch, fence, &mut receiver).await? {
+            Written::Done(_) => Ok(()),
             Written::Fenced => Err(RebuildError::TakenOver),
             Written::Rejected { code, .. } => {
                 Err(RebuildError::Poisoned { position: batch.0, poison: Poison::Rejected(code) })
@@ -262,8 +268,8 @@ impl Rebuild<'_> {
         // What the tail has folded since: a batch or two, under the lock, or it might never be caught.
         while position < serving.position {
             let (events, folded) = self.fold(&mut tx.on(), position, serving.position).await?;
-            self.write(&mut tx, number, (position, &events), &folded).await?;
-            position = batch::reached(position, &events, folded.count);
+            self.write(&mut tx, number, (position, &events), folded).await?;
+            position = batch::reached(position, &events, events.len());
         }
         if registry::lock(&mut tx.on(), &self.beside.id, now).await?.is_none_or(|entry| entry.build != number) {
             return Err(RebuildError::TakenOver);
@@ -282,13 +288,6 @@ impl Rebuild<'_> {
             tx.on().execute(&sql, &[]).await?;
         }
         Ok(())
-    }
-
-    async fn discard(&self, conn: &mut Conn) -> Result<(), RebuildError> {
-        let mut tx = conn.begin().await?;
-        self.beside.remove(&mut tx.on()).await?;
-        registry::delete(&mut tx.on(), &self.beside.id).await?;
-        Ok(tx.commit().await?)
     }
 
     async fn serving_entry(&self, conn: &mut Conn) -> Result<Entry, RebuildError> {

@@ -76,6 +76,7 @@ const INSERT: &str = "INSERT INTO projections (id, name, version, build, shape, 
 const DEFINITION: &str = "SELECT shape FROM projections WHERE id = $1";
 const POISON: &str = "UPDATE projections SET state = 'poisoned', error = $2, error_position = $3, updated_at = $4 \
     WHERE id = $1";
+const HOLD_BACK: &str = "UPDATE projections SET position = $2 WHERE id = $1";
 const RESUME: &str = "UPDATE projections SET state = 'catching_up', error = NULL, error_position = NULL, \
     updated_at = $2 WHERE id = $1 AND state = 'poisoned'";
 const SWITCH: &str = "UPDATE projections SET position = $2, build = $3, state = $4, error = NULL, \
@@ -147,6 +148,12 @@ pub(crate) async fn advance(
 
 pub(crate) async fn poison(on: &mut On<'_>, id: &str, at: Position, why: &Poison, now: Time) -> Result<(), StoreError> {
     on.execute(POISON, &[id.into(), why.to_string().into(), Cell::count(at), now.micros().into()]).await?;
+    Ok(())
+}
+
+/// Says that a build came less far than the others that were moved with it.
+pub(crate) async fn hold_back(on: &mut On<'_>, id: &str, at: Position) -> Result<(), StoreError> {
+    on.execute(HOLD_BACK, &[id.into(), Cell::count(at)]).await?;
     Ok(())
 }
 

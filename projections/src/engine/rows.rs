@@ -3,29 +3,39 @@
 
 use std::fmt::Write as _;
 
-use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{PgConnection, Postgres, Sqlite};
 use wasend_eventlog::Db;
 
-use crate::engine::sql::{On, StoreError, bind_sqlite, postgres_cells, sqlite_cells};
+use crate::engine::sql::{On, StoreError, postgres_cells, sqlite_cells};
 use crate::engine::table::{Cell, Column, Kind, Table};
 use crate::engine::working::{Changes, RawRow};
 
 /// Rows that one SQLite statement writes; each size is a statement that stays prepared.
 const SQLITE_SIZES: [usize; 3] = [128, 16, 1];
 
+/// So many new rows at once are copied into PostgreSQL: fewer are not worth the second round trip.
+const COPY_FROM: usize = 64;
+const COPIED_AT_ONCE: usize = 256;
+/// Signature, no flags, no extension.
+const COPY_HEADER: [u8; 19] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+const COPY_TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
+
 /// A table as it stands in the database, with its statements.
 pub(crate) struct Shape {
     pub table: &'static Table,
     pub physical: String,
+    version: u32,
     columns: String,
     sqlite_upserts: [String; 3],
     postgres_upsert: String,
 }
 
 impl Shape {
-    pub fn new(table: &'static Table, physical: String) -> Self {
+    pub fn new(table: &'static Table, version: u32, suffix: &str) -> Self {
+        let physical = format!("{}_v{version}{suffix}", table.name);
         let columns = columns(table);
         let update = conflict(table);
         let into = format!("INSERT INTO {physical} ({columns})");
@@ -42,6 +52,7 @@ impl Shape {
             sqlite_upserts: SQLITE_SIZES.map(sqlite),
             table,
             physical,
+            version,
             columns,
         }
     }
@@ -51,9 +62,8 @@ impl Shape {
         format!("SELECT {} FROM {} AS {}", self.columns, self.physical, self.table.name)
     }
 
-    /// The statements that make the table and its indexes. Index names live beside those of the tables, and a
-    /// rename of the table leaves them, so each build has its own.
-    pub fn create(&self, on: &On<'_>, build: i64) -> Vec<String> {
+    /// The statement that makes the table, without its indexes.
+    pub fn create(&self, on: &On<'_>) -> String {
         let mut ddl = format!("CREATE TABLE {} (id TEXT", self.physical);
         let (collate, end) = match on {
             On::Sqlite(_) => ("", ") STRICT, WITHOUT ROWID"),
@@ -72,10 +82,17 @@ impl Shape {
             write!(ddl, ", \"{name}\" {kind}{collate}{null}").expect("writing to a String cannot fail");
         }
         ddl.push_str(end);
+        ddl
+    }
+
+    /// The statements that make its indexes where they are missing. Index names live beside those of the tables, and a
+    /// rename of the table leaves them, so each build has its own.
+    pub fn index(&self, build: i64) -> Vec<String> {
         let index = |(at, columns): (usize, &&[&str])| {
-            format!("CREATE INDEX {0}_b{build}_i{at} ON {0} ({1})", self.physical, columns.join(", "))
+            let (name, table) = (format!("{}_v{}_b{build}_i{at}", self.table.name, self.version), &self.physical);
+            format!("CREATE INDEX IF NOT EXISTS {name} ON {table} ({})", columns.join(", "))
         };
-        std::iter::once(ddl).chain(self.table.indexes.iter().enumerate().map(index)).collect()
+        self.table.indexes.iter().enumerate().map(index).collect()
     }
 
     /// The rows among these ids that exist.
@@ -100,30 +117,51 @@ impl Shape {
     }
 
     /// Writes what a batch changed: each row once.
-    pub async fn write(&self, on: &mut On<'_>, changes: &Changes) -> Result<(), sqlx::Error> {
+    pub async fn write(&self, on: &mut On<'_>, changes: Changes) -> Result<(), sqlx::Error> {
         if !changes.deletes.is_empty() {
             self.delete(on, &changes.deletes).await?;
         }
-        if changes.upserts.is_empty() {
-            return Ok(());
-        }
         match on {
             On::Sqlite(conn) => {
-                let mut rest = changes.upserts.as_slice();
+                let mut left = changes.inserts.len() + changes.updates.len();
+                let mut rows = changes.inserts.into_iter().chain(changes.updates);
                 for (sql, size) in self.sqlite_upserts.iter().zip(SQLITE_SIZES) {
-                    while rest.len() >= size {
-                        let (now, later) = rest.split_at(size);
-                        let binds: Vec<Cell> = now.iter().flat_map(cells_of).collect();
-                        bind_sqlite(sql, &binds).execute(&mut **conn).await?;
-                        rest = later;
+                    while left >= size {
+                        bind_rows(sql, rows.by_ref().take(size)).execute(&mut **conn).await?;
+                        left -= size;
                     }
                 }
             }
             On::Postgres(conn) => {
-                self.bind_arrays(&changes.upserts).execute(&mut **conn).await?;
+                let Changes { mut inserts, updates, .. } = changes;
+                if inserts.len() >= COPY_FROM {
+                    self.copy(conn, &inserts).await?;
+                    inserts.clear();
+                }
+                for rows in [inserts, updates] {
+                    if !rows.is_empty() {
+                        self.bind_arrays(&rows).execute(&mut **conn).await?;
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// Adds rows by COPY in its binary form, which costs PostgreSQL a third of what an INSERT does.
+    /// <https://www.postgresql.org/docs/current/sql-copy.html>
+    async fn copy(&self, conn: &mut PgConnection, rows: &[RawRow]) -> Result<(), sqlx::Error> {
+        let sql = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", self.physical, self.columns);
+        let mut copying = conn.copy_in_raw(&sql).await?;
+        for (at, rows) in rows.chunks(COPIED_AT_ONCE).enumerate() {
+            let mut data = if at == 0 { COPY_HEADER.to_vec() } else { Vec::new() };
+            for row in rows {
+                copied(row, &mut data);
+            }
+            copying.send(data).await?;
+        }
+        copying.send(COPY_TRAILER.as_slice()).await?;
+        copying.finish().await.map(drop)
     }
 
     async fn delete(&self, on: &mut On<'_>, ids: &[String]) -> Result<(), sqlx::Error> {
@@ -216,8 +254,33 @@ const fn postgres_type(kind: Kind) -> &'static str {
     }
 }
 
-fn cells_of((id, cells): &RawRow) -> Vec<Cell> {
-    std::iter::once(Cell::from(id.clone())).chain(cells.iter().cloned()).collect()
+/// A row in the binary form of COPY: the number of its values, and each with its length.
+fn copied((id, cells): &RawRow, data: &mut Vec<u8>) {
+    let value = |data: &mut Vec<u8>, bytes: Option<&[u8]>| {
+        // PostgreSQL takes no value of 2 GiB.
+        let length = bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX));
+        data.extend_from_slice(&length.to_be_bytes());
+        data.extend_from_slice(bytes.unwrap_or_default());
+    };
+    let width = i16::try_from(cells.len() + 1).unwrap_or(i16::MAX);
+    data.extend_from_slice(&width.to_be_bytes());
+    value(data, Some(id.as_bytes()));
+    for cell in cells {
+        match cell {
+            Cell::Text(text) => value(data, text.as_deref().map(str::as_bytes)),
+            Cell::Int(number) => value(data, number.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice)),
+        }
+    }
+}
+
+/// Gives the values away: sqlx would copy borrowed ones for its thread.
+fn bind_rows(sql: &str, rows: impl Iterator<Item = RawRow>) -> Query<'_, Sqlite, SqliteArguments<'_>> {
+    rows.fold(sqlx::query(sql), |query, (id, cells)| {
+        cells.into_iter().fold(query.bind(id), |query, cell| match cell {
+            Cell::Text(value) => query.bind(value),
+            Cell::Int(value) => query.bind(value),
+        })
+    })
 }
 
 fn text(cell: Option<&Cell>) -> Option<&str> {

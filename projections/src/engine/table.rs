@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use wasend_domain::Position;
+
 /// One table of a projection. Its primary key is the text column `id`, which comes first and is not listed;
 /// composite keys are joined with `/`.
 #[derive(Debug, PartialEq, Eq)]
@@ -113,14 +115,19 @@ impl Cell {
     }
 }
 
-/// A row of one table. `cells` and `from_cells` mirror each other, in the order of [`Table::columns`].
+/// The id of the row that tells of one event: in the order of positions, as texts are compared.
+pub fn by_position(position: Position) -> String {
+    format!("{position:020}")
+}
+
+/// A row of one table. `into_cells` and `from_cells` mirror each other, in the order of [`Table::columns`].
 pub trait Record: Sized + Clone + PartialEq + Send + Sync + 'static {
     const TABLE: &'static Table;
 
     fn id(&self) -> String;
 
     /// The cells after `id`.
-    fn cells(&self) -> Vec<Cell>;
+    fn into_cells(self) -> Vec<Cell>;
 
     fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged>;
 }

@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 use metrics::{counter, gauge, histogram};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::{debug, error, info, warn};
 use wasend_domain::{Clock, Position, Time};
-use wasend_eventlog::{Db, EventLog, Filter, LogError};
+use wasend_eventlog::{Db, EventLog, LogError};
 
-use crate::engine::batch::{self, Decode, Decoded, Folded, Part, Written};
+use crate::engine::ahead::{self, Ahead, Batch, Course};
+use crate::engine::batch::{self, Decode, Decoded, End, Place, Written};
 use crate::engine::build::Build;
 use crate::engine::lease::Leases;
 use crate::engine::projection::Poison;
 use crate::engine::registry::{self, State};
-use crate::engine::sql::{Conn, StoreError};
+use crate::engine::sql::{Conn, StoreError, code, refuses_values};
 
 /// The wait after a failure of the database, doubled up to the longest while it lasts.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -48,7 +49,7 @@ pub(crate) struct Signals {
 
 /// A build and where it stands, as this node knows it.
 pub(crate) struct Seat {
-    pub build: Build,
+    pub build: Arc<Build>,
     number: i64,
     position: Position,
     state: State,
@@ -71,12 +72,26 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+/// The front's batches, and those of whoever lags most.
+const FRONT: usize = 0;
+const LAST: usize = 1;
+
+/// Where batches are prepared ahead.
+#[derive(Default)]
+struct Lane {
+    ahead: Option<Ahead>,
+    /// On which they are loaded, while there are none.
+    conn: Option<Conn>,
+}
+
 pub(crate) struct Tail {
     means: Arc<Means>,
     signals: Signals,
     leases: Leases,
     seats: Vec<Seat>,
+    /// Writes.
     conn: Option<Conn>,
+    lanes: [Lane; 2],
     /// When the leases are to be renewed or tried for.
     tend_at: Time,
 }
@@ -84,11 +99,19 @@ pub(crate) struct Tail {
 impl Tail {
     pub fn new(means: Arc<Means>, signals: Signals, builds: Vec<Build>) -> Self {
         let limit = means.batch;
-        let seat = |build| Seat { build, number: 0, position: 0, state: State::CatchingUp, held: false, limit };
+        let seat = |build| Seat {
+            build: Arc::new(build),
+            number: 0,
+            position: 0,
+            state: State::CatchingUp,
+            held: false,
+            limit,
+        };
         Self {
             leases: Leases::new(means.db.clone()),
             seats: builds.into_iter().map(seat).collect(),
             conn: None,
+            lanes: Default::default(),
             tend_at: Time::from_micros(i64::MIN),
             means,
             signals,
@@ -110,7 +133,7 @@ impl Tail {
                 Err(failure) => {
                     warn!(error = %failure, "projections could not be brought forward");
                     counter!("wasend_projection_failures_total").increment(1);
-                    self.conn = None;
+                    (self.conn, self.lanes) = (None, Default::default());
                     tokio::select! {
                         () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                         () = self.signals.stop.cancelled() => {}
@@ -149,10 +172,10 @@ impl Tail {
         }
         let mut groups = self.groups();
         let Some((_, front)) = groups.pop() else { return Ok(false) };
-        let mut worked = self.step(&front, None).await?;
+        let mut worked = self.step(FRONT, &front, None).await?;
         if let Some((_, last)) = groups.first() {
             let ahead = groups.get(1).map_or(&front, |(_, ahead)| ahead);
-            worked |= self.step(last, Some(ahead)).await?;
+            worked |= self.step(LAST, last, Some(ahead)).await?;
         }
         Ok(worked)
     }
@@ -166,85 +189,89 @@ impl Tail {
         groups.into_iter().collect()
     }
 
-    /// Folds the next batch for seats that stand at one position, no further than those ahead of them.
-    async fn step(&mut self, group: &[usize], ahead: Option<&[usize]>) -> Result<bool, Failure> {
+    /// Writes the next batch of seats that stand at one position, which goes no further than those ahead of them.
+    async fn step(&mut self, lane: usize, group: &[usize], ahead: Option<&[usize]>) -> Result<bool, Failure> {
         let (from, limit) = (self.seats[group[0]].position, self.seats[group[0]].limit);
         let until = ahead.map(|ahead| self.seats[ahead[0]].position);
-        let events = self.means.log.read(from, limit, &Filter { until, ..Filter::default() }).await?;
         // Who has read all there is, or all that a live projection has read, stands with the others.
         let joined = ahead.is_none_or(|ahead| ahead.iter().any(|seat| self.seats[*seat].state == State::Live));
+        let joins = joined && group.iter().any(|seat| self.seats[*seat].state != State::Live);
+        let course = Course { seats: group.to_vec(), from, limit, until };
+        let Some(Batch { events, mut folded }) = self.next(lane, &course, joins).await? else { return Ok(false) };
         let complete = events.len() < limit && joined;
-        let joins = complete && group.iter().any(|seat| self.seats[*seat].state != State::Live);
-        if events.is_empty() && !joins {
-            return Ok(false);
-        }
-        let events = batch::decode(events, self.means.decode);
         let began = Instant::now();
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => Conn::relaxed(&self.means.db).await?,
         };
-        let folded = self.fold(&mut conn, group, &events).await?;
-        let written = self.write(&mut conn, group, (from, &events), &folded, complete).await?;
+        if complete && joins && !self.index(&mut conn, group).await? {
+            return Ok(true);
+        }
+        let places: Vec<Place<'_>> = group.iter().map(|seat| self.seats[*seat].place(complete)).collect();
+        let mut tx = conn.begin().await?;
+        let fence = (self.means.owner.as_str(), self.means.clock.now());
+        let written = batch::write(&mut tx.on(), &places, (from, &events), fence, &mut folded).await?;
+        match written {
+            Written::Done(_) => tx.commit().await?,
+            Written::Fenced | Written::Rejected { .. } => tx.rollback().await?,
+        }
         self.conn = Some(conn);
         histogram!("wasend_projection_batch_seconds").record(began.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a batch has far fewer than 2^52 events")]
         histogram!("wasend_projection_batch_events").record(events.len() as f64);
         match written {
-            Written::Done => self.moved(group, (from, &events), &folded, complete),
+            Written::Done(ends) => {
+                let whole = ends.iter().all(|end| end.count == events.len());
+                self.moved(group, (from, &events), ends, complete);
+                if events.len() < limit || !whole {
+                    self.lanes[lane].end().await;
+                }
+            }
             Written::Fenced => {
                 // Another node wrote, or a rebuild was switched: look again where everything stands.
+                self.lanes[lane].end().await;
                 self.tend().await?;
             }
-            Written::Rejected { part, code } => self.rejected(group[part], (from, &events), code).await?,
+            Written::Rejected { place, code } => {
+                self.lanes[lane].end().await;
+                self.rejected(group[place], (from, &events), code).await?;
+            }
         }
         Ok(true)
     }
 
-    async fn fold(&self, conn: &mut Conn, group: &[usize], events: &[Decoded]) -> Result<Vec<Folded>, Failure> {
-        let mut folded = Vec::with_capacity(group.len());
-        for seat in group {
-            let build = &self.seats[*seat].build;
-            let span = info_span!("projection.fold", projection.name = build.projection.name(), events = events.len());
-            folded.push(batch::fold(&mut conn.on(), build, events).instrument(span).await?);
+    /// The next batch of a course, prepared ahead if it is the one that was expected. None if there is no event, and
+    /// none is needed for a build to join the others.
+    async fn next(&mut self, which: usize, course: &Course, joins: bool) -> Result<Option<Batch>, Failure> {
+        let lane = &mut self.lanes[which];
+        if let Some(ahead) = lane.ahead.as_mut().filter(|ahead| ahead.follows(course))
+            && let Some(batch) = ahead.next().await?
+        {
+            return Ok(Some(batch));
         }
-        Ok(folded)
+        lane.end().await;
+        let Course { from, limit, until, .. } = *course;
+        let events = ahead::read(Arc::clone(&self.means), from, limit, until).await?;
+        if events.is_empty() && !joins {
+            return Ok(None);
+        }
+        let conn = match lane.conn.take() {
+            Some(conn) => conn,
+            None => Conn::durable(&self.means.db).await?,
+        };
+        let builds = course.seats.iter().map(|seat| Arc::clone(&self.seats[*seat].build)).collect();
+        let ahead = Ahead::start(Arc::clone(&self.means), conn, builds, course.clone(), events);
+        Ok(self.lanes[which].ahead.insert(ahead).next().await?)
     }
 
-    async fn write(
-        &self,
-        conn: &mut Conn,
-        group: &[usize],
-        (from, events): (Position, &[Decoded]),
-        folded: &[Folded],
-        complete: bool,
-    ) -> Result<Written, Failure> {
-        let parts: Vec<Part<'_>> = group
-            .iter()
-            .zip(folded)
-            .map(|(seat, folded)| {
-                let seat = &self.seats[*seat];
-                Part { build: &seat.build, number: seat.number, folded, state: seat.state_after(complete) }
-            })
-            .collect();
-        let mut tx = conn.begin().await?;
-        let fence = (self.means.owner.as_str(), self.means.clock.now());
-        let written = batch::write(&mut tx.on(), &parts, (from, events), fence).await?;
-        match written {
-            Written::Done => tx.commit().await?,
-            Written::Fenced | Written::Rejected { .. } => tx.rollback().await?,
-        }
-        Ok(written)
-    }
-
-    fn moved(&mut self, group: &[usize], (from, events): (Position, &[Decoded]), folded: &[Folded], complete: bool) {
-        for (seat, folded) in group.iter().zip(folded) {
+    fn moved(&mut self, group: &[usize], (from, events): (Position, &[Decoded]), ends: Vec<End>, complete: bool) {
+        for (seat, end) in group.iter().zip(ends) {
             let seat = &mut self.seats[*seat];
             seat.state = seat.state_after(complete);
-            seat.position = batch::reached(from, events, folded.count);
+            seat.position = batch::reached(from, events, end.count);
             seat.limit = self.means.batch;
-            if let Some(poison) = &folded.poison {
-                let at = events.get(folded.count).map_or(from, |event| event.recorded.position);
+            if let Some(poison) = &end.poison {
+                let at = events.get(end.count).map_or(from, |event| event.recorded.position);
                 seat.poisoned(at, poison);
             }
         }
@@ -257,22 +284,39 @@ impl Tail {
     /// are not held up, and stops at the event itself.
     async fn rejected(
         &mut self,
-        seat: usize,
+        which: usize,
         (from, events): (Position, &[Decoded]),
         code: String,
     ) -> Result<(), Failure> {
-        let seat = &mut self.seats[seat];
         if events.len() > 1 {
-            seat.limit = events.len() / 2;
+            self.seats[which].limit = events.len() / 2;
             return Ok(());
         }
-        let poison = Poison::Rejected(code);
         let at = events.first().map_or(from, |event| event.recorded.position);
+        self.poison(which, at, &Poison::Rejected(code)).await
+    }
+
+    /// Makes the indexes of those that join the others; false if the database refused the values of one, which stops.
+    async fn index(&mut self, conn: &mut Conn, group: &[usize]) -> Result<bool, Failure> {
+        for which in group.iter().copied().filter(|seat| self.seats[*seat].state != State::Live) {
+            let seat = &self.seats[which];
+            match seat.build.index(conn, seat.number).await {
+                Err(error) if refuses_values(&error) => {
+                    self.poison(which, seat.position, &Poison::Rejected(code(&error))).await?;
+                    return Ok(false);
+                }
+                made => made?,
+            }
+        }
+        Ok(true)
+    }
+
+    async fn poison(&mut self, which: usize, at: Position, poison: &Poison) -> Result<(), Failure> {
         let mut conn = Conn::durable(&self.means.db).await?;
         let mut tx = conn.begin().await?;
-        registry::poison(&mut tx.on(), &seat.build.id, at, &poison, self.means.clock.now()).await?;
+        registry::poison(&mut tx.on(), &self.seats[which].build.id, at, poison, self.means.clock.now()).await?;
         tx.commit().await?;
-        seat.poisoned(at, &poison);
+        self.seats[which].poisoned(at, poison);
         self.publish();
         Ok(())
     }
@@ -326,6 +370,10 @@ impl Tail {
         self.conn = Some(conn);
         for entry in entries {
             if let Some(seat) = self.seats.iter_mut().find(|seat| seat.build.id == entry.id) {
+                // What was prepared on other tables is of no use.
+                if seat.number != entry.build {
+                    self.lanes = Default::default();
+                }
                 (seat.number, seat.position, seat.state) = (entry.build, entry.position, entry.state);
             }
         }
@@ -351,7 +399,20 @@ impl Tail {
     }
 }
 
+impl Lane {
+    /// Gives up what is prepared.
+    async fn end(&mut self) {
+        if let Some(ahead) = self.ahead.take() {
+            self.conn = ahead.end().await;
+        }
+    }
+}
+
 impl Seat {
+    fn place(&self, complete: bool) -> Place<'_> {
+        Place { build: &self.build, number: self.number, state: self.state_after(complete) }
+    }
+
     fn state_after(&self, complete: bool) -> State {
         if complete { State::Live } else { self.state }
     }

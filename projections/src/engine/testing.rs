@@ -1,6 +1,7 @@
 //! For tests: folds without a database, a log in memory, a clock that is set, databases of a test's own.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -49,7 +50,8 @@ impl Tables {
         let folded = batch::fold_rows(build, events, &mut keys.into_rows());
         for changes in folded.changes {
             let table = self.0.entry(changes.table).or_default();
-            table.extend(changes.upserts);
+            assert!(changes.inserts.iter().all(|(id, _)| !table.contains_key(id)));
+            table.extend(changes.inserts.into_iter().chain(changes.updates));
             changes.deletes.iter().for_each(|id| drop(table.remove(id)));
         }
         folded.poison.map_or(Ok(()), Err)
@@ -217,6 +219,7 @@ impl Own {
     }
 
     async fn open(url: &str) -> Db {
-        Db::open(url, &DbOptions::default()).await.unwrap()
+        let log = Db::open(url, &DbOptions::default()).await.unwrap();
+        log.models(&Path::new(url).with_extension("models"), &DbOptions::default()).await.unwrap()
     }
 }

@@ -4,8 +4,9 @@
 use std::any::Any;
 use std::cell::Cell as Flag;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use crate::engine::table::{Cell, Damaged, Reader, Record, Table};
+use crate::engine::table::{Cell, Damaged, Reader, Record};
 
 /// A row as the database gives it: its id and the cells after it.
 pub(crate) type RawRow = (String, Vec<Cell>);
@@ -19,17 +20,25 @@ pub struct Keys {
 impl Keys {
     /// Names a row that the fold of this event may read, write or delete. Rows of append-only tables need no naming.
     pub fn touch<R: Record>(&mut self, id: impl Into<String>) {
-        if let Some(set) = self.sets.of::<R>() {
+        if let Some(set) = self.sets.of::<R>().filter(|_| !R::TABLE.append_only) {
             set.rows.entry(id.into()).or_default();
+        }
+    }
+
+    /// Takes the rows over that the batch before has made, where they are named again.
+    pub(crate) fn carry(&mut self, before: &mut Rows) {
+        for (table, set) in &mut self.sets.0 {
+            if let Some(before) = before.sets.0.get_mut(table) {
+                set.carry(before.as_mut());
+            }
         }
     }
 
     /// The tables to load from, with the ids to load.
     pub(crate) fn wanted(&self) -> Vec<(&'static str, Vec<String>)> {
-        let sets = self.sets.0.values().filter(|set| !set.table().append_only);
         // No row has U+0000 in its id, and PostgreSQL would refuse the question.
-        let ids = |set: &dyn AnySet| set.ids().into_iter().filter(|id| !id.contains('\0')).collect::<Vec<_>>();
-        sets.map(|set| (set.table().name, ids(set.as_ref()))).filter(|(_, ids)| !ids.is_empty()).collect()
+        let ids = |set: &dyn AnySet| set.wanted().into_iter().filter(|id| !id.contains('\0')).collect::<Vec<_>>();
+        self.sets.0.iter().map(|(table, set)| (*table, ids(set.as_ref()))).filter(|(_, ids)| !ids.is_empty()).collect()
     }
 
     /// Takes in what the database holds of one table's wanted rows.
@@ -46,6 +55,7 @@ impl Keys {
 }
 
 /// The rows of a batch, as its events fold into them.
+#[derive(Default)]
 pub struct Rows {
     sets: Sets,
     misuse: Flag<Option<&'static str>>,
@@ -56,26 +66,38 @@ impl Rows {
     /// (or for one of an append-only table) stops the projection, since the answer would depend on the batch.
     pub fn get<R: Record>(&self, id: &str) -> Option<&R> {
         let slot = self.sets.find::<R>().and_then(|set| set.rows.get(id));
-        if slot.is_none() || R::TABLE.append_only {
+        if slot.is_none() {
             self.misuse.set(Some(R::TABLE.name));
         }
-        slot?.now.as_ref()
+        slot?.now.as_deref()
+    }
+
+    /// The same, to be changed in its place. Its id must stay.
+    pub fn get_mut<R: Record>(&mut self, id: &str) -> Option<&mut R> {
+        let slot = self.sets.of::<R>().and_then(|set| set.rows.get_mut(id));
+        if slot.is_none() {
+            self.misuse.set(Some(R::TABLE.name));
+        }
+        slot?.now.as_mut().map(Arc::make_mut)
     }
 
     /// Inserts the row, or replaces the one of the same id.
     pub fn put<R: Record>(&mut self, record: R) {
-        let id = record.id();
-        match self.slot::<R>(id) {
-            Some(slot) => slot.now = Some(record),
-            None => self.misuse.set(Some(R::TABLE.name)),
+        let Some(set) = self.sets.of::<R>() else { return self.misuse.set(Some(R::TABLE.name)) };
+        if R::TABLE.append_only {
+            set.added.push(record);
+        } else if let Some(slot) = set.rows.get_mut(&record.id()) {
+            slot.now = Some(Arc::new(record));
+        } else {
+            self.misuse.set(Some(R::TABLE.name));
         }
     }
 
     /// Removes the row if there is one.
     pub fn delete<R: Record>(&mut self, id: &str) {
-        match self.slot::<R>(id.to_owned()) {
-            Some(slot) if !R::TABLE.append_only => slot.now = None,
-            _ => self.misuse.set(Some(R::TABLE.name)),
+        match self.sets.of::<R>().and_then(|set| set.rows.get_mut(id)) {
+            Some(slot) => slot.now = None,
+            None => self.misuse.set(Some(R::TABLE.name)),
         }
     }
 
@@ -90,19 +112,10 @@ impl Rows {
         self.sets.0.values_mut().for_each(|set| set.reset());
     }
 
-    /// What is to be written, in order of table and id.
-    pub(crate) fn changes(&self) -> Vec<Changes> {
-        self.sets
-            .0
-            .values()
-            .map(|set| set.changes())
-            .filter(|c| !c.upserts.is_empty() || !c.deletes.is_empty())
-            .collect()
-    }
-
-    fn slot<R: Record>(&mut self, id: String) -> Option<&mut Slot<R>> {
-        let set = self.sets.of::<R>()?;
-        if R::TABLE.append_only { Some(set.rows.entry(id).or_default()) } else { set.rows.get_mut(&id) }
+    /// What is to be written, in order of table and id. Gives the rows of append-only tables away.
+    pub(crate) fn changes(&mut self) -> Vec<Changes> {
+        let changes = self.sets.0.values_mut().map(|set| set.changes());
+        changes.filter(|c| !c.is_empty()).collect()
     }
 }
 
@@ -110,8 +123,21 @@ impl Rows {
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub table: &'static str,
-    pub upserts: Vec<RawRow>,
+    /// Rows that the table does not have.
+    pub inserts: Vec<RawRow>,
+    /// Rows that it has otherwise.
+    pub updates: Vec<RawRow>,
     pub deletes: Vec<String>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.inserts.is_empty() && self.updates.is_empty() && self.deletes.is_empty()
+    }
+
+    pub fn rows(&self) -> impl Iterator<Item = &RawRow> {
+        self.inserts.iter().chain(&self.updates)
+    }
 }
 
 /// One typed set for each table, by the table's name.
@@ -121,7 +147,7 @@ struct Sets(BTreeMap<&'static str, Box<dyn AnySet>>);
 impl Sets {
     /// None if the table belongs to another record type.
     fn of<R: Record>(&mut self) -> Option<&mut Set<R>> {
-        let set = self.0.entry(R::TABLE.name).or_insert_with(|| Box::new(Set::<R> { rows: HashMap::new() }));
+        let set = self.0.entry(R::TABLE.name).or_insert_with(|| Box::new(Set::<R>::default()));
         set.as_any_mut().downcast_mut()
     }
 
@@ -132,59 +158,92 @@ impl Sets {
 
 struct Set<R> {
     rows: HashMap<String, Slot<R>>,
+    /// Of an append-only table, which has nothing else.
+    added: Vec<R>,
 }
 
+/// A row before and after; shared where nothing has changed it.
 struct Slot<R> {
-    loaded: Option<R>,
-    now: Option<R>,
+    /// Whether what stood before is known, or must be loaded.
+    known: bool,
+    loaded: Option<Arc<R>>,
+    now: Option<Arc<R>>,
+}
+
+impl<R> Default for Set<R> {
+    fn default() -> Self {
+        Self { rows: HashMap::new(), added: Vec::new() }
+    }
 }
 
 impl<R> Default for Slot<R> {
     fn default() -> Self {
-        Self { loaded: None, now: None }
+        Self { known: false, loaded: None, now: None }
+    }
+}
+
+impl<R: PartialEq> Slot<R> {
+    fn is_changed(&self) -> bool {
+        match (&self.loaded, &self.now) {
+            (Some(loaded), Some(now)) => !Arc::ptr_eq(loaded, now) && loaded != now,
+            (None, None) => false,
+            _ => true,
+        }
     }
 }
 
 /// A [`Set`] seen without its type.
 trait AnySet: Send {
-    fn table(&self) -> &'static Table;
-    fn ids(&self) -> Vec<String>;
+    fn carry(&mut self, before: &mut dyn AnySet);
+    fn wanted(&self) -> Vec<String>;
     fn fill(&mut self, id: String, cells: Vec<Cell>) -> Result<(), Damaged>;
     fn reset(&mut self);
-    fn changes(&self) -> Changes;
+    fn changes(&mut self) -> Changes;
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
 impl<R: Record> AnySet for Set<R> {
-    fn table(&self) -> &'static Table {
-        R::TABLE
+    fn carry(&mut self, before: &mut dyn AnySet) {
+        let Some(before) = before.as_any_mut().downcast_mut::<Self>() else { return };
+        for (id, slot) in &mut self.rows {
+            if let Some(before) = before.rows.remove(id) {
+                *slot = Slot { known: true, loaded: before.now.clone(), now: before.now };
+            }
+        }
     }
 
-    fn ids(&self) -> Vec<String> {
-        self.rows.keys().cloned().collect()
+    fn wanted(&self) -> Vec<String> {
+        self.rows.iter().filter(|(_, slot)| !slot.known).map(|(id, _)| id.clone()).collect()
     }
 
     fn fill(&mut self, id: String, cells: Vec<Cell>) -> Result<(), Damaged> {
-        let record = R::from_cells(id.clone(), &mut Reader::new(R::TABLE, cells))?;
-        self.rows.insert(id, Slot { loaded: Some(record.clone()), now: Some(record) });
+        let record = Arc::new(R::from_cells(id.clone(), &mut Reader::new(R::TABLE, cells))?);
+        self.rows.insert(id, Slot { known: true, loaded: Some(Arc::clone(&record)), now: Some(record) });
         Ok(())
     }
 
     fn reset(&mut self) {
+        self.added.clear();
         self.rows.values_mut().for_each(|slot| slot.now.clone_from(&slot.loaded));
     }
 
-    fn changes(&self) -> Changes {
+    fn changes(&mut self) -> Changes {
         let mut changes = Changes { table: R::TABLE.name, ..Changes::default() };
-        for (id, slot) in self.rows.iter().filter(|(_, slot)| slot.now != slot.loaded) {
-            match &slot.now {
-                Some(record) => changes.upserts.push((id.clone(), record.cells())),
-                None => changes.deletes.push(id.clone()),
+        changes.inserts.extend(self.added.drain(..).map(|record| (record.id(), record.into_cells())));
+        for (id, slot) in self.rows.iter().filter(|(_, slot)| slot.is_changed()) {
+            match (&slot.loaded, &slot.now) {
+                (None, Some(record)) => changes.inserts.push((id.clone(), R::clone(record).into_cells())),
+                (Some(_), Some(record)) => changes.updates.push((id.clone(), R::clone(record).into_cells())),
+                (_, None) => changes.deletes.push(id.clone()),
             }
         }
-        // One order of rows for every writer, and neighbours in the index together.
-        changes.upserts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        // One order of rows for every writer, and neighbours in the index together. Of two that were added, the later.
+        changes.inserts.sort_by(|a, b| a.0.cmp(&b.0));
+        changes.inserts.reverse();
+        changes.inserts.dedup_by(|earlier, later| earlier.0 == later.0);
+        changes.inserts.reverse();
+        changes.updates.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         changes.deletes.sort_unstable();
         changes
     }

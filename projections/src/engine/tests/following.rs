@@ -22,6 +22,7 @@ on_both!(
     a_panicking_or_forgetful_fold_is_poisoned_and_leaves_no_trace,
     an_event_that_cannot_be_decoded_stops_all_and_loses_nothing,
     a_new_projection_catches_up_and_joins,
+    an_earlier_copy_of_the_log_is_folded_anew,
     changed_tables_need_a_new_version,
     waiting_ends_when_the_position_is_reached_or_the_time_is_up,
 );
@@ -162,6 +163,21 @@ impl Projection for Changed {
     fn fold(&self, _: &Event, _: &Recorded, _: &mut Rows) -> Result<(), FoldError> {
         Ok(())
     }
+}
+
+/// Where the log's file was restored from a backup, but not that of the read models.
+async fn an_earlier_copy_of_the_log_is_folded_anew(engine: Engine) {
+    let (own, log, copy) = (Own::new(engine).await, MemoryLog::new(), MemoryLog::new());
+    let events = random_events(23, 200);
+    log.push(events.clone());
+    let house = House::start(&own, &log, both(Balances::right()), 20).await;
+    house.reaches(200).await;
+    house.projector.shutdown().await;
+    drop(house);
+    copy.push(events[..90].to_vec());
+    let house = House::start(&own, &copy, both(Balances::right()), 20).await;
+    house.reaches(90).await;
+    assert_eq!(house.totals().await, expected(&events[..90]));
 }
 
 async fn changed_tables_need_a_new_version(engine: Engine) {

@@ -42,8 +42,8 @@ impl Record for Balance {
         self.id.clone()
     }
 
-    fn cells(&self) -> Vec<Cell> {
-        vec![self.total.into(), self.note.clone().into(), self.last.into(), self.order.clone().into()]
+    fn into_cells(self) -> Vec<Cell> {
+        vec![self.total.into(), self.note.into(), self.last.into(), self.order.into()]
     }
 
     fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
@@ -70,7 +70,7 @@ impl Record for Entry {
         self.id.clone()
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
         vec![self.amount.into()]
     }
 
@@ -89,7 +89,7 @@ impl Record for Tally {
         "all".to_owned()
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<Cell> {
         vec![self.0.into()]
     }
 

@@ -1,0 +1,137 @@
+//! Reading and folding ahead: the batches of some builds that stand together are read, folded and handed over one
+//! after the other, while whoever writes them is still busy with the one before.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{Instrument, info_span};
+use wasend_domain::Position;
+use wasend_eventlog::{Filter, LogError};
+
+use crate::engine::batch::{self, Decoded, Folded};
+use crate::engine::build::Build;
+use crate::engine::sql::{Conn, StoreError};
+use crate::engine::tail::Means;
+use crate::engine::working::Rows;
+
+/// Whose batch is next, and which events are in it: so many after a position, and none after another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Course {
+    /// The builds, by their seats.
+    pub seats: Vec<usize>,
+    pub from: Position,
+    pub limit: usize,
+    pub until: Option<Position>,
+}
+
+/// A batch, and what each build makes of it, in the order of the seats and as soon as it is folded.
+pub(crate) struct Batch {
+    pub events: Arc<Vec<Decoded>>,
+    pub folded: mpsc::Receiver<Result<Folded, StoreError>>,
+}
+
+/// The batches after the one in hand. Dropping it gives up what it has prepared.
+pub(crate) struct Ahead {
+    /// Of the next batch.
+    course: Course,
+    batches: mpsc::Receiver<Result<Batch, LogError>>,
+    /// Gives back the connection on which it loads rows.
+    task: AbortOnDropHandle<Conn>,
+}
+
+impl Ahead {
+    /// Begins with `events`, the first batch of the course.
+    pub fn start(means: Arc<Means>, conn: Conn, builds: Vec<Arc<Build>>, course: Course, events: Vec<Decoded>) -> Self {
+        let (sender, batches) = mpsc::channel(1);
+        let (from, limit, until) = (course.from, course.limit, course.until);
+        let folder = Folder { means, conn, builds, limit, until, sender };
+        let task = AbortOnDropHandle::new(tokio::spawn(folder.run(events).in_current_span()));
+        Self { course: Course { from, ..course }, batches, task }
+    }
+
+    /// Whether its next batch is the first of this course.
+    pub fn follows(&self, course: &Course) -> bool {
+        self.course == *course
+    }
+
+    /// The next batch; none after the last event that there was to be read.
+    pub async fn next(&mut self) -> Result<Option<Batch>, LogError> {
+        let batch = self.batches.recv().await.transpose()?;
+        if let Some(last) = batch.as_ref().and_then(|batch| batch.events.last()) {
+            self.course.from = last.recorded.position;
+        }
+        Ok(batch)
+    }
+
+    /// Waits for its end, which comes when there is no further batch; the connection, for the next.
+    pub async fn end(self) -> Option<Conn> {
+        drop(self.batches);
+        match self.task.await {
+            Ok(conn) => Some(conn),
+            Err(died) if died.is_panic() => std::panic::resume_unwind(died.into_panic()),
+            Err(_) => None,
+        }
+    }
+}
+
+struct Folder {
+    means: Arc<Means>,
+    conn: Conn,
+    builds: Vec<Arc<Build>>,
+    limit: usize,
+    until: Option<Position>,
+    sender: mpsc::Sender<Result<Batch, LogError>>,
+}
+
+impl Folder {
+    /// A batch is begun when the one before it has been taken to be written, so when the one before that is committed:
+    /// what it touches is as the database shows it, or as the batch before has left it.
+    async fn run(mut self, events: Vec<Decoded>) -> Conn {
+        let mut before: Vec<Rows> = self.builds.iter().map(|_| Rows::default()).collect();
+        let mut events = Arc::new(events);
+        loop {
+            let last = events.last().filter(|_| events.len() == self.limit).map(|event| event.recorded.position);
+            let further = last.map(|from| {
+                let further = read(Arc::clone(&self.means), from, self.limit, self.until);
+                AbortOnDropHandle::new(tokio::spawn(further))
+            });
+            let (sender, folded) = mpsc::channel(self.builds.len());
+            if self.sender.send(Ok(Batch { events: Arc::clone(&events), folded })).await.is_err() {
+                return self.conn;
+            }
+            let mut whole = true;
+            for (build, rows) in self.builds.iter().zip(&mut before) {
+                let name = build.projection.name();
+                let span = info_span!("projection.fold", projection.name = name, events = events.len());
+                let folded = batch::fold(&mut self.conn.on(), build, &events, rows).instrument(span).await;
+                whole &= folded.as_ref().is_ok_and(|folded| folded.count == events.len());
+                if sender.send(folded).await.is_err() {
+                    return self.conn;
+                }
+            }
+            // Who came less far than the others goes on alone.
+            let Some(further) = further.filter(|_| whole) else { return self.conn };
+            match further.await {
+                Ok(Ok(further)) => events = Arc::new(further),
+                Ok(Err(error)) => {
+                    // Nobody waits for it any more if this fails.
+                    drop(self.sender.send(Err(error)).await);
+                    return self.conn;
+                }
+                Err(_) => return self.conn,
+            }
+        }
+    }
+}
+
+/// The next events, decoded.
+pub(crate) async fn read(
+    means: Arc<Means>,
+    from: Position,
+    limit: usize,
+    until: Option<Position>,
+) -> Result<Vec<Decoded>, LogError> {
+    let events = means.log.read(from, limit, &Filter { until, ..Filter::default() }).await?;
+    Ok(batch::decode(events, means.decode))
+}
