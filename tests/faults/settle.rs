@@ -46,7 +46,8 @@ async fn left(client: &Client, meta: &Meta, book: &Book) -> Vec<String> {
     match unknown(client, book).await {
         None => left.push("the server does not answer".to_owned()),
         Some(unknown) => {
-            left.extend(unknown.first().map(|id| format!("{} calls without outcome, such as {id}", unknown.len())))
+            let first = unknown.first();
+            left.extend(first.map(|id| format!("{} calls without outcome, such as {id}", unknown.len())));
         }
     }
     for id in &book.imports {
