@@ -12,7 +12,6 @@
 //! | [`webhook`] | what Meta reports |
 //! | [`lines`] | a number's way to Meta: address and credentials |
 //! | [`templates`] | which variables an approved template takes |
-//! | [`gather`] | what is asked for at the same time, done together |
 //! | [`refusal`] | why a command was not carried out |
 
 use std::sync::Arc;
@@ -26,7 +25,6 @@ use wasend_vault::Vault;
 pub mod account;
 mod consent;
 pub mod contact;
-pub mod gather;
 pub mod group;
 pub mod import;
 pub mod lines;
@@ -38,7 +36,6 @@ pub mod templates;
 pub mod webhook;
 
 pub use consent::Keywords;
-pub use gather::{Gather, Together};
 pub use lines::Lines;
 pub use refusal::{Code, CommandError, Refusal};
 pub use templates::Templates;

@@ -154,7 +154,8 @@ impl Db {
             // An acknowledged event survives a power loss: every commit waits for the disk.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(SQLITE_BUSY)
-            .pragma("cache_size", "-16384")
+            // For each of many readers, who share the pages that the system keeps; a writer takes more.
+            .pragma("cache_size", "-2048")
             // Rows that wait between SQLite's thread and the reader: with few, each hands the processor to the other.
             .row_buffer_size(ROWS_ON_THE_WAY)
             .pragma("temp_store", "memory")

@@ -8,6 +8,7 @@
 //! | `writer`, `judge`, `assume` | group commit; which appends of a batch are accepted |
 //! | `sqlite`, `postgres` | how each engine commits a batch |
 //! | `read`, `rows`, `upcast` | reading |
+//! | `gather` | what is asked for at the same time, done together |
 //! | `follow` | hearing of other nodes' commits |
 //! | `stock` | the same log through cqrs-es's own framework |
 //! | `db` | the database under all this |
@@ -17,6 +18,7 @@ mod contract;
 pub mod db;
 mod execute;
 mod follow;
+mod gather;
 mod judge;
 mod load;
 mod log;
@@ -33,6 +35,7 @@ mod writer;
 pub use contract::{Append, Appended, CommandId, EventLog, Filter, LogError, NewEvent, Rejected, StreamAppend};
 pub use db::{Db, DbOptions, OpenError, SqliteDb};
 pub use execute::{Executed, execute, execute_all, execute_new, execute_new_all};
+pub use gather::{Gather, Together};
 pub use load::{Executable, Loaded, Stream, load};
 pub use log::SqlLog;
 pub use plan::{Context, Failure, Plan};

@@ -1,9 +1,11 @@
 //! The log on SQLite or Postgres.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::de::IgnoredAny;
 use tokio::sync::{Mutex, watch};
@@ -13,10 +15,26 @@ use wasend_domain::{AccountId, Clock, Position, Recorded, StreamId};
 use crate::postgres::PostgresEngine;
 use crate::sqlite::SqliteEngine;
 use crate::writer::{self, Queue};
-use crate::{Append, Appended, CommandId, Db, EventLog, Filter, LogError, Rejected, Upcasters, follow, read};
+use crate::{
+    Append, Appended, CommandId, Db, EventLog, Filter, Gather, LogError, Rejected, Together, Upcasters, follow, read,
+};
 
 /// In characters.
 const UUID_LENGTH: usize = 36;
+
+/// Loads of a few streams that come together are one query.
+type Loads = Gather<(), Vec<StreamId>, Result<Vec<Recorded>, LogError>>;
+
+/// Who asks for more streams than these has gathered them himself.
+const GATHERED: usize = 8;
+
+struct Loading<'a>(&'a AtomicUsize);
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// The log in a database of ours. Dropped without [`EventLog::close`] it still commits what is queued, as long as the
 /// runtime lives.
@@ -24,6 +42,9 @@ pub struct SqlLog {
     db: Db,
     upcasters: Upcasters,
     queue: Queue,
+    loads: Arc<Loads>,
+    /// Loads that have no answer yet.
+    loading: AtomicUsize,
     head: watch::Sender<Position>,
     writer: Mutex<Option<JoinHandle<()>>>,
     followers: Vec<AbortHandle>,
@@ -47,7 +68,14 @@ impl SqlLog {
             }
         };
         let writer = Mutex::new(Some(tokio::spawn(writer)));
-        Ok(Self { db, upcasters, queue, head, writer, followers })
+        let loads = Gather::new(Together { most: 64, sets: 2 }, {
+            let db = db.clone();
+            move |(), asked: Vec<Vec<StreamId>>| {
+                let db = db.clone();
+                async move { read::load_each(&db, &asked).await }.boxed()
+            }
+        });
+        Ok(Self { db, upcasters, queue, loads, loading: AtomicUsize::new(0), head, writer, followers })
     }
 
     pub const fn db(&self) -> &Db {
@@ -75,7 +103,15 @@ impl EventLog for SqlLog {
     }
 
     async fn load(&self, streams: &[StreamId]) -> Result<Vec<Recorded>, LogError> {
-        self.upcasters.apply_all(read::load(&self.db, streams).await?)
+        let alone = self.loading.fetch_add(1, Ordering::Relaxed) == 0;
+        let _loading = Loading(&self.loading);
+        let loaded = if alone || streams.len() > GATHERED {
+            read::load(&self.db, streams).await
+        } else {
+            let lost = || LogError::Unavailable(Arc::new(sqlx::Error::WorkerCrashed));
+            self.loads.ask((), streams.to_vec()).await.unwrap_or_else(|| Err(lost()))
+        };
+        self.upcasters.apply_all(loaded?)
     }
 
     async fn command(&self, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError> {

@@ -1,7 +1,9 @@
 //! Reading the log; the same on both engines but for how a set of streams is asked for.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
 use wasend_domain::{AccountId, Position, Recorded, StreamId};
 
 use crate::db::is_damage;
@@ -73,6 +75,29 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
         events.extend(found);
     }
     Ok(events)
+}
+
+/// The streams of several askers, loaded together; an answer for each.
+pub(crate) async fn load_each(db: &Db, asked: &[Vec<StreamId>]) -> Vec<Result<Vec<Recorded>, LogError>> {
+    let streams = asked.concat();
+    let events = match load(db, &streams).await {
+        Ok(events) => events,
+        Err(error) => return asked.iter().map(|_| Err(error.clone())).collect(),
+    };
+    // The events of a stream stand together.
+    let is_same = |a: &Recorded, b: &Recorded| a.aggregate_id == b.aggregate_id && a.aggregate_type == b.aggregate_type;
+    let found: HashMap<(Uuid, &str), &[Recorded]> = events
+        .chunk_by(is_same)
+        .filter_map(|events| events.first().map(|first| ((first.aggregate_id, first.aggregate_type.as_str()), events)))
+        .collect();
+    let answer = |streams: &Vec<StreamId>| {
+        let mut streams = streams.clone();
+        streams.sort_unstable();
+        streams.dedup();
+        let of = |stream: &StreamId| found.get(&(stream.aggregate_id, stream.aggregate_type)).copied();
+        Ok(streams.iter().filter_map(of).flatten().cloned().collect())
+    };
+    asked.iter().map(answer).collect()
 }
 
 pub(crate) async fn command(db: &Db, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError> {

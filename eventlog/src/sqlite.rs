@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use sqlx::error::DatabaseError;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection};
 use sqlx::{Arguments as _, ConnectOptions as _, Connection as _};
 use wasend_domain::{Position, Time};
 
@@ -32,6 +32,9 @@ const KNOWN: &str = "\
 /// A statement is prepared once for each of these numbers of rows, so that any batch takes few statements and none
 /// is parsed twice. More rows a statement were no faster when measured.
 const ROWS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
+
+/// What the writer keeps of the indexes, in KiB.
+const CACHE: &str = "-16384";
 
 pub(crate) struct SqliteEngine {
     db: SqliteDb,
@@ -102,7 +105,12 @@ impl Engine for SqliteEngine {
     async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<Committed, sqlx::Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.db.pool().connect_options().connect().await?,
+            None => {
+                SqliteConnectOptions::clone(&self.db.pool().connect_options())
+                    .pragma("cache_size", CACHE)
+                    .connect()
+                    .await?
+            }
         };
         let turn = self.db.turn().await;
         let committed = self.attempt(&mut connection, batch, now).await?;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use wasend_commands::{Gather, Together};
+use wasend_eventlog::{Gather, Together};
 use wasend_projections::accounts::KeyRow;
 use wasend_projections::{Cell, Reads};
 use wasend_vault::Vault;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use wasend_eventlog::LogError;
+use wasend_eventlog::{Gather, LogError, Together};
 
 use super::{Accepted, MESSAGES_MAX, SendMessage};
-use crate::{Caller, CommandError, Commands, Gather, Together};
+use crate::{Caller, CommandError, Commands};
 
 type Answer = Result<Accepted, CommandError>;
 

@@ -12,6 +12,7 @@ crate::on_every_engine!(
     an_event_is_read_as_it_was_written,
     filters_narrow,
     a_thousand_streams_at_once,
+    each_of_many_loads_at_once_gets_its_own,
     old_events_are_read_as_new,
     nonsense_is_reported_as_damage,
     what_was_lost_or_changed_on_the_disk_is_damage,
@@ -68,6 +69,24 @@ async fn a_thousand_streams_at_once(home: Home) {
     let found: Vec<_> = events.iter().map(|event| (event.aggregate_id.as_u128(), event.sequence)).collect();
     assert_eq!(found, (0..count).flat_map(|n| [(n, 1), (n, 2)]).collect::<Vec<_>>());
     assert_eq!(log.load(&[]).await.unwrap(), []);
+}
+
+async fn each_of_many_loads_at_once_gets_its_own(home: Home) {
+    let log = home.log().await;
+    for n in 1..=20 {
+        log.append(vec![append(fresh(), vec![part(stream(n), 0, 2)])]).await.unwrap()[0].as_ref().unwrap();
+    }
+    // Some ask for the same, some for several in any order, some for what there is not.
+    let asked: Vec<Vec<_>> = (1..=90).map(|n| vec![stream(n % 25), stream(n % 7)]).collect();
+    let answers = futures::future::join_all(asked.iter().map(|streams| log.load(streams))).await;
+    for (streams, events) in asked.iter().zip(answers) {
+        let mut wanted: Vec<_> = streams.iter().filter(|s| (1..=20).contains(&s.aggregate_id.as_u128())).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let wanted = wanted.iter().flat_map(|s| [(s.aggregate_id, 1), (s.aggregate_id, 2)]).collect::<Vec<_>>();
+        let found: Vec<_> = events.unwrap().iter().map(|event| (event.aggregate_id, event.sequence)).collect();
+        assert_eq!(found, wanted);
+    }
 }
 
 async fn old_events_are_read_as_new(home: Home) {
