@@ -1,7 +1,9 @@
 //! The history is exported and replayed.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
-use wasend_tests::{Engine, World};
+use wasend_tests::{Engine, World, until};
 
 stories!(
     the_history_is_exported_and_replayed,
@@ -18,6 +20,13 @@ async fn the_history_is_exported_and_replayed(engine: Engine) {
     let client = world.client();
     let id = client.send_text(&world.number(), "+16505551234", "Hello").await;
     client.until_status(&id, "READ").await;
+    let file = json!({"filename": "people.csv", "content": "phone,name\n+16505550100,Ada\n"});
+    let import = client.mutate("importContacts", file, "import { id } errors { code }").await["import"]["id"].take();
+    let done = "query($id: ID!) { import(id: $id) { state } }";
+    until("the file is imported", || async {
+        (client.data(done, json!({"id": import})).await["import"]["state"] == "DONE").then_some(())
+    })
+    .await;
     let all = lines(&world.run(&["events"]).await);
     for (index, event) in all.iter().enumerate() {
         assert_eq!(event["position"], index as u64 + 1, "gapless from 1");
@@ -31,6 +40,19 @@ async fn the_history_is_exported_and_replayed(engine: Engine) {
     let replayed = lines(&world.run(&["events", "replay", "--aggregate", &aggregate]).await);
     assert_eq!(replayed.len(), mine.len());
     assert!(replayed.last().expect("states")["state"]["read_at"].is_number());
+    // Every aggregate that the history tells of.
+    let streams: BTreeSet<String> = all
+        .iter()
+        .map(|event| {
+            [&event["aggregateType"], &event["aggregateId"]].map(|text| text.as_str().expect("a text")).join(":")
+        })
+        .collect();
+    assert!(streams.iter().any(|stream| stream.starts_with("import:")));
+    for stream in &streams {
+        let states = lines(&world.run(&["events", "replay", "--aggregate", stream]).await);
+        let events = all.iter().filter(|event| stream.ends_with(event["aggregateId"].as_str().expect("a text")));
+        assert_eq!(states.len(), events.count(), "{stream}");
+    }
     let (ok, _, complaint) =
         world.try_run(&["events", "replay", "--aggregate", "parrot:018f0000-0000-7000-8000-000000000001"]).await;
     assert!(!ok && complaint.contains("parrot"));

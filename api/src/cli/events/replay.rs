@@ -5,6 +5,7 @@ use serde_json::json;
 use wasend_domain::account::Account;
 use wasend_domain::contact::Contact;
 use wasend_domain::group::Group;
+use wasend_domain::import::Import;
 use wasend_domain::inbox::Inbox;
 use wasend_domain::message::Message;
 use wasend_domain::number::Number;
@@ -16,8 +17,16 @@ use super::{Failure, Filter, print_line};
 use crate::house::Stores;
 
 /// Every kind of aggregate.
-pub const TYPES: [&str; 7] =
-    [Account::TYPE, Number::TYPE, Contact::TYPE, Group::TYPE, Message::TYPE, Inbox::TYPE, PrivacyRequest::TYPE];
+pub const TYPES: [&str; 8] = [
+    Account::TYPE,
+    Number::TYPE,
+    Contact::TYPE,
+    Group::TYPE,
+    Message::TYPE,
+    Inbox::TYPE,
+    Import::TYPE,
+    PrivacyRequest::TYPE,
+];
 
 /// Replays one aggregate and prints its state after each event.
 pub async fn replay(stores: &Stores, filter: &Filter) -> Result<(), Failure> {
@@ -31,6 +40,7 @@ pub async fn replay(stores: &Stores, filter: &Filter) -> Result<(), Failure> {
         Contact::TYPE => steps::<Contact>(stores, stream, filter).await,
         Group::TYPE => steps::<Group>(stores, stream, filter).await,
         Message::TYPE => steps::<Message>(stores, stream, filter).await,
+        Import::TYPE => steps::<Import>(stores, stream, filter).await,
         PrivacyRequest::TYPE => steps::<PrivacyRequest>(stores, stream, filter).await,
         _ => steps::<Inbox>(stores, stream, filter).await,
     }
