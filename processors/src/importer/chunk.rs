@@ -17,7 +17,7 @@ use wasend_domain::{AccountId, Actor, ImportId, Personal, Sealed, SubjectId};
 use wasend_eventlog::{Failure, Loaded, Plan, Rejected, Stream, load};
 use wasend_projections::uploads::Part;
 
-use known::Known;
+pub(crate) use known::Known;
 
 use super::reading::Chunk;
 use super::row::{Parsed, Row, Wrong};
@@ -67,7 +67,7 @@ struct Verdict {
 
 impl Job<'_> {
     /// Applies the chunk of this number to the import, as it was last seen. `repeats` says which of the rows repeat an
-    /// earlier line.
+    /// earlier line; what was known of its people a moment ago is looked up again if others were faster.
     pub async fn apply(
         &self,
         import: &mut Loaded<Import>,
@@ -75,13 +75,17 @@ impl Job<'_> {
         number: u64,
         rows: u64,
         repeats: &HashMap<usize, u64>,
+        mut looked_up: Option<Known>,
     ) -> Result<Applied, CommandError> {
         let intent = self.intent(number).await?;
         for _ in 0..ATTEMPTS {
             if import.state.ended.is_some() || import.state.chunks != number {
                 return Ok(Applied::Left);
             }
-            let mut known = self.known(chunk, repeats).await?;
+            let mut known = match looked_up.take() {
+                Some(known) => known,
+                None => self.known(chunk, repeats).await?,
+            };
             if known.is_closing() {
                 tokio::time::sleep(UNLINKING).await;
                 continue;

@@ -12,7 +12,7 @@ use wasend_eventlog::{Failure, Loaded, Stream, execute, load};
 use wasend_projections::Leases;
 use wasend_projections::uploads::Upload;
 
-use super::chunk::{Applied, Job};
+use super::chunk::{Applied, Job, Known};
 use super::options::ImportOptions;
 use super::reading::{Broken, Chunk, read};
 use super::row::Key;
@@ -97,24 +97,30 @@ impl Run {
     ) -> Result<bool, Stopped> {
         let done = import.state.chunks;
         let mut chunks = read(&self.commands, upload, source, &self.options.limits, true);
-        let (mut number, mut rows, mut seen) = (0, 0, HashMap::new());
+        let (mut rows, mut seen) = (0, HashMap::new());
         let renew_every = self.options.lease / 3;
         let mut renewed = self.commands.clock.now();
-        while let Some(chunk) = chunks.recv().await {
-            let chunk = chunk?;
+        let mut next = prepare(job, chunks.recv().await, &mut seen, done == 0).await?;
+        for number in 0.. {
+            let Some(Prepared { chunk, repeats, known }) = next else { break };
             rows += chunk.rows.len() as u64;
-            let repeats = repeats(&chunk, &mut seen);
+            if number == 0 && done == 0 {
+                job.put_header(&chunk).await?;
+            }
+            // Nobody stands in two chunks but as a repeated row, so the people of the next are looked up meanwhile.
+            let preparing = async { prepare(job, chunks.recv().await, &mut seen, number + 1 >= done).await };
             // What was applied before is only read again for who was in it.
             if number >= done {
-                if number == 0 {
-                    job.put_header(&chunk).await?;
-                }
-                if let Applied::Left = Box::pin(job.apply(&mut import, &chunk, number, rows, &repeats)).await? {
+                let applying = job.apply(&mut import, &chunk, number, rows, &repeats, known);
+                let (applied, prepared) = Box::pin(async { tokio::join!(applying, preparing) }).await;
+                if let Applied::Left = applied? {
                     return Ok(false);
                 }
+                next = prepared?;
                 metrics::counter!("wasend_import_rows_total").increment(chunk.rows.len() as u64);
+            } else {
+                next = preparing.await?;
             }
-            number += 1;
             if self.stop.is_cancelled() {
                 return Ok(false);
             }
@@ -132,6 +138,25 @@ impl Run {
         let held = self.leases.acquire(&*self.commands.clock, &lease_of(id), &self.owner, lease).await?;
         Ok(held.is_some())
     }
+}
+
+/// A chunk that was read, and what is known of its people, if it is to be applied.
+struct Prepared {
+    chunk: Chunk,
+    repeats: HashMap<usize, u64>,
+    known: Option<Known>,
+}
+
+async fn prepare(
+    job: &Job<'_>,
+    read: Option<Result<Chunk, Broken>>,
+    seen: &mut HashMap<Key, u64>,
+    applies: bool,
+) -> Result<Option<Prepared>, Stopped> {
+    let Some(chunk) = read.transpose()? else { return Ok(None) };
+    let repeats = repeats(&chunk, seen);
+    let known = if applies { Some(job.known(&chunk, &repeats).await?) } else { None };
+    Ok(Some(Prepared { chunk, repeats, known }))
 }
 
 /// Why an import does not go on.

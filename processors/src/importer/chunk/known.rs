@@ -15,7 +15,7 @@ use super::super::row::{Parsed, Wrong};
 use super::Job;
 
 /// The contacts of a chunk, as they are.
-pub(super) struct Known {
+pub(crate) struct Known {
     pub subjects: Vec<Option<Result<SubjectId, Wrong>>>,
     pub contacts: HashMap<Uuid, Loaded<Contact>>,
     pub names: HashMap<SubjectId, Option<String>>,
@@ -33,7 +33,7 @@ impl Known {
 }
 
 impl Job<'_> {
-    pub(super) async fn known(&self, chunk: &Chunk, repeats: &HashMap<usize, u64>) -> Result<Known, CommandError> {
+    pub(crate) async fn known(&self, chunk: &Chunk, repeats: &HashMap<usize, u64>) -> Result<Known, CommandError> {
         let vault = &self.commands.vault;
         let mut identities = Vec::with_capacity(chunk.rows.len());
         let mut owners = Vec::with_capacity(chunk.rows.len());
