@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
     SqliteTransactionManager,
@@ -20,6 +20,7 @@ static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
 /// How long a SQLite connection waits for another process's write to end.
 const SQLITE_BUSY: Duration = Duration::from_secs(30);
+const JUST_USED: Duration = Duration::from_secs(1);
 const ROWS_ON_THE_WAY: usize = 1_024;
 /// Two processes that create one SQLite file at once meet a lock that SQLite does not wait for.
 const SQLITE_OPEN_ATTEMPTS: u32 = 100;
@@ -136,6 +137,8 @@ impl Db {
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
             .acquire_timeout(options.acquire_timeout)
+            .test_before_acquire(false)
+            .before_acquire(|connection, usage| Box::pin(answers(connection, usage.idle_for)))
             .connect_with(connect.application_name("wasend"))
             .await?;
         // Takes an advisory lock for as long as it runs.
@@ -167,6 +170,8 @@ impl Db {
             let pool = SqlitePoolOptions::new()
                 .max_connections(options.connections)
                 .acquire_timeout(options.acquire_timeout)
+                // There is no server that could have gone away.
+                .test_before_acquire(false)
                 .after_release(|connection, _| Box::pin(is_at_rest(connection)))
                 .connect_with(connect.clone())
                 .await;
@@ -192,6 +197,15 @@ impl Db {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Asks a connection that was idle whether its server is still there. One that was just used is not asked, at the price of
+/// a round trip before each query: if its server has gone, the query says so.
+async fn answers(connection: &mut PgConnection, idle_for: Duration) -> Result<bool, sqlx::Error> {
+    if idle_for > JUST_USED {
+        connection.ping().await?;
+    }
+    Ok(true)
 }
 
 /// Whether the connection may be used again. Where a caller goes away between `BEGIN` and its answer, sqlx 0.8 leaves a

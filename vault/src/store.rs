@@ -34,6 +34,7 @@ pub(crate) enum Store {
 const BUSY: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
+const JUST_USED: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Opens the file, making it (and its directory) if there is none, readable by its owner alone.
@@ -49,6 +50,7 @@ impl Store {
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            .test_before_acquire(false)
             .after_release(|connection, _| Box::pin(is_at_rest(connection)))
             .connect_with(options.clone())
             .await?;
@@ -63,7 +65,8 @@ impl Store {
         .await?;
         tx.commit().await?;
         let reading = options.pragma("query_only", "ON");
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(reading).await?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
+        let readers = readers.connect_with(reading).await?;
         Ok(Self::Sqlite { writer, readers })
     }
 
@@ -73,7 +76,12 @@ impl Store {
             .options([("search_path", "vault"), ("synchronous_commit", "on")])
             .disable_statement_logging();
         create_schema(&options).await?;
-        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).connect_with(options).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .test_before_acquire(false)
+            .before_acquire(|connection, usage| Box::pin(answers(connection, usage.idle_for)))
+            .connect_with(options)
+            .await?;
         migrator(&[
             (1, include_str!("../../migrations/postgres-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/postgres-vault/0002_erasure.sql")),
@@ -93,6 +101,15 @@ impl Store {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Asks a connection that was idle whether its server is still there; a round trip before each query would cost more than
+/// a query that fails.
+async fn answers(connection: &mut sqlx::PgConnection, idle_for: Duration) -> Result<bool, sqlx::Error> {
+    if idle_for > JUST_USED {
+        connection.ping().await?;
+    }
+    Ok(true)
 }
 
 /// Whether the connection may be used again. Where a caller goes away between `BEGIN` and its answer, sqlx 0.8 leaves a
