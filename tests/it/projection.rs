@@ -5,6 +5,26 @@ use wasend_tests::{Engine, World};
 
 stories!(every_read_model_is_rebuilt_while_the_server_runs);
 
+#[tokio::test]
+async fn a_damaged_file_of_read_models_is_told_of_and_made_anew() {
+    let mut world = World::start(Engine::Sqlite).await;
+    let id = world.client().send_text(&world.number(), "+16505551234", "Hello").await;
+    world.client().until_status(&id, "READ").await;
+    world.stop().await;
+    let file = world.data.path().join("models.db");
+    std::fs::write(&file, [7; 8192]).expect("the file is there");
+    let complaint = world.refusal().await;
+    assert!(complaint.contains("models.db") && complaint.contains("damaged"), "{complaint}");
+    for side in ["models.db", "models.db-wal", "models.db-shm"] {
+        // Those beside it are there after a crash alone.
+        drop(std::fs::remove_file(file.with_file_name(side)));
+    }
+    world.start_again().await.expect("the server starts");
+    let message = world.client().message(&id, "status content { text }").await;
+    assert_eq!(message["status"], "READ", "{message}");
+    assert_eq!(message["content"]["text"], "Hello", "{message}");
+}
+
 async fn every_read_model_is_rebuilt_while_the_server_runs(engine: Engine) {
     let world = World::start(engine).await;
     let client = world.client();
