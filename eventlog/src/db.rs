@@ -1,6 +1,5 @@
 //! The database under the log and the read models: SQLite embedded, Postgres in production.
 
-use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,12 +121,17 @@ impl Db {
         }
     }
 
-    /// The database of the read models that are folded from this one's log: on Postgres this one, on SQLite the file
-    /// at `path`, made if missing. A file of their own has a write lock of its own, so that no append waits for a fold.
-    pub async fn models(&self, path: &Path, options: &DbOptions) -> Result<Self, OpenError> {
+    /// The database of the read models that are folded from this one's log: on Postgres this one, on SQLite a file beside
+    /// it (`log-models.db` for `log.db`), made if missing. A file of their own has a write lock of its own, so that no
+    /// append waits for a fold; named after the log, it is never taken for that of another.
+    pub async fn models(&self, options: &DbOptions) -> Result<Self, OpenError> {
         match self {
-            Self::Sqlite(_) => {
-                Self::open_sqlite(SqliteConnectOptions::new().filename(path), options, &SQLITE_MODELS_MIGRATIONS).await
+            Self::Sqlite(log) => {
+                let mut file = log.pool.connect_options().get_filename().to_owned();
+                let mut name = file.file_stem().unwrap_or_default().to_owned();
+                name.push("-models.db");
+                file.set_file_name(name);
+                Self::open_sqlite(SqliteConnectOptions::new().filename(file), options, &SQLITE_MODELS_MIGRATIONS).await
             }
             Self::Postgres(pool) => Ok(Self::Postgres(pool.clone())),
         }

@@ -7,9 +7,9 @@ use wasend_domain::{Id, Metadata, Position, Recorded, Time};
 use crate::{Db, LogError};
 
 /// What a query selects of the table alias `e`, to be read by [`decode_rows`] (Postgres) or [`decode_packed`] (SQLite).
-/// Postgres keeps the two documents as `json`: cast, they are the bytes that were written. On SQLite a row is one text,
-/// because its driver copies each value of a row, under a lock, as often as SQLite concatenates a row. The separator
-/// is in none but the last: the others are ids, numbers, names and JSON, which has no control characters.
+/// Postgres keeps the two documents as `json`: cast, they are the bytes that were written. On SQLite a row is one text:
+/// the driver copies each value of a row under a lock, and SQLite makes one of thirteen faster. The separator stands in
+/// no field but perhaps the last: the others are ids, numbers, names and JSON, which has no control characters.
 pub(crate) const fn columns(db: &Db) -> &'static str {
     match db {
         Db::Sqlite(_) => {

@@ -6,7 +6,7 @@
 //! | [`working`] | the rows of a batch in memory |
 //! | `batch` | a batch named, loaded, folded, written |
 //! | `ahead` | batches read and folded while the one before is written |
-//! | `tail` | following the log, catching up, stopping at a poisoned event |
+//! | `tail`, `seat` | following the log, catching up, stopping at a poisoned event |
 //! | [`rebuild`], [`compare`] | building tables anew beside those that serve |
 //! | [`registry`], [`lease`] | checkpoints and states; who alone may do something |
 //! | `rows`, [`sql`], `build` | physical tables and how an engine writes many rows; statements on either engine |
@@ -25,6 +25,7 @@ pub mod reads;
 pub mod rebuild;
 pub mod registry;
 mod rows;
+mod seat;
 pub mod sql;
 pub mod table;
 mod tail;

@@ -11,11 +11,11 @@ async fn a_damaged_file_of_read_models_is_told_of_and_made_anew() {
     let id = world.client().send_text(&world.number(), "+16505551234", "Hello").await;
     world.client().until_status(&id, "READ").await;
     world.stop().await;
-    let file = world.data.path().join("models.db");
+    let file = world.data.path().join("log-models.db");
     std::fs::write(&file, [7; 8192]).expect("the file is there");
     let complaint = world.refusal().await;
-    assert!(complaint.contains("models.db") && complaint.contains("damaged"), "{complaint}");
-    for side in ["models.db", "models.db-wal", "models.db-shm"] {
+    assert!(complaint.contains("log-models.db") && complaint.contains("damaged"), "{complaint}");
+    for side in ["log-models.db", "log-models.db-wal", "log-models.db-shm"] {
         // Those beside it are there after a crash alone.
         drop(std::fs::remove_file(file.with_file_name(side)));
     }

@@ -15,7 +15,8 @@ use crate::config::Storage;
 /// Unwrapped keys that memory holds: about 20 MB.
 const CACHED_KEYS: usize = 100_000;
 
-const MODELS: &str = "models.db cannot be opened (if it is deleted, it is folded anew from the log)";
+const MODELS: &str =
+    "the read models beside the log (log-models.db) cannot be opened; deleted, they are folded anew from it";
 
 /// The log, the read models' database and the vault, open.
 pub struct Stores {
@@ -38,7 +39,7 @@ impl Stores {
             None => Db::open(&storage.data_dir.join("log.db").to_string_lossy(), &DbOptions::default()).await,
         };
         let db = db.map_err(|error| Failure::because("the database cannot be opened", &error))?;
-        let models = db.models(&storage.data_dir.join("models.db"), &DbOptions::default()).await;
+        let models = db.models(&DbOptions::default()).await;
         let models = models.map_err(|error| Failure::because(MODELS, &error))?;
         let log = SqlLog::open(db.clone(), clock.clone(), Upcasters::default()).await;
         let log = log.map_err(|error| Failure::because("the event log cannot be opened", &error))?;

@@ -152,7 +152,7 @@ impl World {
         let file = directory.path().join("wasend.db").to_str().unwrap().to_owned();
         let url = server.as_ref().map_or(file, Server::database_url);
         let db = Db::open(&url, &DbOptions::default()).await.unwrap();
-        let models = db.models(&directory.path().join("models.db"), &DbOptions::default()).await.unwrap();
+        let models = db.models(&DbOptions::default()).await.unwrap();
         let log: Arc<dyn EventLog> =
             Arc::new(SqlLog::open(db.clone(), clock.clone(), Upcasters::default()).await.unwrap());
         let projections = wasend_projections::all();

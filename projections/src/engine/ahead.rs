@@ -12,7 +12,7 @@ use wasend_eventlog::{Filter, LogError};
 use crate::engine::batch::{self, Decoded, Folded};
 use crate::engine::build::Build;
 use crate::engine::sql::{Conn, StoreError};
-use crate::engine::tail::Means;
+use crate::engine::tail::{Failure, Means};
 use crate::engine::working::Rows;
 
 /// Whose batch is next, and which events are in it: so many after a position, and none after another.
@@ -31,8 +31,53 @@ pub(crate) struct Batch {
     pub folded: mpsc::Receiver<Result<Folded, StoreError>>,
 }
 
-/// The batches after the one in hand. Dropping it gives up what it has prepared.
-pub(crate) struct Ahead {
+/// Where the batches of one course after another are prepared. Dropping it gives up what it has prepared.
+#[derive(Default)]
+pub(crate) struct Lane {
+    ahead: Option<Ahead>,
+    /// On which rows are loaded, while nothing is prepared.
+    conn: Option<Conn>,
+}
+
+impl Lane {
+    /// The next batch of a course, prepared ahead if it is the one that was expected. None if there is no event, and
+    /// none is needed for a build to join the others.
+    pub async fn next(
+        &mut self,
+        means: &Arc<Means>,
+        course: &Course,
+        builds: impl FnOnce() -> Vec<Arc<Build>>,
+        joins: bool,
+    ) -> Result<Option<Batch>, Failure> {
+        if let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.course == *course)
+            && let Some(batch) = ahead.next().await?
+        {
+            return Ok(Some(batch));
+        }
+        self.end().await;
+        let Course { from, limit, until, .. } = *course;
+        let events = read(Arc::clone(means), from, limit, until).await?;
+        if events.is_empty() && !joins {
+            return Ok(None);
+        }
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => Conn::durable(&means.db).await?,
+        };
+        let ahead = Ahead::start(Arc::clone(means), conn, builds(), course.clone(), events);
+        Ok(self.ahead.insert(ahead).next().await?)
+    }
+
+    /// Gives up what is prepared.
+    pub async fn end(&mut self) {
+        if let Some(ahead) = self.ahead.take() {
+            self.conn = ahead.end().await;
+        }
+    }
+}
+
+/// The batches after the one in hand.
+struct Ahead {
     /// Of the next batch.
     course: Course,
     batches: mpsc::Receiver<Result<Batch, LogError>>,
@@ -42,21 +87,15 @@ pub(crate) struct Ahead {
 
 impl Ahead {
     /// Begins with `events`, the first batch of the course.
-    pub fn start(means: Arc<Means>, conn: Conn, builds: Vec<Arc<Build>>, course: Course, events: Vec<Decoded>) -> Self {
+    fn start(means: Arc<Means>, conn: Conn, builds: Vec<Arc<Build>>, course: Course, events: Vec<Decoded>) -> Self {
         let (sender, batches) = mpsc::channel(1);
-        let (from, limit, until) = (course.from, course.limit, course.until);
-        let folder = Folder { means, conn, builds, limit, until, sender };
+        let folder = Folder { means, conn, builds, limit: course.limit, until: course.until, sender };
         let task = AbortOnDropHandle::new(tokio::spawn(folder.run(events).in_current_span()));
-        Self { course: Course { from, ..course }, batches, task }
-    }
-
-    /// Whether its next batch is the first of this course.
-    pub fn follows(&self, course: &Course) -> bool {
-        self.course == *course
+        Self { course, batches, task }
     }
 
     /// The next batch; none after the last event that there was to be read.
-    pub async fn next(&mut self) -> Result<Option<Batch>, LogError> {
+    async fn next(&mut self) -> Result<Option<Batch>, LogError> {
         let batch = self.batches.recv().await.transpose()?;
         if let Some(last) = batch.as_ref().and_then(|batch| batch.events.last()) {
             self.course.from = last.recorded.position;
@@ -65,7 +104,7 @@ impl Ahead {
     }
 
     /// Waits for its end, which comes when there is no further batch; the connection, for the next.
-    pub async fn end(self) -> Option<Conn> {
+    async fn end(self) -> Option<Conn> {
         drop(self.batches);
         match self.task.await {
             Ok(conn) => Some(conn),
@@ -126,7 +165,7 @@ impl Folder {
 }
 
 /// The next events, decoded.
-pub(crate) async fn read(
+async fn read(
     means: Arc<Means>,
     from: Position,
     limit: usize,

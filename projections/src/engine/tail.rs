@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 use metrics::{counter, gauge, histogram};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 use wasend_domain::{Clock, Position, Time};
 use wasend_eventlog::{Db, EventLog, LogError};
 
-use crate::engine::ahead::{self, Ahead, Batch, Course};
+use crate::engine::ahead::{Batch, Course, Lane};
 use crate::engine::batch::{self, Decode, Decoded, End, Place, Written};
 use crate::engine::build::Build;
 use crate::engine::lease::Leases;
 use crate::engine::projection::Poison;
 use crate::engine::registry::{self, State};
+use crate::engine::seat::Seat;
 use crate::engine::sql::{Conn, StoreError, code, refuses_values};
 
 /// The wait after a failure of the database, doubled up to the longest while it lasts.
@@ -47,19 +48,9 @@ pub(crate) struct Signals {
     pub stop: CancellationToken,
 }
 
-/// A build and where it stands, as this node knows it.
-pub(crate) struct Seat {
-    pub build: Arc<Build>,
-    number: i64,
-    position: Position,
-    state: State,
-    held: bool,
-    /// Most events of its next batch; lowered to find a row that the database refuses.
-    limit: usize,
-}
-
+/// Why a turn came to nothing; it is tried again.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(crate) enum Failure {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -76,14 +67,6 @@ impl From<sqlx::Error> for Failure {
 const FRONT: usize = 0;
 const LAST: usize = 1;
 
-/// Where batches are prepared ahead.
-#[derive(Default)]
-struct Lane {
-    ahead: Option<Ahead>,
-    /// On which they are loaded, while there are none.
-    conn: Option<Conn>,
-}
-
 pub(crate) struct Tail {
     means: Arc<Means>,
     signals: Signals,
@@ -98,18 +81,9 @@ pub(crate) struct Tail {
 
 impl Tail {
     pub fn new(means: Arc<Means>, signals: Signals, builds: Vec<Build>) -> Self {
-        let limit = means.batch;
-        let seat = |build| Seat {
-            build: Arc::new(build),
-            number: 0,
-            position: 0,
-            state: State::CatchingUp,
-            held: false,
-            limit,
-        };
         Self {
             leases: Leases::new(means.db.clone()),
-            seats: builds.into_iter().map(seat).collect(),
+            seats: builds.into_iter().map(|build| Seat::new(build, means.batch)).collect(),
             conn: None,
             lanes: Default::default(),
             tend_at: Time::from_micros(i64::MIN),
@@ -197,7 +171,9 @@ impl Tail {
         let joined = ahead.is_none_or(|ahead| ahead.iter().any(|seat| self.seats[*seat].state == State::Live));
         let joins = joined && group.iter().any(|seat| self.seats[*seat].state != State::Live);
         let course = Course { seats: group.to_vec(), from, limit, until };
-        let Some(Batch { events, mut folded }) = self.next(lane, &course, joins).await? else { return Ok(false) };
+        let builds = || group.iter().map(|seat| Arc::clone(&self.seats[*seat].build)).collect();
+        let next = self.lanes[lane].next(&self.means, &course, builds, joins).await?;
+        let Some(Batch { events, mut folded }) = next else { return Ok(false) };
         let complete = events.len() < limit && joined;
         let began = Instant::now();
         let mut conn = match self.conn.take() {
@@ -205,6 +181,7 @@ impl Tail {
             None => Conn::relaxed(&self.means.db).await?,
         };
         if complete && joins && !self.index(&mut conn, group).await? {
+            self.conn = Some(conn);
             return Ok(true);
         }
         let places: Vec<Place<'_>> = group.iter().map(|seat| self.seats[*seat].place(complete)).collect();
@@ -238,30 +215,6 @@ impl Tail {
             }
         }
         Ok(true)
-    }
-
-    /// The next batch of a course, prepared ahead if it is the one that was expected. None if there is no event, and
-    /// none is needed for a build to join the others.
-    async fn next(&mut self, which: usize, course: &Course, joins: bool) -> Result<Option<Batch>, Failure> {
-        let lane = &mut self.lanes[which];
-        if let Some(ahead) = lane.ahead.as_mut().filter(|ahead| ahead.follows(course))
-            && let Some(batch) = ahead.next().await?
-        {
-            return Ok(Some(batch));
-        }
-        lane.end().await;
-        let Course { from, limit, until, .. } = *course;
-        let events = ahead::read(Arc::clone(&self.means), from, limit, until).await?;
-        if events.is_empty() && !joins {
-            return Ok(None);
-        }
-        let conn = match lane.conn.take() {
-            Some(conn) => conn,
-            None => Conn::durable(&self.means.db).await?,
-        };
-        let builds = course.seats.iter().map(|seat| Arc::clone(&self.seats[*seat].build)).collect();
-        let ahead = Ahead::start(Arc::clone(&self.means), conn, builds, course.clone(), events);
-        Ok(self.lanes[which].ahead.insert(ahead).next().await?)
     }
 
     fn moved(&mut self, group: &[usize], (from, events): (Position, &[Decoded]), ends: Vec<End>, complete: bool) {
@@ -337,7 +290,7 @@ impl Tail {
             seat.held = granted.is_some();
             if taken {
                 info!(projection.name = seat.build.projection.name(), "this node folds the projection");
-                resume(&self.means, seat).await?;
+                seat.resume(&self.means).await?;
             }
         }
         self.refresh().await
@@ -397,40 +350,4 @@ impl Tail {
                 .set(f64::from(u8::from(seat.state == State::Poisoned)));
         }
     }
-}
-
-impl Lane {
-    /// Gives up what is prepared.
-    async fn end(&mut self) {
-        if let Some(ahead) = self.ahead.take() {
-            self.conn = ahead.end().await;
-        }
-    }
-}
-
-impl Seat {
-    fn place(&self, complete: bool) -> Place<'_> {
-        Place { build: &self.build, number: self.number, state: self.state_after(complete) }
-    }
-
-    fn state_after(&self, complete: bool) -> State {
-        if complete { State::Live } else { self.state }
-    }
-
-    fn poisoned(&mut self, at: Position, poison: &Poison) {
-        self.state = State::Poisoned;
-        let name = self.build.projection.name();
-        error!(projection.name = name, event.position = at, error = %poison, "the projection stopped at an event");
-    }
-}
-
-/// Lets a projection that was poisoned try again: whoever takes its lease may run mended code.
-async fn resume(means: &Means, seat: &Seat) -> Result<(), StoreError> {
-    let mut conn = Conn::durable(&means.db).await?;
-    let mut tx = conn.begin().await?;
-    if registry::resume(&mut tx.on(), &seat.build.id, means.clock.now()).await? {
-        info!(projection.name = seat.build.projection.name(), "a poisoned projection tries again");
-    }
-    tx.commit().await?;
-    Ok(())
 }

@@ -1,7 +1,6 @@
 //! For tests: folds without a database, a log in memory, a clock that is set, databases of a test's own.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -220,6 +219,6 @@ impl Own {
 
     async fn open(url: &str) -> Db {
         let log = Db::open(url, &DbOptions::default()).await.unwrap();
-        log.models(&Path::new(url).with_extension("models"), &DbOptions::default()).await.unwrap()
+        log.models(&DbOptions::default()).await.unwrap()
     }
 }
