@@ -4,21 +4,24 @@
 //! |---|---|
 //! | [`projection`], [`table`] | what a read model implements: a fold, and the tables it fills |
 //! | [`working`] | the rows of a batch in memory |
-//! | `batch` | a batch named, loaded, folded, written |
+//! | `batch`, `commit` | a batch named, loaded, folded; and written |
 //! | `ahead` | batches read and folded while the one before is written |
 //! | `tail`, `seat` | following the log, catching up, stopping at a poisoned event |
 //! | [`rebuild`], [`compare`] | building tables anew beside those that serve |
 //! | [`registry`], [`lease`] | checkpoints and states; who alone may do something |
-//! | `rows`, [`sql`], `build` | physical tables and how an engine writes many rows; statements on either engine |
+//! | `rows`, `build` | physical tables, and those that a projection fills |
+//! | `loading`, `writing`, [`sql`] | how an engine loads and writes many rows; statements on either engine |
 //! | [`reads`], `turns` | how queries get at rows, and how many of them an account runs at once |
 //! | [`projector`], `follow` | the front: start, wait for a position, status, rebuild; hearing of other nodes |
 
 mod ahead;
 mod batch;
 mod build;
+mod commit;
 pub mod compare;
 mod follow;
 pub mod lease;
+mod loading;
 pub mod projection;
 pub mod projector;
 pub mod reads;
@@ -35,3 +38,4 @@ pub(crate) mod testing;
 mod tests;
 mod turns;
 pub mod working;
+mod writing;

@@ -139,13 +139,23 @@ impl Folder {
             if self.sender.send(Ok(Batch { events: Arc::clone(&events), folded })).await.is_err() {
                 return self.conn;
             }
+            let span = info_span!("projection.load", events = events.len());
+            let mut on = self.conn.on();
+            let loaded = match batch::load(&mut on, &self.builds, &events, &mut before).instrument(span).await {
+                Ok(loaded) => loaded,
+                Err(error) => {
+                    // Nobody waits for it any more if this fails.
+                    drop(sender.send(Err(error)).await);
+                    return self.conn;
+                }
+            };
             let mut whole = true;
-            for (build, rows) in self.builds.iter().zip(&mut before) {
+            for ((build, named), rows) in self.builds.iter().zip(loaded).zip(&mut before) {
                 let name = build.projection.name();
                 let span = info_span!("projection.fold", projection.name = name, events = events.len());
-                let folded = batch::fold(&mut self.conn.on(), build, &events, rows).instrument(span).await;
-                whole &= folded.as_ref().is_ok_and(|folded| folded.count == events.len());
-                if sender.send(folded).await.is_err() {
+                let folded = span.in_scope(|| named.fold(build, &events, rows));
+                whole &= folded.count == events.len();
+                if sender.send(Ok(folded)).await.is_err() {
                     return self.conn;
                 }
             }

@@ -1,15 +1,15 @@
 //! A batch of events folded by one projection, in memory: which rows, what becomes of them, and how far it went.
 
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tokio::sync::mpsc;
-use wasend_domain::{Event, Position, Recorded, Time};
+use wasend_domain::{Event, Position, Recorded};
 
 use crate::engine::build::Build;
+use crate::engine::loading::{self, Want};
 use crate::engine::projection::{Poison, Projection};
-use crate::engine::registry::{self, State};
 use crate::engine::rows::storable;
-use crate::engine::sql::{On, StoreError, code, refuses_values};
+use crate::engine::sql::{On, StoreError};
 use crate::engine::working::{Changes, Keys, Rows};
 
 /// How a recorded event becomes one that folds see; none if it is not understood.
@@ -33,42 +33,70 @@ pub(crate) struct Folded {
     pub poison: Option<Poison>,
 }
 
-/// Loads the rows that the batch touches and folds it into them. What is in `before` is newer than what the database
-/// may show, and what comes of it takes its place.
-pub(crate) async fn fold(
+/// A batch with the rows that one build's fold of it needs.
+pub(crate) struct Named {
+    pub(super) keys: Keys,
+    /// How many of the events the projection could be asked about, and why no more.
+    pub(super) count: usize,
+    pub(super) poison: Option<Poison>,
+}
+
+/// Names the rows that the batch touches in some builds and loads them, all in one question. What is in `before`, for
+/// each build, is newer than what the database may show.
+pub(crate) async fn load(
     on: &mut On<'_>,
-    build: &Build,
+    builds: &[impl Deref<Target = Build>],
     events: &[Decoded],
-    before: &mut Rows,
-) -> Result<Folded, StoreError> {
-    let (mut keys, named, poison) = name(build.projection.as_ref(), events);
-    keys.carry(before);
-    for (table, ids) in keys.wanted() {
-        let Some(shape) = build.shape(table) else {
-            return Ok(Folded { poison: Some(Poison::Undeclared(table)), ..Folded::default() });
-        };
-        let found = shape.load(on, &ids).await?;
-        if let Err(damaged) = keys.fill(table, found) {
-            return Ok(Folded { poison: Some(damaged.into()), ..Folded::default() });
+    before: &mut [Rows],
+) -> Result<Vec<Named>, StoreError> {
+    let mut named: Vec<Named> = builds.iter().map(|build| name(build.projection.as_ref(), events)).collect();
+    let (mut wants, mut whose) = (vec![], vec![]);
+    for (at, ((named, build), before)) in named.iter_mut().zip(builds).zip(before).enumerate() {
+        named.keys.carry(before);
+        for (table, ids) in named.keys.wanted() {
+            match build.shape(table) {
+                Some(shape) => {
+                    wants.push(Want { shape, ids });
+                    whose.push((at, table));
+                }
+                None => named.stop(Poison::Undeclared(table)),
+            }
         }
     }
-    let mut rows = keys.into_rows();
-    let folded = fold_rows(build, &events[..named], &mut rows);
-    *before = rows;
-    Ok(Folded { poison: folded.poison.or(poison), ..folded })
+    for (want, row) in loading::load(on, &wants).await? {
+        let (at, table) = whose[want];
+        if let Err(damaged) = named[at].keys.fill(table, row) {
+            named[at].stop(damaged.into());
+        }
+    }
+    Ok(named)
+}
+
+impl Named {
+    fn stop(&mut self, poison: Poison) {
+        (self.count, self.poison) = (0, Some(poison));
+    }
+
+    /// Folds the batch into the rows; what comes of them takes the place of those before.
+    pub fn fold(self, build: &Build, events: &[Decoded], before: &mut Rows) -> Folded {
+        let mut rows = self.keys.into_rows();
+        let folded = fold_rows(build, &events[..self.count], &mut rows);
+        *before = rows;
+        Folded { poison: folded.poison.or(self.poison), ..folded }
+    }
 }
 
 /// Asks which rows the events touch, up to the first that the projection cannot be asked about.
-pub(super) fn name(projection: &dyn Projection, events: &[Decoded]) -> (Keys, usize, Option<Poison>) {
+pub(super) fn name(projection: &dyn Projection, events: &[Decoded]) -> Named {
     let mut keys = Keys::default();
-    for (at, Decoded { recorded, event }) in events.iter().enumerate() {
-        let Some(event) = event else { return (keys, at, Some(Poison::Undecodable)) };
+    for (count, Decoded { recorded, event }) in events.iter().enumerate() {
+        let Some(event) = event else { return Named { keys, count, poison: Some(Poison::Undecodable) } };
         let asked = catch_unwind(AssertUnwindSafe(|| projection.keys(event, recorded, &mut keys)));
         if asked.is_err() {
-            return (keys, at, Some(Poison::Panicked));
+            return Named { keys, count, poison: Some(Poison::Panicked) };
         }
     }
-    (keys, events.len(), None)
+    Named { keys, count: events.len(), poison: None }
 }
 
 pub(super) fn fold_rows(build: &Build, events: &[Decoded], rows: &mut Rows) -> Folded {
@@ -125,92 +153,6 @@ fn verified(build: &Build, rows: &mut Rows) -> Result<Vec<Changes>, Poison> {
         }
     }
     Ok(changes)
-}
-
-/// A build that takes part in a write.
-pub(crate) struct Place<'a> {
-    pub build: &'a Build,
-    /// Which build it is, by the registry.
-    pub number: i64,
-    /// In which state it stands after the write, unless it is poisoned.
-    pub state: State,
-}
-
-/// How far a build came, and why no further.
-pub(crate) struct End {
-    pub count: usize,
-    pub poison: Option<Poison>,
-}
-
-/// How a write ended; but for `Done`, the transaction must be rolled back.
-pub(crate) enum Written {
-    /// With the end of each build, in the order of their places.
-    Done(Vec<End>),
-    /// Another node has written, or a build was switched.
-    Fenced,
-    /// The database refused the values of this place's rows.
-    Rejected { place: usize, code: String },
-}
-
-/// Writes checkpoints and rows of several builds that stand at `from`, each as soon as it comes out of `folded`, which
-/// gives them in the order of their places. Registry rows come first: they are the lock.
-pub(crate) async fn write(
-    on: &mut On<'_>,
-    places: &[Place<'_>],
-    (from, events): (Position, &[Decoded]),
-    (owner, now): (&str, Time),
-    folded: &mut mpsc::Receiver<Result<Folded, StoreError>>,
-) -> Result<Written, StoreError> {
-    if !advance(on, places, (from, reached(from, events, events.len())), (owner, now)).await? {
-        return Ok(Written::Fenced);
-    }
-    let mut ends = Vec::with_capacity(places.len());
-    for (at, place) in places.iter().enumerate() {
-        // Whoever folds has died: nothing of the batch may stay.
-        let Some(folded) = folded.recv().await else { return Ok(Written::Fenced) };
-        let Folded { changes, count, poison } = folded?;
-        if let Some(poison) = &poison {
-            let at = events.get(count).map_or(from, |event| event.recorded.position);
-            registry::poison(on, &place.build.id, at, poison, now).await?;
-        }
-        if count < events.len() {
-            registry::hold_back(on, &place.build.id, reached(from, events, count)).await?;
-        }
-        for changes in changes {
-            let shape = place.build.shape(changes.table).ok_or(StoreError::UnknownTable(changes.table))?;
-            match shape.write(on, changes).await {
-                Err(error) if refuses_values(&error) => {
-                    return Ok(Written::Rejected { place: at, code: code(&error) });
-                }
-                written => written?,
-            }
-        }
-        ends.push(End { count, poison });
-    }
-    Ok(Written::Done(ends))
-}
-
-/// Moves all on to one position. Those that come into the same state share a statement.
-async fn advance(
-    on: &mut On<'_>,
-    places: &[Place<'_>],
-    way: (Position, Position),
-    (owner, now): (&str, Time),
-) -> Result<bool, StoreError> {
-    let mut states: Vec<(State, Vec<(&str, i64)>)> = Vec::new();
-    for place in places {
-        let build = (place.build.id.as_str(), place.number);
-        match states.iter_mut().find(|(state, _)| *state == place.state) {
-            Some((_, builds)) => builds.push(build),
-            None => states.push((place.state, vec![build])),
-        }
-    }
-    for (state, builds) in &states {
-        if !registry::advance(on, builds, way, (*state, owner, now)).await? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// The position after the first `count` events of a batch.

@@ -35,7 +35,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let decode = |recorded: &Recorded| Event::decode(recorded).ok();
-        Self { batch: 4_000, lease: Duration::from_secs(5), poll: Duration::from_millis(250), decode }
+        Self { batch: 2_000, lease: Duration::from_secs(5), poll: Duration::from_millis(250), decode }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wasend_eventlog::Db;
 
+use crate::engine::loading::{self, Want};
 use crate::engine::projection::Projection;
 use crate::engine::rows::{self, Shape};
 use crate::engine::sql::{self, StoreError};
@@ -47,7 +48,8 @@ impl Reads {
 
     /// The rows among these ids that exist, in one query.
     pub async fn by_ids<R: Record>(&self, ids: &[String]) -> Result<HashMap<String, R>, StoreError> {
-        let found = rows::load_pooled(&self.db, self.shape::<R>()?, ids).await?;
+        let want = Want { shape: self.shape::<R>()?, ids: ids.to_vec() };
+        let found = loading::load_pooled(&self.db, want).await?;
         found.into_iter().map(|row| Ok((row.0.clone(), record(row)?))).collect()
     }
 

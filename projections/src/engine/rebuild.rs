@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tracing::info;
 use wasend_domain::{Clock, Id, Position, ids::kind};
 use wasend_eventlog::{Db, EventLog, Filter, LogError};
 
-use crate::engine::batch::{self, Folded, Place, Written};
+use crate::engine::batch::{self, Folded};
 use crate::engine::build::Build;
+use crate::engine::commit::{self, Place, Written};
 use crate::engine::compare::{Comparison, compare};
 use crate::engine::lease::Leases;
 use crate::engine::projection::{Poison, Projection};
@@ -224,7 +224,10 @@ impl Rebuild<'_> {
             return Err(LogError::Damaged(format!("there is no event after position {position}")).into());
         }
         let events = batch::decode(events, self.means.decode);
-        let mut folded = batch::fold(on, &self.beside, &events, &mut Rows::default()).await?;
+        let mut before = [Rows::default()];
+        let mut loaded = batch::load(on, &[&self.beside], &events, &mut before).await?;
+        let [rows] = &mut before;
+        let mut folded = loaded.remove(0).fold(&self.beside, &events, rows);
         match folded.poison.take() {
             None => Ok((events, folded)),
             Some(poison) => {
@@ -242,11 +245,8 @@ impl Rebuild<'_> {
         folded: Folded,
     ) -> Result<(), RebuildError> {
         let place = Place { build: &self.beside, number, state: State::Rebuilding };
-        let (sender, mut receiver) = mpsc::channel(1);
-        // There is room for it.
-        drop(sender.send(Ok(folded)).await);
         let fence = (self.owner.as_str(), self.means.clock.now());
-        match batch::write(&mut tx.on(), &[place], batch, fence, &mut receiver).await? {
+        match commit::write(&mut tx.on(), place, batch, fence, folded).await? {
             Written::Done(_) => Ok(()),
             Written::Fenced => Err(RebuildError::TakenOver),
             Written::Rejected { code, .. } => {

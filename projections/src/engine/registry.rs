@@ -127,9 +127,19 @@ pub(crate) async fn definition(on: &mut On<'_>, id: &str) -> Result<Option<Strin
 pub(crate) async fn advance(
     on: &mut On<'_>,
     builds: &[(&str, i64)],
+    way: (Position, Position),
+    how: (State, &str, Time),
+) -> Result<bool, StoreError> {
+    let (sql, binds) = advancing(builds, way, how);
+    Ok(on.execute(&sql, &binds).await? == builds.len() as u64)
+}
+
+/// The statement of [`advance`], with what is bound to it.
+pub(crate) fn advancing(
+    builds: &[(&str, i64)],
     (from, to): (Position, Position),
     (state, owner, now): (State, &str, Time),
-) -> Result<bool, StoreError> {
+) -> (String, Vec<Cell>) {
     let mut sql = format!(
         "UPDATE projections SET position = $1, state = $2, updated_at = $3 WHERE position = $4 AND state <> 'poisoned' \
          AND EXISTS (SELECT 1 FROM leases WHERE leases.name = '{LEASE}' || projections.id AND leases.owner = $5) \
@@ -143,7 +153,7 @@ pub(crate) async fn advance(
         binds.extend([Cell::from(*id), Cell::from(*number)]);
     }
     sql.push(')');
-    Ok(on.execute(&sql, &binds).await? == builds.len() as u64)
+    (sql, binds)
 }
 
 pub(crate) async fn poison(on: &mut On<'_>, id: &str, at: Position, why: &Poison, now: Time) -> Result<(), StoreError> {

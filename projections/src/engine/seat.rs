@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tracing::{error, info};
 use wasend_domain::Position;
 
-use crate::engine::batch::Place;
 use crate::engine::build::Build;
+use crate::engine::commit::Place;
 use crate::engine::projection::Poison;
 use crate::engine::registry::{self, State};
 use crate::engine::sql::{Conn, StoreError};

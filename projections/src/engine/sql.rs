@@ -67,7 +67,7 @@ impl Conn {
         match &mut conn {
             Self::Sqlite(_, conn) => {
                 // Of all connections this one writes, and keeps more of the indexes (in KiB).
-                conn.execute("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -32768").await.map(drop)?;
+                conn.execute("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384").await.map(drop)?;
             }
             Self::Postgres(conn) => conn.execute("SET synchronous_commit = off").await.map(drop)?,
         }

@@ -12,8 +12,9 @@ use wasend_domain::{Clock, Position, Time};
 use wasend_eventlog::{Db, EventLog, LogError};
 
 use crate::engine::ahead::{Batch, Course, Lane};
-use crate::engine::batch::{self, Decode, Decoded, End, Place, Written};
+use crate::engine::batch::{self, Decode, Decoded};
 use crate::engine::build::Build;
+use crate::engine::commit::{self, End, Place, Written};
 use crate::engine::lease::Leases;
 use crate::engine::projection::Poison;
 use crate::engine::registry::{self, State};
@@ -185,13 +186,8 @@ impl Tail {
             return Ok(true);
         }
         let places: Vec<Place<'_>> = group.iter().map(|seat| self.seats[*seat].place(complete)).collect();
-        let mut tx = conn.begin().await?;
         let fence = (self.means.owner.as_str(), self.means.clock.now());
-        let written = batch::write(&mut tx.on(), &places, (from, &events), fence, &mut folded).await?;
-        match written {
-            Written::Done(_) => tx.commit().await?,
-            Written::Fenced | Written::Rejected { .. } => tx.rollback().await?,
-        }
+        let written = commit::commit(&mut conn, &places, (from, &events), fence, &mut folded).await?;
         self.conn = Some(conn);
         histogram!("wasend_projection_batch_seconds").record(began.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a batch has far fewer than 2^52 events")]

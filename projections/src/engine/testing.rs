@@ -11,11 +11,10 @@ use uuid::Uuid;
 use wasend_domain::{AccountId, Clock, Event, EventId, Metadata, Position, Recorded, StreamId, Time};
 use wasend_eventlog::{Append, Appended, Db, DbOptions, EventLog, Filter, LogError, Rejected};
 
-use crate::engine::batch::{self, Decoded};
+use crate::engine::batch::{self, Decoded, Named};
 use crate::engine::build::Build;
 use crate::engine::projection::{Poison, Projection};
 use crate::engine::table::{Cell, Reader, Record};
-use crate::engine::working::RawRow;
 
 /// Tables in memory, as a fold has filled them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -36,15 +35,15 @@ impl Tables {
     }
 
     fn apply(&mut self, build: &Build, events: &[Decoded]) -> Result<(), Poison> {
-        let (mut keys, named, poison) = batch::name(build.projection.as_ref(), events);
+        let Named { mut keys, count, poison } = batch::name(build.projection.as_ref(), events);
         if let Some(poison) = poison {
             return Err(poison);
         }
-        assert_eq!(named, events.len());
+        assert_eq!(count, events.len());
         for (table, ids) in keys.wanted() {
             let rows = self.0.get(table).into_iter().flatten().filter(|(id, _)| ids.contains(id));
-            let found: Vec<RawRow> = rows.map(|(id, cells)| (id.clone(), cells.clone())).collect();
-            keys.fill(table, found)?;
+            let mut found = rows.map(|(id, cells)| (id.clone(), cells.clone()));
+            found.try_for_each(|row| keys.fill(table, row))?;
         }
         let folded = batch::fold_rows(build, events, &mut keys.into_rows());
         for changes in folded.changes {

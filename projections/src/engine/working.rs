@@ -41,12 +41,9 @@ impl Keys {
         self.sets.0.iter().map(|(table, set)| (*table, ids(set.as_ref()))).filter(|(_, ids)| !ids.is_empty()).collect()
     }
 
-    /// Takes in what the database holds of one table's wanted rows.
-    pub(crate) fn fill(&mut self, table: &str, found: Vec<RawRow>) -> Result<(), Damaged> {
-        match self.sets.0.get_mut(table) {
-            Some(set) => found.into_iter().try_for_each(|(id, cells)| set.fill(id, cells)),
-            None => Ok(()),
-        }
+    /// Takes in a row that the database holds of those wanted.
+    pub(crate) fn fill(&mut self, table: &str, (id, cells): RawRow) -> Result<(), Damaged> {
+        self.sets.0.get_mut(table).map_or(Ok(()), |set| set.fill(id, cells))
     }
 
     pub(crate) fn into_rows(self) -> Rows {

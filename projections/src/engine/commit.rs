@@ -1,0 +1,203 @@
+//! Writing what became of a batch: rows and checkpoints of all builds in one transaction, which another node's is fenced
+//! off from.
+
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::mpsc;
+use wasend_domain::{Position, Time};
+
+use crate::engine::batch::{Decoded, Folded, reached};
+use crate::engine::build::Build;
+use crate::engine::projection::Poison;
+use crate::engine::registry::{self, State};
+use crate::engine::rows::Shape;
+use crate::engine::sql::{Conn, On, StoreError, Tx, code, refuses_values};
+use crate::engine::writing;
+
+/// The largest batch that is one statement: of more events rows are copied, which takes a statement for each table.
+const AT_ONCE: usize = 64;
+
+/// A build that takes part in a write.
+pub(crate) struct Place<'a> {
+    pub build: &'a Build,
+    /// Which build it is, by the registry.
+    pub number: i64,
+    /// In which state it stands after the write, unless it is poisoned.
+    pub state: State,
+}
+
+impl Place<'_> {
+    fn shape(&self, table: &'static str) -> Result<&Shape, StoreError> {
+        self.build.shape(table).ok_or(StoreError::UnknownTable(table))
+    }
+}
+
+impl Tx<'_> {
+    async fn end(self, written: Written) -> Result<Written, StoreError> {
+        match written {
+            Written::Done(_) => self.commit().await?,
+            Written::Fenced | Written::Rejected { .. } => self.rollback().await?,
+        }
+        Ok(written)
+    }
+}
+
+/// How far a build came, and why no further.
+pub(crate) struct End {
+    pub count: usize,
+    pub poison: Option<Poison>,
+}
+
+/// How a write ended; but for `Done`, nothing of it may stay.
+pub(crate) enum Written {
+    /// With the end of each build, in the order of their places.
+    Done(Vec<End>),
+    /// Another node has written, or a build was switched.
+    Fenced,
+    /// The database refused the values of this place's rows.
+    Rejected { place: usize, code: String },
+}
+
+/// Writes checkpoints and rows of several builds that stand at `from`, each as soon as it comes out of `folded`, which
+/// gives them in the order of their places, and commits them. On Postgres a small batch is one statement: it would wait
+/// for the round trips of many longer than for all else.
+pub(crate) async fn commit(
+    conn: &mut Conn,
+    places: &[Place<'_>],
+    (from, events): (Position, &[Decoded]),
+    (owner, now): (&str, Time),
+    folded: &mut mpsc::Receiver<Result<Folded, StoreError>>,
+) -> Result<Written, StoreError> {
+    let step = Step { places, from, events, owner, now };
+    let folded = stream::poll_fn(|context| folded.poll_recv(context));
+    if let Conn::Postgres(conn) = conn
+        && events.len() <= AT_ONCE
+    {
+        let folds: Vec<Folded> = folded.take(places.len()).try_collect().await?;
+        let [alone, ..] = places else { return Ok(Written::Done(vec![])) };
+        let simple = folds.len() == places.len()
+            && folds.iter().all(|folded| folded.count == events.len() && folded.poison.is_none())
+            && places.iter().all(|place| place.state == alone.state);
+        if simple && let Some(written) = step.at_once(conn, alone.state, &folds).await? {
+            return Ok(written);
+        }
+        let mut tx = Tx::Postgres(conn.begin().await?);
+        let written = step.write(&mut tx.on(), stream::iter(folds.into_iter().map(Ok))).await?;
+        return tx.end(written).await;
+    }
+    let mut tx = conn.begin().await?;
+    let written = step.write(&mut tx.on(), folded).await?;
+    tx.end(written).await
+}
+
+/// The same of one build in a transaction of the caller's.
+pub(crate) async fn write(
+    on: &mut On<'_>,
+    place: Place<'_>,
+    (from, events): (Position, &[Decoded]),
+    (owner, now): (&str, Time),
+    folded: Folded,
+) -> Result<Written, StoreError> {
+    let step = Step { places: &[place], from, events, owner, now };
+    step.write(on, stream::iter([Ok(folded)])).await
+}
+
+/// What is written in one transaction.
+struct Step<'a> {
+    places: &'a [Place<'a>],
+    from: Position,
+    events: &'a [Decoded],
+    owner: &'a str,
+    now: Time,
+}
+
+impl Step<'_> {
+    /// Moves all on to one position. Those that come into the same state share a statement.
+    async fn advance(&self, on: &mut On<'_>) -> Result<bool, StoreError> {
+        let mut states: Vec<(State, Vec<(&str, i64)>)> = Vec::new();
+        for place in self.places {
+            let build = (place.build.id.as_str(), place.number);
+            match states.iter_mut().find(|(state, _)| *state == place.state) {
+                Some((_, builds)) => builds.push(build),
+                None => states.push((place.state, vec![build])),
+            }
+        }
+        for (state, builds) in &states {
+            if !registry::advance(on, builds, self.way(), (*state, self.owner, self.now)).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// One build after the other. Registry rows come first: they are the lock.
+    async fn write(
+        &self,
+        on: &mut On<'_>,
+        mut folded: impl Stream<Item = Result<Folded, StoreError>> + Unpin,
+    ) -> Result<Written, StoreError> {
+        if !self.advance(on).await? {
+            return Ok(Written::Fenced);
+        }
+        let mut ends = Vec::with_capacity(self.places.len());
+        for (at, place) in self.places.iter().enumerate() {
+            // Whoever folds has died: nothing of the batch may stay.
+            let Some(mut folded) = folded.try_next().await? else { return Ok(Written::Fenced) };
+            self.end(on, place, &folded).await?;
+            let tables = std::mem::take(&mut folded.changes).into_iter();
+            let changed = tables.map(|changes| Ok((place.shape(changes.table)?, changes)));
+            match writing::write(on, changed.collect::<Result<_, StoreError>>()?).await {
+                Err(error) if refuses_values(&error) => {
+                    return Ok(Written::Rejected { place: at, code: code(&error) });
+                }
+                written => written?,
+            }
+            ends.push(End { count: folded.count, poison: folded.poison });
+        }
+        Ok(Written::Done(ends))
+    }
+
+    /// All builds in a statement that is a transaction of its own. None if the database refused values of one of them:
+    /// each by itself tells which.
+    async fn at_once(
+        &self,
+        conn: &mut PgConnection,
+        state: State,
+        folds: &[Folded],
+    ) -> Result<Option<Written>, StoreError> {
+        let builds: Vec<_> = self.places.iter().map(|place| (place.build.id.as_str(), place.number)).collect();
+        let advancing = registry::advancing(&builds, self.way(), (state, self.owner, self.now));
+        let mut changed = Vec::new();
+        for (place, folded) in self.places.iter().zip(folds) {
+            for changes in &folded.changes {
+                changed.push((place.shape(changes.table)?, changes));
+            }
+        }
+        match writing::write_if(conn, advancing, builds.len(), &changed).await {
+            Ok(true) => {
+                let end = |folded: &Folded| End { count: folded.count, poison: None };
+                Ok(Some(Written::Done(folds.iter().map(end).collect())))
+            }
+            Ok(false) => Ok(Some(Written::Fenced)),
+            Err(error) if refuses_values(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn way(&self) -> (Position, Position) {
+        (self.from, reached(self.from, self.events, self.events.len()))
+    }
+
+    /// Records of a build that it came less far than the others.
+    async fn end(&self, on: &mut On<'_>, place: &Place<'_>, folded: &Folded) -> Result<(), StoreError> {
+        let (id, count) = (&place.build.id, folded.count);
+        if let Some(poison) = &folded.poison {
+            let at = self.events.get(count).map_or(self.from, |event| event.recorded.position);
+            registry::poison(on, id, at, poison, self.now).await?;
+        }
+        if count < self.events.len() {
+            registry::hold_back(on, id, reached(self.from, self.events, count)).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! How the rows that a batch changed are written. The only code that knows how an engine writes many rows.
+
+use std::fmt::Write as _;
+
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{PgConnection, Sqlite, SqliteConnection};
+
+use crate::engine::loading::json;
+use crate::engine::rows::{Shape, kinds};
+use crate::engine::sql::On;
+use crate::engine::table::{Cell, Kind};
+use crate::engine::working::{Changes, RawRow};
+
+/// Rows that one SQLite statement writes; each size is a statement that stays prepared.
+pub(crate) const SQLITE_SIZES: [usize; 3] = [128, 16, 1];
+
+/// So many new rows at once are copied into PostgreSQL: fewer are not worth the second round trip.
+const COPY_FROM: usize = 64;
+const COPIED_AT_ONCE: usize = 256;
+/// Signature, no flags, no extension.
+const COPY_HEADER: [u8; 19] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+const COPY_TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+const DIVISION_BY_ZERO: &str = "22012";
+
+/// Writes what a batch changed in some tables: each row once.
+pub(crate) async fn write(on: &mut On<'_>, changed: Vec<(&Shape, Changes)>) -> Result<(), sqlx::Error> {
+    match on {
+        On::Sqlite(conn) => {
+            for (shape, changes) in changed {
+                on_sqlite(conn, shape, changes).await?;
+            }
+            Ok(())
+        }
+        On::Postgres(conn) => on_postgres(conn, &changed).await,
+    }
+}
+
+/// In one statement, but for what is copied.
+async fn on_postgres(conn: &mut PgConnection, changed: &[(&Shape, Changes)]) -> Result<(), sqlx::Error> {
+    let mut statement = Statement::default();
+    for (shape, Changes { inserts, updates, deletes, .. }) in changed {
+        let copied = inserts.len() >= COPY_FROM;
+        if copied {
+            copy(conn, shape, inserts).await?;
+        }
+        statement.delete(shape, deletes);
+        statement.put(shape, if copied { &[] } else { inserts }, "");
+        statement.put(shape, updates, &shape.conflict);
+    }
+    if statement.parts > 0 {
+        statement.execute(conn, "SELECT 1").await?;
+    }
+    Ok(())
+}
+
+/// In one statement, which is a transaction of its own, if another part of it (a statement, and what is bound to it)
+/// changes exactly so many rows; false if it does not, and nothing is changed.
+pub(crate) async fn write_if(
+    conn: &mut PgConnection,
+    (part, binds): (String, Vec<Cell>),
+    rows: usize,
+    changed: &[(&Shape, &Changes)],
+) -> Result<bool, sqlx::Error> {
+    let mut statement = Statement::default();
+    statement.values.extend(binds.into_iter().map(Values::One));
+    statement.part(&format!("{part} RETURNING 1"));
+    for (shape, Changes { inserts, updates, deletes, .. }) in changed {
+        statement.delete(shape, deletes);
+        statement.put(shape, inserts, "");
+        statement.put(shape, updates, &shape.conflict);
+    }
+    // Only an error undoes a statement.
+    let check = format!("SELECT 1 / CASE count(*) WHEN {rows} THEN 1 ELSE 0 END FROM part0");
+    match statement.execute(conn, &check).await {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(DIVISION_BY_ZERO) => Ok(false),
+        done => done.map(|()| true),
+    }
+}
+
+async fn on_sqlite(conn: &mut SqliteConnection, shape: &Shape, changes: Changes) -> Result<(), sqlx::Error> {
+    let Changes { inserts, updates, deletes, .. } = changes;
+    if !deletes.is_empty() {
+        let sql = format!("DELETE FROM {} WHERE id IN (SELECT value FROM json_each(?))", shape.physical);
+        sqlx::query(&sql).bind(json(&deletes)).execute(&mut *conn).await?;
+    }
+    let mut left = inserts.len() + updates.len();
+    let mut rows = inserts.into_iter().chain(updates);
+    for (sql, size) in shape.sqlite_upserts.iter().zip(SQLITE_SIZES) {
+        while left >= size {
+            bind_rows(sql, rows.by_ref().take(size)).execute(&mut *conn).await?;
+            left -= size;
+        }
+    }
+    Ok(())
+}
+
+/// Gives the values away: sqlx would copy borrowed ones for its thread.
+fn bind_rows(sql: &str, rows: impl Iterator<Item = RawRow>) -> Query<'_, Sqlite, SqliteArguments<'_>> {
+    rows.fold(sqlx::query(sql), |query, (id, cells)| {
+        cells.into_iter().fold(query.bind(id), |query, cell| match cell {
+            Cell::Text(value) => query.bind(value),
+            Cell::Int(value) => query.bind(value),
+        })
+    })
+}
+
+/// One statement that changes many tables. Its parts see the tables as they were before, and none touches a row of
+/// another: <https://www.postgresql.org/docs/current/queries-with.html#QUERIES-WITH-MODIFYING>
+#[derive(Default)]
+struct Statement<'a> {
+    sql: String,
+    parts: usize,
+    values: Vec<Values<'a>>,
+}
+
+/// What is bound: a value, or a column of them.
+enum Values<'a> {
+    One(Cell),
+    Texts(Vec<Option<&'a str>>),
+    Ints(Vec<Option<i64>>),
+}
+
+impl<'a> Statement<'a> {
+    fn delete(&mut self, shape: &Shape, ids: &'a [String]) {
+        if !ids.is_empty() {
+            let list = self.bind(Values::Texts(ids.iter().map(|id| Some(id.as_str())).collect()));
+            self.part(&format!("DELETE FROM {} WHERE id = ANY({list})", shape.physical));
+        }
+    }
+
+    /// An insert, or with `conflict` an update of rows that are there: to look for those costs a new row as much again.
+    fn put(&mut self, shape: &Shape, rows: &'a [RawRow], conflict: &str) {
+        if rows.is_empty() {
+            return;
+        }
+        let mut arrays = self.bind(Values::Texts(rows.iter().map(|(id, _)| Some(id.as_str())).collect()));
+        for (at, kind) in kinds(shape.table).into_iter().skip(1).enumerate() {
+            let cells = rows.iter().map(|(_, cells)| cells.get(at));
+            let array = self.bind(match kind {
+                Kind::Text => Values::Texts(cells.map(text).collect()),
+                Kind::Int => Values::Ints(cells.map(int).collect()),
+            });
+            write!(arrays, ", {array}").expect("writing to a String cannot fail");
+        }
+        let Shape { physical, columns, .. } = shape;
+        self.part(&format!("INSERT INTO {physical} ({columns}) SELECT * FROM UNNEST({arrays}) {conflict}"));
+    }
+
+    /// The values' place in the statement.
+    fn bind(&mut self, values: Values<'a>) -> String {
+        let kind = if matches!(values, Values::Texts(_)) { "text" } else { "bigint" };
+        self.values.push(values);
+        format!("${}::{kind}[]", self.values.len())
+    }
+
+    fn part(&mut self, part: &str) {
+        let begin = if self.parts == 0 { "WITH" } else { "," };
+        write!(self.sql, "{begin} part{} AS ({part})", self.parts).expect("writing to a String cannot fail");
+        self.parts += 1;
+    }
+
+    async fn execute(mut self, conn: &mut PgConnection, end: &str) -> Result<(), sqlx::Error> {
+        write!(self.sql, " {end}").expect("writing to a String cannot fail");
+        let mut query = sqlx::query(&self.sql);
+        for values in self.values {
+            query = match values {
+                Values::One(Cell::Text(text)) => query.bind(text),
+                Values::One(Cell::Int(int)) => query.bind(int),
+                Values::Texts(texts) => query.bind(texts),
+                Values::Ints(ints) => query.bind(ints),
+            };
+        }
+        query.execute(conn).await.map(drop)
+    }
+}
+
+/// Adds rows by COPY in its binary form: without the arrays and the search for conflicts that an upsert costs.
+/// <https://www.postgresql.org/docs/current/sql-copy.html>
+async fn copy(conn: &mut PgConnection, shape: &Shape, rows: &[RawRow]) -> Result<(), sqlx::Error> {
+    let sql = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", shape.physical, shape.columns);
+    let mut copying = conn.copy_in_raw(&sql).await?;
+    for (at, rows) in rows.chunks(COPIED_AT_ONCE).enumerate() {
+        let mut data = if at == 0 { COPY_HEADER.to_vec() } else { Vec::new() };
+        for row in rows {
+            copied(row, &mut data);
+        }
+        copying.send(data).await?;
+    }
+    copying.send(COPY_TRAILER.as_slice()).await?;
+    copying.finish().await.map(drop)
+}
+
+/// A row in the binary form of COPY: the number of its values, and each with its length.
+fn copied((id, cells): &RawRow, data: &mut Vec<u8>) {
+    let value = |data: &mut Vec<u8>, bytes: Option<&[u8]>| {
+        // PostgreSQL takes no value of 2 GiB.
+        let length = bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX));
+        data.extend_from_slice(&length.to_be_bytes());
+        data.extend_from_slice(bytes.unwrap_or_default());
+    };
+    let width = i16::try_from(cells.len() + 1).unwrap_or(i16::MAX);
+    data.extend_from_slice(&width.to_be_bytes());
+    value(data, Some(id.as_bytes()));
+    for cell in cells {
+        match cell {
+            Cell::Text(text) => value(data, text.as_deref().map(str::as_bytes)),
+            Cell::Int(number) => value(data, number.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice)),
+        }
+    }
+}
+
+fn text(cell: Option<&Cell>) -> Option<&str> {
+    match cell {
+        Some(Cell::Text(value)) => value.as_deref(),
+        _ => None,
+    }
+}
+
+fn int(cell: Option<&Cell>) -> Option<i64> {
+    match cell {
+        Some(Cell::Int(value)) => *value,
+        _ => None,
+    }
+}
