@@ -36,6 +36,24 @@ impl Vault {
         account: AccountId,
         people: &[NewPerson],
     ) -> Result<Vec<(SubjectId, bool)>, VaultError> {
+        self.subjects(account, people, true).await
+    }
+
+    /// The same for persons whom [`Self::find_many`] has just not found: they are not looked up before they are created.
+    pub async fn subjects_for_unknown(
+        &self,
+        account: AccountId,
+        people: &[NewPerson],
+    ) -> Result<Vec<(SubjectId, bool)>, VaultError> {
+        self.subjects(account, people, false).await
+    }
+
+    async fn subjects(
+        &self,
+        account: AccountId,
+        people: &[NewPerson],
+        mut look: bool,
+    ) -> Result<Vec<(SubjectId, bool)>, VaultError> {
         if people.iter().any(|person| person.identities.is_empty()) {
             return Err(VaultError::NoIdentity);
         }
@@ -44,7 +62,9 @@ impl Vault {
         let mut found: Vec<Option<(SubjectId, bool)>> = vec![None; people.len()];
         // Once around, unless others take and free the same aliases at the same moment.
         while found.contains(&None) {
-            self.fill_known(account, &aliases, &mut found).await?;
+            if std::mem::replace(&mut look, true) {
+                self.fill_known(account, &aliases, &mut found).await?;
+            }
             let open: Vec<_> = (0..people.len()).filter(|i| found[*i].is_none()).take(AT_ONCE).collect();
             if !open.is_empty() {
                 self.fill_new(account, people, &aliases, &open, &mut found).await?;

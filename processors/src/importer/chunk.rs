@@ -5,6 +5,7 @@ mod known;
 mod newcomers;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasend_commands::contact::ATTRIBUTES_MAX;
@@ -30,11 +31,11 @@ const UNLINKING: Duration = Duration::from_millis(50);
 const ACTOR: Actor = Actor::System("importer");
 
 /// The import that a chunk belongs to.
-pub(crate) struct Job<'a> {
-    pub commands: &'a Commands,
+pub(crate) struct Job {
+    pub commands: Arc<Commands>,
     pub id: ImportId,
     pub account: AccountId,
-    pub start: &'a Start,
+    pub start: Start,
     /// Of numbers that name none.
     pub region: Option<Region>,
 }
@@ -65,9 +66,9 @@ struct Verdict {
     names: BTreeMap<u64, (SubjectId, String)>,
 }
 
-impl Job<'_> {
+impl Job {
     /// Applies the chunk of this number to the import, as it was last seen. `repeats` says which of the rows repeat an
-    /// earlier line; what was known of its people a moment ago is looked up again if others were faster.
+    /// earlier line; what was prepared a moment ago is looked up again if others were faster.
     pub async fn apply(
         &self,
         import: &mut Loaded<Import>,
@@ -84,7 +85,7 @@ impl Job<'_> {
             }
             let mut known = match looked_up.take() {
                 Some(known) => known,
-                None => self.known(chunk, repeats).await?,
+                None => self.learn(chunk, repeats).await?,
             };
             if known.is_closing() {
                 tokio::time::sleep(UNLINKING).await;
@@ -227,14 +228,12 @@ impl Job<'_> {
         mut known: Known,
         mut verdict: Verdict,
     ) -> Result<bool, CommandError> {
-        let (commands, now) = (self.commands, self.commands.clock.now());
+        let (commands, now) = (&self.commands, self.commands.clock.now());
         let mut plan = Plan::new(once(self.account, ACTOR), now);
         let apply = Command::Apply { chunk: number, rows, bytes: chunk.bytes, counters: verdict.counters, at: now };
         plan.decide(self.id.uuid(), import, apply).map_err(unplanned)?;
         if !self.start.dry_run {
-            if !self.make_new(chunk, &mut verdict, &known).await? {
-                return Ok(false);
-            }
+            self.act_on_new(chunk, &mut verdict, &known);
             self.rename(number, &verdict).await?;
             self.seal(&mut verdict).await?;
             for act in &verdict.acts {

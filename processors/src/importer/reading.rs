@@ -54,8 +54,9 @@ pub(crate) fn read(
     let (pieces, received) = mpsc::channel(AHEAD);
     tokio::spawn(send_pieces(Arc::clone(commands), upload.clone(), pieces));
     let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+    let failed = sender.clone();
     let (utf8, limits) = (upload.utf8, limits.clone());
-    tokio::task::spawn_blocking(move || {
+    let reading = tokio::task::spawn_blocking(move || {
         let row = RowStart { start: Arc::default(), limit: limits.row_bytes };
         let read = Arc::new(AtomicU64::new(0));
         let pieces = Pieces { received, piece: Vec::new(), at: 0, read: Arc::clone(&read), failed: None };
@@ -67,6 +68,12 @@ pub(crate) fn read(
         if let Err(broken) = (Rows { source: &source, limits: &limits, judge, row, pass }).read(decoded) {
             // Whoever no longer listens needs no answer.
             drop(sender.blocking_send(Err(broken)));
+        }
+    });
+    tokio::spawn(async move {
+        if reading.await.is_err() {
+            // A reader that has died has not come to the end of the file.
+            drop(failed.send(Err(Broken::Store)).await);
         }
     });
     chunks

@@ -17,7 +17,7 @@ const AND: &str = "\n";
 /// Parts that are read at once.
 const PAGE: usize = 8;
 
-impl Job<'_> {
+impl Job {
     /// The titles of the columns: the first part.
     pub async fn put_header(&self, chunk: &Chunk) -> Result<(), CommandError> {
         let header = RowReport { line: 1, code: String::new(), reason: String::new(), cells: chunk.header.to_vec() };

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 use wasend_commands::{CommandError, Commands};
 use wasend_domain::import::{Command, FileError, Import, Source};
 use wasend_domain::{AccountId, Actor, ImportId, Opened, Purpose};
@@ -14,7 +17,7 @@ use wasend_projections::uploads::Upload;
 
 use super::chunk::{Applied, Job, Known};
 use super::options::ImportOptions;
-use super::reading::{Broken, Chunk, read};
+use super::reading::{Broken, Chunk, Chunks, read};
 use super::row::Key;
 use crate::shared::once;
 
@@ -77,7 +80,7 @@ impl Run {
             Opened::Erased(_) => return Err(Stopped::File(FileError::UploadLost)),
         };
         let region = source.region();
-        let job = Job { commands: &self.commands, id, account, start, region };
+        let job = Arc::new(Job { commands: Arc::clone(&self.commands), id, account, start: start.clone(), region });
         if import.state.chunks == 0 {
             // The whole file is read once before anything is changed by it.
             let mut counting = read(&self.commands, upload, Arc::clone(&source), &self.options.limits, false);
@@ -90,36 +93,33 @@ impl Run {
 
     async fn apply(
         &self,
-        job: &Job<'_>,
+        job: &Arc<Job>,
         mut import: Loaded<Import>,
         upload: &Upload,
         source: Arc<Source>,
     ) -> Result<bool, Stopped> {
         let done = import.state.chunks;
-        let mut chunks = read(&self.commands, upload, source, &self.options.limits, true);
-        let (mut rows, mut seen) = (0, HashMap::new());
+        let chunks = read(&self.commands, upload, source, &self.options.limits, true);
+        // Nobody stands in two chunks but as a repeated row, so the people of the next are prepared meanwhile.
+        let (sender, mut prepared) = mpsc::channel(1);
+        let preparing = prepare(Arc::clone(job), chunks, done, sender).in_current_span();
+        let preparing = AbortOnDropHandle::new(tokio::spawn(preparing));
+        let mut rows = 0;
         let renew_every = self.options.lease / 3;
         let mut renewed = self.commands.clock.now();
-        let mut next = prepare(job, chunks.recv().await, &mut seen, done == 0).await?;
         for number in 0.. {
-            let Some(Prepared { chunk, repeats, known }) = next else { break };
+            let Some(next) = prepared.recv().await else { break };
+            let Prepared { chunk, repeats, known } = next?;
             rows += chunk.rows.len() as u64;
             if number == 0 && done == 0 {
                 job.put_header(&chunk).await?;
             }
-            // Nobody stands in two chunks but as a repeated row, so the people of the next are looked up meanwhile.
-            let preparing = async { prepare(job, chunks.recv().await, &mut seen, number + 1 >= done).await };
             // What was applied before is only read again for who was in it.
             if number >= done {
-                let applying = job.apply(&mut import, &chunk, number, rows, &repeats, known);
-                let (applied, prepared) = Box::pin(async { tokio::join!(applying, preparing) }).await;
-                if let Applied::Left = applied? {
+                if let Applied::Left = job.apply(&mut import, &chunk, number, rows, &repeats, known).await? {
                     return Ok(false);
                 }
-                next = prepared?;
                 metrics::counter!("wasend_import_rows_total").increment(chunk.rows.len() as u64);
-            } else {
-                next = preparing.await?;
             }
             if self.stop.is_cancelled() {
                 return Ok(false);
@@ -131,6 +131,8 @@ impl Run {
                 renewed = self.commands.clock.now();
             }
         }
+        // It ends with the file, unless it has died.
+        preparing.await.map_err(CommandError::unavailable)?;
         Ok(true)
     }
 
@@ -147,16 +149,23 @@ struct Prepared {
     known: Option<Known>,
 }
 
-async fn prepare(
-    job: &Job<'_>,
-    read: Option<Result<Chunk, Broken>>,
-    seen: &mut HashMap<Key, u64>,
-    applies: bool,
-) -> Result<Option<Prepared>, Stopped> {
-    let Some(chunk) = read.transpose()? else { return Ok(None) };
-    let repeats = repeats(&chunk, seen);
-    let known = if applies { Some(job.known(&chunk, &repeats).await?) } else { None };
-    Ok(Some(Prepared { chunk, repeats, known }))
+/// Prepares the chunks from the one of this number on, one after the other.
+async fn prepare(job: Arc<Job>, mut chunks: Chunks, first: u64, prepared: mpsc::Sender<Result<Prepared, Stopped>>) {
+    let mut seen = HashMap::new();
+    for number in 0.. {
+        let Some(chunk) = chunks.recv().await else { return };
+        let next = async {
+            let chunk = chunk?;
+            let repeats = repeats(&chunk, &mut seen);
+            let known = if number >= first { Some(job.learn(&chunk, &repeats).await?) } else { None };
+            Ok(Prepared { chunk, repeats, known })
+        };
+        let next = next.await;
+        let failed = next.is_err();
+        if prepared.send(next).await.is_err() || failed {
+            return;
+        }
+    }
 }
 
 /// Why an import does not go on.

@@ -173,7 +173,10 @@ impl Tx {
         let row = |((account, index), subject): &(&Alias, String)| {
             vec![account.clone().into(), index.clone().into(), subject.clone().into()]
         };
-        self.insert(INSERT_ALIASES, claimed.iter().map(row).collect()).await?;
+        if self.insert(INSERT_ALIASES, claimed.iter().map(row).collect()).await? == claimed.len() as u64 {
+            // None was taken.
+            return Ok(());
+        }
         let mut losers: BTreeMap<String, HashSet<String>> = BTreeMap::new();
         for (alias, owner) in self.taken(&claimed).await? {
             let Some(claimant) = claims.owners.get(&alias) else { continue };
@@ -229,6 +232,6 @@ impl Tx {
                 now.micros().into(),
             ]
         };
-        self.insert(INSERT_KEYS, keys.iter().map(row).collect()).await
+        self.insert(INSERT_KEYS, keys.iter().map(row).collect()).await.map(drop)
     }
 }

@@ -1,5 +1,6 @@
 //! One SQL text for both engines. Every column of the vault is text or a 64-bit integer, so that is all it binds.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use sqlx::{FromRow, Postgres, Sqlite, Transaction, postgres::PgRow, sqlite::SqliteRow};
@@ -76,7 +77,8 @@ impl Store {
         let again = cells.len() <= 4 || cells.len() >= CHUNK;
         Ok(match self {
             Self::Sqlite { readers, .. } => {
-                bound!(sqlx::query_as::<_, T>(sql), cells, again).fetch_all(readers).await?
+                let sql = unnumbered(sql);
+                bound!(sqlx::query_as::<_, T>(&sql), cells, again).fetch_all(readers).await?
             }
             Self::Postgres(pool) => bound!(sqlx::query_as::<_, T>(sql), cells, again).fetch_all(pool).await?,
         })
@@ -88,7 +90,10 @@ impl Tx {
     pub(super) async fn execute(&mut self, sql: &str, cells: Vec<Cell<'_>>) -> Result<u64, Failure> {
         let again = cells.len() <= 8 || cells.len() >= CHUNK;
         Ok(match self {
-            Self::Sqlite(tx) => bound!(sqlx::query(sql), cells, again).execute(&mut **tx).await?.rows_affected(),
+            Self::Sqlite(tx) => {
+                let sql = unnumbered(sql);
+                bound!(sqlx::query(&sql), cells, again).execute(&mut **tx).await?.rows_affected()
+            }
             Self::Postgres(tx) => bound!(sqlx::query(sql), cells, again).execute(&mut **tx).await?.rows_affected(),
         })
     }
@@ -96,20 +101,23 @@ impl Tx {
     pub(super) async fn fetch<T: Row>(&mut self, sql: &str, cells: Vec<Cell<'_>>) -> Result<Vec<T>, Failure> {
         let again = cells.len() <= 8 || cells.len() >= CHUNK;
         Ok(match self {
-            Self::Sqlite(tx) => bound!(sqlx::query_as::<_, T>(sql), cells, again).fetch_all(&mut **tx).await?,
+            Self::Sqlite(tx) => {
+                let sql = unnumbered(sql);
+                bound!(sqlx::query_as::<_, T>(&sql), cells, again).fetch_all(&mut **tx).await?
+            }
             Self::Postgres(tx) => bound!(sqlx::query_as::<_, T>(sql), cells, again).fetch_all(&mut **tx).await?,
         })
     }
 
-    /// Runs an `INSERT … VALUES {rows} …` for all rows, in chunks.
-    pub(super) async fn insert(&mut self, sql: &str, rows: Vec<Vec<Cell<'_>>>) -> Result<(), Failure> {
-        let mut rows = rows.into_iter().peekable();
+    /// Runs an `INSERT … VALUES {rows} …` for all rows, in chunks; gives the number of rows that were inserted.
+    pub(super) async fn insert(&mut self, sql: &str, rows: Vec<Vec<Cell<'_>>>) -> Result<u64, Failure> {
+        let (mut rows, mut inserted) = (rows.into_iter().peekable(), 0);
         while let Some(width) = rows.peek().map(Vec::len) {
             let chunk: Vec<_> = rows.by_ref().take(CHUNK).collect();
             let text = sql.replace("{rows}", &placeholders(chunk.len(), width));
-            self.execute(&text, chunk.into_iter().flatten().collect()).await?;
+            inserted += self.execute(&text, chunk.into_iter().flatten().collect()).await?;
         }
-        Ok(())
+        Ok(inserted)
     }
 
     pub(super) async fn commit(self) -> Result<(), Failure> {
@@ -142,6 +150,22 @@ pub(super) fn with_list(sql: &str, first: usize, count: usize) -> String {
     sql.replace("{list}", &places.join(",")).replace("{values}", &format!("({})", places.join("),(")))
 }
 
+/// The text with `?` in the place of `$1`, `$2` and so on, where each stands once and in order. To SQLite a number is a
+/// name, and its driver looks for the name of each place among those of all: of a thousand rows that is most of the time.
+fn unnumbered(sql: &str) -> Cow<'_, str> {
+    let mut parts = sql.split('$');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for (before, part) in parts.enumerate() {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        if part[..digits].parse() != Ok(before + 1) {
+            return Cow::Borrowed(sql);
+        }
+        text.push('?');
+        text.push_str(&part[digits..]);
+    }
+    Cow::Owned(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,5 +175,14 @@ mod tests {
         assert_eq!(placeholders(2, 3), "($1,$2,$3),($4,$5,$6)");
         assert_eq!(with_list("a = $1 AND b IN ({list})", 2, 3), "a = $1 AND b IN ($2,$3,$4)");
         assert_eq!(with_list("VALUES {values}", 2, 3), "VALUES ($2),($3),($4)");
+    }
+
+    #[test]
+    fn places_in_order_need_no_numbers() {
+        assert_eq!(unnumbered("a = $1 AND b IN ($2,$3)"), "a = ? AND b IN (?,?)");
+        assert_eq!(unnumbered("SELECT 1"), "SELECT 1");
+        for text in ["a = $2 AND b = $1", "a = $1 OR b = $1", "$1$", "'$x' = $1"] {
+            assert_eq!(unnumbered(text), text);
+        }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Known {
     pub attributes: HashMap<SubjectId, BTreeMap<String, String>>,
     /// Rows of people who are new to the account and had opted out before they were erased.
     pub suppressed: HashSet<usize>,
+    /// The subjects of those whom nobody knew before, by their rows.
+    pub made: HashMap<usize, SubjectId>,
 }
 
 impl Known {
@@ -32,8 +34,18 @@ impl Known {
     }
 }
 
-impl Job<'_> {
-    pub(crate) async fn known(&self, chunk: &Chunk, repeats: &HashMap<usize, u64>) -> Result<Known, CommandError> {
+impl Job {
+    /// Looks a chunk's people up, and makes subjects of those whom nobody knows.
+    pub(crate) async fn learn(&self, chunk: &Chunk, repeats: &HashMap<usize, u64>) -> Result<Known, CommandError> {
+        loop {
+            let mut known = self.known(chunk, repeats).await?;
+            if self.start.dry_run || known.is_closing() || self.make_new(chunk, repeats, &mut known).await? {
+                return Ok(known);
+            }
+        }
+    }
+
+    async fn known(&self, chunk: &Chunk, repeats: &HashMap<usize, u64>) -> Result<Known, CommandError> {
         let vault = &self.commands.vault;
         let mut identities = Vec::with_capacity(chunk.rows.len());
         let mut owners = Vec::with_capacity(chunk.rows.len());
@@ -66,7 +78,8 @@ impl Job<'_> {
         let contacts: HashMap<Uuid, Loaded<Contact>> =
             found.into_iter().filter_map(|(id, stream)| Some((id, Stream::present(stream)?))).collect();
         let suppressed = self.suppressed(chunk, &subjects, &contacts).await?;
-        let mut state = Known { subjects, contacts, names: HashMap::new(), attributes: HashMap::new(), suppressed };
+        let (names, attributes, made) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut state = Known { subjects, contacts, names, attributes, suppressed, made };
         self.open(&known, &mut state).await?;
         Ok(state)
     }
