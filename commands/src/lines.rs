@@ -63,22 +63,25 @@ impl Lines {
         })
     }
 
-    /// The connected numbers with any of Meta's ids, of every account.
-    pub async fn by_meta_ids(&self, ids: &BTreeSet<String>) -> Result<Vec<NumberRow>, CommandError> {
-        self.among("phone_number_id", ids).await
-    }
-
-    pub async fn by_wabas(&self, ids: &BTreeSet<String>) -> Result<Vec<NumberRow>, CommandError> {
-        self.among("waba_id", ids).await
-    }
-
-    async fn among(&self, column: &'static str, ids: &BTreeSet<String>) -> Result<Vec<NumberRow>, CommandError> {
-        if ids.is_empty() {
+    /// The connected numbers of every account that have any of these ids of Meta's, their own or those of their
+    /// business accounts.
+    pub async fn among(
+        &self,
+        numbers: &BTreeSet<String>,
+        wabas: &BTreeSet<String>,
+    ) -> Result<Vec<NumberRow>, CommandError> {
+        let (mut any, mut binds) = (vec![], vec![]);
+        for (column, ids) in [("phone_number_id", numbers), ("waba_id", wabas)] {
+            if !ids.is_empty() {
+                let places: Vec<_> = (1..=ids.len()).map(|place| format!("${}", binds.len() + place)).collect();
+                any.push(format!("{column} IN ({})", places.join(", ")));
+                binds.extend(ids.iter().map(|id| Cell::from(id.as_str())));
+            }
+        }
+        if any.is_empty() {
             return Ok(vec![]);
         }
-        let places: Vec<_> = (1..=ids.len()).map(|place| format!("${place}")).collect();
-        let tail = format!("WHERE {column} IN ({}) AND disconnected_at IS NULL ORDER BY id", places.join(", "));
-        let binds: Vec<_> = ids.iter().map(|id| Cell::from(id.as_str())).collect();
+        let tail = format!("WHERE ({}) AND disconnected_at IS NULL ORDER BY id", any.join(" OR "));
         Ok(self.reads.fetch(&tail, &binds).await?)
     }
 

@@ -93,21 +93,18 @@ impl Commands {
         raw: &[u8],
         signature: &str,
     ) -> Result<Vec<NumberRow>, WebhookError> {
-        let mut candidates = Vec::new();
         let named = payload.map(Payload::lines).unwrap_or_default();
         if named.phone_number_ids.len() + named.waba_ids.len() > NAMED_MAX {
             return Err(WebhookError::Signature);
         }
-        if named.phone_number_ids.is_empty() && named.waba_ids.is_empty() {
-            candidates = self.lines.all().await?;
+        let candidates = if named.phone_number_ids.is_empty() && named.waba_ids.is_empty() {
+            self.lines.all().await?
         } else {
-            candidates.extend(self.lines.by_meta_ids(&named.phone_number_ids).await?);
-            candidates.extend(self.lines.by_wabas(&named.waba_ids).await?);
-        }
-        let mut seen = HashSet::new();
+            self.lines.among(&named.phone_number_ids, &named.waba_ids).await?
+        };
         let mut signers = Vec::new();
         let mut verdicts: HashMap<String, bool> = HashMap::new();
-        for number in candidates.into_iter().filter(|number| seen.insert(number.id.clone())) {
+        for number in candidates {
             let credentials = self.lines.credentials(&number).await?;
             let secret = &credentials.expose().app_secret;
             let verdict = match verdicts.get(secret) {

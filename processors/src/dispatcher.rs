@@ -18,7 +18,7 @@ use wasend_whatsapp::Gateway;
 use crate::backoff::Jitter;
 use crate::options::DispatchOptions;
 use crate::scout::{Seen, look};
-use crate::shared::{Pauses, Shared};
+use crate::shared::{News, Pauses, Shared};
 use crate::{conclude, learn, number};
 
 /// Outcomes that wait to be recorded; beyond them the numbers' loops wait.
@@ -142,21 +142,19 @@ struct Manager {
 
 impl Manager {
     async fn run(mut self) {
-        let mut position = self.shared.projector.position();
+        let mut news = News::of(&self.shared.projector);
         let mut renewal = interval((self.shared.options.lease / 3).max(SHORTEST_TICK));
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        position.mark_changed();
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => break,
                 _ = renewal.tick() => self.renew().await,
                 Some(ended) = self.running.join_next() => self.ended(ended),
-                Ok(()) = position.changed() => {
-                    let shown = *position.borrow_and_update();
+                Some(shown) = news.next() => {
                     if let Err(error) = self.look(shown).await {
                         tracing::warn!(%error, "the list of messages to send cannot be read");
                         tokio::time::sleep(self.shared.options.store_pause).await;
-                        position.mark_changed();
+                        news.again();
                     }
                 }
             }

@@ -26,7 +26,7 @@ use wasend_projections::{Cell, Leases, Projector};
 
 pub use repeat::{is_due, repeat};
 
-use crate::shared::{earlier, once};
+use crate::shared::{News, earlier, once};
 
 const LEASE: &str = "erase";
 const ERASER: Actor = Actor::System("eraser");
@@ -116,14 +116,13 @@ impl Eraser {
     async fn run(self, stop: CancellationToken) {
         let mut ticks = interval(self.options.tick.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut position = self.projector.position();
+        let mut news = News::of(&self.projector);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = ticks.tick() => {}
-                Ok(()) = position.changed() => {}
+                Some(_) = news.next() => {}
             }
-            position.borrow_and_update();
             if let Err(error) = Box::pin(self.round(&stop)).await {
                 tracing::warn!(%error, "erasures cannot go on for now");
                 tokio::time::sleep(self.options.tick).await;

@@ -27,6 +27,8 @@ use wasend_projections::{Leases, Projector};
 use options::ImportOptions;
 use run::{Run, lease_of};
 
+use crate::shared::News;
+
 /// The list of what is left to do, oldest first.
 const OPEN: &str = "WHERE state IN ('PENDING', 'RUNNING') ORDER BY id LIMIT 100";
 
@@ -85,14 +87,14 @@ impl Manager {
     async fn run(mut self) {
         let mut ticks = interval(self.run.options.tick.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut news = self.projector.position();
+        let mut news = News::of(&self.projector);
         let stop = self.run.stop.clone();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = ticks.tick() => {}
                 // Imports that run make news themselves; they need not be looked for then.
-                Ok(()) = news.changed(), if self.running.is_empty() => {}
+                Some(_) = news.next(), if self.running.is_empty() => {}
                 Some(ended) = self.running.join_next() => self.ended(ended),
             }
             if let Err(error) = self.look().await {

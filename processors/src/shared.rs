@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
 use wasend_commands::{Caller, Commands};
-use wasend_domain::{AccountId, Actor, EventId, Time};
+use wasend_domain::{AccountId, Actor, EventId, Position, Time};
 use wasend_eventlog::{CommandId, Context};
 use wasend_projections::Projector;
 use wasend_whatsapp::{Gateway, Line};
@@ -15,6 +16,37 @@ use crate::backoff::Jitter;
 use crate::conclude::Ended;
 use crate::learn::Lesson;
 use crate::options::DispatchOptions;
+
+/// A list of what is to be done is looked at so often at most: under load every batch of events is news.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Tells when the read models have moved on, now and then.
+pub(crate) struct News {
+    position: watch::Receiver<Position>,
+    last: Instant,
+}
+
+impl News {
+    /// The position as it is now is news.
+    pub fn of(projector: &Projector) -> Self {
+        let mut position = projector.position();
+        position.mark_changed();
+        Self { position, last: Instant::now() }
+    }
+
+    /// The position, when it has changed. Whoever gives up waiting misses nothing.
+    pub async fn next(&mut self) -> Option<Position> {
+        tokio::time::sleep_until(self.last + LOOK_EVERY).await;
+        self.position.changed().await.ok()?;
+        self.last = Instant::now();
+        Some(*self.position.borrow_and_update())
+    }
+
+    /// Tells the same once more.
+    pub fn again(&mut self) {
+        self.position.mark_changed();
+    }
+}
 
 /// The name under which the dispatcher stands in the audit trail.
 pub(crate) const DISPATCHER: Actor = Actor::System("dispatcher");

@@ -21,7 +21,7 @@ use super::filter::stored;
 /// Most rows that are read and passed on at once.
 const BATCH: usize = 2_000;
 /// Batches that wait for a slow subscriber; one that falls behind further reads from the table again.
-const WAITING: usize = 32;
+const WAITING: usize = 8;
 /// Rows of history that a subscriber reads at once.
 const HISTORY: usize = 200;
 /// How often news is looked for that no position announces: a projection that catches up on its own.
@@ -86,7 +86,8 @@ impl Drop for Feed {
 
 async fn run(mut statuses: Source<StatusRow>, mut audit: Source<AuditRow>, mut position: watch::Receiver<Position>) {
     loop {
-        let told = async { statuses.tell().await.and(audit.tell().await) };
+        let folded = *position.borrow_and_update();
+        let told = async { statuses.tell(folded).await.and(audit.tell(folded).await) };
         if let Err(error) = told.await {
             tracing::warn!(%error, "subscriptions wait for the read models");
             tokio::time::sleep(PAUSE).await;
@@ -149,8 +150,8 @@ impl<R: Told> Source<R> {
         Self { channel: Channel { reads: channel.reads.clone(), sender: channel.sender.clone() }, last: None }
     }
 
-    /// Passes on what is new.
-    async fn tell(&mut self) -> Result<(), StoreError> {
+    /// Passes on what is new up to a position.
+    async fn tell(&mut self, until: Position) -> Result<(), StoreError> {
         let Channel { reads, sender } = &self.channel;
         let mut last = match self.last {
             Some(last) if sender.receiver_count() > 0 => last,
@@ -165,12 +166,16 @@ impl<R: Told> Source<R> {
         };
         self.last = Some(last);
         while sender.receiver_count() > 0 {
-            let rows = after::<R>(reads, None, last, BATCH).await?;
+            let rows = between::<R>(reads, last, until).await?;
             let Some(newest) = rows.last() else { break };
             last = newest.position();
             self.last = Some(last);
+            let more = rows.len() == BATCH;
             // That the last listener has just gone is no failure.
             drop(sender.send(rows.into()));
+            if !more {
+                break;
+            }
         }
         Ok(())
     }
@@ -211,7 +216,7 @@ impl<R: Told> Follower<R> {
                     Err(broadcast::error::RecvError::Closed) => return None,
                 }
             } else {
-                match after::<R>(&self.reads, Some(&self.account), self.last, HISTORY).await {
+                match history::<R>(&self.reads, &self.account, self.last).await {
                     Ok(rows) => {
                         self.live = rows.len() < HISTORY;
                         self.take(rows.into());
@@ -230,25 +235,18 @@ impl<R: Told> Follower<R> {
     }
 }
 
-/// The next rows after a position, of one account or of all.
-async fn after<R: Told>(
-    reads: &Reads,
-    account: Option<&str>,
-    after: Position,
-    limit: usize,
-) -> Result<Vec<R>, StoreError> {
-    let (own, binds) = match account {
-        Some(account) => {
-            ("account_id = $1 AND position > $2 ORDER BY position", vec![account.into(), stored(after).into()])
-        }
-        None => ("id > $1 ORDER BY id", vec![by_position(after).into()]),
-    };
-    let tail = format!("WHERE {} AND {own} LIMIT {limit}", R::WHICH);
-    let _turn = match account {
-        Some(account) => Some(reads.turn(account).await),
-        None => None,
-    };
-    reads.fetch::<R>(&tail, &binds).await
+/// The next rows of one account after a position.
+async fn history<R: Told>(reads: &Reads, account: &str, after: Position) -> Result<Vec<R>, StoreError> {
+    let tail = format!("WHERE {} AND account_id = $1 AND position > $2 ORDER BY position LIMIT {HISTORY}", R::WHICH);
+    let _turn = reads.turn(account).await;
+    reads.fetch::<R>(&tail, &[account.into(), stored(after).into()]).await
+}
+
+/// The next rows of all accounts after a position, up to and with another. To Postgres a range with one end may be a
+/// third of a table that it knows nothing about yet, all of which it reads and sorts then.
+async fn between<R: Told>(reads: &Reads, after: Position, until: Position) -> Result<Vec<R>, StoreError> {
+    let tail = format!("WHERE {} AND id > $1 AND id <= $2 ORDER BY id LIMIT {BATCH}", R::WHICH);
+    reads.fetch::<R>(&tail, &[by_position(after).into(), by_position(until).into()]).await
 }
 
 /// The position of the newest row.

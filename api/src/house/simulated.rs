@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,7 +12,8 @@ pub struct Connected(pub Arc<Lines>);
 #[async_trait]
 impl simulator::Lines for Connected {
     async fn line(&self, phone_number_id: &str) -> Result<Option<SimulatedLine>, LinesUnavailable> {
-        let rows = self.0.by_meta_ids(&[phone_number_id.to_owned()].into()).await.map_err(|_| LinesUnavailable)?;
+        let rows =
+            self.0.among(&[phone_number_id.to_owned()].into(), &BTreeSet::new()).await.map_err(|_| LinesUnavailable)?;
         match rows.first() {
             Some(row) => self.simulated(row).await.map(Some),
             None => Ok(None),
@@ -20,7 +22,7 @@ impl simulator::Lines for Connected {
 
     async fn waba(&self, waba_id: &str) -> Result<Vec<SimulatedLine>, LinesUnavailable> {
         let mut lines = Vec::new();
-        for row in self.0.by_wabas(&[waba_id.to_owned()].into()).await.map_err(|_| LinesUnavailable)? {
+        for row in self.0.among(&BTreeSet::new(), &[waba_id.to_owned()].into()).await.map_err(|_| LinesUnavailable)? {
             lines.push(self.simulated(&row).await?);
         }
         Ok(lines)
