@@ -162,7 +162,7 @@ impl Db {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(SQLITE_BUSY)
             // For each of many readers, who share the pages that the system keeps; a writer takes more.
-            .pragma("cache_size", "-2048")
+            .pragma("cache_size", "-1024")
             // Rows that wait between SQLite's thread and the reader: with few, each hands the processor to the other.
             .row_buffer_size(ROWS_ON_THE_WAY)
             .pragma("temp_store", "memory")

@@ -13,7 +13,7 @@ use crate::cli::Failure;
 use crate::config::Storage;
 
 /// Unwrapped keys that memory holds: about 20 MB.
-const CACHED_KEYS: usize = 100_000;
+const CACHED_KEYS: usize = 50_000;
 
 const MODELS: &str =
     "the read models beside the log (log-models.db) cannot be opened; deleted, they are folded anew from it";
