@@ -74,7 +74,8 @@ where
                         drop(asker.send(answer));
                     }
                 }
-                Err(error) => tracing::error!(%error, "a set was not answered"),
+                // What it says of itself may quote what a panic was about.
+                Err(error) => tracing::error!(panicked = error.is_panic(), "a set was not answered"),
             }
         }
     }

@@ -131,9 +131,11 @@ impl Run {
                 renewed = self.commands.clock.now();
             }
         }
-        // It ends with the file, unless it has died.
-        preparing.await.map_err(CommandError::unavailable)?;
-        Ok(true)
+        // It ends with the file, unless it has died; what it says of that may quote a row.
+        match preparing.await {
+            Ok(()) => Ok(true),
+            Err(_) => Err(CommandError::unavailable(std::io::Error::other("a chunk could not be prepared")).into()),
+        }
     }
 
     pub async fn renew(&self, id: ImportId, lease: Duration) -> Result<bool, CommandError> {
