@@ -50,7 +50,7 @@ async fn measure(bench: &Bench, engine: Engine, clients: usize, name: &str, peop
     let server = Server::start(bench, engine, RATE).await?;
     introduce(&server).await?;
     let caller = |connection| Caller::new(&server, connection, people);
-    let (summary, cores) = server.load(clients, round, caller).await?;
+    let (summary, cores) = server.load(clients, round, caller)?;
     let line = Line::new("bulk", engine, "messages/s", summary.per_second)
         .clients(clients)
         .with("recipients", name)

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
+use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
 /// What a round came to.
@@ -63,6 +64,13 @@ pub async fn drive<C: Client>(clients: Vec<C>, duration: Duration) -> anyhow::Re
     }
     measured.elapsed = start.elapsed();
     Ok(measured)
+}
+
+/// Runs clients on this thread alone: to hand their answers from thread to thread takes as much of the cores, which they
+/// share with the server, as all else that they do.
+pub fn on_one_thread<T>(clients: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    tokio::task::block_in_place(|| runtime.block_on(clients))
 }
 
 async fn patiently(mut client: impl Client, end: Instant) -> anyhow::Result<(u64, Histogram<u64>)> {

@@ -49,7 +49,7 @@ async fn measure(bench: &Bench, engine: Engine, clients: usize, name: &str, peop
     let server = Server::start(bench, engine, RATE).await?;
     introduce(&server).await?;
     let sender = |connection| Sender::new(&server, connection, people);
-    let (summary, cores) = server.load(clients, round, sender).await?;
+    let (summary, cores) = server.load(clients, round, sender)?;
     let line = Line::new("send", engine, "messages/s", summary.per_second)
         .clients(clients)
         .with("recipients", name)

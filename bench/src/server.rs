@@ -9,7 +9,7 @@ use wasend_tests::{Client, Engine, Start, World, until};
 
 use crate::bench::Bench;
 use crate::http::Connection;
-use crate::load::{self, drive};
+use crate::load::{self, drive, on_one_thread};
 use crate::rounds::{ROUNDS, Summary, summary};
 
 /// The number that messages are sent from. Its secret is known, so that webhooks can be signed.
@@ -91,7 +91,7 @@ impl Server {
     }
 
     /// Three rounds of clients, each with connections of their own; and how many cores the server used meanwhile.
-    pub async fn load<C: load::Client>(
+    pub fn load<C: load::Client>(
         &self,
         clients: usize,
         round: Duration,
@@ -99,8 +99,10 @@ impl Server {
     ) -> anyhow::Result<(Summary, f64)> {
         let (before, mut rounds) = (self.usage()?, Vec::new());
         for _ in 0..ROUNDS {
-            let connections = self.connections(clients).await?;
-            rounds.push(drive(connections.into_iter().map(&client).collect(), round).await?);
+            rounds.push(on_one_thread(async {
+                let connections = self.connections(clients).await?;
+                drive(connections.into_iter().map(&client).collect(), round).await
+            })?);
         }
         Ok((summary(&rounds)?, self.usage()?.cores_since(before)))
     }

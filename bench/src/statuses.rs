@@ -15,7 +15,7 @@ use wasend_whatsapp::signature::{SIGNATURE_HEADER, sign};
 use crate::bench::Bench;
 use crate::bulk::Caller;
 use crate::http::Connection;
-use crate::load::{Client, drive};
+use crate::load::{Client, drive, on_one_thread};
 use crate::people::People;
 use crate::report::Line;
 use crate::row::Row;
@@ -60,8 +60,10 @@ async fn measure(bench: &Bench, engine: Engine, messages: u64) -> anyhow::Result
         let bodies = Arc::new(Mutex::new(bodies));
         let before = server.usage()?;
         let poster = |connection| Poster { connection, bodies: bodies.clone() };
-        let posters = server.connections(connections).await?.into_iter().map(poster).collect();
-        let measured = drive(posters, Duration::from_secs(60)).await?;
+        let measured = on_one_thread(async {
+            let posters = server.connections(connections).await?.into_iter().map(poster).collect();
+            drive(posters, Duration::from_secs(60)).await
+        })?;
         let line = Line::new("statuses", engine, "updates/s", measured.per_second())
             .clients(connections)
             .with("updates_a_call", updates)

@@ -46,10 +46,10 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
     streams.dedup();
     let (columns, mut events) = (columns(db), Vec::new());
     for chunk in streams.chunks(STREAMS) {
+        let pairs: Vec<_> = chunk.iter().map(|s| (s.aggregate_type, s.aggregate_id)).collect();
+        let pairs = serde_json::to_string(&pairs).map_err(|error| LogError::Unavailable(Arc::new(error)))?;
         let found = match db {
             Db::Sqlite(sqlite) => {
-                let pairs: Vec<_> = chunk.iter().map(|s| (s.aggregate_type, s.aggregate_id)).collect();
-                let pairs = serde_json::to_string(&pairs).map_err(|error| LogError::Unavailable(Arc::new(error)))?;
                 let sql = format!(
                     "SELECT {columns} FROM json_each($1) s CROSS JOIN events e \
                       WHERE e.aggregate_type = s.value ->> 0 AND e.aggregate_id = s.value ->> 1 \
@@ -58,18 +58,16 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
                 decode_packed(&sqlx::query_as::<_, Packed>(&sql).bind(pairs).fetch_all(sqlite.pool()).await?)?
             }
             Db::Postgres(pool) => {
-                // OFFSET 0 keeps the lookup by index, one for each stream, whatever the statistics say.
+                // OFFSET 0 keeps the lookup by index, one for each stream, whatever the statistics say. How many streams
+                // there are is not seen while it is planned, as it is of an array, which would be planned anew each time.
                 let sql = format!(
-                    "SELECT {columns} FROM unnest($1::text[], $2::text[]) WITH ORDINALITY s(type, id, n) \
+                    "SELECT {columns} FROM json_array_elements($1::json) WITH ORDINALITY s(stream, n) \
                       CROSS JOIN LATERAL (SELECT * FROM events e \
-                                           WHERE e.aggregate_type = s.type AND e.aggregate_id = s.id \
+                                           WHERE e.aggregate_type = s.stream ->> 0 AND e.aggregate_id = s.stream ->> 1 \
                                            ORDER BY e.sequence OFFSET 0) e \
                       ORDER BY s.n, e.sequence"
                 );
-                let query = sqlx::query_as::<_, Row>(&sql)
-                    .bind(chunk.iter().map(|s| s.aggregate_type).collect::<Vec<_>>())
-                    .bind(chunk.iter().map(|s| s.aggregate_id.to_string()).collect::<Vec<_>>());
-                decode_rows(&query.fetch_all(pool).await?)?
+                decode_rows(&sqlx::query_as::<_, Row>(&sql).bind(pairs).fetch_all(pool).await?)?
             }
         };
         events.extend(found);

@@ -1,6 +1,6 @@
 //! A batch of events folded by one projection, in memory: which rows, what becomes of them, and how far it went.
 
-use std::ops::Deref;
+use std::sync::Arc;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wasend_domain::{Event, Position, Recorded};
@@ -45,7 +45,7 @@ pub(crate) struct Named {
 /// each build, is newer than what the database may show.
 pub(crate) async fn load(
     on: &mut On<'_>,
-    builds: &[impl Deref<Target = Build>],
+    builds: &[Arc<Build>],
     events: &[Decoded],
     before: &mut [Rows],
 ) -> Result<Vec<Named>, StoreError> {

@@ -25,6 +25,8 @@ use crate::engine::tail::{Means, Signals, Tail};
 pub struct Options {
     /// Most events that are folded in one transaction.
     pub batch: usize,
+    /// The same while nobody reads what is written: as long as no projection is live, and by a rebuild.
+    pub bulk: usize,
     /// How long a node that has died keeps the others from folding.
     pub lease: Duration,
     /// How often progress is looked for that nobody has told of.
@@ -35,7 +37,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let decode = |recorded: &Recorded| Event::decode(recorded).ok();
-        Self { batch: 2_000, lease: Duration::from_secs(5), poll: Duration::from_millis(250), decode }
+        Self { batch: 2_000, bulk: 8_000, lease: Duration::from_secs(5), poll: Duration::from_millis(250), decode }
     }
 }
 
@@ -113,9 +115,9 @@ impl Projector {
             ensure(&mut conn, build, clock.now()).await?;
         }
         let owner = Id::<kind::Event>::fresh(clock.now()).to_string();
-        let Options { batch, lease, poll, decode } = options;
+        let Options { batch, bulk, lease, poll, decode } = options;
         let reads = Reads::new(db.clone(), &projections);
-        let means = Arc::new(Means { db, log, clock, owner, decode, batch: batch.max(1), lease, poll });
+        let means = Arc::new(Means { db, log, clock, owner, decode, batch: batch.max(1), bulk: bulk.max(1), lease, poll });
         let signals = Signals {
             position: Arc::new(watch::Sender::new(0)),
             committed: Arc::new(watch::Sender::new(0)),

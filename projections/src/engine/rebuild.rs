@@ -8,7 +8,8 @@ use tracing::info;
 use wasend_domain::{Clock, Id, Position, ids::kind};
 use wasend_eventlog::{Db, EventLog, Filter, LogError};
 
-use crate::engine::batch::{self, Folded};
+use crate::engine::ahead::{Batch, Course, Lane};
+use crate::engine::batch::{self, Decoded};
 use crate::engine::build::Build;
 use crate::engine::commit::{self, Place, Written};
 use crate::engine::compare::{Comparison, compare};
@@ -16,8 +17,8 @@ use crate::engine::lease::Leases;
 use crate::engine::projection::{Poison, Projection};
 use crate::engine::projector::{Options, StartError, ensure, forget};
 use crate::engine::registry::{self, Entry, State};
-use crate::engine::sql::{Conn, On, StoreError, Tx};
-use crate::engine::tail::Means;
+use crate::engine::sql::{Conn, StoreError, Tx};
+use crate::engine::tail::{Failure, Means};
 use crate::engine::working::Rows;
 
 /// How long a rebuild that died keeps another from starting.
@@ -65,6 +66,15 @@ pub enum RebuildError {
     Log(#[from] LogError),
 }
 
+impl From<Failure> for RebuildError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Store(error) => error.into(),
+            Failure::Log(error) => error.into(),
+        }
+    }
+}
+
 impl From<sqlx::Error> for RebuildError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
@@ -79,13 +89,13 @@ pub async fn rebuild(
     clock: Arc<dyn Clock>,
     (options, rebuild): (Options, &RebuildOptions),
 ) -> Result<Report, RebuildError> {
-    let Options { batch, lease, poll, decode } = options;
-    let means = Means { db, log, clock, owner: String::new(), decode, batch: batch.max(1), lease, poll };
+    let Options { batch, bulk, lease, poll, decode } = options;
+    let means = Arc::new(Means { db, log, clock, owner: String::new(), decode, batch: batch.max(1), bulk: bulk.max(1), lease, poll });
     run(&means, projection, rebuild).await
 }
 
 pub(crate) async fn run(
-    means: &Means,
+    means: &Arc<Means>,
     projection: &Arc<dyn Projection>,
     options: &RebuildOptions,
 ) -> Result<Report, RebuildError> {
@@ -93,7 +103,7 @@ pub(crate) async fn run(
         // Of this run: two rebuilds in one process exclude one another as well.
         owner: Id::<kind::Event>::fresh(means.clock.now()).to_string(),
         serving: Build::serving(projection),
-        beside: Build::beside(projection),
+        beside: Arc::new(Build::beside(projection)),
         leases: Leases::new(means.db.clone()),
         means,
     };
@@ -108,10 +118,10 @@ pub(crate) async fn run(
 }
 
 struct Rebuild<'a> {
-    means: &'a Means,
+    means: &'a Arc<Means>,
     owner: String,
     serving: Build,
-    beside: Build,
+    beside: Arc<Build>,
     leases: Leases,
 }
 
@@ -202,57 +212,53 @@ impl Rebuild<'_> {
         position: &mut Position,
         until: Position,
     ) -> Result<(), RebuildError> {
+        let mut lane = Lane::default();
         while *position < until {
-            let (events, folded) = self.fold(&mut conn.on(), *position, until).await?;
-            let mut tx = conn.begin().await?;
-            self.write(&mut tx, number, (*position, &events), folded).await?;
-            tx.commit().await?;
+            let course = Course { seats: vec![], from: *position, limit: self.means.bulk, until: Some(until) };
+            let builds = || vec![Arc::clone(&self.beside)];
+            let Some(Batch { events, mut folded }) = lane.next(self.means, &course, builds, false).await? else {
+                return Err(nothing_after(*position));
+            };
+            let places = [self.place(number)];
+            let fence = (self.owner.as_str(), self.means.clock.now());
+            let written = commit::commit(conn, &places, (*position, &events), fence, &mut folded).await?;
+            if !matches!(written, Written::Done(_)) {
+                // If whoever folds has died of it, this panics as well.
+                lane.end().await;
+            }
+            accepted(written, (*position, &events))?;
             *position = batch::reached(*position, &events, events.len());
         }
         Ok(())
     }
 
-    async fn fold(
-        &self,
-        on: &mut On<'_>,
-        position: Position,
-        until: Position,
-    ) -> Result<(Vec<batch::Decoded>, Folded), RebuildError> {
-        let filter = Filter { until: Some(until), ..Filter::default() };
-        let events = self.means.log.read(position, self.means.batch, &filter).await?;
-        if events.is_empty() {
-            return Err(LogError::Damaged(format!("there is no event after position {position}")).into());
-        }
-        let events = batch::decode(events, self.means.decode);
-        let mut before = [Rows::default()];
-        let mut loaded = batch::load(on, &[&self.beside], &events, &mut before).await?;
-        let [rows] = &mut before;
-        let mut folded = loaded.remove(0).fold(&self.beside, &events, rows);
-        match folded.poison.take() {
-            None => Ok((events, folded)),
-            Some(poison) => {
-                let position = events.get(folded.count).map_or(position, |event| event.recorded.position);
-                Err(RebuildError::Poisoned { position, poison })
-            }
-        }
+    /// What is written of these tables, and how they stand then.
+    fn place(&self, number: i64) -> Place<'_> {
+        Place { build: &self.beside, number, state: State::Rebuilding }
     }
 
-    async fn write(
+    /// Reads, folds and writes one batch in a transaction that has others in it; where that leads.
+    async fn step(
         &self,
         tx: &mut Tx<'_>,
         number: i64,
-        batch: (Position, &[batch::Decoded]),
-        folded: Folded,
-    ) -> Result<(), RebuildError> {
-        let place = Place { build: &self.beside, number, state: State::Rebuilding };
-        let fence = (self.owner.as_str(), self.means.clock.now());
-        match commit::write(&mut tx.on(), place, batch, fence, folded).await? {
-            Written::Done(_) => Ok(()),
-            Written::Fenced => Err(RebuildError::TakenOver),
-            Written::Rejected { code, .. } => {
-                Err(RebuildError::Poisoned { position: batch.0, poison: Poison::Rejected(code) })
-            }
+        position: Position,
+        until: Position,
+    ) -> Result<Position, RebuildError> {
+        let filter = Filter { until: Some(until), ..Filter::default() };
+        let events = self.means.log.read(position, self.means.batch, &filter).await?;
+        if events.is_empty() {
+            return Err(nothing_after(position));
         }
+        let events = batch::decode(events, self.means.decode);
+        let mut before = [Rows::default()];
+        let mut loaded = batch::load(&mut tx.on(), std::slice::from_ref(&self.beside), &events, &mut before).await?;
+        let [rows] = &mut before;
+        let folded = loaded.remove(0).fold(&self.beside, &events, rows);
+        let fence = (self.owner.as_str(), self.means.clock.now());
+        let written = commit::write(&mut tx.on(), self.place(number), (position, &events), fence, folded).await?;
+        accepted(written, (position, &events))?;
+        Ok(batch::reached(position, &events, events.len()))
     }
 
     /// Puts the rebuilt tables in the place of the serving ones. The registry row is locked first, as the tail does,
@@ -267,9 +273,7 @@ impl Rebuild<'_> {
         let serving = self.find_serving(locked)?;
         // What the tail has folded since: a batch or two, under the lock, or it might never be caught.
         while position < serving.position {
-            let (events, folded) = self.fold(&mut tx.on(), position, serving.position).await?;
-            self.write(&mut tx, number, (position, &events), folded).await?;
-            position = batch::reached(position, &events, events.len());
+            position = self.step(&mut tx, number, position, serving.position).await?;
         }
         if registry::lock(&mut tx.on(), &self.beside.id, now).await?.is_none_or(|entry| entry.build != number) {
             return Err(RebuildError::TakenOver);
@@ -298,5 +302,26 @@ impl Rebuild<'_> {
     fn find_serving(&self, entries: impl IntoIterator<Item = Entry>) -> Result<Entry, RebuildError> {
         let found = entries.into_iter().find(|entry| entry.id == self.serving.id);
         found.ok_or_else(|| RebuildError::Unknown(self.serving.projection.name().to_owned()))
+    }
+}
+
+fn nothing_after(position: Position) -> RebuildError {
+    LogError::Damaged(format!("there is no event after position {position}")).into()
+}
+
+/// Only a whole batch of a rebuild counts.
+fn accepted(written: Written, (from, events): (Position, &[Decoded])) -> Result<(), RebuildError> {
+    match written {
+        Written::Done(ends) => match ends.into_iter().find_map(|end| Some((end.count, end.poison?))) {
+            None => Ok(()),
+            Some((count, poison)) => {
+                let position = events.get(count).map_or(from, |event| event.recorded.position);
+                Err(RebuildError::Poisoned { position, poison })
+            }
+        },
+        Written::Fenced => Err(RebuildError::TakenOver),
+        Written::Rejected { code, .. } => {
+            Err(RebuildError::Poisoned { position: from, poison: Poison::Rejected(code) })
+        }
     }
 }

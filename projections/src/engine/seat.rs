@@ -20,13 +20,13 @@ pub(crate) struct Seat {
     pub state: State,
     /// This node has its lease.
     pub held: bool,
-    /// Most events of its next batch; lowered to find a row that the database refuses.
-    pub limit: usize,
+    /// Most events of its next batch, where they are fewer than usual: to find a row that the database refuses.
+    pub limit: Option<usize>,
 }
 
 impl Seat {
-    pub fn new(build: Build, limit: usize) -> Self {
-        Self { build: Arc::new(build), number: 0, position: 0, state: State::CatchingUp, held: false, limit }
+    pub fn new(build: Build) -> Self {
+        Self { build: Arc::new(build), number: 0, position: 0, state: State::CatchingUp, held: false, limit: None }
     }
 
     pub fn place(&self, complete: bool) -> Place<'_> {

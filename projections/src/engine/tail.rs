@@ -34,6 +34,8 @@ pub(crate) struct Means {
     pub owner: String,
     pub decode: Decode,
     pub batch: usize,
+    /// The same while no projection is live.
+    pub bulk: usize,
     pub lease: Duration,
     pub poll: Duration,
 }
@@ -68,6 +70,9 @@ impl From<sqlx::Error> for Failure {
 const FRONT: usize = 0;
 const LAST: usize = 1;
 
+/// Where some seats stand and how large their next batch is at most, and which they are.
+type Group = ((Position, usize), Vec<usize>);
+
 pub(crate) struct Tail {
     means: Arc<Means>,
     signals: Signals,
@@ -84,7 +89,7 @@ impl Tail {
     pub fn new(means: Arc<Means>, signals: Signals, builds: Vec<Build>) -> Self {
         Self {
             leases: Leases::new(means.db.clone()),
-            seats: builds.into_iter().map(|build| Seat::new(build, means.batch)).collect(),
+            seats: builds.into_iter().map(|build| Seat::new(build)).collect(),
             conn: None,
             lanes: Default::default(),
             tend_at: Time::from_micros(i64::MIN),
@@ -146,32 +151,45 @@ impl Tail {
             self.refresh().await?;
         }
         let mut groups = self.groups();
-        let Some((_, front)) = groups.pop() else { return Ok(false) };
+        let Some(front) = groups.pop() else { return Ok(false) };
         let mut worked = self.step(FRONT, &front, None).await?;
-        if let Some((_, last)) = groups.first() {
-            let ahead = groups.get(1).map_or(&front, |(_, ahead)| ahead);
+        if let Some(last) = groups.first() {
+            let (_, ahead) = groups.get(1).unwrap_or(&front);
             worked |= self.step(LAST, last, Some(ahead)).await?;
         }
         Ok(worked)
     }
 
     /// The held seats that are not poisoned, grouped by where they stand, from the last to the front.
-    fn groups(&self) -> Vec<((Position, usize), Vec<usize>)> {
+    fn groups(&self) -> Vec<Group> {
         let mut groups = std::collections::BTreeMap::<(Position, usize), Vec<usize>>::new();
+        let most = self.most();
         for (at, seat) in self.seats.iter().enumerate().filter(|(_, seat)| seat.held && seat.state != State::Poisoned) {
-            groups.entry((seat.position, seat.limit)).or_default().push(at);
+            groups.entry((seat.position, seat.limit.unwrap_or(most))).or_default().push(at);
         }
         groups.into_iter().collect()
     }
 
+    /// Most events of a batch. As long as nobody reads what is written a large one is better: a row that many of its
+    /// events change is written once.
+    fn most(&self) -> usize {
+        let any_live = self.seats.iter().any(|seat| seat.state == State::Live);
+        if any_live { self.means.batch } else { self.means.bulk }
+    }
+
     /// Writes the next batch of seats that stand at one position, which goes no further than those ahead of them.
-    async fn step(&mut self, lane: usize, group: &[usize], ahead: Option<&[usize]>) -> Result<bool, Failure> {
-        let (from, limit) = (self.seats[group[0]].position, self.seats[group[0]].limit);
+    async fn step(
+        &mut self,
+        lane: usize,
+        ((from, limit), group): &Group,
+        ahead: Option<&[usize]>,
+    ) -> Result<bool, Failure> {
+        let (from, limit) = (*from, *limit);
         let until = ahead.map(|ahead| self.seats[ahead[0]].position);
         // Who has read all there is, or all that a live projection has read, stands with the others.
         let joined = ahead.is_none_or(|ahead| ahead.iter().any(|seat| self.seats[*seat].state == State::Live));
         let joins = joined && group.iter().any(|seat| self.seats[*seat].state != State::Live);
-        let course = Course { seats: group.to_vec(), from, limit, until };
+        let course = Course { seats: group.clone(), from, limit, until };
         let builds = || group.iter().map(|seat| Arc::clone(&self.seats[*seat].build)).collect();
         let next = self.lanes[lane].next(&self.means, &course, builds, joins).await?;
         let Some(Batch { events, mut folded }) = next else { return Ok(false) };
@@ -218,7 +236,7 @@ impl Tail {
             let seat = &mut self.seats[*seat];
             seat.state = seat.state_after(complete);
             seat.position = batch::reached(from, events, end.count);
-            seat.limit = self.means.batch;
+            seat.limit = None;
             if let Some(poison) = &end.poison {
                 let at = events.get(end.count).map_or(from, |event| event.recorded.position);
                 seat.poisoned(at, poison);
@@ -238,7 +256,7 @@ impl Tail {
         code: String,
     ) -> Result<(), Failure> {
         if events.len() > 1 {
-            self.seats[which].limit = events.len() / 2;
+            self.seats[which].limit = Some(events.len() / 2);
             return Ok(());
         }
         let at = events.first().map_or(from, |event| event.recorded.position);

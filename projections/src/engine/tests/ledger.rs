@@ -224,7 +224,7 @@ pub fn decode(recorded: &Recorded) -> Option<Event> {
 }
 
 pub fn options(batch: usize) -> Options {
-    Options { batch, poll: Duration::from_millis(20), decode, ..Options::default() }
+    Options { batch, bulk: batch, poll: Duration::from_millis(20), decode, ..Options::default() }
 }
 
 /// A started engine with what it runs on.
