@@ -69,8 +69,7 @@ pub async fn drive<C: Client>(clients: Vec<C>, duration: Duration) -> anyhow::Re
 /// Runs clients on this thread alone: to hand their answers from thread to thread takes as much of the cores, which they
 /// share with the server, as all else that they do.
 pub fn on_one_thread<T>(clients: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    tokio::task::block_in_place(|| runtime.block_on(clients))
+    tokio::task::block_in_place(move || Builder::new_current_thread().enable_all().build()?.block_on(clients))
 }
 
 async fn patiently(mut client: impl Client, end: Instant) -> anyhow::Result<(u64, Histogram<u64>)> {

@@ -63,10 +63,11 @@ impl Record for AccountRow {
     }
 
     fn into_cells(self) -> Vec<Cell> {
-        vec![self.name.into(), self.subject_id.into(), self.opened_at.micros().into()]
+        vec![self.id.into(), self.name.into(), self.subject_id.into(), self.opened_at.micros().into()]
     }
 
-    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        let id = cells.text()?;
         Ok(Self { id, name: cells.text()?, subject_id: cells.text()?, opened_at: time(cells.int()?) })
     }
 }
@@ -81,6 +82,7 @@ impl Record for KeyRow {
     fn into_cells(self) -> Vec<Cell> {
         let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.name()).collect();
         vec![
+            self.id.into(),
             self.account_id.into(),
             self.hash.into(),
             self.hint.into(),
@@ -92,7 +94,8 @@ impl Record for KeyRow {
         ]
     }
 
-    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        let id = cells.text()?;
         Ok(Self {
             id,
             account_id: cells.text()?,

@@ -4,7 +4,7 @@ use wasend_domain::{Event, Recorded, Time};
 
 use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
 use crate::messages::time;
-use crate::{FoldError, Keys, Projection, Rows, by_position};
+use crate::{FoldError, Keys, Projection, Rows};
 
 /// One entry: an event, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,6 @@ static AUDIT: Table = Table {
     columns: &[
         Column::text("event_id"),
         Column::text("account_id"),
-        Column::int("position"),
         Column::text("event_type"),
         Column::text("aggregate_type"),
         Column::text("aggregate_id"),
@@ -45,14 +44,14 @@ impl Record for AuditRow {
     const TABLE: &'static Table = &AUDIT;
 
     fn id(&self) -> String {
-        by_position(self.position)
+        self.position.to_string()
     }
 
     fn into_cells(self) -> Vec<Cell> {
         vec![
+            Cell::count(self.position),
             self.event_id.into(),
             self.account_id.into(),
-            Cell::count(self.position),
             self.event_type.into(),
             self.aggregate_type.into(),
             self.aggregate_id.into(),
@@ -63,11 +62,11 @@ impl Record for AuditRow {
         ]
     }
 
-    fn from_cells(_: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
         Ok(Self {
+            position: cells.count()?,
             event_id: cells.text()?,
             account_id: cells.text()?,
-            position: cells.count()?,
             event_type: cells.text()?,
             aggregate_type: cells.text()?,
             aggregate_id: cells.text()?,
@@ -90,7 +89,7 @@ impl Projection for Audit {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn tables(&self) -> &'static [&'static Table] {

@@ -101,6 +101,7 @@ impl Record for ContactRow {
     fn into_cells(self) -> Vec<Cell> {
         let listed = self.listed();
         vec![
+            self.id.into(),
             self.account_id.into(),
             self.source.into(),
             i64::from(self.opted_out).into(),
@@ -113,7 +114,8 @@ impl Record for ContactRow {
         ]
     }
 
-    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        let id = cells.text()?;
         Ok(Self {
             id,
             account_id: cells.text()?,
@@ -137,6 +139,7 @@ impl Record for GroupRow {
 
     fn into_cells(self) -> Vec<Cell> {
         vec![
+            self.id.into(),
             self.account_id.into(),
             self.name.into(),
             self.members.into(),
@@ -145,7 +148,8 @@ impl Record for GroupRow {
         ]
     }
 
-    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        let id = cells.text()?;
         Ok(Self {
             id,
             account_id: cells.text()?,
@@ -165,10 +169,13 @@ impl Record for MembershipRow {
     }
 
     fn into_cells(self) -> Vec<Cell> {
-        vec![self.account_id.into(), self.group_id.into(), self.contact_id.into(), self.joined_at.micros().into()]
+        let id = self.id();
+        vec![id.into(), self.account_id.into(), self.group_id.into(), self.contact_id.into(), self.joined_at.micros().into()]
     }
 
-    fn from_cells(_: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        // The id is made of the others.
+        cells.text()?;
         Ok(Self {
             account_id: cells.text()?,
             group_id: cells.text()?,

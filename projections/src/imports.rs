@@ -96,6 +96,7 @@ impl Record for ImportRow {
     fn into_cells(self) -> Vec<Cell> {
         let c = &self.counters;
         let mut cells: Vec<Cell> = vec![
+            self.id.into(),
             self.account_id.into(),
             self.state.name().into(),
             self.source.into(),
@@ -117,7 +118,8 @@ impl Record for ImportRow {
         cells
     }
 
-    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        let id = cells.text()?;
         let account_id = cells.text()?;
         let state = cells.text()?;
         let state = ImportState::ALL.into_iter().find(|known| known.name() == state);

@@ -33,7 +33,7 @@ pub use engine::reads::Reads;
 pub use engine::rebuild::{RebuildError, RebuildOptions, Report, rebuild};
 pub use engine::registry::State;
 pub use engine::sql::StoreError;
-pub use engine::table::{Cell, Column, Damaged, Kind, Reader, Record, Table, by_position};
+pub use engine::table::{Cell, Column, Damaged, Kind, Reader, Record, Table};
 pub use engine::working::{Keys, Rows};
 
 /// Every read model of the product.

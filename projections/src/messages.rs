@@ -6,7 +6,7 @@ use wasend_domain::message::{Direction, Event as Change, Failure, Message, Origi
 use wasend_domain::{BlindIndex, Event, Recorded, Time};
 
 use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
-use crate::{FoldError, Keys, Projection, Rows, by_position};
+use crate::{FoldError, Keys, Projection, Rows};
 
 /// One message as clients see it. What it says is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +117,6 @@ static MESSAGES: Table = Table {
 static STATUSES: Table = Table {
     name: "message_statuses",
     columns: &[
-        Column::int("position"),
         Column::text("account_id"),
         Column::text("message_id"),
         Column::text("number_id"),
@@ -147,6 +146,7 @@ impl Record for MessageRow {
         let origin = s.origin.as_ref();
         let text = |value: Option<String>| Cell::Text(Some(value.unwrap_or_default()));
         vec![
+            self.id.into(),
             self.account_id.into(),
             text(origin.map(|o| o.direction.name().to_owned())),
             text(origin.map(|o| o.number.to_string())),
@@ -183,7 +183,8 @@ impl Record for MessageRow {
         ]
     }
 
-    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        let id = cells.text()?;
         let account_id = cells.text()?;
         let direction = cells.text()?;
         let direction = Direction::named(&direction).ok_or_else(|| cells.damaged())?;
@@ -237,7 +238,7 @@ impl Record for StatusRow {
     const TABLE: &'static Table = &STATUSES;
 
     fn id(&self) -> String {
-        by_position(self.position)
+        self.position.to_string()
     }
 
     fn into_cells(self) -> Vec<Cell> {
@@ -257,7 +258,7 @@ impl Record for StatusRow {
         ]
     }
 
-    fn from_cells(_: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
         Ok(Self {
             position: cells.count()?,
             account_id: cells.text()?,
@@ -286,7 +287,7 @@ impl Projection for Messages {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn tables(&self) -> &'static [&'static Table] {

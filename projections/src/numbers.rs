@@ -57,6 +57,7 @@ impl Record for NumberRow {
 
     fn into_cells(self) -> Vec<Cell> {
         vec![
+            self.id.into(),
             self.account_id.into(),
             self.phone_number_id.into(),
             self.waba_id.into(),
@@ -72,7 +73,8 @@ impl Record for NumberRow {
         ]
     }
 
-    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        let id = cells.text()?;
         Ok(Self {
             id,
             account_id: cells.text()?,

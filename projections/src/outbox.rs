@@ -78,6 +78,7 @@ impl Record for OutboxRow {
 
     fn into_cells(self) -> Vec<Cell> {
         vec![
+            self.id.into(),
             self.account_id.into(),
             self.number_id.into(),
             self.contact_id.into(),
@@ -90,7 +91,8 @@ impl Record for OutboxRow {
         ]
     }
 
-    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        let id = cells.text()?;
         let (account_id, number_id, contact_id) = (cells.text()?, cells.text()?, cells.text()?);
         let todo = cells.text()?;
         let todo = Todo::ALL.into_iter().find(|known| known.name() == todo).ok_or_else(|| cells.damaged())?;

@@ -86,6 +86,7 @@ impl Record for PrivacyRequestRow {
     fn into_cells(self) -> Vec<Cell> {
         let todo = self.todo();
         vec![
+            self.id.into(),
             self.account_id.into(),
             self.contact_id.into(),
             self.state.name().into(),
@@ -108,7 +109,8 @@ impl Record for PrivacyRequestRow {
         ]
     }
 
-    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        let id = cells.text()?;
         let (account_id, contact_id, state) = (cells.text()?, cells.text()?, cells.text()?);
         let state = State::ALL.into_iter().find(|known| known.name() == state).ok_or_else(|| cells.damaged())?;
         let row = Self {

@@ -50,7 +50,9 @@ impl Record for UsageRow {
     }
 
     fn into_cells(self) -> Vec<Cell> {
+        let id = self.id();
         vec![
+            id.into(),
             self.account_id.into(),
             self.number_id.into(),
             self.direction.into(),
@@ -62,7 +64,9 @@ impl Record for UsageRow {
         ]
     }
 
-    fn from_cells(_: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        // The id is made of the others.
+        cells.text()?;
         Ok(Self {
             account_id: cells.text()?,
             number_id: cells.text()?,

@@ -14,7 +14,7 @@ use wasend_domain::{AccountId, Position};
 use wasend_projections::audit::AuditRow;
 use wasend_projections::engine::sql::StoreError;
 use wasend_projections::messages::StatusRow;
-use wasend_projections::{Reads, Record, by_position};
+use wasend_projections::{Reads, Record};
 
 use super::filter::stored;
 
@@ -245,12 +245,12 @@ async fn history<R: Told>(reads: &Reads, account: &str, after: Position) -> Resu
 /// The next rows of all accounts after a position, up to and with another. To Postgres a range with one end may be a
 /// third of a table that it knows nothing about yet, all of which it reads and sorts then.
 async fn between<R: Told>(reads: &Reads, after: Position, until: Position) -> Result<Vec<R>, StoreError> {
-    let tail = format!("WHERE {} AND id > $1 AND id <= $2 ORDER BY id LIMIT {BATCH}", R::WHICH);
-    reads.fetch::<R>(&tail, &[by_position(after).into(), by_position(until).into()]).await
+    let tail = format!("WHERE {} AND position > $1 AND position <= $2 ORDER BY position LIMIT {BATCH}", R::WHICH);
+    reads.fetch::<R>(&tail, &[stored(after).into(), stored(until).into()]).await
 }
 
 /// The position of the newest row.
 async fn head<R: Told>(reads: &Reads) -> Result<Position, StoreError> {
-    let newest = reads.fetch::<R>("WHERE 1 = 1 ORDER BY id DESC LIMIT 1", &[]).await?;
+    let newest = reads.fetch::<R>("ORDER BY position DESC LIMIT 1", &[]).await?;
     Ok(newest.first().map_or(0, Told::position))
 }

@@ -51,7 +51,8 @@ impl Build {
     /// Makes the indexes that are missing, each in a transaction of its own, so that other writers come in between.
     /// `number` sets their names apart from those of other builds.
     pub async fn index(&self, conn: &mut Conn, number: i64) -> Result<(), sqlx::Error> {
-        for statement in self.shapes.iter().flat_map(|shape| shape.index(number)) {
+        let statements: Vec<String> = self.shapes.iter().flat_map(|shape| shape.index(&conn.on(), number)).collect();
+        for statement in statements {
             let mut tx = conn.begin().await?;
             tx.on().execute(&statement, &[]).await?;
             tx.commit().await?;

@@ -1,4 +1,4 @@
-//! Compares a rebuilt table with the serving one, row by row in the order of their ids.
+//! Compares a rebuilt table with the serving one, row by row in the order of their keys.
 
 use std::collections::VecDeque;
 
@@ -17,13 +17,13 @@ pub struct Comparison {
     pub table: &'static str,
     /// Rows that are the same in both.
     pub equal: u64,
-    /// Rows of the same id with other cells.
+    /// Rows of the same key with other cells.
     pub different: u64,
     /// Rows that only the serving table has.
     pub missing: u64,
     /// Rows that only the rebuilt table has.
     pub added: u64,
-    /// The ids of the first rows that differ, are missing or were added.
+    /// The keys of the first rows that differ, are missing or were added.
     pub first: Vec<String>,
 }
 
@@ -32,9 +32,14 @@ impl Comparison {
         self.different == 0 && self.missing == 0 && self.added == 0
     }
 
-    fn note(&mut self, id: String) {
+    fn note(&mut self, row: &[Cell]) {
+        let key = match row.first() {
+            Some(Cell::Text(Some(id))) => id.clone(),
+            Some(Cell::Int(Some(position))) => position.to_string(),
+            _ => return,
+        };
         if self.first.len() < NAMED {
-            self.first.push(id);
+            self.first.push(key);
         }
     }
 }
@@ -51,12 +56,12 @@ pub(crate) async fn compare(
             (None, None) => return Ok(comparison),
             (Some(_), None) => std::cmp::Ordering::Less,
             (None, Some(_)) => std::cmp::Ordering::Greater,
-            (Some(old), Some(new)) => old.0.cmp(&new.0),
+            (Some(old), Some(new)) => old.first().cmp(&new.first()),
         };
         if order.is_eq() && old == new {
             comparison.equal += 1;
-        } else if let Some((id, _)) = if order.is_gt() { &new } else { &old } {
-            comparison.note(id.clone());
+        } else if let Some(row) = if order.is_gt() { &new } else { &old } {
+            comparison.note(row);
             match order {
                 std::cmp::Ordering::Less => comparison.missing += 1,
                 std::cmp::Ordering::Equal => comparison.different += 1,
@@ -72,11 +77,11 @@ pub(crate) async fn compare(
     }
 }
 
-/// A table's rows in the order of their ids, read page by page.
+/// A table's rows in the order of their keys, read page by page.
 struct Pages<'a> {
     shape: &'a Shape,
     page: VecDeque<RawRow>,
-    after: Option<String>,
+    after: Option<Cell>,
     done: bool,
 }
 
@@ -87,14 +92,13 @@ impl<'a> Pages<'a> {
 
     async fn next(&mut self, on: &mut On<'_>) -> Result<Option<RawRow>, StoreError> {
         if self.page.is_empty() && !self.done {
-            let binds: Vec<Cell> = self.after.take().map(Cell::from).into_iter().collect();
-            let after = if binds.is_empty() { "" } else { "WHERE id > $1 " };
-            let sql = format!("{} {after}ORDER BY id LIMIT {PAGE}", self.shape.select());
+            let binds: Vec<Cell> = self.after.take().into_iter().collect();
+            let key = self.shape.table.key().name;
+            let after = if binds.is_empty() { String::new() } else { format!("WHERE {key} > $1 ") };
+            let sql = format!("{} {after}ORDER BY {key} LIMIT {PAGE}", self.shape.select());
             let kinds = rows::kinds(self.shape.table);
-            for row in on.fetch(&sql, &binds, &kinds).await? {
-                self.page.push_back(rows::raw(self.shape.table, row)?);
-            }
-            self.after = self.page.back().map(|(id, _)| id.clone());
+            self.page.extend(on.fetch(&sql, &binds, &kinds).await?);
+            self.after = self.page.back().and_then(|row| row.first().cloned());
             self.done = self.page.is_empty();
         }
         Ok(self.page.pop_front())

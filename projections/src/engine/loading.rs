@@ -7,9 +7,9 @@ use futures::TryStreamExt as _;
 use sqlx::Row as _;
 use wasend_eventlog::Db;
 
-use crate::engine::rows::{Shape, kinds, raw};
+use crate::engine::rows::{Shape, kinds};
 use crate::engine::sql::{On, StoreError};
-use crate::engine::table::{Cell, Damaged, Kind, Table};
+use crate::engine::table::{Cell, Column, Damaged, Kind, Table};
 use crate::engine::working::RawRow;
 
 /// Rows of a table that are to be loaded.
@@ -68,10 +68,11 @@ fn question(on: &On<'_>, wants: &[Want<'_>]) -> String {
                  WHERE id IN (SELECT value FROM json_each(?))"
             ),
             On::Postgres(_) => {
-                let casts = table.columns.iter().fold("id".to_owned(), |casts, column| match column.kind {
-                    Kind::Text => format!("{casts}, \"{}\"", column.name),
-                    Kind::Int => format!("{casts}, \"{}\"::text", column.name),
-                });
+                let text = |column: Column| match column.kind {
+                    Kind::Text => format!("\"{}\"", column.name),
+                    Kind::Int => format!("\"{}\"::text", column.name),
+                };
+                let casts = table.all_columns().map(text).collect::<Vec<_>>().join(", ");
                 let list = number + 1;
                 write!(sql, "{union}SELECT {number}, ARRAY[{casts}] FROM {physical} WHERE id = ANY(${list})")
             }
@@ -88,8 +89,8 @@ fn answer(
 ) -> Result<(usize, RawRow), StoreError> {
     let asked = usize::try_from(number).ok().and_then(|number| Some((number, wants.get(number)?.shape.table)));
     let (number, table) = asked.ok_or(StoreError::Damaged(Damaged { table: "unknown", column: "id" }))?;
-    let cells = unpack(table).ok_or(Damaged { table: table.name, column: "id" })?;
-    Ok((number, raw(table, cells)?))
+    let row = unpack(table).ok_or(Damaged { table: table.name, column: "id" })?;
+    Ok((number, row))
 }
 
 /// None if a value is not of its column's kind.

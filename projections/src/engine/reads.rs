@@ -38,7 +38,7 @@ impl Reads {
         let shape = self.shape::<R>()?;
         let sql = format!("{} {tail}", shape.select());
         let rows = sql::fetch(&self.db, &sql, binds, &rows::kinds(R::TABLE)).await?;
-        rows.into_iter().map(|row| record(rows::raw(R::TABLE, row)?)).collect()
+        rows.into_iter().map(record).collect()
     }
 
     /// One row by its id.
@@ -50,7 +50,8 @@ impl Reads {
     pub async fn by_ids<R: Record>(&self, ids: &[String]) -> Result<HashMap<String, R>, StoreError> {
         let want = Want { shape: self.shape::<R>()?, ids: ids.to_vec() };
         let found = loading::load_pooled(&self.db, want).await?;
-        found.into_iter().map(|row| Ok((row.0.clone(), record(row)?))).collect()
+        let record = |row| record::<R>(row).map(|record| (record.id(), record));
+        found.into_iter().map(record).collect()
     }
 
     /// How many rows of a table fulfil `tail` (a `WHERE`, or empty).
@@ -77,6 +78,6 @@ impl Reads {
     }
 }
 
-fn record<R: Record>((id, cells): RawRow) -> Result<R, StoreError> {
-    Ok(R::from_cells(id, &mut Reader::new(R::TABLE, cells))?)
+fn record<R: Record>(row: RawRow) -> Result<R, StoreError> {
+    Ok(R::from_cells(&mut Reader::new(R::TABLE, row))?)
 }

@@ -4,10 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use wasend_domain::Position;
-
-/// One table of a projection. Its primary key is the text column `id`, which comes first and is not listed;
-/// composite keys are joined with `/`.
+/// One table of a projection. Its primary key comes first and is not listed: the text column `id`, in which composite
+/// keys are joined with `/`, or of an append-only table the column `position`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Table {
     /// At most 40 bytes, lower case; the physical name is `{name}_v{version of the projection}`.
@@ -15,8 +13,20 @@ pub struct Table {
     pub columns: &'static [Column],
     /// Each index as the names of its columns (`id` may be one); a name may be followed by ` DESC`.
     pub indexes: &'static [&'static [&'static str]],
-    /// Rows are only ever added, never read back or changed by the fold, so they are not loaded.
+    /// Rows are only ever added, at most one for an event, and never read back or changed by the fold, so they are not
+    /// loaded.
     pub append_only: bool,
+}
+
+impl Table {
+    pub const fn key(&self) -> Column {
+        if self.append_only { Column::int("position") } else { Column::text("id") }
+    }
+
+    /// The key, and the others.
+    pub fn all_columns(&self) -> impl Iterator<Item = Column> {
+        std::iter::once(self.key()).chain(self.columns.iter().copied())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,21 +125,16 @@ impl Cell {
     }
 }
 
-/// The id of the row that tells of one event: in the order of positions, as texts are compared.
-pub fn by_position(position: Position) -> String {
-    format!("{position:020}")
-}
-
-/// A row of one table. `into_cells` and `from_cells` mirror each other, in the order of [`Table::columns`].
+/// A row of one table. `into_cells` and `from_cells` mirror each other: the key, and [`Table::columns`] in their order.
 pub trait Record: Sized + Clone + PartialEq + Send + Sync + 'static {
     const TABLE: &'static Table;
 
+    /// The key, as a text.
     fn id(&self) -> String;
 
-    /// The cells after `id`.
     fn into_cells(self) -> Vec<Cell>;
 
-    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged>;
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged>;
 }
 
 /// A row in the database is not what its record writes. Names the table and column, never the value.
@@ -191,8 +196,8 @@ impl Reader {
 
     /// The cell that was taken last is not what it should be.
     pub fn damaged(&self) -> Damaged {
-        let column = self.next.checked_sub(1).and_then(|at| self.table.columns.get(at)).map_or("id", |c| c.name);
-        Damaged { table: self.table.name, column }
+        let column = self.table.all_columns().nth(self.next.saturating_sub(1)).unwrap_or(self.table.key());
+        Damaged { table: self.table.name, column: column.name }
     }
 
     fn take(&mut self) -> Option<Cell> {

@@ -18,18 +18,18 @@ use crate::engine::table::{Cell, Reader, Record};
 
 /// Tables in memory, as a fold has filled them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Tables(HashMap<&'static str, BTreeMap<String, Vec<Cell>>>);
+pub(crate) struct Tables(HashMap<&'static str, BTreeMap<Cell, Vec<Cell>>>);
 
 impl Tables {
     pub fn get<R: Record>(&self, id: &str) -> Option<R> {
         self.all::<R>().into_iter().find(|record| record.id() == id)
     }
 
-    /// In the order of their ids.
+    /// In the order of their keys.
     pub fn all<R: Record>(&self) -> Vec<R> {
-        let rows = self.0.get(R::TABLE.name).into_iter().flatten();
-        let record = |(id, cells): (&String, &Vec<Cell>)| {
-            R::from_cells(id.clone(), &mut Reader::new(R::TABLE, cells.clone())).expect("a record reads what it writes")
+        let rows = self.0.get(R::TABLE.name).into_iter().flat_map(BTreeMap::values);
+        let record = |row: &Vec<Cell>| {
+            R::from_cells(&mut Reader::new(R::TABLE, row.clone())).expect("a record reads what it writes")
         };
         rows.map(record).collect()
     }
@@ -41,16 +41,19 @@ impl Tables {
         }
         assert_eq!(count, events.len());
         for (table, ids) in keys.wanted() {
-            let rows = self.0.get(table).into_iter().flatten().filter(|(id, _)| ids.contains(id));
-            let mut found = rows.map(|(id, cells)| (id.clone(), cells.clone()));
+            let rows = self.0.get(table);
+            let mut found = ids.into_iter().filter_map(|id| rows?.get(&Cell::from(id)).cloned());
             found.try_for_each(|row| keys.fill(table, row))?;
         }
         let folded = batch::fold_rows(build, events, &mut keys.into_rows());
         for changes in folded.changes {
             let table = self.0.entry(changes.table).or_default();
-            assert!(changes.inserts.iter().all(|(id, _)| !table.contains_key(id)));
-            table.extend(changes.inserts.into_iter().chain(changes.updates));
-            changes.deletes.iter().for_each(|id| drop(table.remove(id)));
+            let keyed = |row: Vec<Cell>| (row[0].clone(), row);
+            for (key, row) in changes.inserts.into_iter().map(keyed) {
+                assert_eq!(table.insert(key, row), None);
+            }
+            table.extend(changes.updates.into_iter().map(keyed));
+            changes.deletes.into_iter().for_each(|id| drop(table.remove(&Cell::from(id))));
         }
         folded.poison.map_or(Ok(()), Err)
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::engine::table::{Cell, Damaged, Reader, Record};
 
-/// A row as the database gives it: its id and the cells after it.
-pub(crate) type RawRow = (String, Vec<Cell>);
+/// A row as the database gives it: its key, and the cells after it.
+pub(crate) type RawRow = Vec<Cell>;
 
 /// Collects which rows a batch of events may touch.
 #[derive(Default)]
@@ -42,8 +42,8 @@ impl Keys {
     }
 
     /// Takes in a row that the database holds of those wanted.
-    pub(crate) fn fill(&mut self, table: &str, (id, cells): RawRow) -> Result<(), Damaged> {
-        self.sets.0.get_mut(table).map_or(Ok(()), |set| set.fill(id, cells))
+    pub(crate) fn fill(&mut self, table: &str, row: RawRow) -> Result<(), Damaged> {
+        self.sets.0.get_mut(table).map_or(Ok(()), |set| set.fill(row))
     }
 
     pub(crate) fn into_rows(self) -> Rows {
@@ -193,7 +193,7 @@ impl<R: PartialEq> Slot<R> {
 trait AnySet: Send {
     fn carry(&mut self, before: &mut dyn AnySet);
     fn wanted(&self) -> Vec<String>;
-    fn fill(&mut self, id: String, cells: Vec<Cell>) -> Result<(), Damaged>;
+    fn fill(&mut self, row: RawRow) -> Result<(), Damaged>;
     fn reset(&mut self);
     fn changes(&mut self) -> Changes;
     fn as_any(&self) -> &dyn Any;
@@ -214,9 +214,9 @@ impl<R: Record> AnySet for Set<R> {
         self.rows.iter().filter(|(_, slot)| !slot.known).map(|(id, _)| id.clone()).collect()
     }
 
-    fn fill(&mut self, id: String, cells: Vec<Cell>) -> Result<(), Damaged> {
-        let record = Arc::new(R::from_cells(id.clone(), &mut Reader::new(R::TABLE, cells))?);
-        self.rows.insert(id, Slot { known: true, loaded: Some(Arc::clone(&record)), now: Some(record) });
+    fn fill(&mut self, row: RawRow) -> Result<(), Damaged> {
+        let record = Arc::new(R::from_cells(&mut Reader::new(R::TABLE, row))?);
+        self.rows.insert(record.id(), Slot { known: true, loaded: Some(Arc::clone(&record)), now: Some(record) });
         Ok(())
     }
 
@@ -227,20 +227,18 @@ impl<R: Record> AnySet for Set<R> {
 
     fn changes(&mut self) -> Changes {
         let mut changes = Changes { table: R::TABLE.name, ..Changes::default() };
-        changes.inserts.extend(self.added.drain(..).map(|record| (record.id(), record.into_cells())));
+        // In the order of their positions.
+        changes.inserts.extend(self.added.drain(..).map(Record::into_cells));
         for (id, slot) in self.rows.iter().filter(|(_, slot)| slot.is_changed()) {
             match (&slot.loaded, &slot.now) {
-                (None, Some(record)) => changes.inserts.push((id.clone(), R::clone(record).into_cells())),
-                (Some(_), Some(record)) => changes.updates.push((id.clone(), R::clone(record).into_cells())),
+                (None, Some(record)) => changes.inserts.push(R::clone(record).into_cells()),
+                (Some(_), Some(record)) => changes.updates.push(R::clone(record).into_cells()),
                 (_, None) => changes.deletes.push(id.clone()),
             }
         }
-        // One order of rows for every writer, and neighbours in the index together. Of two that were added, the later.
-        changes.inserts.sort_by(|a, b| a.0.cmp(&b.0));
-        changes.inserts.reverse();
-        changes.inserts.dedup_by(|earlier, later| earlier.0 == later.0);
-        changes.inserts.reverse();
-        changes.updates.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        // One order of rows for every writer, and neighbours in the index together.
+        changes.inserts.sort_unstable_by(|a, b| a.first().cmp(&b.first()));
+        changes.updates.sort_unstable_by(|a, b| a.first().cmp(&b.first()));
         changes.deletes.sort_unstable();
         changes
     }

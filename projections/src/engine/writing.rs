@@ -87,7 +87,7 @@ async fn on_sqlite(conn: &mut SqliteConnection, shape: &Shape, changes: Changes)
     }
     let mut left = inserts.len() + updates.len();
     let mut rows = inserts.into_iter().chain(updates);
-    for (sql, size) in shape.sqlite_upserts.iter().zip(SQLITE_SIZES) {
+    for (sql, size) in shape.sqlite_puts.iter().zip(SQLITE_SIZES) {
         while left >= size {
             bind_rows(sql, rows.by_ref().take(size)).execute(&mut *conn).await?;
             left -= size;
@@ -98,11 +98,9 @@ async fn on_sqlite(conn: &mut SqliteConnection, shape: &Shape, changes: Changes)
 
 /// Gives the values away: sqlx would copy borrowed ones for its thread.
 fn bind_rows(sql: &str, rows: impl Iterator<Item = RawRow>) -> Query<'_, Sqlite, SqliteArguments<'_>> {
-    rows.fold(sqlx::query(sql), |query, (id, cells)| {
-        cells.into_iter().fold(query.bind(id), |query, cell| match cell {
-            Cell::Text(value) => query.bind(value),
-            Cell::Int(value) => query.bind(value),
-        })
+    rows.flatten().fold(sqlx::query(sql), |query, cell| match cell {
+        Cell::Text(value) => query.bind(value),
+        Cell::Int(value) => query.bind(value),
     })
 }
 
@@ -135,15 +133,14 @@ impl<'a> Statement<'a> {
         if rows.is_empty() {
             return;
         }
-        let mut arrays = self.bind(Values::Texts(rows.iter().map(|(id, _)| Some(id.as_str())).collect()));
-        for (at, kind) in kinds(shape.table).into_iter().skip(1).enumerate() {
-            let cells = rows.iter().map(|(_, cells)| cells.get(at));
-            let array = self.bind(match kind {
+        let array = |(at, kind)| {
+            let cells = rows.iter().map(|row| row.get(at));
+            self.bind(match kind {
                 Kind::Text => Values::Texts(cells.map(text).collect()),
                 Kind::Int => Values::Ints(cells.map(int).collect()),
-            });
-            write!(arrays, ", {array}").expect("writing to a String cannot fail");
-        }
+            })
+        };
+        let arrays = kinds(shape.table).into_iter().enumerate().map(array).collect::<Vec<_>>().join(", ");
         let Shape { physical, columns, .. } = shape;
         self.part(&format!("INSERT INTO {physical} ({columns}) SELECT * FROM UNNEST({arrays}) {conflict}"));
     }
@@ -193,17 +190,16 @@ async fn copy(conn: &mut PgConnection, shape: &Shape, rows: &[RawRow]) -> Result
 }
 
 /// A row in the binary form of COPY: the number of its values, and each with its length.
-fn copied((id, cells): &RawRow, data: &mut Vec<u8>) {
+fn copied(row: &RawRow, data: &mut Vec<u8>) {
     let value = |data: &mut Vec<u8>, bytes: Option<&[u8]>| {
         // PostgreSQL takes no value of 2 GiB.
         let length = bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX));
         data.extend_from_slice(&length.to_be_bytes());
         data.extend_from_slice(bytes.unwrap_or_default());
     };
-    let width = i16::try_from(cells.len() + 1).unwrap_or(i16::MAX);
+    let width = i16::try_from(row.len()).unwrap_or(i16::MAX);
     data.extend_from_slice(&width.to_be_bytes());
-    value(data, Some(id.as_bytes()));
-    for cell in cells {
+    for cell in row {
         match cell {
             Cell::Text(text) => value(data, text.as_deref().map(str::as_bytes)),
             Cell::Int(number) => value(data, number.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice)),

@@ -43,10 +43,11 @@ impl Record for Balance {
     }
 
     fn into_cells(self) -> Vec<Cell> {
-        vec![self.total.into(), self.note.into(), self.last.into(), self.order.into()]
+        vec![self.id.into(), self.total.into(), self.note.into(), self.last.into(), self.order.into()]
     }
 
-    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        let id = cells.text()?;
         Ok(Self {
             id,
             total: cells.int()?,
@@ -59,7 +60,7 @@ impl Record for Balance {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    pub id: String,
+    pub position: Position,
     pub amount: i64,
 }
 
@@ -67,15 +68,15 @@ impl Record for Entry {
     const TABLE: &'static Table = &ENTRIES;
 
     fn id(&self) -> String {
-        self.id.clone()
+        self.position.to_string()
     }
 
     fn into_cells(self) -> Vec<Cell> {
-        vec![self.amount.into()]
+        vec![Cell::count(self.position), self.amount.into()]
     }
 
-    fn from_cells(id: String, cells: &mut Reader) -> Result<Self, Damaged> {
-        Ok(Self { id, amount: cells.int()? })
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        Ok(Self { position: cells.count()?, amount: cells.int()? })
     }
 }
 
@@ -90,10 +91,13 @@ impl Record for Tally {
     }
 
     fn into_cells(self) -> Vec<Cell> {
-        vec![self.0.into()]
+        let id = self.id();
+        vec![id.into(), self.0.into()]
     }
 
-    fn from_cells(_: String, cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        // The id is made of the others.
+        cells.text()?;
         cells.int().map(Self)
     }
 }
@@ -170,7 +174,7 @@ impl Projection for Balances {
         let total = known.map_or(0, |balance| balance.total) + amount;
         let last = (amount != 0).then_some(amount);
         rows.put(Balance { order: account.clone(), id: account, total, note, last });
-        rows.put(Entry { id: recorded.event_id.to_string(), amount });
+        rows.put(Entry { position: recorded.position, amount });
         assert!(self.fault != Fault::Panics || !odd, "an odd event");
         Ok(())
     }
