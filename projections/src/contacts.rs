@@ -170,7 +170,13 @@ impl Record for MembershipRow {
 
     fn into_cells(self) -> Vec<Cell> {
         let id = self.id();
-        vec![id.into(), self.account_id.into(), self.group_id.into(), self.contact_id.into(), self.joined_at.micros().into()]
+        vec![
+            id.into(),
+            self.account_id.into(),
+            self.group_id.into(),
+            self.contact_id.into(),
+            self.joined_at.micros().into(),
+        ]
     }
 
     fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {

@@ -5,7 +5,7 @@
 //! whoever has read up to a row has met everything before it: the last row read is all there is to remember.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{Stream, stream};
 use tokio::sync::{broadcast, watch};
@@ -26,6 +26,9 @@ const WAITING: usize = 8;
 const HISTORY: usize = 200;
 /// How often news is looked for that no position announces: a projection that catches up on its own.
 const POLL: Duration = Duration::from_secs(2);
+/// How often the table is looked at while nobody listens. Who comes then is passed on what came since the last look,
+/// which costs him what he has read himself a second time.
+const LOOK: Duration = Duration::from_millis(250);
 /// The wait after a failure of the database.
 pub const PAUSE: Duration = Duration::from_millis(500);
 
@@ -143,11 +146,16 @@ struct Source<R> {
     channel: Channel<R>,
     /// None until there was a look at the table.
     last: Option<Position>,
+    looked: Instant,
 }
 
 impl<R: Told> Source<R> {
     fn new(channel: &Channel<R>) -> Self {
-        Self { channel: Channel { reads: channel.reads.clone(), sender: channel.sender.clone() }, last: None }
+        Self {
+            channel: Channel { reads: channel.reads.clone(), sender: channel.sender.clone() },
+            last: None,
+            looked: Instant::now(),
+        }
     }
 
     /// Passes on what is new up to a position.
@@ -155,9 +163,11 @@ impl<R: Told> Source<R> {
         let Channel { reads, sender } = &self.channel;
         let mut last = match self.last {
             Some(last) if sender.receiver_count() > 0 => last,
+            Some(_) if self.looked.elapsed() < LOOK => return Ok(()),
             known => {
                 // Nobody listened before the look at the table: who comes after it reads what it shows by himself.
                 let head = head::<R>(reads).await?;
+                self.looked = Instant::now();
                 match known {
                     Some(last) if sender.receiver_count() > 0 => last,
                     _ => head,

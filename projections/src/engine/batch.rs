@@ -1,7 +1,7 @@
 //! A batch of events folded by one projection, in memory: which rows, what becomes of them, and how far it went.
 
-use std::sync::Arc;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use wasend_domain::{Event, Position, Recorded};
 

@@ -117,7 +117,8 @@ impl Projector {
         let owner = Id::<kind::Event>::fresh(clock.now()).to_string();
         let Options { batch, bulk, lease, poll, decode } = options;
         let reads = Reads::new(db.clone(), &projections);
-        let means = Arc::new(Means { db, log, clock, owner, decode, batch: batch.max(1), bulk: bulk.max(1), lease, poll });
+        let means =
+            Arc::new(Means { db, log, clock, owner, decode, batch: batch.max(1), bulk: bulk.max(1), lease, poll });
         let signals = Signals {
             position: Arc::new(watch::Sender::new(0)),
             committed: Arc::new(watch::Sender::new(0)),

@@ -90,7 +90,17 @@ pub async fn rebuild(
     (options, rebuild): (Options, &RebuildOptions),
 ) -> Result<Report, RebuildError> {
     let Options { batch, bulk, lease, poll, decode } = options;
-    let means = Arc::new(Means { db, log, clock, owner: String::new(), decode, batch: batch.max(1), bulk: bulk.max(1), lease, poll });
+    let means = Arc::new(Means {
+        db,
+        log,
+        clock,
+        owner: String::new(),
+        decode,
+        batch: batch.max(1),
+        bulk: bulk.max(1),
+        lease,
+        poll,
+    });
     run(&means, projection, rebuild).await
 }
 
