@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sqlx::PgPool;
+
 use crate::engine::projection::Projection;
 use crate::engine::rows::Shape;
 use crate::engine::sql::{Conn, On};
@@ -49,13 +51,28 @@ impl Build {
     }
 
     /// Makes the indexes that are missing, each in a transaction of its own, so that other writers come in between.
-    /// `number` sets their names apart from those of other builds.
+    /// `number` sets their names apart from those of other builds. What a table of Postgres holds is not known to the
+    /// plans of queries until it is analysed.
     pub async fn index(&self, conn: &mut Conn, number: i64) -> Result<(), sqlx::Error> {
         let statements: Vec<String> = self.shapes.iter().flat_map(|shape| shape.index(&conn.on(), number)).collect();
         for statement in statements {
             let mut tx = conn.begin().await?;
             tx.on().execute(&statement, &[]).await?;
             tx.commit().await?;
+        }
+        if let Conn::Postgres(_) = conn {
+            for shape in &self.shapes {
+                conn.on().execute(&format!("ANALYZE {}", shape.physical), &[]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rids Postgres of rows that are deleted. Their entries stay in the indexes until then, and lie at the front of one
+    /// by which the list of what is to be done is read.
+    pub async fn vacuum(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        for shape in self.shapes.iter().filter(|shape| !shape.table.append_only) {
+            sqlx::query(&format!("VACUUM {}", shape.physical)).execute(pool).await?;
         }
         Ok(())
     }

@@ -46,6 +46,8 @@ impl Tx<'_> {
 pub(crate) struct End {
     pub count: usize,
     pub poison: Option<Poison>,
+    /// Rows that it deleted.
+    pub deleted: usize,
 }
 
 /// How a write ended; but for `Done`, nothing of it may stay.
@@ -144,6 +146,7 @@ impl Step<'_> {
             // Whoever folds has died: nothing of the batch may stay.
             let Some(mut folded) = folded.try_next().await? else { return Ok(Written::Fenced) };
             self.end(on, place, &folded).await?;
+            let deleted = deleted(&folded);
             let tables = std::mem::take(&mut folded.changes).into_iter();
             let changed = tables.map(|changes| Ok((place.shape(changes.table)?, changes)));
             match writing::write(on, changed.collect::<Result<_, StoreError>>()?).await {
@@ -152,7 +155,7 @@ impl Step<'_> {
                 }
                 written => written?,
             }
-            ends.push(End { count: folded.count, poison: folded.poison });
+            ends.push(End { count: folded.count, poison: folded.poison, deleted });
         }
         Ok(Written::Done(ends))
     }
@@ -175,7 +178,7 @@ impl Step<'_> {
         }
         match writing::write_if(conn, advancing, builds.len(), &changed).await {
             Ok(true) => {
-                let end = |folded: &Folded| End { count: folded.count, poison: None };
+                let end = |folded: &Folded| End { count: folded.count, poison: None, deleted: deleted(folded) };
                 Ok(Some(Written::Done(folds.iter().map(end).collect())))
             }
             Ok(false) => Ok(Some(Written::Fenced)),
@@ -200,4 +203,8 @@ impl Step<'_> {
         }
         Ok(())
     }
+}
+
+fn deleted(folded: &Folded) -> usize {
+    folded.changes.iter().map(|changes| changes.deletes.len()).sum()
 }

@@ -22,11 +22,21 @@ pub(crate) struct Seat {
     pub held: bool,
     /// Most events of its next batch, where they are fewer than usual: to find a row that the database refuses.
     pub limit: Option<usize>,
+    /// Rows that were deleted since its tables were vacuumed.
+    pub deleted: usize,
 }
 
 impl Seat {
     pub fn new(build: Build) -> Self {
-        Self { build: Arc::new(build), number: 0, position: 0, state: State::CatchingUp, held: false, limit: None }
+        Self {
+            build: Arc::new(build),
+            number: 0,
+            position: 0,
+            state: State::CatchingUp,
+            held: false,
+            limit: None,
+            deleted: 0,
+        }
     }
 
     pub fn place(&self, complete: bool) -> Place<'_> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use metrics::{counter, gauge, histogram};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 use wasend_domain::{Clock, Position, Time};
 use wasend_eventlog::{Db, EventLog, LogError};
@@ -66,6 +67,10 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+/// So many deleted rows are cleared away at once. The server's own vacuum comes once a minute at most, and to a list on
+/// which a thousand messages a second come and go that is too late.
+const VACUUM_AFTER: usize = 5_000;
+
 /// The front's batches, and those of whoever lags most.
 const FRONT: usize = 0;
 const LAST: usize = 1;
@@ -81,6 +86,7 @@ pub(crate) struct Tail {
     /// Writes.
     conn: Option<Conn>,
     lanes: [Lane; 2],
+    vacuum: Option<AbortOnDropHandle<()>>,
     /// When the leases are to be renewed or tried for.
     tend_at: Time,
 }
@@ -92,6 +98,7 @@ impl Tail {
             seats: builds.into_iter().map(|build| Seat::new(build)).collect(),
             conn: None,
             lanes: Default::default(),
+            vacuum: None,
             tend_at: Time::from_micros(i64::MIN),
             means,
             signals,
@@ -237,14 +244,32 @@ impl Tail {
             seat.state = seat.state_after(complete);
             seat.position = batch::reached(from, events, end.count);
             seat.limit = None;
+            seat.deleted += end.deleted;
             if let Some(poison) = &end.poison {
                 let at = events.get(end.count).map_or(from, |event| event.recorded.position);
                 seat.poisoned(at, poison);
             }
         }
+        self.vacuum();
         self.publish();
         let furthest = group.iter().map(|seat| self.seats[*seat].position).max().unwrap_or(from);
         self.signals.committed.send_if_modified(|committed| std::mem::replace(committed, furthest) != furthest);
+    }
+
+    /// Lets Postgres clear away what was deleted, beside what the tail does.
+    fn vacuum(&mut self) {
+        let Db::Postgres(pool) = &self.means.db else { return };
+        if self.vacuum.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let Some(seat) = self.seats.iter_mut().find(|seat| seat.deleted >= VACUUM_AFTER) else { return };
+        seat.deleted = 0;
+        let (pool, build) = (pool.clone(), Arc::clone(&seat.build));
+        self.vacuum = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            if let Err(error) = build.vacuum(&pool).await {
+                debug!(error = %StoreError::from(error), "deleted rows were not cleared away; the server does so later");
+            }
+        })));
     }
 
     /// The database refused the values of one build's rows: it goes on alone by smaller batches, so that the others

@@ -1,6 +1,7 @@
 //! What tables hold: any text, nulls, many rows, and queries over them.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -13,6 +14,7 @@ on_both!(
     any_text_and_null_comes_back_as_it_was,
     ten_thousand_rows_are_one_batch,
     indexes_are_made_once_a_build_has_caught_up,
+    many_deleted_rows_are_cleared_away,
     rows_are_queried_with_one_text_on_both_engines,
     a_text_that_cannot_be_stored_stops_the_projection_at_its_event,
     an_id_that_no_index_can_hold_stops_the_projection_at_its_event,
@@ -71,8 +73,34 @@ async fn indexes_are_made_once_a_build_has_caught_up(engine: Engine) {
     let reads = house.projector.reads();
     let names = async || reads.cells(ask, &[], &[Kind::Text]).await.unwrap().concat();
     assert_eq!(names().await, ["balances_v1_b1_i0", "balances_v1_b1_i1"].map(Cell::from));
+    if let Engine::Postgres = engine {
+        // -1 until a table was looked at.
+        let known = "SELECT reltuples::bigint FROM pg_class WHERE relname IN ('balances_v1', 'entries_v1') ORDER BY 1";
+        assert_eq!(reads.cells(known, &[], &[Kind::Int]).await.unwrap().concat(), [100, 100].map(Cell::from));
+    }
     house.projector.rebuild("balances", &RebuildOptions::default()).await.unwrap();
     assert_eq!(names().await, ["balances_v1_b2_i0", "balances_v1_b2_i1"].map(Cell::from));
+}
+
+/// Of SQLite's tables a deleted row leaves nothing.
+async fn many_deleted_rows_are_cleared_away(engine: Engine) {
+    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+    let account = |n| format!("account-{n:05}");
+    log.push((0..6_000).map(|n| deposit(&account(n), n)));
+    let position = log.push((0..6_000).map(|n| closed(&account(n))));
+    let house = House::start(&own, &log, both(Balances::right()), 6_000).await;
+    house.reaches(position).await;
+    assert_eq!(house.totals().await.len(), 0);
+    let Engine::Postgres = engine else { return };
+    // The rows' pages were the whole table.
+    let pages = "SELECT pg_relation_size('balances_v1')::bigint";
+    for _ in 0..1_000 {
+        if house.projector.reads().cells(pages, &[], &[Kind::Int]).await.unwrap() == [[Cell::from(0)]] {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody has cleared away the deleted rows");
 }
 
 async fn rows_are_queried_with_one_text_on_both_engines(engine: Engine) {
