@@ -26,6 +26,8 @@ use crate::server::Server;
 /// Messages a second, by so many clients.
 const PACE: u32 = 500;
 const CLIENTS: u32 = 25;
+/// Further subscribers, where there are some.
+const OTHERS: usize = 8;
 
 pub struct Subscribe;
 
@@ -41,21 +43,31 @@ impl Row for Subscribe {
 
     async fn run(&self, bench: &Bench) -> anyhow::Result<()> {
         for engine in bench.engines() {
-            // At its usual pace, and as fast as messages come in: then each has six changes of its status.
-            for rate in [RATE, 2 * PACE] {
-                measure(bench, engine, rate).await?;
+            // At its usual pace, and as fast as messages come in: then each has six changes of its status. And with
+            // others that hear the same, which shows what each costs.
+            for (rate, others) in [(RATE, 0), (2 * PACE, 0), (RATE, OTHERS)] {
+                measure(bench, engine, rate, others).await?;
             }
         }
         Ok(())
     }
 }
 
-async fn measure(bench: &Bench, engine: Engine, rate: u32) -> anyhow::Result<()> {
+async fn measure(bench: &Bench, engine: Engine, rate: u32, others: usize) -> anyhow::Result<()> {
     let round = bench.round(Duration::from_secs(15), Duration::from_secs(5));
     let server = Server::start(bench, engine, rate).await?;
     introduce(&server).await?;
-    let mut socket = server.client().connect_ws().await;
-    socket.subscribe("1", "subscription { messageStatusChanged { position message { id status } } }", json!({})).await;
+    let socket = subscribed(&server).await;
+    // Dropped, and so ended, with the round.
+    let mut crowd = JoinSet::new();
+    for _ in 0..others {
+        let mut socket = subscribed(&server).await;
+        crowd.spawn(async move {
+            loop {
+                socket.data().await;
+            }
+        });
+    }
     // How many messages the subscriber shall hear of, once that is known.
     let (target, targets) = watch::channel(u64::MAX);
     let subscriber = tokio::spawn(listen(socket, targets));
@@ -75,11 +87,19 @@ async fn measure(bench: &Bench, engine: Engine, rate: u32) -> anyhow::Result<()>
     let line = Line::new("subscribe", engine, "ms", quantile(&latency, 0.5))
         .with_latency(&latency)
         .with("dispatched_per_s", rate)
+        .with("subscribers", others + 1)
         .with_number("messages_per_s", per_second(sent, round))
         .with_number("changes_per_s", per_second(latency.len(), round))
         .with_number("server_cores", cores);
+    drop(crowd);
     server.end().await;
     bench.report.line(&line)
+}
+
+async fn subscribed(server: &Server) -> Socket {
+    let mut socket = server.client().connect_ws().await;
+    socket.subscribe("1", "subscription { messageStatusChanged { position message { id status } } }", json!({})).await;
+    socket
 }
 
 /// What is told, and when, until so many messages are told to be accepted.
