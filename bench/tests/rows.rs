@@ -28,7 +28,7 @@ rows! {
     send 2 false,
     bulk 2 false,
     statuses 2 false,
-    subscribe 2 false,
+    subscribe 3 false,
     import 2 false,
     erase 1 false,
     growth 6 false,

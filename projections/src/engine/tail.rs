@@ -95,7 +95,7 @@ impl Tail {
     pub fn new(means: Arc<Means>, signals: Signals, builds: Vec<Build>) -> Self {
         Self {
             leases: Leases::new(means.db.clone()),
-            seats: builds.into_iter().map(|build| Seat::new(build)).collect(),
+            seats: builds.into_iter().map(Seat::new).collect(),
             conn: None,
             lanes: Default::default(),
             vacuum: None,
