@@ -69,10 +69,11 @@ impl Build {
     }
 
     /// Rids Postgres of rows that are deleted. Their entries stay in the indexes until then, and lie at the front of one
-    /// by which the list of what is to be done is read.
+    /// by which the list of what is to be done is read. The file stays as long as it is: to cut it, everybody would be
+    /// locked out.
     pub async fn vacuum(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         for shape in self.shapes.iter().filter(|shape| !shape.table.append_only) {
-            sqlx::query(&format!("VACUUM {}", shape.physical)).execute(pool).await?;
+            sqlx::query(&format!("VACUUM (TRUNCATE FALSE) {}", shape.physical)).execute(pool).await?;
         }
         Ok(())
     }
