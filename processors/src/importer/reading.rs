@@ -59,7 +59,7 @@ pub(crate) fn read(
     let reading = tokio::task::spawn_blocking(move || {
         let row = RowStart { start: Arc::default(), limit: limits.row_bytes };
         let read = Arc::new(AtomicU64::new(0));
-        let pieces = Pieces { received, piece: Vec::new(), at: 0, read: Arc::clone(&read), failed: None };
+        let pieces = Pieces { received, piece: Vec::new(), at: 0, read: Arc::clone(&read), end: None };
         let decoded = Decoded::new(pieces, utf8, row.clone());
         let pass = |header: &Arc<Vec<String>>, rows| {
             let chunk = Chunk { header: Arc::clone(header), rows, bytes: read.load(Ordering::Relaxed) };
@@ -79,26 +79,24 @@ pub(crate) fn read(
     chunks
 }
 
-type Piece = Result<Vec<u8>, Broken>;
+/// None is the end of the file: a sender that only falls silent has died before it.
+type Piece = Result<Option<Vec<u8>>, Broken>;
 
 async fn send_pieces(commands: Arc<Commands>, upload: Upload, pieces: mpsc::Sender<Piece>) {
     let mut next = 0;
     loop {
         let opened = open(&commands, &upload, next).await;
-        let end = opened.as_ref().is_ok_and(Vec::is_empty);
-        let batch = match opened {
-            Ok(batch) => batch.into_iter().map(Ok).collect(),
+        let batch: Vec<Piece> = match opened {
+            Ok(batch) if batch.is_empty() => vec![Ok(None)],
+            Ok(batch) => batch.into_iter().map(|piece| Ok(Some(piece))).collect(),
             Err(broken) => vec![Err(broken)],
         };
         next += batch.len() as u64;
         for piece in batch {
-            let broken = piece.is_err();
-            if pieces.send(piece).await.is_err() || broken {
+            let last = !matches!(piece, Ok(Some(_)));
+            if pieces.send(piece).await.is_err() || last {
                 return;
             }
-        }
-        if end {
-            return;
         }
     }
 }
@@ -132,21 +130,21 @@ struct Pieces {
     piece: Vec<u8>,
     at: usize,
     read: Arc<AtomicU64>,
-    failed: Option<Broken>,
+    /// How it ended.
+    end: Option<Result<(), Broken>>,
 }
 
 impl Read for Pieces {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.at == self.piece.len() {
+            if let Some(end) = &self.end {
+                return end.clone().map(|()| 0).map_err(io::Error::other);
+            }
             match self.received.blocking_recv() {
-                Some(Ok(piece)) => (self.piece, self.at) = (piece, 0),
-                Some(Err(broken)) => {
-                    let error = io::Error::other(broken.clone());
-                    self.failed = Some(broken);
-                    return Err(error);
-                }
-                None if self.failed.is_some() => return Err(io::Error::other(Broken::Store)),
-                None => return Ok(0),
+                Some(Ok(Some(piece))) => (self.piece, self.at) = (piece, 0),
+                Some(Ok(None)) => self.end = Some(Ok(())),
+                Some(Err(broken)) => self.end = Some(Err(broken)),
+                None => self.end = Some(Err(Broken::Store)),
             }
         }
         let count = into.len().min(self.piece.len() - self.at);
@@ -245,4 +243,31 @@ fn broken(error: &io::Error) -> Broken {
     }
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Broken>());
     inner.cloned().unwrap_or(Broken::Store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(sent: Vec<Piece>) -> Result<Vec<u8>, Option<Broken>> {
+        let (sender, received) = mpsc::channel(8);
+        for piece in sent {
+            sender.try_send(piece).unwrap();
+        }
+        drop(sender);
+        let mut pieces = Pieces { received, piece: vec![], at: 0, read: Arc::default(), end: None };
+        let mut bytes = Vec::new();
+        let ended = pieces.read_to_end(&mut bytes);
+        assert_eq!(pieces.read(&mut [0]).is_ok(), ended.is_ok(), "it stays ended as it did");
+        ended.map(|_| bytes).map_err(|error| error.get_ref().and_then(|inner| inner.downcast_ref().cloned()))
+    }
+
+    #[test]
+    fn a_file_ends_where_its_sender_says_so_and_not_where_it_falls_silent() {
+        let piece = |text: &str| Ok(Some(text.as_bytes().to_vec()));
+        assert_eq!(file(vec![piece("a"), piece(""), piece("b"), Ok(None)]).unwrap(), b"ab");
+        assert!(matches!(file(vec![piece("a")]), Err(Some(Broken::Store))));
+        let lost = Broken::File(FileError::UploadLost);
+        assert!(matches!(file(vec![piece("a"), Err(lost)]), Err(Some(Broken::File(FileError::UploadLost)))));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -21,13 +21,14 @@ use wasend_processors::{ImportLimits, ImportOptions};
 use wasend_vault::{Identity, NewPerson};
 
 use crate::cases;
-use crate::log::Mortal;
+use crate::log::{Mortal, Stumbling};
 use crate::people::people;
 use crate::world::World;
 
 stories!(
     a_file_has_one_outcome_however_often_and_however_it_is_cut,
     wherever_a_node_dies_the_contacts_and_the_report_are_the_same,
+    an_import_whose_work_panics_is_not_taken_for_done,
     whichever_door_and_spelling_comes_first_one_person_is_one_contact,
 );
 
@@ -272,6 +273,29 @@ async fn wherever_a_node_dies_the_contacts_and_the_report_are_the_same(world: &W
         assert_eq!(outcome, expected, "{rows:#?} in chunks of {chunk}, {deaths:?}");
         assert_eq!(people(world, troubled).await, people(world, calm).await, "{rows:#?} {deaths:?}");
     }
+}
+
+async fn an_import_whose_work_panics_is_not_taken_for_done(world: &World) {
+    let row = |person| Row {
+        person,
+        other: false,
+        bsuid: None,
+        name: Some(1),
+        city: Some(1),
+        opted_out: false,
+        fault: Fault::None,
+    };
+    let file = file(&(0..PEOPLE.len()).map(row).collect::<Vec<_>>());
+    let (calm, troubled) = (acquainted(world).await, acquainted(world).await);
+    let expected = import(world, calm, &file, (2, 1 << 20), Mode::Update).await;
+    let id = begin(world, troubled, &file, 1 << 20, Mode::Update).await;
+    let log = Arc::new(Stumbling { inner: world.commands.log.clone(), left: AtomicI64::new(3) });
+    let node = world.importer(&world.over(log.clone()), &in_chunks_of(2));
+    let outcome = ended(world, troubled, id).await;
+    node.shutdown(Duration::from_secs(10)).await;
+    assert!(log.left.load(Ordering::SeqCst) < 0, "it stumbled");
+    assert_eq!(outcome, expected);
+    assert_eq!(people(world, troubled).await, people(world, calm).await);
 }
 
 async fn whichever_door_and_spelling_comes_first_one_person_is_one_contact(world: &World) {
