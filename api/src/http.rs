@@ -27,7 +27,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     auth::Authenticator,
     config,
-    graphql::transport::{Engine, graphiql, http as graphql},
+    graphql::transport::{Documents, Engine, graphiql, http as graphql},
     problem::{Code, Problem},
 };
 
@@ -46,6 +46,7 @@ pub struct Shell {
     pub graphql: Arc<config::GraphQl>,
     pub life: Lifecycle,
     pub quotas: Arc<Quotas>,
+    pub documents: Arc<Documents>,
 }
 
 impl FromRef<Shell> for Arc<dyn Authenticator> {

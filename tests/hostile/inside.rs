@@ -119,6 +119,7 @@ fn doors(house: &House, config: Config) -> Router {
         graphql: Arc::new(config.graphql),
         life: Lifecycle::default(),
         quotas: quotas.clone(),
+        documents: Arc::default(),
     };
     let patience = http.body_timeout;
     router(shell, routes(commands.clone(), http, quotas.clone()), files(commands, keys, quotas, patience))

@@ -233,6 +233,7 @@ async fn open(
         graphql: Arc::new(config.graphql.clone()),
         life: life.clone(),
         quotas: rooms.quotas,
+        documents: Arc::default(),
     };
     let main = http::router(shell.clone(), rooms.whatsapp, rooms.files);
     tracing::info!(address = ?listener.local_addr().ok(), "listening");

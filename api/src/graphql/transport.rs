@@ -8,6 +8,7 @@
 
 mod answer;
 mod breadth;
+mod documents;
 pub mod graphiql;
 pub mod http;
 mod lexis;
@@ -21,17 +22,23 @@ pub(crate) mod fake;
 
 use std::time::{Duration, Instant};
 
-use async_graphql::{Executor, Request, Response, parser::types::OperationType};
+use async_graphql::parser::{
+    parse_query,
+    types::{ExecutableDocument, OperationType},
+};
+use async_graphql::{Executor, Request, Response};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream, stream::BoxStream};
 
 use crate::{
     auth::Identity,
     config,
+    http::Shell,
     problem::{Code, Problem},
     telemetry::metric,
 };
 
 use answer::Answer;
+pub use documents::Documents;
 use params::Params;
 
 /// How long a query or a mutation may take. Longer than any does whose stores answer.
@@ -65,30 +72,39 @@ struct Prepared {
 
 /// `limits.max_complexity` is that of the schema: what selects more things than it allows is not even measured, and
 /// what has too many tokens is not even parsed.
-fn prepare(params: Params, identity: &Identity, limits: &config::GraphQl) -> Result<Prepared, Box<Answer>> {
-    let config::GraphQl { max_tokens, max_complexity, .. } = *limits;
-    if !lexis::is_within(params.document(), max_tokens) {
-        let message = format!(
-            "the document has more than {max_tokens} tokens, or one that is too long or too deep; put values into variables"
-        );
-        return Err(Box::new(Answer::refusal(Refusal::new(Code::QueryTooComplex, message))));
-    }
+fn prepare(params: Params, identity: &Identity, shell: &Shell) -> Result<Prepared, Box<Answer>> {
     let mut request = params.into_request().data(identity.caller.clone());
-    let name = request.operation_name.clone();
-    let document = request.parsed_query().map_err(|error| Box::new(Answer::unparsable(error)))?;
-    if !breadth::selects_at_most(document, max_complexity) {
-        let message = format!(
-            "the document selects more than {max_complexity} things or too much of the schema, or its fragments go in circles"
-        );
-        return Err(Box::new(Answer::refusal(Refusal::new(Code::QueryTooComplex, message))));
-    }
+    let document = match shell.documents.get(&request.query) {
+        Some(document) => document,
+        None => parse(&request, shell)?,
+    };
+    let name = request.operation_name.as_ref();
     let mut operations =
-        document.operations.iter().filter(|(known, _)| name.as_ref().is_none_or(|n| known.is_some_and(|k| k == n)));
+        document.operations.iter().filter(|(known, _)| name.is_none_or(|n| known.is_some_and(|k| k == n)));
     let kind = match (operations.next(), operations.next()) {
         (Some((_, operation)), None) => Some(operation.node.ty),
         _ => None,
     };
+    request.set_parsed_query(document);
     Ok(Prepared { request, kind })
+}
+
+fn parse(request: &Request, shell: &Shell) -> Result<ExecutableDocument, Box<Answer>> {
+    let config::GraphQl { max_tokens, max_complexity, .. } = *shell.graphql;
+    let too_complex = |message| Box::new(Answer::refusal(Refusal::new(Code::QueryTooComplex, message)));
+    let look = lexis::look(&request.query, max_tokens).ok_or_else(|| {
+        too_complex(format!(
+            "the document has more than {max_tokens} tokens, or one that is too long or too deep; put values into variables"
+        ))
+    })?;
+    let document = parse_query(&request.query).map_err(|error| Box::new(Answer::unparsable(error.into())))?;
+    if !breadth::selects_at_most(&document, max_complexity) {
+        return Err(too_complex(format!(
+            "the document selects more than {max_complexity} things or too much of the schema, or its fragments go in circles"
+        )));
+    }
+    shell.documents.keep(&request.query, look, &document);
+    Ok(document)
 }
 
 impl Prepared {

@@ -42,6 +42,7 @@ pub fn shell(config: Config, authenticator: Arc<OneKey>) -> Shell {
         http: Arc::new(config.http),
         graphql: Arc::new(config.graphql),
         life: Lifecycle::default(),
+        documents: Arc::default(),
     }
 }
 

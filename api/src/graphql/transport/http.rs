@@ -80,7 +80,7 @@ async fn execute(shell: &Shell, parts: &Parts, body: Body, media: Media) -> Resu
         return Err(Refusal::new(Code::BadRequest, "the request holds no operation"));
     };
     let turn = turn(shell, &identity, media).await?;
-    let prepared = match prepare(params, &identity, &shell.graphql) {
+    let prepared = match prepare(params, &identity, shell) {
         Ok(prepared) => prepared,
         Err(answer) if media == Media::EventStream => return Ok(hold(sse::only(&answer), turn)),
         Err(answer) => return Ok(write(&answer, media)),
@@ -108,7 +108,7 @@ async fn turn(shell: &Shell, identity: &Identity, media: Media) -> Result<Permit
 async fn batch(shell: &Shell, operations: Vec<Params>, identity: &Identity, media: Media) -> Response {
     let mut bodies = Vec::with_capacity(operations.len());
     for params in operations {
-        let answer = match prepare(params, identity, &shell.graphql) {
+        let answer = match prepare(params, identity, shell) {
             Ok(prepared) => run(shell, prepared).await,
             Err(answer) => *answer,
         };

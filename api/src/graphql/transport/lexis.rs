@@ -9,10 +9,18 @@ const WORD_MAX: usize = 512;
 /// Deepest nesting of brackets of any kind. The parser calls itself for each.
 const NESTING_MAX: usize = 200;
 
-/// Whether the document has at most `max` tokens, none of them monstrous, and no brackets too deep.
-pub fn is_within(document: &str, max: usize) -> bool {
+/// What one look at a document shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    pub tokens: usize,
+    /// It holds no text, number or comment, and so nothing about a person.
+    pub is_plain: bool,
+}
+
+/// Looks at a document; none if it has more than `max` tokens, a monstrous one, or brackets too deep.
+pub fn look(document: &str, max: usize) -> Option<Look> {
     let mut rest = document.as_bytes();
-    let (mut tokens, mut depth) = (0_usize, 0_usize);
+    let (mut tokens, mut depth, mut is_plain) = (0_usize, 0_usize, true);
     while let Some(&first) = rest.first() {
         let length = match first {
             b' ' | b'\t' | b'\r' | b'\n' | b',' => {
@@ -20,14 +28,18 @@ pub fn is_within(document: &str, max: usize) -> bool {
                 continue;
             }
             b'#' => {
+                is_plain = false;
                 rest = &rest[run(rest, |byte| byte != b'\n' && byte != b'\r')..];
                 continue;
             }
-            b'"' => string(rest),
-            byte if is_word(byte) => match run(rest, is_word) {
-                length if length <= WORD_MAX => length,
-                _ => return false,
-            },
+            b'"' => {
+                is_plain = false;
+                string(rest)
+            }
+            byte if is_word(byte) => {
+                is_plain &= !byte.is_ascii_digit();
+                run(rest, is_word)
+            }
             b'{' | b'[' | b'(' => {
                 depth += 1;
                 1
@@ -39,12 +51,13 @@ pub fn is_within(document: &str, max: usize) -> bool {
             _ => 1,
         };
         tokens += 1;
-        if tokens > max || depth > NESTING_MAX {
-            return false;
+        let is_monstrous = is_word(first) && length > WORD_MAX;
+        if tokens > max || depth > NESTING_MAX || is_monstrous {
+            return None;
         }
         rest = &rest[length..];
     }
-    true
+    Some(Look { tokens, is_plain })
 }
 
 const fn is_word(byte: u8) -> bool {
@@ -81,6 +94,10 @@ fn end(bytes: &[u8], begin: usize, mark: &[u8]) -> usize {
 mod tests {
     use super::*;
 
+    fn is_within(document: &str, max: usize) -> bool {
+        look(document, max).is_some()
+    }
+
     #[test]
     fn tokens_are_counted_as_the_specification_does() {
         for (document, tokens) in [
@@ -106,5 +123,17 @@ mod tests {
         }
         assert!(is_within(&"a".repeat(512), 1) && !is_within(&"a".repeat(513), 1));
         assert!(is_within(&format!("{{a(x: \"{}\")}}", "long ".repeat(100_000)), 8));
+    }
+
+    #[test]
+    fn what_holds_a_value_is_not_plain() {
+        let is_plain = |document| look(document, 100).unwrap().is_plain;
+        for plain in ["{ a, b }", "query Q($a: [Int!]! = null) { ...F @d(if: $a) }", "{ a1(x: [TRUE, {y: $z}]) { b } }"]
+        {
+            assert!(is_plain(plain), "{plain}");
+        }
+        for other in ["{ a(x: \"b\") }", "{ a(x: 1) }", "{ a(x: -1.5) }", "# Ada\n{ a }", "{ a(x: \"\"\"b\"\"\") }"] {
+            assert!(!is_plain(other), "{other}");
+        }
     }
 }

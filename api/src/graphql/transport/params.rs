@@ -65,10 +65,6 @@ impl Params {
         Self::from_json(Value::Object(members))
     }
 
-    pub fn document(&self) -> &str {
-        &self.query
-    }
-
     pub fn into_request(self) -> Request {
         let mut request = Request::new(self.query).variables(Variables::from_json(Value::Object(self.variables)));
         request.operation_name = self.operation_name.filter(|name| !name.is_empty());

@@ -62,6 +62,24 @@ async fn got(accept: &str, query: &str) -> Sent {
 }
 
 #[tokio::test]
+async fn a_document_that_was_sent_before_is_told_from_what_it_is_sent_with() {
+    let document = "query A($text: String!) { echo(text: $text) } query B { hello }";
+    let first = json!({"query": document, "operationName": "A", "variables": {"text": "one"}});
+    for (second, answer) in [
+        (
+            json!({"query": document, "operationName": "A", "variables": {"text": "two"}}),
+            json!({"data": {"echo": "two"}}),
+        ),
+        (json!({"query": document, "operationName": "B"}), json!({"data": {"hello": "world"}})),
+    ] {
+        let answers = send(posted(RESPONSE_JSON, json!([first, second]).to_string())).await.json();
+        assert_eq!(answers, json!([{"data": {"echo": "one"}}, answer]));
+    }
+    let unnamed = json!([first, {"query": document}]);
+    assert!(send(posted(RESPONSE_JSON, unnamed.to_string())).await.json()[1]["errors"][0]["message"].is_string());
+}
+
+#[tokio::test]
 async fn the_answer_comes_in_the_media_type_that_was_asked_for() {
     for accept in [RESPONSE_JSON, JSON] {
         let sent = query(accept, "{ hello }").await;

@@ -177,7 +177,7 @@ impl Connection {
             Ok(place) => place,
             Err(problem) => return say(sink, server::error(&id, &Answer::refusal(problem.into()))).await,
         };
-        let prepared = match prepare(params, &self.identity, &self.shell.graphql) {
+        let prepared = match prepare(params, &self.identity, &self.shell) {
             Ok(prepared) => prepared,
             Err(answer) => return say(sink, server::error(&id, &answer)).await,
         };
