@@ -37,5 +37,6 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod upkeep;
 pub mod working;
 mod writing;

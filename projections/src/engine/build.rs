@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use sqlx::PgPool;
-
 use crate::engine::projection::Projection;
 use crate::engine::rows::Shape;
 use crate::engine::sql::{Conn, On};
@@ -64,16 +62,6 @@ impl Build {
             for shape in &self.shapes {
                 conn.on().execute(&format!("ANALYZE {}", shape.physical), &[]).await?;
             }
-        }
-        Ok(())
-    }
-
-    /// Rids Postgres of rows that are deleted. Their entries stay in the indexes until then, and lie at the front of one
-    /// by which the list of what is to be done is read. The file stays as long as it is: to cut it, everybody would be
-    /// locked out.
-    pub async fn vacuum(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
-        for shape in self.shapes.iter().filter(|shape| !shape.table.append_only) {
-            sqlx::query(&format!("VACUUM (TRUNCATE FALSE) {}", shape.physical)).execute(pool).await?;
         }
         Ok(())
     }

@@ -2,7 +2,6 @@
 //! off from.
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use sqlx::{Connection as _, PgConnection};
 use tokio::sync::mpsc;
 use wasend_domain::{Position, Time};
 
@@ -14,7 +13,7 @@ use crate::engine::rows::Shape;
 use crate::engine::sql::{Conn, On, StoreError, Tx, code, refuses_values};
 use crate::engine::writing;
 
-/// The largest batch that is one statement: of more events rows are copied, which takes a statement for each table.
+/// The largest batch that is written at once: the rows of more events go by faster ways, a statement for each table.
 const AT_ONCE: usize = 64;
 
 /// A build that takes part in a write.
@@ -46,7 +45,8 @@ impl Tx<'_> {
 pub(crate) struct End {
     pub count: usize,
     pub poison: Option<Poison>,
-    /// Rows that it deleted.
+    /// Rows that it inserted, changed and deleted.
+    pub put: usize,
     pub deleted: usize,
 }
 
@@ -61,8 +61,8 @@ pub(crate) enum Written {
 }
 
 /// Writes checkpoints and rows of several builds that stand at `from`, each as soon as it comes out of `folded`, which
-/// gives them in the order of their places, and commits them. On Postgres a small batch is one statement: it would wait
-/// for the round trips of many longer than for all else.
+/// gives them in the order of their places, and commits them. A small batch is written at once: it would wait for the
+/// round trips of many statements longer than for all else.
 pub(crate) async fn commit(
     conn: &mut Conn,
     places: &[Place<'_>],
@@ -72,9 +72,7 @@ pub(crate) async fn commit(
 ) -> Result<Written, StoreError> {
     let step = Step { places, from, events, owner, now };
     let folded = stream::poll_fn(|context| folded.poll_recv(context));
-    if let Conn::Postgres(conn) = conn
-        && events.len() <= AT_ONCE
-    {
+    if events.len() <= AT_ONCE {
         let folds: Vec<Folded> = folded.take(places.len()).try_collect().await?;
         let [alone, ..] = places else { return Ok(Written::Done(vec![])) };
         let simple = folds.len() == places.len()
@@ -83,7 +81,7 @@ pub(crate) async fn commit(
         if simple && let Some(written) = step.at_once(conn, alone.state, &folds).await? {
             return Ok(written);
         }
-        let mut tx = Tx::Postgres(conn.begin().await?);
+        let mut tx = conn.begin().await?;
         let written = step.write(&mut tx.on(), stream::iter(folds.into_iter().map(Ok))).await?;
         return tx.end(written).await;
     }
@@ -146,7 +144,7 @@ impl Step<'_> {
             // Whoever folds has died: nothing of the batch may stay.
             let Some(mut folded) = folded.try_next().await? else { return Ok(Written::Fenced) };
             self.end(on, place, &folded).await?;
-            let deleted = deleted(&folded);
+            let (put, deleted) = rows(&folded);
             let tables = std::mem::take(&mut folded.changes).into_iter();
             let changed = tables.map(|changes| Ok((place.shape(changes.table)?, changes)));
             match writing::write(on, changed.collect::<Result<_, StoreError>>()?).await {
@@ -155,19 +153,13 @@ impl Step<'_> {
                 }
                 written => written?,
             }
-            ends.push(End { count: folded.count, poison: folded.poison, deleted });
+            ends.push(End { count: folded.count, poison: folded.poison, put, deleted });
         }
         Ok(Written::Done(ends))
     }
 
-    /// All builds in a statement that is a transaction of its own. None if the database refused values of one of them:
-    /// each by itself tells which.
-    async fn at_once(
-        &self,
-        conn: &mut PgConnection,
-        state: State,
-        folds: &[Folded],
-    ) -> Result<Option<Written>, StoreError> {
+    /// All builds at once. None if the database refused values of one of them: each by itself tells which.
+    async fn at_once(&self, conn: &mut Conn, state: State, folds: &[Folded]) -> Result<Option<Written>, StoreError> {
         let builds: Vec<_> = self.places.iter().map(|place| (place.build.id.as_str(), place.number)).collect();
         let advancing = registry::advancing(&builds, self.way(), (state, self.owner, self.now));
         let mut changed = Vec::new();
@@ -178,7 +170,10 @@ impl Step<'_> {
         }
         match writing::write_if(conn, advancing, builds.len(), &changed).await {
             Ok(true) => {
-                let end = |folded: &Folded| End { count: folded.count, poison: None, deleted: deleted(folded) };
+                let end = |folded: &Folded| {
+                    let (put, deleted) = rows(folded);
+                    End { count: folded.count, poison: None, put, deleted }
+                };
                 Ok(Some(Written::Done(folds.iter().map(end).collect())))
             }
             Ok(false) => Ok(Some(Written::Fenced)),
@@ -205,6 +200,8 @@ impl Step<'_> {
     }
 }
 
-fn deleted(folded: &Folded) -> usize {
-    folded.changes.iter().map(|changes| changes.deletes.len()).sum()
+/// How many are put, and how many deleted.
+fn rows(folded: &Folded) -> (usize, usize) {
+    let each = folded.changes.iter().map(|changes| (changes.rows().count(), changes.deletes.len()));
+    each.fold((0, 0), |(put, deleted), each| (put + each.0, deleted + each.1))
 }

@@ -115,6 +115,11 @@ fn from_texts(table: &Table, packed: Vec<Option<String>>) -> Option<Vec<Cell>> {
     packed.into_iter().zip(kinds(table)).map(cell).collect()
 }
 
+/// Rows as an array of arrays.
+pub(super) fn json_rows<'a>(rows: impl Iterator<Item = &'a RawRow>) -> String {
+    serde_json::to_string(&rows.collect::<Vec<_>>()).expect("a list of lists of cells has a JSON form")
+}
+
 pub(super) fn json(ids: &[String]) -> String {
     serde_json::to_string(ids).expect("a list of texts has a JSON form")
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::engine::sql::On;
 use crate::engine::table::{Cell, Column, Kind, Table};
 use crate::engine::working::RawRow;
-use crate::engine::writing::SQLITE_SIZES;
+use crate::engine::writing::SQLITE_BOUND;
 
 /// A table as it stands in the database, with its statements.
 pub(crate) struct Shape {
@@ -16,19 +16,33 @@ pub(crate) struct Shape {
     pub columns: String,
     /// How an insert becomes an update where the row is there; of an append-only table none is.
     pub conflict: String,
-    /// An insert or update of each of [`SQLITE_SIZES`].
-    pub sqlite_puts: [String; 3],
+    /// Deletes rows by a JSON array of their ids.
+    pub sqlite_delete: String,
+    /// Inserts or updates the rows of a JSON array of arrays.
+    pub sqlite_put: String,
+    /// The same of [`SQLITE_BOUND`] rows, value by value.
+    pub sqlite_put_bound: String,
 }
 
 impl Shape {
     pub fn new(table: &'static Table, version: u32, suffix: &str) -> Self {
         let physical = format!("{}_v{version}{suffix}", table.name);
         let (columns, conflict) = (columns(table), conflict(table));
-        let row = format!("({})", vec!["?"; table.columns.len() + 1].join(", "));
-        let sqlite_puts = SQLITE_SIZES.map(|rows| {
-            format!("INSERT INTO {physical} ({columns}) VALUES {} {conflict}", vec![row.as_str(); rows].join(", "))
-        });
-        Self { table, physical, version, columns, conflict, sqlite_puts }
+        let width = table.columns.len() + 1;
+        let insert = format!("INSERT INTO {physical} ({columns})");
+        let row = format!("({})", vec!["?"; width].join(", "));
+        let cells: Vec<String> = (0..width).map(|at| format!("value ->> {at}")).collect();
+        Self {
+            table,
+            version,
+            sqlite_delete: format!("DELETE FROM {physical} WHERE id IN (SELECT value FROM json_each(?))"),
+            // Without the WHERE, ON would begin the condition of a join: https://sqlite.org/lang_upsert.html
+            sqlite_put: format!("{insert} SELECT {} FROM json_each(?) WHERE true {conflict}", cells.join(", ")),
+            sqlite_put_bound: format!("{insert} VALUES {} {conflict}", vec![row; SQLITE_BOUND].join(", ")),
+            physical,
+            columns,
+            conflict,
+        }
     }
 
     /// `SELECT` of all columns in the order of the columns, with the logical name as the alias.

@@ -11,6 +11,7 @@ use crate::engine::projection::Poison;
 use crate::engine::registry::{self, State};
 use crate::engine::sql::{Conn, StoreError};
 use crate::engine::tail::Means;
+use crate::engine::upkeep::Upkeep;
 
 pub(crate) struct Seat {
     pub build: Arc<Build>,
@@ -22,8 +23,7 @@ pub(crate) struct Seat {
     pub held: bool,
     /// Most events of its next batch, where they are fewer than usual: to find a row that the database refuses.
     pub limit: Option<usize>,
-    /// Rows that were deleted since its tables were vacuumed.
-    pub deleted: usize,
+    pub upkeep: Upkeep,
 }
 
 impl Seat {
@@ -35,7 +35,7 @@ impl Seat {
             state: State::CatchingUp,
             held: false,
             limit: None,
-            deleted: 0,
+            upkeep: Upkeep::default(),
         }
     }
 

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Serialize;
+
 /// One table of a projection. Its primary key comes first and is not listed: the text column `id`, in which composite
 /// keys are joined with `/`, or of an append-only table the column `position`.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +65,8 @@ impl Column {
 }
 
 /// One value of a row, or bound to a query.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(untagged)]
 pub enum Cell {
     Text(Option<String>),
     Int(Option<i64>),

@@ -67,10 +67,6 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-/// So many deleted rows are cleared away at once. The server's own vacuum comes once a minute at most, and to a list on
-/// which a thousand messages a second come and go that is too late.
-const VACUUM_AFTER: usize = 5_000;
-
 /// The front's batches, and those of whoever lags most.
 const FRONT: usize = 0;
 const LAST: usize = 1;
@@ -86,7 +82,7 @@ pub(crate) struct Tail {
     /// Writes.
     conn: Option<Conn>,
     lanes: [Lane; 2],
-    vacuum: Option<AbortOnDropHandle<()>>,
+    chore: Option<AbortOnDropHandle<()>>,
     /// When the leases are to be renewed or tried for.
     tend_at: Time,
 }
@@ -98,7 +94,7 @@ impl Tail {
             seats: builds.into_iter().map(Seat::new).collect(),
             conn: None,
             lanes: Default::default(),
-            vacuum: None,
+            chore: None,
             tend_at: Time::from_micros(i64::MIN),
             means,
             signals,
@@ -244,30 +240,30 @@ impl Tail {
             seat.state = seat.state_after(complete);
             seat.position = batch::reached(from, events, end.count);
             seat.limit = None;
-            seat.deleted += end.deleted;
+            seat.upkeep.count(end.put, end.deleted);
             if let Some(poison) = &end.poison {
                 let at = events.get(end.count).map_or(from, |event| event.recorded.position);
                 seat.poisoned(at, poison);
             }
         }
-        self.vacuum();
+        self.see_to_tables();
         self.publish();
         let furthest = group.iter().map(|seat| self.seats[*seat].position).max().unwrap_or(from);
         self.signals.committed.send_if_modified(|committed| std::mem::replace(committed, furthest) != furthest);
     }
 
-    /// Lets Postgres clear away what was deleted, beside what the tail does.
-    fn vacuum(&mut self) {
+    /// Does what Postgres needs for the tables of some build, beside what the tail does.
+    fn see_to_tables(&mut self) {
         let Db::Postgres(pool) = &self.means.db else { return };
-        if self.vacuum.as_ref().is_some_and(|task| !task.is_finished()) {
+        if self.chore.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        let Some(seat) = self.seats.iter_mut().find(|seat| seat.deleted >= VACUUM_AFTER) else { return };
-        seat.deleted = 0;
+        let mut live = self.seats.iter_mut().filter(|seat| seat.state == State::Live);
+        let Some((seat, chore)) = live.find_map(|seat| seat.upkeep.due().map(|chore| (seat, chore))) else { return };
         let (pool, build) = (pool.clone(), Arc::clone(&seat.build));
-        self.vacuum = Some(AbortOnDropHandle::new(tokio::spawn(async move {
-            if let Err(error) = build.vacuum(&pool).await {
-                debug!(error = %StoreError::from(error), "deleted rows were not cleared away; the server does so later");
+        self.chore = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            if let Err(error) = build.see_to(chore, &pool).await {
+                debug!(error = %StoreError::from(error), ?chore, "the server does it later by itself");
             }
         })));
     }

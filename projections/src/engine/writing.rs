@@ -2,18 +2,20 @@
 
 use std::fmt::Write as _;
 
+use futures::TryStreamExt as _;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{PgConnection, Sqlite, SqliteConnection};
+use sqlx::{Connection as _, Either, Executor as _, PgConnection, Sqlite, SqliteConnection};
 
-use crate::engine::loading::json;
+use crate::engine::loading::{json, json_rows};
 use crate::engine::rows::{Shape, kinds};
-use crate::engine::sql::On;
+use crate::engine::sql::{Conn, On, bind_sqlite};
 use crate::engine::table::{Cell, Kind};
 use crate::engine::working::{Changes, RawRow};
 
-/// Rows that one SQLite statement writes; each size is a statement that stays prepared.
-pub(crate) const SQLITE_SIZES: [usize; 3] = [128, 16, 1];
+/// So many rows one SQLite statement writes with each value bound by itself, which is the cheapest for many; what is left
+/// goes as one text, in one statement whatever its number.
+pub(crate) const SQLITE_BOUND: usize = 128;
 
 /// So many new rows at once are copied into PostgreSQL: fewer are not worth the second round trip.
 const COPY_FROM: usize = 64;
@@ -55,17 +57,73 @@ async fn on_postgres(conn: &mut PgConnection, changed: &[(&Shape, Changes)]) -> 
     Ok(())
 }
 
-/// In one statement, which is a transaction of its own, if another part of it (a statement, and what is bound to it)
-/// changes exactly so many rows; false if it does not, and nothing is changed.
+/// Writes them if another statement, with what is bound to it, changes exactly so many rows; false if it does not, and
+/// nothing is changed. A transaction of its own.
 pub(crate) async fn write_if(
+    conn: &mut Conn,
+    condition: (String, Vec<Cell>),
+    rows: usize,
+    changed: &[(&Shape, &Changes)],
+) -> Result<bool, sqlx::Error> {
+    match conn {
+        Conn::Sqlite(db, conn) => {
+            let _turn = db.turn().await;
+            let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+            let written = on_sqlite_if(&mut tx, condition, rows, changed).await;
+            if matches!(written, Ok(true)) {
+                tx.commit().await?;
+            } else {
+                tx.rollback().await?;
+            }
+            written
+        }
+        Conn::Postgres(conn) => on_postgres_if(conn, condition, rows, changed).await,
+    }
+}
+
+/// All statements in one text: to hand one to SQLite's thread and its answer back takes longer than most do.
+async fn on_sqlite_if(
+    conn: &mut SqliteConnection,
+    (mut sql, binds): (String, Vec<Cell>),
+    rows: usize,
+    changed: &[(&Shape, &Changes)],
+) -> Result<bool, sqlx::Error> {
+    let mut texts = Vec::new();
+    let mut add = |statement: &str, text: String| {
+        texts.push(text);
+        // The driver counts places with a number from the first of the text on, and those without from the first of them.
+        let place = format!("${}", binds.len() + texts.len());
+        write!(sql, "; {}", statement.replace('?', &place)).expect("writing to a String cannot fail");
+    };
+    for (shape, Changes { inserts, updates, deletes, .. }) in changed {
+        if !deletes.is_empty() {
+            add(&shape.sqlite_delete, json(deletes));
+        }
+        if !inserts.is_empty() || !updates.is_empty() {
+            add(&shape.sqlite_put, json_rows(inserts.iter().chain(updates)));
+        }
+    }
+    let query = texts.into_iter().fold(bind_sqlite(&sql, &binds), Query::bind);
+    let mut done = conn.fetch_many(query);
+    let mut moved = None;
+    while let Some(step) = done.try_next().await? {
+        if let Either::Left(done) = step {
+            moved.get_or_insert(done.rows_affected());
+        }
+    }
+    Ok(moved == Some(rows as u64))
+}
+
+/// All of it is one statement.
+async fn on_postgres_if(
     conn: &mut PgConnection,
-    (part, binds): (String, Vec<Cell>),
+    (condition, binds): (String, Vec<Cell>),
     rows: usize,
     changed: &[(&Shape, &Changes)],
 ) -> Result<bool, sqlx::Error> {
     let mut statement = Statement::default();
     statement.values.extend(binds.into_iter().map(Values::One));
-    statement.part(&format!("{part} RETURNING 1"));
+    statement.part(&format!("{condition} RETURNING 1"));
     for (shape, Changes { inserts, updates, deletes, .. }) in changed {
         statement.delete(shape, deletes);
         statement.put(shape, inserts, "");
@@ -82,16 +140,17 @@ pub(crate) async fn write_if(
 async fn on_sqlite(conn: &mut SqliteConnection, shape: &Shape, changes: Changes) -> Result<(), sqlx::Error> {
     let Changes { inserts, updates, deletes, .. } = changes;
     if !deletes.is_empty() {
-        let sql = format!("DELETE FROM {} WHERE id IN (SELECT value FROM json_each(?))", shape.physical);
-        sqlx::query(&sql).bind(json(&deletes)).execute(&mut *conn).await?;
+        sqlx::query(&shape.sqlite_delete).bind(json(&deletes)).execute(&mut *conn).await?;
     }
     let mut left = inserts.len() + updates.len();
     let mut rows = inserts.into_iter().chain(updates);
-    for (sql, size) in shape.sqlite_puts.iter().zip(SQLITE_SIZES) {
-        while left >= size {
-            bind_rows(sql, rows.by_ref().take(size)).execute(&mut *conn).await?;
-            left -= size;
-        }
+    while left >= SQLITE_BOUND {
+        bind_rows(&shape.sqlite_put_bound, rows.by_ref().take(SQLITE_BOUND)).execute(&mut *conn).await?;
+        left -= SQLITE_BOUND;
+    }
+    if left > 0 {
+        let rows: Vec<RawRow> = rows.collect();
+        sqlx::query(&shape.sqlite_put).bind(json_rows(rows.iter())).execute(&mut *conn).await?;
     }
     Ok(())
 }
