@@ -9,7 +9,7 @@
 //! | `tail`, `seat` | following the log, catching up, stopping at a poisoned event |
 //! | [`rebuild`], [`compare`] | building tables anew beside those that serve |
 //! | [`registry`], [`lease`] | checkpoints and states; who alone may do something |
-//! | `rows`, `build` | physical tables, and those that a projection fills |
+//! | `rows`, `build`, `upkeep` | physical tables, those that a projection fills, and what Postgres needs to keep up with them |
 //! | `loading`, `writing`, [`sql`] | how an engine loads and writes many rows; statements on either engine |
 //! | [`reads`], `turns` | how queries get at rows, and how many of them an account runs at once |
 //! | [`projector`], `follow` | the front: start, wait for a position, status, rebuild; hearing of other nodes |

@@ -5,6 +5,8 @@
 //! | [`http`] | GraphQL over HTTP (draft of January 2025): <https://graphql.github.io/graphql-over-http/draft/> |
 //! | [`ws`] | graphql-transport-ws: <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md> |
 //! | [`sse`] | GraphQL over SSE, distinct connections: <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md> |
+//! | `params`, `lexis`, `breadth`, `documents` | what is asked, how much that is before and after it is parsed, and what was parsed before |
+//! | `negotiate`, `answer` | in which media type, and what is answered |
 
 mod answer;
 mod breadth;
