@@ -15,6 +15,7 @@ on_both!(
     ten_thousand_rows_are_one_batch,
     indexes_are_made_once_a_build_has_caught_up,
     many_deleted_rows_are_cleared_away,
+    the_planner_hears_of_a_table_that_grows,
     rows_are_queried_with_one_text_on_both_engines,
     a_text_that_cannot_be_stored_stops_the_projection_at_its_event,
     an_id_that_no_index_can_hold_stops_the_projection_at_its_event,
@@ -93,14 +94,33 @@ async fn many_deleted_rows_are_cleared_away(engine: Engine) {
     assert_eq!(house.totals().await.len(), 0);
     let Engine::Postgres = engine else { return };
     // By hand, so not by the server's own.
-    let vacuumed = "SELECT vacuum_count::bigint FROM pg_stat_user_tables WHERE relname = 'balances_v1'";
+    until_counted(&house, "vacuum_count", 1).await;
+}
+
+async fn the_planner_hears_of_a_table_that_grows(engine: Engine) {
+    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+    let house = House::start(&own, &log, both(Balances::right()), 500).await;
+    house.reaches(house.log.push([deposit("first", 1)])).await;
+    house.status("balances", |status| status.state == State::Live).await;
+    let position = house.log.push((0..400).map(|n| deposit(&format!("account-{n:05}"), n)));
+    house.reaches(position).await;
+    assert_eq!(house.totals().await.len(), 401);
+    let Engine::Postgres = engine else { return };
+    // Once when it had caught up, while it was empty.
+    until_counted(&house, "analyze_count", 2).await;
+}
+
+/// Waits until Postgres has done so often what it counts there.
+async fn until_counted(house: &House, column: &str, count: i64) {
+    let counted = format!("SELECT {column}::bigint FROM pg_stat_user_tables WHERE relname = 'balances_v1'");
     for _ in 0..1_000 {
-        if house.projector.reads().cells(vacuumed, &[], &[Kind::Int]).await.unwrap() == [[Cell::from(1)]] {
+        let rows = house.projector.reads().cells(&counted, &[], &[Kind::Int]).await.unwrap();
+        if matches!(rows[0][0], Cell::Int(Some(counted)) if counted >= count) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("nobody has cleared away the deleted rows");
+    panic!("waited in vain: {column}");
 }
 
 async fn rows_are_queried_with_one_text_on_both_engines(engine: Engine) {
