@@ -21,7 +21,7 @@ use wasend_processors::{ImportLimits, ImportOptions};
 use wasend_vault::{Identity, NewPerson};
 
 use crate::cases;
-use crate::log::{Mortal, Stumbling};
+use crate::log::Mortal;
 use crate::people::people;
 use crate::world::World;
 
@@ -250,7 +250,13 @@ async fn wherever_a_node_dies_the_contacts_and_the_report_are_the_same(world: &W
             match death {
                 Death::Append { number, written } => {
                     let (inner, left) = (world.commands.log.clone(), AtomicI64::new(*number));
-                    let log = Arc::new(Mortal { inner, left, written: *written, died: Notify::new() });
+                    let log = Arc::new(Mortal {
+                        inner,
+                        left,
+                        written: *written,
+                        died: Notify::new(),
+                        stumbles: AtomicI64::new(0),
+                    });
                     let node = world.importer(&world.over(log.clone()), &options);
                     tokio::select! {
                         () = log.died.notified() => {}
@@ -289,11 +295,12 @@ async fn an_import_whose_work_panics_is_not_taken_for_done(world: &World) {
     let (calm, troubled) = (acquainted(world).await, acquainted(world).await);
     let expected = import(world, calm, &file, (2, 1 << 20), Mode::Update).await;
     let id = begin(world, troubled, &file, 1 << 20, Mode::Update).await;
-    let log = Arc::new(Stumbling { inner: world.commands.log.clone(), left: AtomicI64::new(3) });
+    let (inner, left, died) = (world.commands.log.clone(), AtomicI64::new(i64::MAX), Notify::new());
+    let log = Arc::new(Mortal { inner, left, written: true, died, stumbles: AtomicI64::new(3) });
     let node = world.importer(&world.over(log.clone()), &in_chunks_of(2));
     let outcome = ended(world, troubled, id).await;
     node.shutdown(Duration::from_secs(10)).await;
-    assert!(log.left.load(Ordering::SeqCst) < 0, "it stumbled");
+    assert!(log.stumbles.load(Ordering::SeqCst) < 0, "it stumbled");
     assert_eq!(outcome, expected);
     assert_eq!(people(world, troubled).await, people(world, calm).await);
 }
