@@ -72,7 +72,7 @@ struct Prepared {
     kind: Option<OperationType>,
 }
 
-/// `limits.max_complexity` is that of the schema: what selects more things than it allows is not even measured, and
+/// `max_complexity` is that of the schema: what selects more things than it allows is not even measured, and
 /// what has too many tokens is not even parsed.
 fn prepare(params: Params, identity: &Identity, shell: &Shell) -> Result<Prepared, Box<Answer>> {
     let mut request = params.into_request().data(identity.caller.clone());

@@ -6,6 +6,8 @@
 
 /// Longest name or number, in bytes.
 const WORD_MAX: usize = 512;
+/// More digits in a name may be a phone number.
+const DIGITS_MAX: usize = 4;
 /// Deepest nesting of brackets of any kind. The parser calls itself for each.
 const NESTING_MAX: usize = 200;
 
@@ -13,14 +15,15 @@ const NESTING_MAX: usize = 200;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
     pub tokens: usize,
-    /// It holds no text, number or comment, and so nothing about a person.
+    /// It holds no text, number, comment or alias and no name with many digits: nothing that a client may have made of
+    /// data about a person, rather than its developer of the schema.
     pub is_plain: bool,
 }
 
 /// Looks at a document; none if it has more than `max` tokens, a monstrous one, or brackets too deep.
 pub fn look(document: &str, max: usize) -> Option<Look> {
     let mut rest = document.as_bytes();
-    let (mut tokens, mut depth, mut is_plain) = (0_usize, 0_usize, true);
+    let (mut tokens, mut depth, mut arguments, mut is_plain) = (0_usize, 0_usize, 0_usize, true);
     while let Some(&first) = rest.first() {
         let length = match first {
             b' ' | b'\t' | b'\r' | b'\n' | b',' => {
@@ -37,15 +40,23 @@ pub fn look(document: &str, max: usize) -> Option<Look> {
                 string(rest)
             }
             byte if is_word(byte) => {
-                is_plain &= !byte.is_ascii_digit();
-                run(rest, is_word)
+                let length = run(rest, is_word);
+                let digits = rest[..length].iter().filter(|byte| byte.is_ascii_digit()).count();
+                is_plain &= !byte.is_ascii_digit() && digits <= DIGITS_MAX;
+                length
+            }
+            b':' => {
+                is_plain &= arguments > 0;
+                1
             }
             b'{' | b'[' | b'(' => {
                 depth += 1;
+                arguments += usize::from(first == b'(');
                 1
             }
             b'}' | b']' | b')' => {
                 depth = depth.saturating_sub(1);
+                arguments = arguments.saturating_sub(usize::from(first == b')'));
                 1
             }
             _ => 1,
@@ -132,7 +143,15 @@ mod tests {
         {
             assert!(is_plain(plain), "{plain}");
         }
-        for other in ["{ a(x: \"b\") }", "{ a(x: 1) }", "{ a(x: -1.5) }", "# Ada\n{ a }", "{ a(x: \"\"\"b\"\"\") }"] {
+        for other in [
+            "{ a(x: \"b\") }",
+            "{ a(x: 1) }",
+            "{ a(x: -1.5) }",
+            "# Ada\n{ a }",
+            "{ a(x: \"\"\"b\"\"\") }",
+            "{ Ada: a(x: $y) }",
+            "query a16505551234 { b }",
+        ] {
             assert!(!is_plain(other), "{other}");
         }
     }
