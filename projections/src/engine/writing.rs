@@ -69,13 +69,15 @@ pub(crate) async fn write_if(
         Conn::Sqlite(db, conn) => {
             let _turn = db.turn().await;
             let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-            let written = on_sqlite_if(&mut tx, condition, rows, changed).await;
-            if matches!(written, Ok(true)) {
-                tx.commit().await?;
-            } else {
-                tx.rollback().await?;
+            match on_sqlite_if(&mut tx, condition, rows, changed).await {
+                Ok(true) => tx.commit().await.map(|()| true),
+                Ok(false) => tx.rollback().await.map(|()| false),
+                Err(error) => {
+                    // A full disk ends the transaction by itself, and then this fails as well: what came first is told.
+                    drop(tx.rollback().await);
+                    Err(error)
+                }
             }
-            written
         }
         Conn::Postgres(conn) => on_postgres_if(conn, condition, rows, changed).await,
     }
