@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use url::Url;
 
 /// Which store a story runs on. Every story runs on both.
@@ -52,6 +52,6 @@ pub async fn remove(server: &str, url: &str) {
 
 async fn run(server: &str, statement: &str) {
     let mut connection = PgConnection::connect(server).await.expect("the server answers");
-    connection.execute(statement).await.expect("the server does what it is told");
+    connection.execute(AssertSqlSafe(statement)).await.expect("the server does what it is told");
     connection.close().await.expect("the connection closes");
 }

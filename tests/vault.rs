@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use wasend_vault::{EpochKey, FileEpoch, Named};
 
 use crate::World;
@@ -75,7 +75,7 @@ fn file(world: &World) -> PathBuf {
 
 async fn execute(url: &str, sql: &str) {
     let mut connection = PgConnection::connect(url).await.expect("the database answers");
-    connection.execute(sql).await.expect("it is done");
+    connection.execute(AssertSqlSafe(sql)).await.expect("it is done");
 }
 
 /// A copy of the store, as a backup holds it. The server is stopped.

@@ -6,17 +6,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use wasend::house::SystemClock;
 use wasend_domain::AccountId;
-use wasend_domain::message::Message;
 use wasend_eventlog::{EventLog, SqlLog, Upcasters};
 
 use crate::bench::{Bench, Store};
 use crate::environment;
-use crate::event::{self, accepted};
+use crate::event;
 use crate::load::{Client, Measured, drive};
 use crate::report::{Line, quantile};
 use crate::rounds::{Side, alternate};
 use crate::row::Row;
-use crate::stock::{self, Stock};
+use crate::stock::{self, Player, Stock};
 use crate::umadb::UmaDb;
 
 const CLIENTS: [usize; 5] = [1, 32, 64, 256, 1_000];
@@ -63,7 +62,9 @@ async fn compare(
 ) -> anyhow::Result<()> {
     let engine = peer_store.engine;
     let round = bench.round(Duration::from_secs(3), Duration::from_millis(600));
-    let peer = |connections| async move { anyhow::Ok(Peer(Arc::new(Stock::open(peer_store, connections).await?))) };
+    let peer = |connections| async move {
+        anyhow::Ok(Player { stock: Stock::open(peer_store, connections, None).await?, order: "append" })
+    };
     let (peer, connections) = stock::best(engine, clients, round / 3, peer).await?;
     let mut sides: Vec<&dyn Side> = vec![ours, &peer];
     sides.extend(umadb.map(|umadb| umadb as &dyn Side));
@@ -105,24 +106,6 @@ impl Client for Appender {
         for answer in self.log.append(vec![event::append(self.account)?]).await? {
             answer?;
         }
-        Ok(1)
-    }
-}
-
-struct Peer(Arc<Stock<Message>>);
-
-#[async_trait]
-impl Side for Peer {
-    async fn round(&self, clients: usize, duration: Duration) -> anyhow::Result<Measured> {
-        drive((0..clients).map(|_| Committer(self.0.clone())).collect(), duration).await
-    }
-}
-
-struct Committer(Arc<Stock<Message>>);
-
-impl Client for Committer {
-    async fn ask(&mut self) -> anyhow::Result<u64> {
-        self.0.append(accepted()).await?;
         Ok(1)
     }
 }

@@ -13,12 +13,13 @@ use wasend_eventlog::{CommandId, Context, execute, execute_new};
 
 use crate::bench::{Bench, Store};
 use crate::history;
-use crate::life::{self, Life, Step};
+use crate::life::{Life, Step};
+use crate::lives;
 use crate::load::{Client, Measured, drive};
 use crate::report::{Line, quantile};
 use crate::rounds::{Side, alternate};
 use crate::row::Row;
-use crate::stock::{self, Stock};
+use crate::stock::{self, Player, Stock};
 
 const CLIENTS: [usize; 2] = [1, 64];
 const CONTACTS: usize = 1_000;
@@ -42,7 +43,7 @@ impl Row for Commands {
             let stores = history::stores(directory.path(), data.postgres()).await?;
             let account = AccountId::random();
             stores.vault.create_account(account).await?;
-            let contacts = life::people(&stores.vault, account, 0, CONTACTS).await?.into();
+            let contacts = lives::people(&stores.vault, account, 0, CONTACTS).await?.into();
             let world = World { stores: Arc::new(stores), account, contacts };
             for clients in bench.clients(&CLIENTS) {
                 compare(bench, &world, &peer_store, clients).await?;
@@ -59,7 +60,8 @@ async fn compare(bench: &Bench, world: &World, peer_store: &Store, clients: usiz
     let round = bench.round(Duration::from_secs(3), Duration::from_secs(1));
     let ours = Ours(world.clone());
     let peer = |connections| async move {
-        anyhow::Ok(Peer { world: world.clone(), stock: Arc::new(Stock::open(peer_store, connections).await?) })
+        let lives = lives::giver(world.stores.clone(), world.account, world.contacts.clone());
+        anyhow::Ok(Player { stock: Stock::open(peer_store, connections, Some(lives)).await?, order: "execute" })
     };
     let (peer, connections) = stock::best(peer_store.engine, clients, round / 3, peer).await?;
     let played = alternate(&[&ours, &peer], clients, round).await?;
@@ -102,7 +104,7 @@ impl Journey {
         if self.done == Step::ALL.len() {
             self.contact += 1;
             let contact = world.contacts[self.contact % world.contacts.len()];
-            self.life = life::begin(&world.stores.vault, world.account, &[contact], now.day()).await?.pop();
+            self.life = lives::begin(&world.stores.vault, world.account, &[contact], now.day()).await?.pop();
             self.id = MessageId::fresh(now).uuid();
             self.done = 0;
         }
@@ -142,33 +144,5 @@ impl Client for OurClient {
             _ => execute::<Message>(log, &SystemClock, context, id, command).await,
         };
         done.map(|_| 1).map_err(|failure| anyhow::anyhow!("{failure}"))
-    }
-}
-
-struct Peer {
-    world: World,
-    stock: Arc<Stock<Message>>,
-}
-
-#[async_trait]
-impl Side for Peer {
-    async fn round(&self, clients: usize, duration: Duration) -> anyhow::Result<Measured> {
-        let client =
-            |index| PeerClient { world: self.world.clone(), stock: self.stock.clone(), journey: Journey::new(index) };
-        drive((0..clients).map(client).collect(), duration).await
-    }
-}
-
-struct PeerClient {
-    world: World,
-    stock: Arc<Stock<Message>>,
-    journey: Journey,
-}
-
-impl Client for PeerClient {
-    async fn ask(&mut self) -> anyhow::Result<u64> {
-        let (_, command) = self.journey.next(&self.world).await?;
-        self.stock.execute(&self.journey.id.to_string(), command).await?;
-        Ok(1)
     }
 }

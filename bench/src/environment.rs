@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 use wasend_eventlog::Db;
 
 use crate::bench::Bench;
-use crate::stock;
+use crate::stock::{self, Stock};
 
 /// What decides whether a commit of Postgres is on the disk, and what else its speed depends on.
 const POSTGRES: [&str; 7] = [
@@ -22,8 +22,6 @@ const POSTGRES: [&str; 7] = [
     "max_connections",
 ];
 
-const LOCK: &str = include_str!("../../Cargo.lock");
-
 pub async fn print(bench: &Bench) -> anyhow::Result<()> {
     let mut facts = machine(bench).await?;
     for engine in bench.engines() {
@@ -32,10 +30,12 @@ pub async fn print(bench: &Bench) -> anyhow::Result<()> {
         match &db {
             Db::Sqlite(sqlite) => {
                 facts.push(("sqlite", sqlite_settings(sqlite.pool()).await?.into()));
-                let peer = stock::sqlite_pool(&format!("{}-peer", store.url), 1).await?;
+                let peer_store = bench.store(engine).await?;
+                let peer = Stock::open(&peer_store, 1, None).await?;
                 facts.push(("peer on sqlite", stock::name(engine).into()));
-                facts.push(("sqlite of the peer", sqlite_settings(&peer).await?.into()));
-                peer.close().await;
+                facts.push(("sqlite of the peer", peer.about().await?.into()));
+                drop(peer);
+                peer_store.remove().await?;
             }
             Db::Postgres(pool) => {
                 facts.push(("postgres", postgres_settings(pool).await?.into()));
@@ -108,14 +108,8 @@ async fn sqlite_settings(pool: &SqlitePool) -> anyhow::Result<String> {
 async fn postgres_settings(pool: &PgPool) -> anyhow::Result<String> {
     let mut settings = Vec::new();
     for name in POSTGRES {
-        let value: String = sqlx::query_scalar(&format!("SHOW {name}")).fetch_one(pool).await?;
+        let value: String = sqlx::query_scalar(AssertSqlSafe(format!("SHOW {name}"))).fetch_one(pool).await?;
         settings.push(format!("{name}={value}"));
     }
     Ok(settings.join(", "))
-}
-
-/// Of a package, as it was locked when this was built.
-pub fn version(package: &str) -> &'static str {
-    let name = format!("name = \"{package}\"\nversion = \"");
-    LOCK.find(&name).and_then(|at| LOCK[at + name.len()..].split('"').next()).unwrap_or("?")
 }

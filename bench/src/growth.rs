@@ -11,7 +11,7 @@ use wasend_tests::Engine;
 use crate::aged::Aged;
 use crate::bench::Bench;
 use crate::bulk;
-use crate::life::phone;
+use crate::lives::phone;
 use crate::load::{latencies, record};
 use crate::people::People;
 use crate::report::{Line, quantile};

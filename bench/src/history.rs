@@ -12,7 +12,8 @@ use wasend_domain::message::Message;
 use wasend_domain::{AccountId, Actor, NumberId, Position, SubjectId};
 use wasend_eventlog::{Append, CommandId, Context, Executable, Loaded, Plan};
 
-use crate::life::{self, Step};
+use crate::life::Step;
+use crate::lives;
 
 /// Messages that are on their way at the same time, so that the events of one lie as far apart as at 1,000 messages a
 /// second.
@@ -57,13 +58,14 @@ impl History {
 
     async fn wave(&mut self, messages: usize) -> anyhow::Result<()> {
         let (vault, now) = (&self.stores.vault, self.stores.clock.now());
-        let new = life::people(vault, self.account, self.contacts.len(), messages.div_ceil(MESSAGES_A_CONTACT)).await?;
+        let new =
+            lives::people(vault, self.account, self.contacts.len(), messages.div_ceil(MESSAGES_A_CONTACT)).await?;
         let create = contact::Command::Create { source: Source::Message, attributes: None };
         let mut known: Vec<_> = new.iter().map(|contact| (contact.uuid(), Loaded::<Contact>::default())).collect();
         self.append(known.iter_mut().map(|(id, contact)| (*id, contact, create.clone()))).await?;
         self.contacts.extend(&new);
         let recipients: Vec<_> = new.into_iter().cycle().take(messages).collect();
-        let lives = life::begin(vault, self.account, &recipients, now.day()).await?;
+        let lives = lives::begin(vault, self.account, &recipients, now.day()).await?;
         let id = || wasend_domain::MessageId::fresh(now).uuid();
         let mut states: Vec<_> = lives.iter().map(|_| (id(), Loaded::<Message>::default())).collect();
         for step in Step::ALL {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wasend_tests::Engine;
 
 use crate::bench::Bench;
-use crate::life::phone;
+use crate::lives::phone;
 use crate::load::per_second;
 use crate::report::Line;
 use crate::row::Row;

@@ -10,11 +10,13 @@
 //! | `environment` | the machine and the engines, as they say themselves |
 //! | `cluster` | a private Postgres |
 //! | `server`, `http`, `people` | a server in a process of its own, its clients, and whom they write to |
-//! | `history`, `life`, `aged` | a past like that of a house in use; what a message goes through; a server with a past |
-//! | `stock`, `views` | the peer: cqrs-es with sqlite-es or postgres-es; its read model |
+//! | `history`, `life`, `lives`, `aged` | a past like that of a house in use; what a message goes through; a server with a past |
+//! | `accepted`, `event` | the event that is appended |
+//! | `stock`, `views`, `program` | the peer: cqrs-es with sqlite-es or postgres-es, in `bench/stock`; its read model |
 //! | `umadb` | another peer, where it is installed |
 //! | `appends` … | one row each |
 
+mod accepted;
 mod aged;
 mod appends;
 mod arguments;
@@ -30,9 +32,11 @@ mod history;
 mod http;
 mod import;
 mod life;
+mod lives;
 mod load;
 mod memory;
 mod people;
+mod program;
 mod replay;
 mod report;
 mod rounds;

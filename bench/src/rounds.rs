@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use async_trait::async_trait;
 use hdrhistogram::Histogram;
+use serde::Deserialize;
 
 use crate::load::{Measured, latencies};
 
@@ -15,6 +16,24 @@ pub const ROUNDS: usize = 3;
 #[async_trait]
 pub trait Side: Send + Sync {
     async fn round(&self, clients: usize, duration: Duration) -> anyhow::Result<Measured>;
+}
+
+/// A round that was played in a process of its own.
+#[derive(Deserialize)]
+pub struct Answer {
+    operations: u64,
+    elapsed_us: u64,
+    latency_us: Vec<(u64, u64)>,
+}
+
+impl From<Answer> for Measured {
+    fn from(answer: Answer) -> Self {
+        let mut latency = latencies();
+        for (value, count) in answer.latency_us {
+            latency.saturating_record_n(value, count);
+        }
+        Self { operations: answer.operations, elapsed: Duration::from_micros(answer.elapsed_us), latency }
+    }
 }
 
 /// All rounds of one side together.

@@ -1,47 +1,57 @@
-//! The peer: cqrs-es's event store with the repositories of sqlite-es and postgres-es, on the tables that these
-//! publish and with our durability.
+//! The peer: cqrs-es's event store with the repositories of sqlite-es and postgres-es, on the tables that these publish
+//! and with our durability. They need sqlx 0.8, so they run in a process of their own: the program of `bench/stock`.
 
-use std::collections::HashMap;
+use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cqrs_es::persist::{EventStoreAggregateContext, PersistedEventRepository, PersistedEventStore};
-use cqrs_es::{Aggregate, CqrsFramework, EventStore};
-use postgres_es::PostgresEventRepository;
-use sqlite_es::SqliteEventRepository;
-use sqlx::Executor;
-use sqlx::postgres::{PgPool, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use anyhow::{Context, bail};
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::Mutex;
 use wasend_tests::Engine;
 
 use crate::bench::Store;
-use crate::event;
-use crate::rounds::Side;
+use crate::life::Life;
+use crate::load::Measured;
+use crate::program;
+use crate::rounds::{Answer, Side};
 
-/// sqlite-es 0.5.0, `migrations/20221114171845_init.sql`.
-const SQLITE: &str = "\
-    CREATE TABLE IF NOT EXISTS events ( \
-        aggregate_type text NOT NULL, aggregate_id text NOT NULL, \
-        sequence integer CHECK (sequence >= 0) NOT NULL, event_type text NOT NULL, event_version text NOT NULL, \
-        payload text NOT NULL, metadata text NOT NULL, \
-        PRIMARY KEY (aggregate_type, aggregate_id, sequence)) STRICT";
+const LOCK: &str = include_str!("../stock/Cargo.lock");
 
-/// postgres-es 0.5.0, `db/init.sql`.
-const POSTGRES: &str = "\
-    CREATE TABLE IF NOT EXISTS events ( \
-        aggregate_type text NOT NULL, aggregate_id text NOT NULL, \
-        sequence bigint CHECK (sequence >= 0) NOT NULL, event_type text NOT NULL, event_version text NOT NULL, \
-        payload json NOT NULL, metadata json NOT NULL, \
-        PRIMARY KEY (aggregate_type, aggregate_id, sequence))";
+/// Gives a life of a message to one of the contacts, by number, with what is personal in it sealed.
+pub type Lives = Arc<dyn Fn(usize) -> BoxFuture<'static, anyhow::Result<Life>> + Send + Sync>;
 
-pub enum Stock<A: Aggregate> {
-    Sqlite(Parts<SqliteEventRepository, A>),
-    Postgres(Parts<PostgresEventRepository, A>),
+/// The peer's process with one store and one pool of connections; it ends with this.
+pub struct Stock {
+    input: Arc<Mutex<ChildStdin>>,
+    output: Mutex<Lines<BufReader<ChildStdout>>>,
+    /// None where nothing asks for a life.
+    lives: Option<Lives>,
+    _process: Child,
 }
 
-/// What its users hold: the store, and the framework around one.
-pub struct Parts<R: PersistedEventRepository, A: Aggregate> {
-    store: PersistedEventStore<R, A>,
-    framework: CqrsFramework<A, PersistedEventStore<R, A>>,
+/// What a peer plays in its rounds.
+pub struct Player {
+    pub stock: Stock,
+    pub order: &'static str,
+}
+
+/// What the peer asks for before it answers.
+#[derive(Deserialize)]
+struct Asked {
+    ticket: u64,
+    contact: usize,
+}
+
+#[derive(Deserialize)]
+struct Taken {
+    elapsed_us: u64,
 }
 
 /// Its packages and their versions.
@@ -50,11 +60,13 @@ pub fn name(engine: Engine) -> String {
         Engine::Sqlite => "sqlite-es",
         Engine::Postgres => "postgres-es",
     };
-    format!(
-        "cqrs-es {} + {repository} {}",
-        crate::environment::version("cqrs-es"),
-        crate::environment::version(repository)
-    )
+    format!("cqrs-es {} + {repository} {}", version("cqrs-es"), version(repository))
+}
+
+/// Of a package, as it was locked when this was built.
+fn version(package: &str) -> &'static str {
+    let name = format!("name = \"{package}\"\nversion = \"");
+    LOCK.find(&name).and_then(|at| LOCK[at + name.len()..].split('"').next()).unwrap_or("?")
 }
 
 /// Sizes of its connection pool from which the best is chosen; 10 is what its own constructors take.
@@ -63,22 +75,6 @@ pub const fn pool_sizes(engine: Engine) -> &'static [u32] {
         Engine::Sqlite => &[1, 10],
         Engine::Postgres => &[10, 32, 64],
     }
-}
-
-/// As its own `default_sqlite_pool` opens it, but that every commit waits for the disk as ours do: stock has
-/// `synchronous = NORMAL`, which may lose the last commits in a power loss.
-pub async fn sqlite_pool(path: &str, connections: u32) -> anyhow::Result<SqlitePool> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true);
-    Ok(SqlitePoolOptions::new().max_connections(connections).connect_with(options).await?)
-}
-
-pub async fn postgres_pool(url: &str, connections: u32) -> anyhow::Result<PgPool> {
-    Ok(PgPoolOptions::new().max_connections(connections).connect(url).await?)
 }
 
 /// The peer with the pool that serves it best for so many clients, and that pool's size.
@@ -99,54 +95,70 @@ pub async fn best<S: Side, F: Future<Output = anyhow::Result<S>>>(
     best.ok_or_else(|| anyhow::anyhow!("the peer has no pool"))
 }
 
-impl<A: Aggregate<Services = ()>> Stock<A> {
-    pub async fn open(store: &Store, connections: u32) -> anyhow::Result<Self> {
-        Ok(match store.engine {
-            Engine::Sqlite => {
-                let pool = sqlite_pool(&store.url, connections).await?;
-                pool.execute(SQLITE).await?;
-                Self::Sqlite(Parts::of(|| SqliteEventRepository::new(pool.clone())))
-            }
-            Engine::Postgres => {
-                let pool = postgres_pool(&store.url, connections).await?;
-                pool.execute(POSTGRES).await?;
-                Self::Postgres(Parts::of(|| PostgresEventRepository::new(pool.clone())))
-            }
-        })
+impl Stock {
+    pub async fn open(store: &Store, connections: u32, lives: Option<Lives>) -> anyhow::Result<Self> {
+        let engine = match store.engine {
+            Engine::Sqlite => "sqlite",
+            Engine::Postgres => "postgres",
+        };
+        let mut process = Command::new(program::stock().await?)
+            .args([engine, &store.url, &connections.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let input = Arc::new(Mutex::new(process.stdin.take().context("its input is piped")?));
+        let output = BufReader::new(process.stdout.take().context("its output is piped")?).lines();
+        Ok(Self { input, output: Mutex::new(output), lives, _process: process })
     }
 
-    /// Commits the first event of a new aggregate.
-    pub async fn append(&self, event: A::Event) -> anyhow::Result<()> {
-        match self {
-            Self::Sqlite(parts) => parts.append(event).await,
-            Self::Postgres(parts) => parts.append(event).await,
+    /// What SQLite says of itself in the peer's process.
+    pub async fn about(&self) -> anyhow::Result<Option<String>> {
+        self.obey("about").await
+    }
+
+    /// How long a replay into views takes after so many lives.
+    pub async fn replay(&self, lives: usize) -> anyhow::Result<Duration> {
+        let taken: Taken = self.obey(&format!("replay {lives}")).await?;
+        Ok(Duration::from_micros(taken.elapsed_us))
+    }
+
+    async fn round(&self, order: &str, clients: usize, duration: Duration) -> anyhow::Result<Measured> {
+        let answer: Answer = self.obey(&format!("{order} {clients} {}", duration.as_secs_f64())).await?;
+        Ok(answer.into())
+    }
+
+    async fn obey<T: DeserializeOwned>(&self, order: &str) -> anyhow::Result<T> {
+        let mut output = self.output.lock().await;
+        self.input.lock().await.write_all(format!("{order}\n").as_bytes()).await?;
+        loop {
+            let line = output.next_line().await?.context("the peer ended")?;
+            match serde_json::from_str(&line) {
+                Ok(asked) => self.give(asked)?,
+                Err(_) => return Ok(serde_json::from_str(&line)?),
+            }
         }
     }
 
-    pub async fn execute(&self, id: &str, command: A::Command) -> anyhow::Result<()> {
-        let done = match self {
-            Self::Sqlite(parts) => parts.framework.execute(id, command).await,
-            Self::Postgres(parts) => parts.framework.execute(id, command).await,
-        };
-        done.map_err(|error| anyhow::anyhow!("the peer failed: {error}"))
+    /// Gives what was asked for as soon as it is there, and lets others be asked for meanwhile.
+    fn give(&self, Asked { ticket, contact }: Asked) -> anyhow::Result<()> {
+        let Some(lives) = &self.lives else { bail!("the peer asks for what it was not to need") };
+        let (life, input) = (lives(contact), self.input.clone());
+        tokio::spawn(async move {
+            // Without it the peer fails, and says so.
+            let given = match life.await {
+                Ok(life) => json!({"ticket": ticket, "life": life}),
+                Err(error) => json!({"ticket": ticket, "error": error.to_string()}),
+            };
+            drop(input.lock().await.write_all(format!("{given}\n").as_bytes()).await);
+        });
+        Ok(())
     }
 }
 
-impl<R: PersistedEventRepository, A: Aggregate<Services = ()>> Parts<R, A> {
-    fn of(repository: impl Fn() -> R) -> Self {
-        let store = || PersistedEventStore::new_event_store(repository());
-        Self { store: store(), framework: CqrsFramework::new(store(), vec![], ()) }
-    }
-
-    async fn append(&self, event: A::Event) -> anyhow::Result<()> {
-        let context = EventStoreAggregateContext {
-            aggregate_id: event::id().to_string(),
-            aggregate: A::default(),
-            current_sequence: 0,
-            current_snapshot: None,
-        };
-        let metadata = HashMap::from([("actor".to_owned(), "operator".to_owned())]);
-        let committed = self.store.commit(vec![event], context, metadata).await;
-        committed.map(drop).map_err(|error| anyhow::anyhow!("the peer failed: {error}"))
+#[async_trait]
+impl Side for Player {
+    async fn round(&self, clients: usize, duration: Duration) -> anyhow::Result<Measured> {
+        self.stock.round(self.order, clients, duration).await
     }
 }

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
-use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
+use wasend::house::SystemClock;
+use wasend_domain::Clock;
 
+use crate::accepted::accepted;
 use crate::bench::Bench;
-use crate::event::accepted;
-use crate::load::{Measured, latencies};
-use crate::rounds::Side;
+use crate::load::Measured;
+use crate::rounds::{Answer, Side};
 
 /// `umadb` from PyPI and the client's answers.
 pub struct UmaDb {
@@ -25,13 +26,6 @@ pub struct UmaDb {
     /// They end with this.
     _processes: [Child; 2],
     _data: TempDir,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    operations: u64,
-    elapsed_us: u64,
-    latency_us: Vec<(u64, u64)>,
 }
 
 fn client() -> PathBuf {
@@ -54,7 +48,7 @@ impl UmaDb {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
-        let bytes = serde_json::to_string(&accepted())?.len();
+        let bytes = serde_json::to_string(&accepted(SystemClock.now()))?.len();
         let mut appending = Command::new(client)
             .args([format!("http://{address}"), bytes.to_string()])
             .stdin(Stdio::piped())
@@ -74,10 +68,6 @@ impl Side for UmaDb {
         client.0.write_all(format!("{clients} {}\n", duration.as_secs_f64()).as_bytes()).await?;
         let answer = client.1.next_line().await?.context("the client of UmaDB ended")?;
         let answer: Answer = serde_json::from_str(&answer)?;
-        let mut latency = latencies();
-        for (value, count) in answer.latency_us {
-            latency.saturating_record_n(value, count);
-        }
-        Ok(Measured { operations: answer.operations, elapsed: Duration::from_micros(answer.elapsed_us), latency })
+        Ok(answer.into())
     }
 }

@@ -4,13 +4,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-    SqliteTransactionManager,
 };
-use sqlx::{Connection as _, TransactionManager as _};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -189,7 +188,7 @@ impl Db {
         };
         // sqlx takes no lock of its own on SQLite: the write lock keeps a second process waiting.
         let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-        migrations.run_direct(&mut *transaction).await?;
+        migrations.run_direct(None, &mut *transaction, false).await?;
         transaction.commit().await?;
         Ok(Self::Sqlite(SqliteDb { pool, turn: Arc::default() }))
     }
@@ -212,14 +211,14 @@ async fn answers(connection: &mut PgConnection, idle_for: Duration) -> Result<bo
     Ok(true)
 }
 
-/// Whether the connection may be used again. Where a caller goes away between `BEGIN` and its answer, sqlx 0.8 leaves a
-/// transaction open that nobody knows of; closing the connection ends it and gives the write lock back.
+/// Whether the connection may be used again. A caller may go away between `BEGIN` and its answer; closing the
+/// connection ends the transaction that it left open and frees the write lock.
 async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    if SqliteTransactionManager::get_transaction_depth(connection) > 0 {
+    if connection.is_in_transaction() {
         // The rollback of a transaction that was dropped stands in line before it.
         connection.ping().await?;
     }
-    Ok(SqliteTransactionManager::get_transaction_depth(connection) == 0)
+    Ok(!connection.is_in_transaction())
 }
 
 fn is_busy(error: &sqlx::Error) -> bool {

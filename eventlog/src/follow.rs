@@ -97,7 +97,7 @@ async fn say(pool: &PgPool, open: Option<PgConnection>, position: Position) -> R
 
 #[cfg(test)]
 mod tests {
-    use sqlx::Row as _;
+    use sqlx::{AssertSqlSafe, Row as _};
 
     use super::HEAD;
     use crate::{Db, DbOptions};
@@ -107,7 +107,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let db = Db::open(directory.path().join("log.db").to_str().unwrap(), &DbOptions::default()).await.unwrap();
         let Db::Sqlite(sqlite) = &db else { unreachable!() };
-        let program = sqlx::query(&format!("EXPLAIN {HEAD}")).fetch_all(sqlite.pool()).await.unwrap();
+        let program = sqlx::query(AssertSqlSafe(format!("EXPLAIN {HEAD}"))).fetch_all(sqlite.pool()).await.unwrap();
         let steps: Vec<String> = program.iter().map(|step| step.get("opcode")).collect();
         // A loop over a table begins with Rewind; its end is found by Last. https://sqlite.org/opcode.html
         assert!(steps.iter().any(|step| step == "Last") && !steps.iter().any(|step| step == "Rewind"), "{steps:?}");

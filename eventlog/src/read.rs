@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 use wasend_domain::{AccountId, Position, Recorded, StreamId};
 
@@ -13,16 +14,17 @@ use crate::{Db, Filter, LogError};
 /// Streams that are loaded by one statement.
 const STREAMS: usize = 1_000;
 
-/// Runs the same query for [`columns`] on either engine: `fetch!(db, &sql, query => query.bind(1))`.
+/// Runs the same query for [`columns`] on either engine: `fetch!(db, sql, query => query.bind(1))`. The text is put
+/// together from constants of this crate; values are bound.
 macro_rules! fetch {
     ($db:expr, $sql:expr, $query:ident => $bound:expr) => {
         match $db {
             Db::Sqlite(sqlite) => {
-                let $query = sqlx::query_as::<_, Packed>($sql);
+                let $query = sqlx::query_as::<_, Packed>(AssertSqlSafe($sql));
                 decode_packed(&$bound.fetch_all(sqlite.pool()).await?)?
             }
             Db::Postgres(pool) => {
-                let $query = sqlx::query_as::<_, Row>($sql);
+                let $query = sqlx::query_as::<_, Row>(AssertSqlSafe($sql));
                 decode_rows(&$bound.fetch_all(pool).await?)?
             }
         }
@@ -55,7 +57,9 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
                       WHERE e.aggregate_type = s.value ->> 0 AND e.aggregate_id = s.value ->> 1 \
                       ORDER BY s.key, e.sequence"
                 );
-                decode_packed(&sqlx::query_as::<_, Packed>(&sql).bind(pairs).fetch_all(sqlite.pool()).await?)?
+                decode_packed(
+                    &sqlx::query_as::<_, Packed>(AssertSqlSafe(sql)).bind(pairs).fetch_all(sqlite.pool()).await?,
+                )?
             }
             Db::Postgres(pool) => {
                 // OFFSET 0 keeps the lookup by index, one for each stream, whatever the statistics say. How many streams
@@ -67,7 +71,7 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
                                            ORDER BY e.sequence OFFSET 0) e \
                       ORDER BY s.n, e.sequence"
                 );
-                decode_rows(&sqlx::query_as::<_, Row>(&sql).bind(pairs).fetch_all(pool).await?)?
+                decode_rows(&sqlx::query_as::<_, Row>(AssertSqlSafe(sql)).bind(pairs).fetch_all(pool).await?)?
             }
         };
         events.extend(found);
@@ -104,7 +108,7 @@ pub(crate) async fn command(db: &Db, account_id: AccountId, command_id: &str) ->
           WHERE e.account_id = $1 AND e.command_id = $2 AND length(e.command_id) <> 36 ORDER BY e.position",
         columns(db)
     );
-    Ok(fetch!(db, &sql, query => query.bind(account_id.to_string()).bind(command_id)))
+    Ok(fetch!(db, sql, query => query.bind(account_id.to_string()).bind(command_id)))
 }
 
 pub(crate) async fn read(db: &Db, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError> {
@@ -128,7 +132,7 @@ pub(crate) async fn read(db: &Db, after: Position, limit: usize, filter: &Filter
     let planned_once = only.is_empty();
     let until = if planned_once { until.min(after.saturating_add(limit as u64)) } else { until };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let events = fetch!(db, &sql, query => {
+    let events = fetch!(db, sql, query => {
         let query = query.persistent(planned_once).bind(stored(after)).bind(stored(until)).bind(limit);
         only.iter().fold(query, |query, (_, text)| query.bind(text))
     });

@@ -9,12 +9,14 @@ use crate::{Db, LogError};
 /// What a query selects of the table alias `e`, to be read by [`decode_rows`] (Postgres) or [`decode_packed`] (SQLite).
 /// Postgres keeps the two documents as `json`: cast, they are the bytes that were written. On SQLite a row is one text:
 /// the driver copies each value of a row under a lock, and SQLite makes one of thirteen faster. The separator stands in
-/// no field but perhaps the last: the others are ids, numbers, names and JSON, which has no control characters.
+/// no field but perhaps the last: the others are ids, numbers, names and JSON, which has no control characters. It is
+/// written between the fields one by one: `concat_ws` left empty texts out until SQLite 3.47, their separators with them.
 pub(crate) const fn columns(db: &Db) -> &'static str {
     match db {
         Db::Sqlite(_) => {
-            "concat_ws(char(31), e.position, e.account_id, e.aggregate_type, e.aggregate_id, e.sequence, e.event_id, \
-             e.event_type, e.event_version, e.recorded_at, coalesce(e.checksum, ''), e.payload, e.metadata, e.command_id)"
+            "concat(e.position, char(31), e.account_id, char(31), e.aggregate_type, char(31), e.aggregate_id, char(31), \
+             e.sequence, char(31), e.event_id, char(31), e.event_type, char(31), e.event_version, char(31), \
+             e.recorded_at, char(31), e.checksum, char(31), e.payload, char(31), e.metadata, char(31), e.command_id)"
         }
         Db::Postgres(_) => {
             "e.position, e.account_id, e.aggregate_type, e.aggregate_id, e.sequence, e.event_id, e.event_type, \
@@ -77,7 +79,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Of a row's numbers (sequence, moment) and texts, in the order of [`COLUMNS`]. The position is given out by the
+/// Of a row's numbers (sequence, moment) and texts, in the order of [`columns`]. The position is given out by the
 /// database, after this is made; that it is the next shows when the log is read in order.
 pub(crate) fn checksum(numbers: [i64; 2], texts: [&str; 9]) -> i64 {
     let mut sum = crc32fast::Hasher::new();
@@ -85,7 +87,7 @@ pub(crate) fn checksum(numbers: [i64; 2], texts: [&str; 9]) -> i64 {
         sum.update(&number.to_le_bytes());
     }
     for text in texts {
-        sum.update(&text.len().to_le_bytes());
+        sum.update(&(text.len() as u64).to_le_bytes());
         sum.update(text.as_bytes());
     }
     sum.finalize().into()

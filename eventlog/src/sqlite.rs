@@ -152,7 +152,7 @@ async fn insert(connection: &mut SqliteConnection, verdict: &Verdict<'_>, now: T
             for event in chunk {
                 bind(&mut arguments, event, &verdict.metadata[event.metadata], now).map_err(sqlx::Error::Encode)?;
             }
-            last = sqlx::query_with(sql, arguments).execute(&mut *connection).await?.last_insert_rowid();
+            last = sqlx::query_with(sql.as_str(), arguments).execute(&mut *connection).await?.last_insert_rowid();
             rest = after;
         }
     }
@@ -161,10 +161,10 @@ async fn insert(connection: &mut SqliteConnection, verdict: &Verdict<'_>, now: T
     before.ok_or_else(|| sqlx::Error::Protocol("the log's positions make no sense".to_owned()))
 }
 
-fn bind<'a>(
-    arguments: &mut SqliteArguments<'a>,
-    event: &Accepted<'a>,
-    metadata: &'a str,
+fn bind(
+    arguments: &mut SqliteArguments,
+    event: &Accepted<'_>,
+    metadata: &str,
     now: Time,
 ) -> Result<(), sqlx::error::BoxDynError> {
     let sequence = stored(event.sequence);

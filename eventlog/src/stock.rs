@@ -1,33 +1,32 @@
-//! The same log through cqrs-es's own framework: reads go to the stock repositories, writes to our writer.
+//! The same log through cqrs-es's own framework: a repository that reads the table as sqlite-es and postgres-es do,
+//! and writes through the log's writer. That those two read the same table unchanged is held by `stock/`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cqrs_es::Aggregate;
 use cqrs_es::persist::{
-    EventUpcaster as _, PersistedEventRepository, PersistenceError, ReplayStream, SerializedEvent, SerializedSnapshot,
+    EventUpcaster as _, PersistedEventRepository, PersistenceError, ReplayFeed, ReplayStream, SerializedEvent,
+    SerializedSnapshot,
 };
-use postgres_es::PostgresEventRepository;
 use serde_json::Value;
-use sqlite_es::SqliteEventRepository;
 use uuid::Uuid;
-use wasend_domain::{AccountId, Actor, Clock, EventId, Metadata, StreamId};
+use wasend_domain::{AccountId, Actor, Clock, EventId, Metadata, Recorded, StreamId};
 
-use crate::{Append, CommandId, Db, EventLog, LogError, NewEvent, Rejected, StreamAppend, Upcasters};
+use crate::{Append, CommandId, Db, EventLog, Filter, LogError, NewEvent, Rejected, StreamAppend, Upcasters, read};
 
-/// The log as a repository of cqrs-es, for one account. Only its event store mode is supported: its snapshots apply
-/// events twice.
+/// Events that a replay reads at once, and that wait between the database and its reader.
+const PAGE: usize = 1_000;
+
+/// The log as a repository of cqrs-es, for one account: it neither reads nor writes another account's events. Events are
+/// read as they were written; upcasting is done by cqrs-es's store. Only its event store mode is supported: its snapshots
+/// apply events twice.
 pub struct Stock {
-    reads: Reads,
+    db: Db,
     log: Arc<dyn EventLog>,
     clock: Arc<dyn Clock>,
     account_id: AccountId,
     actor: Actor,
-}
-
-enum Reads {
-    Sqlite(SqliteEventRepository),
-    Postgres(PostgresEventRepository),
 }
 
 /// Why the log cannot do what cqrs-es asked of it.
@@ -39,6 +38,8 @@ enum Unsupported {
     AggregateId,
     #[error("the metadata is not a map of texts")]
     Metadata,
+    #[error("a sequence is beyond this machine's numbers")]
+    Sequence,
     #[error("the same command id was used before with another content")]
     CommandReused,
 }
@@ -61,11 +62,15 @@ impl From<LogError> for PersistenceError {
 impl Stock {
     /// `log` must be the log in `db`.
     pub fn new(db: &Db, log: Arc<dyn EventLog>, clock: Arc<dyn Clock>, account_id: AccountId, actor: Actor) -> Self {
-        let reads = match db {
-            Db::Sqlite(sqlite) => Reads::Sqlite(SqliteEventRepository::new(sqlite.pool().clone())),
-            Db::Postgres(pool) => Reads::Postgres(PostgresEventRepository::new(pool.clone())),
-        };
-        Self { reads, log, clock, account_id, actor }
+        Self { db: db.clone(), log, clock, account_id, actor }
+    }
+
+    /// The events of an aggregate after a sequence. An id that is no UUID names nothing in this log.
+    async fn read<A: Aggregate>(&self, id: &str, after: u64) -> Result<Vec<SerializedEvent>, PersistenceError> {
+        let Ok(aggregate_id) = Uuid::try_parse(id) else { return Ok(Vec::new()) };
+        let events = read::load(&self.db, &[StreamId { aggregate_type: A::TYPE, aggregate_id }]).await?;
+        let own = |event: &Recorded| event.account_id == self.account_id && event.sequence > after;
+        events.into_iter().filter(own).map(serialized).collect()
     }
 
     fn append<A: Aggregate>(&self, events: &[SerializedEvent]) -> Result<Option<Append>, PersistenceError> {
@@ -97,10 +102,7 @@ impl Stock {
 
 impl PersistedEventRepository for Stock {
     async fn get_events<A: Aggregate>(&self, id: &str) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        match &self.reads {
-            Reads::Sqlite(reads) => reads.get_events::<A>(id).await,
-            Reads::Postgres(reads) => reads.get_events::<A>(id).await,
-        }
+        self.read::<A>(id, 0).await
     }
 
     async fn get_last_events<A: Aggregate>(
@@ -108,10 +110,7 @@ impl PersistedEventRepository for Stock {
         id: &str,
         last_sequence: usize,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        match &self.reads {
-            Reads::Sqlite(reads) => reads.get_last_events::<A>(id, last_sequence).await,
-            Reads::Postgres(reads) => reads.get_last_events::<A>(id, last_sequence).await,
-        }
+        self.read::<A>(id, last_sequence as u64).await
     }
 
     async fn get_snapshot<A: Aggregate>(&self, _: &str) -> Result<Option<SerializedSnapshot>, PersistenceError> {
@@ -138,21 +137,55 @@ impl PersistedEventRepository for Stock {
     }
 
     async fn stream_events<A: Aggregate>(&self, id: &str) -> Result<ReplayStream, PersistenceError> {
-        match &self.reads {
-            Reads::Sqlite(reads) => reads.stream_events::<A>(id).await,
-            Reads::Postgres(reads) => reads.stream_events::<A>(id).await,
+        let events = self.read::<A>(id, 0).await?;
+        let (mut feed, stream) = ReplayStream::new(events.len().max(1));
+        for event in events {
+            // There is room for each of them, so that none waits for its reader.
+            feed.push(Ok(event)).await?;
         }
+        Ok(stream)
     }
 
     async fn stream_all_events<A: Aggregate>(&self) -> Result<ReplayStream, PersistenceError> {
-        match &self.reads {
-            Reads::Sqlite(reads) => reads.stream_all_events::<A>().await,
-            Reads::Postgres(reads) => reads.stream_all_events::<A>().await,
+        let (feed, stream) = ReplayStream::new(PAGE);
+        let filter = Filter { account_id: Some(self.account_id), ..Filter::default() };
+        tokio::spawn(feed_all(feed, self.db.clone(), filter, A::TYPE));
+        Ok(stream)
+    }
+}
+
+/// All events of one type of aggregate, in the order of the log, until their reader goes away or the log fails.
+async fn feed_all(mut feed: ReplayFeed, db: Db, filter: Filter, aggregate_type: &'static str) {
+    let mut after = 0;
+    loop {
+        let page = match read::read(&db, after, PAGE, &filter).await {
+            Ok(page) => page,
+            Err(error) => return drop(feed.push(Err(error.into())).await),
+        };
+        let Some(last) = page.last() else { return };
+        after = last.position;
+        for event in page.into_iter().filter(|event| event.aggregate_type == aggregate_type) {
+            if feed.push(serialized(event)).await.is_err() {
+                return;
+            }
         }
     }
 }
 
-/// An aggregate as its stored history makes it, read through the stock repository. Unlike cqrs-es's own replay it
+fn serialized(event: Recorded) -> Result<SerializedEvent, PersistenceError> {
+    let sequence = usize::try_from(event.sequence).map_err(|_| Unsupported::Sequence)?;
+    Ok(SerializedEvent::new(
+        event.aggregate_id.to_string(),
+        sequence,
+        event.aggregate_type,
+        event.event_type,
+        event.event_version,
+        serde_json::from_str(&event.payload)?,
+        serde_json::to_value(&event.metadata)?,
+    ))
+}
+
+/// An aggregate as its stored history makes it, read through this repository. Unlike cqrs-es's own replay it
 /// reports an error in the middle instead of ending early.
 pub async fn replay<A: Aggregate>(stock: &Stock, upcasters: &Upcasters, id: Uuid) -> Result<A, PersistenceError> {
     let mut state = A::default();

@@ -172,7 +172,7 @@ impl Uploads {
         Ok(rows.into_iter().filter_map(text).collect())
     }
 
-    async fn execute(&self, sql: &str, binds: &[Cell]) -> Result<u64, StoreError> {
+    async fn execute(&self, sql: &'static str, binds: &[Cell]) -> Result<u64, StoreError> {
         let changed = with_transaction!(&self.db, tx => {
             let query = binds.iter().fold(sqlx::query(sql), |query, cell| match cell {
                 Cell::Text(value) => query.bind(value.as_deref()),

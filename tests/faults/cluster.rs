@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::process;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 /// Ends with the value.
@@ -88,7 +88,7 @@ impl Cluster {
     pub async fn fresh_database(&self, name: &str) -> String {
         let url = |name: &str| format!("postgres://postgres@127.0.0.1:{}/{name}", self.port);
         let mut connection = PgConnection::connect(&url("postgres")).await.expect("the server answers");
-        connection.execute(format!("CREATE DATABASE {name}").as_str()).await.expect("a database is made");
+        connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("a database is made");
         url(name)
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use sqlx::AssertSqlSafe;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -170,10 +171,10 @@ async fn hold(db: &Db, engine: Engine, slowly: Duration, keeps: bool) -> Result<
     let lock = format!("SELECT position FROM log_head WHERE id = 1{lock}");
     with_db!(db, pool => {
         let mut tx = pool.begin_with(begin).await?;
-        let (head,): (i64,) = sqlx::query_as(&lock).fetch_one(&mut *tx).await?;
-        sqlx::query(&by_hand(head + 1)).execute(&mut *tx).await?;
+        let (head,): (i64,) = sqlx::query_as(AssertSqlSafe(lock)).fetch_one(&mut *tx).await?;
+        sqlx::query(AssertSqlSafe(by_hand(head + 1))).execute(&mut *tx).await?;
         let moved = format!("UPDATE log_head SET position = {} WHERE id = 1", head + 1);
-        sqlx::query(&moved).execute(&mut *tx).await?;
+        sqlx::query(AssertSqlSafe(moved)).execute(&mut *tx).await?;
         tokio::time::sleep(slowly).await;
         if keeps { tx.commit().await } else { tx.rollback().await }
     })

@@ -3,19 +3,19 @@
 use std::path::Path;
 
 use aho_corasick::AhoCorasick;
-use sqlx::Connection;
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Connection};
 use wasend_tests::World;
 
 /// The first column of what the statement finds for the id, in the file of SQLite or the database of Postgres.
 pub async fn one_column(world: &World, file: &str, select: &str, id: &str) -> Vec<String> {
     if let Some(url) = &world.database {
         let mut connection = sqlx::PgConnection::connect(url).await.expect("the database answers");
-        return sqlx::query_scalar(select).bind(id).fetch_all(&mut connection).await.expect("rows");
+        return sqlx::query_scalar(AssertSqlSafe(select)).bind(id).fetch_all(&mut connection).await.expect("rows");
     }
     let options = SqliteConnectOptions::new().filename(world.data.path().join(file)).read_only(true);
     let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("the file opens");
-    sqlx::query_scalar(select).bind(id).fetch_all(&mut connection).await.expect("rows")
+    sqlx::query_scalar(AssertSqlSafe(select)).bind(id).fetch_all(&mut connection).await.expect("rows")
 }
 
 /// The subject's keys as the vault stores them.

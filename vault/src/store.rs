@@ -12,10 +12,10 @@ mod sql;
 use std::{fs, os::unix::fs::DirBuilderExt, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection, PgPool, SqliteConnection, SqlitePool, TransactionManager as _,
+    ConnectOptions, Connection, PgPool, SqlSafeStr as _, SqliteConnection, SqlitePool,
     migrate::{Migration, MigrationType, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous, SqliteTransactionManager},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use crate::error::Failure;
@@ -61,7 +61,7 @@ impl Store {
             (2, include_str!("../../migrations/sqlite-vault/0002_erasure.sql")),
             (3, include_str!("../../migrations/sqlite-vault/0003_epochs.sql")),
         ])
-        .run_direct(&mut *tx)
+        .run_direct(None, &mut *tx, false)
         .await?;
         tx.commit().await?;
         let reading = options.pragma("query_only", "ON");
@@ -112,14 +112,14 @@ async fn answers(connection: &mut sqlx::PgConnection, idle_for: Duration) -> Res
     Ok(true)
 }
 
-/// Whether the connection may be used again. Where a caller goes away between `BEGIN` and its answer, sqlx 0.8 leaves a
-/// transaction open that nobody knows of; closing the connection ends it.
+/// Whether the connection may be used again. A caller may go away between `BEGIN` and its answer; closing the connection
+/// ends the transaction that it left open.
 async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    if SqliteTransactionManager::get_transaction_depth(connection) > 0 {
+    if connection.is_in_transaction() {
         // The rollback of a transaction that was dropped stands in line before it.
         connection.ping().await?;
     }
-    Ok(SqliteTransactionManager::get_transaction_depth(connection) == 0)
+    Ok(!connection.is_in_transaction())
 }
 
 fn create_private(path: &Path) -> std::io::Result<()> {
@@ -144,7 +144,7 @@ async fn create_schema(options: &PgConnectOptions) -> Result<(), Failure> {
 
 fn migrator(steps: &[(i64, &'static str)]) -> Migrator {
     let migration = |&(version, sql): &(i64, &'static str)| {
-        Migration::new(version, "vault".into(), MigrationType::Simple, sql.into(), false)
+        Migration::new(version, "vault".into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
     Migrator { migrations: steps.iter().map(migration).collect(), ..Migrator::DEFAULT }
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tempfile::TempDir;
 use uuid::Uuid;
 use wasend_domain::{AccountId, Actor, Clock, EventId, Metadata, StreamId, Time};
@@ -39,7 +39,7 @@ impl Home {
         let server = PgConnectOptions::from_str(&url).unwrap();
         let name = format!("wasend_log_{}", Uuid::new_v4().simple());
         let mut connection = server.connect().await.unwrap();
-        connection.execute(format!("CREATE DATABASE {name}").as_str()).await.unwrap();
+        connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
         connection.close().await.unwrap();
         Self::Postgres { server: Box::new(server), name }
     }
@@ -47,7 +47,7 @@ impl Home {
     pub async fn drop_database(self) {
         if let Self::Postgres { server, name } = self {
             let mut connection = server.connect().await.unwrap();
-            connection.execute(format!("DROP DATABASE {name} WITH (FORCE)").as_str()).await.unwrap();
+            connection.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
         }
     }
 

@@ -10,6 +10,7 @@ mod execute;
 mod harness;
 mod nodes;
 mod read;
+mod released;
 mod stock;
 
 /// Makes a test for each engine of every story.

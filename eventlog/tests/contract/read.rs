@@ -117,7 +117,7 @@ async fn nonsense_is_reported_as_damage(home: Home) {
 async fn what_was_lost_or_changed_on_the_disk_is_damage(home: Home) {
     let log = home.log().await;
     log.append(vec![append(fresh(), vec![part(stream(1), 0, 3)])]).await.unwrap()[0].as_ref().unwrap();
-    let damaged = async |damage: &str| {
+    let damaged = async |damage: &'static str| {
         with_db!(log.db(), pool => { sqlx::query(damage).execute(pool).await.unwrap(); });
         let error = log.read(0, 10, &Filter::default()).await.unwrap_err();
         assert!(matches!(&error, LogError::Damaged(_)), "{error:?}");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use url::Url;
@@ -91,7 +91,7 @@ impl Server {
 
     async fn execute(&self, sql: &str) {
         let mut connection = PgConnection::connect(self.url.as_str()).await.unwrap();
-        connection.execute(sql).await.unwrap();
+        connection.execute(AssertSqlSafe(sql)).await.unwrap();
         connection.close().await.unwrap();
     }
 }

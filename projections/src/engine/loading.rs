@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use futures::TryStreamExt as _;
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 use wasend_eventlog::Db;
 
 use crate::engine::rows::{Shape, kinds};
@@ -24,11 +24,11 @@ pub(crate) async fn load(on: &mut On<'_>, wants: &[Want<'_>]) -> Result<Vec<(usi
     if wants.is_empty() {
         return Ok(vec![]);
     }
-    let sql = question(on, wants);
+    let sql = AssertSqlSafe(question(on, wants));
     let mut found = Vec::new();
     match on {
         On::Sqlite(conn) => {
-            let query = wants.iter().fold(sqlx::query(&sql), |query, want| query.bind(json(&want.ids)));
+            let query = wants.iter().fold(sqlx::query(sql), |query, want| query.bind(json(&want.ids)));
             let mut rows = query.fetch(&mut **conn);
             while let Some(row) = rows.try_next().await? {
                 let (number, packed) = (row.try_get(0)?, row.try_get(1)?);
@@ -36,7 +36,7 @@ pub(crate) async fn load(on: &mut On<'_>, wants: &[Want<'_>]) -> Result<Vec<(usi
             }
         }
         On::Postgres(conn) => {
-            let query = wants.iter().fold(sqlx::query(&sql), |query, want| query.bind(&want.ids));
+            let query = wants.iter().fold(sqlx::query(sql), |query, want| query.bind(&want.ids));
             let mut rows = query.fetch(&mut **conn);
             while let Some(row) = rows.try_next().await? {
                 let (number, packed) = (row.try_get(0)?, row.try_get(1)?);

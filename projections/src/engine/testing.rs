@@ -204,7 +204,7 @@ impl Own {
                 let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
                 let name = format!("projections_{}", Uuid::new_v4().simple());
                 let pool = sqlx::PgPool::connect_with(options).await.unwrap();
-                sqlx::query(&format!("CREATE DATABASE {name}")).execute(&pool).await.unwrap();
+                sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&pool).await.unwrap();
                 pool.close().await;
                 let (server, parameters) = url.split_once('?').unwrap_or((&url, ""));
                 let (server, _) = server.rsplit_once('/').expect("the URL names a database");

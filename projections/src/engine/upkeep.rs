@@ -1,7 +1,7 @@
 //! What Postgres needs to keep up with a build's tables: its own autovacuum looks once a minute at most, which is late for
 //! tables that grow or empty by a thousand rows a second.
 
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::engine::build::Build;
 
@@ -70,7 +70,7 @@ impl Build {
                     format!("ANALYZE {table}")
                 }
             };
-            sqlx::query(&statement).execute(pool).await?;
+            sqlx::query(AssertSqlSafe(statement)).execute(pool).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use futures::TryStreamExt as _;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Connection as _, Either, Executor as _, PgConnection, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Either, Executor as _, PgConnection, Sqlite, SqliteConnection};
 
 use crate::engine::loading::{json, json_rows};
 use crate::engine::rows::{Shape, kinds};
@@ -142,7 +142,7 @@ async fn on_postgres_if(
 async fn on_sqlite(conn: &mut SqliteConnection, shape: &Shape, changes: Changes) -> Result<(), sqlx::Error> {
     let Changes { inserts, updates, deletes, .. } = changes;
     if !deletes.is_empty() {
-        sqlx::query(&shape.sqlite_delete).bind(json(&deletes)).execute(&mut *conn).await?;
+        sqlx::query(AssertSqlSafe(shape.sqlite_delete.as_str())).bind(json(&deletes)).execute(&mut *conn).await?;
     }
     let mut left = inserts.len() + updates.len();
     let mut rows = inserts.into_iter().chain(updates);
@@ -152,14 +152,14 @@ async fn on_sqlite(conn: &mut SqliteConnection, shape: &Shape, changes: Changes)
     }
     if left > 0 {
         let rows: Vec<RawRow> = rows.collect();
-        sqlx::query(&shape.sqlite_put).bind(json_rows(rows.iter())).execute(&mut *conn).await?;
+        sqlx::query(AssertSqlSafe(shape.sqlite_put.as_str())).bind(json_rows(rows.iter())).execute(&mut *conn).await?;
     }
     Ok(())
 }
 
 /// Gives the values away: sqlx would copy borrowed ones for its thread.
-fn bind_rows(sql: &str, rows: impl Iterator<Item = RawRow>) -> Query<'_, Sqlite, SqliteArguments<'_>> {
-    rows.flatten().fold(sqlx::query(sql), |query, cell| match cell {
+fn bind_rows(sql: &str, rows: impl Iterator<Item = RawRow>) -> Query<'static, Sqlite, SqliteArguments> {
+    rows.flatten().fold(sqlx::query(AssertSqlSafe(sql)), |query, cell| match cell {
         Cell::Text(value) => query.bind(value),
         Cell::Int(value) => query.bind(value),
     })
@@ -221,7 +221,7 @@ impl<'a> Statement<'a> {
 
     async fn execute(mut self, conn: &mut PgConnection, end: &str) -> Result<(), sqlx::Error> {
         write!(self.sql, " {end}").expect("writing to a String cannot fail");
-        let mut query = sqlx::query(&self.sql);
+        let mut query = sqlx::query(AssertSqlSafe(self.sql));
         for values in self.values {
             query = match values {
                 Values::One(Cell::Text(text)) => query.bind(text),

@@ -1,6 +1,6 @@
 //! Every SQL text of the vault is understood by both engines.
 
-use sqlx::{Connection, Executor, PgConnection, Statement};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr, Statement};
 
 use super::{Store, creation, destruction, erasure, lookup, rotation, sql::with_list};
 
@@ -66,18 +66,19 @@ async fn every_text_is_prepared_on_both() {
     own.set_path(&format!("vault_{}", uuid::Uuid::new_v4().simple()));
     let name = own.path().trim_start_matches('/').to_owned();
     let mut admin = PgConnection::connect(&server).await.unwrap();
-    admin.execute(format!("CREATE DATABASE {name}").as_str()).await.unwrap();
+    admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
     let stores =
         [Store::open_sqlite(&directory.path().join("vault.db")).await, Store::open_postgres(own.as_str()).await];
     for store in stores.map(Result::unwrap) {
         for text in texts() {
+            let sql = AssertSqlSafe(text.as_str()).into_sql_str();
             let prepared = match &store {
-                Store::Sqlite { writer, .. } => writer.prepare(&text).await.map(|it| it.sql().len()),
-                Store::Postgres(pool) => pool.prepare(&text).await.map(|it| it.sql().len()),
+                Store::Sqlite { writer, .. } => writer.prepare(sql).await.map(|it| it.sql().as_str().len()),
+                Store::Postgres(pool) => pool.prepare(sql).await.map(|it| it.sql().as_str().len()),
             };
             assert!(prepared.is_ok(), "{text}: {prepared:?}");
         }
         store.close().await;
     }
-    admin.execute(format!("DROP DATABASE {name}").as_str()).await.unwrap();
+    admin.execute(AssertSqlSafe(format!("DROP DATABASE {name}"))).await.unwrap();
 }

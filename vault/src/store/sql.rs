@@ -1,9 +1,8 @@
 //! One SQL text for both engines. Every column of the vault is text or a 64-bit integer, so that is all it binds.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
-use sqlx::{FromRow, Postgres, Sqlite, Transaction, postgres::PgRow, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite, Transaction, postgres::PgRow, sqlite::SqliteRow};
 
 use super::Store;
 use crate::error::Failure;
@@ -77,10 +76,11 @@ impl Store {
         let again = cells.len() <= 4 || cells.len() >= CHUNK;
         Ok(match self {
             Self::Sqlite { readers, .. } => {
-                let sql = unnumbered(sql);
-                bound!(sqlx::query_as::<_, T>(&sql), cells, again).fetch_all(readers).await?
+                bound!(sqlx::query_as::<_, T>(unnumbered(sql)), cells, again).fetch_all(readers).await?
             }
-            Self::Postgres(pool) => bound!(sqlx::query_as::<_, T>(sql), cells, again).fetch_all(pool).await?,
+            Self::Postgres(pool) => {
+                bound!(sqlx::query_as::<_, T>(AssertSqlSafe(sql)), cells, again).fetch_all(pool).await?
+            }
         })
     }
 }
@@ -91,10 +91,11 @@ impl Tx {
         let again = cells.len() <= 8 || cells.len() >= CHUNK;
         Ok(match self {
             Self::Sqlite(tx) => {
-                let sql = unnumbered(sql);
-                bound!(sqlx::query(&sql), cells, again).execute(&mut **tx).await?.rows_affected()
+                bound!(sqlx::query(unnumbered(sql)), cells, again).execute(&mut **tx).await?.rows_affected()
             }
-            Self::Postgres(tx) => bound!(sqlx::query(sql), cells, again).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres(tx) => {
+                bound!(sqlx::query(AssertSqlSafe(sql)), cells, again).execute(&mut **tx).await?.rows_affected()
+            }
         })
     }
 
@@ -102,10 +103,11 @@ impl Tx {
         let again = cells.len() <= 8 || cells.len() >= CHUNK;
         Ok(match self {
             Self::Sqlite(tx) => {
-                let sql = unnumbered(sql);
-                bound!(sqlx::query_as::<_, T>(&sql), cells, again).fetch_all(&mut **tx).await?
+                bound!(sqlx::query_as::<_, T>(unnumbered(sql)), cells, again).fetch_all(&mut **tx).await?
             }
-            Self::Postgres(tx) => bound!(sqlx::query_as::<_, T>(sql), cells, again).fetch_all(&mut **tx).await?,
+            Self::Postgres(tx) => {
+                bound!(sqlx::query_as::<_, T>(AssertSqlSafe(sql)), cells, again).fetch_all(&mut **tx).await?
+            }
         })
     }
 
@@ -152,18 +154,18 @@ pub(super) fn with_list(sql: &str, first: usize, count: usize) -> String {
 
 /// The text with `?` in the place of `$1`, `$2` and so on, where each stands once and in order. To SQLite a number is a
 /// name, and its driver looks for the name of each place among those of all: of a thousand rows that is most of the time.
-fn unnumbered(sql: &str) -> Cow<'_, str> {
+fn unnumbered(sql: &str) -> AssertSqlSafe<String> {
     let mut parts = sql.split('$');
     let mut text = parts.next().unwrap_or_default().to_owned();
     for (before, part) in parts.enumerate() {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();
         if part[..digits].parse() != Ok(before + 1) {
-            return Cow::Borrowed(sql);
+            return AssertSqlSafe(sql.to_owned());
         }
         text.push('?');
         text.push_str(&part[digits..]);
     }
-    Cow::Owned(text)
+    AssertSqlSafe(text)
 }
 
 #[cfg(test)]
@@ -179,10 +181,10 @@ mod tests {
 
     #[test]
     fn places_in_order_need_no_numbers() {
-        assert_eq!(unnumbered("a = $1 AND b IN ($2,$3)"), "a = ? AND b IN (?,?)");
-        assert_eq!(unnumbered("SELECT 1"), "SELECT 1");
+        assert_eq!(unnumbered("a = $1 AND b IN ($2,$3)").0, "a = ? AND b IN (?,?)");
+        assert_eq!(unnumbered("SELECT 1").0, "SELECT 1");
         for text in ["a = $2 AND b = $1", "a = $1 OR b = $1", "$1$", "'$x' = $1"] {
-            assert_eq!(unnumbered(text), text);
+            assert_eq!(unnumbered(text).0, text);
         }
     }
 }

@@ -3,7 +3,7 @@ use std::future::Future;
 use std::task::Poll;
 use std::time::Duration;
 
-use sqlx::{Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 use wasend_domain::{AccountId, Opened, Personal, SubjectId};
 use wasend_vault::{Identity, NewPerson, OpenError, Person, Vault, VaultError};
 
@@ -123,7 +123,13 @@ async fn rename_alias(house: &House, from: &str, to: &str) -> u64 {
     if let Some(url) = &house.database {
         let mut connection = PgConnection::connect(url).await.unwrap();
         let rename = RENAME.replace("aliases", "vault.aliases");
-        return sqlx::query(&rename).bind(to).bind(from).execute(&mut connection).await.unwrap().rows_affected();
+        return sqlx::query(AssertSqlSafe(rename))
+            .bind(to)
+            .bind(from)
+            .execute(&mut connection)
+            .await
+            .unwrap()
+            .rows_affected();
     }
     let options = SqliteConnectOptions::new().filename(house.directory.path().join("vault.db"));
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sqlx::{ConnectOptions, Connection, Executor, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, postgres::PgConnectOptions};
 use tempfile::TempDir;
 use wasend_domain::{AccountId, Category, Clock, Day, Opened, Personal, PersonalValue, Sealed, SubjectId, Time};
 use wasend_vault::{Failure, FileEpoch, Identity, NewPerson, StoreOptions, Vault, VaultOptions};
@@ -139,7 +139,7 @@ async fn drop_database(url: &str) {
 async fn execute(sql: &str) {
     let options: PgConnectOptions = server().as_str().parse().unwrap();
     let mut connection = options.connect().await.unwrap();
-    connection.execute(sql).await.unwrap();
+    connection.execute(AssertSqlSafe(sql)).await.unwrap();
     connection.close().await.unwrap();
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 use wasend_domain::{AccountId, Purpose, Sealed, SubjectId};
 use wasend_vault::{EpochError, EpochKey, Failure, FileEpoch, Identity, Laggard, Named, Phase, Rotation, Step, Vault};
 
@@ -107,9 +107,9 @@ async fn execute(house: &House, sql: &str) {
         Some(url) => {
             let mut connection = PgConnection::connect(url).await.unwrap();
             sqlx::query("SET search_path = vault").execute(&mut connection).await.unwrap();
-            sqlx::query(sql).execute(&mut connection).await.unwrap();
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
         }
-        None => _ = sqlx::query(sql).execute(&mut sqlite(house).await).await.unwrap(),
+        None => _ = sqlx::query(AssertSqlSafe(sql)).execute(&mut sqlite(house).await).await.unwrap(),
     }
 }
 

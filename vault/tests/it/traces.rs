@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use sqlx::{Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 use wasend_domain::{Personal, Purpose};
 use wasend_vault::{Identity, NewPerson};
 
@@ -14,10 +14,11 @@ async fn everything(house: &House) -> Vec<u8> {
     let mut connection = PgConnection::connect(url).await.unwrap();
     let mut all = String::new();
     for table in ["keys", "destroyed_keys", "subjects", "aliases", "epochs"] {
-        let rows: Vec<(String,)> = sqlx::query_as(&format!("SELECT CAST(t.* AS text) FROM vault.{table} t"))
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
+        let rows: Vec<(String,)> =
+            sqlx::query_as(AssertSqlSafe(format!("SELECT CAST(t.* AS text) FROM vault.{table} t")))
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
         all.extend(rows.into_iter().map(|(row,)| row));
     }
     assert!(!all.is_empty());
