@@ -101,7 +101,7 @@ impl Start {
             None => engine.fresh_database(data.path(), self.server.as_deref()).await,
         };
         let logged = Arc::default();
-        let running = launch(&data, database.as_deref(), &self, &logged).await;
+        let running = launch(&data, database.as_deref(), &self, &logged, LISTENING).await;
         let Running { child, printed, url } = running.unwrap_or_else(|why| panic!("{why}"));
         let first = First::told(&printed);
         let simulator = Simulator::at(&word_after(&text(&printed), META).unwrap_or_default());
@@ -118,6 +118,8 @@ impl First {
 }
 
 const META: &str = "Simulator of Meta on ";
+const LISTENING: &str = "Listening on ";
+const HELD: &str = "Not serving; ";
 
 /// The binary that was built beside the program that runs.
 pub fn binary() -> PathBuf {
@@ -141,6 +143,7 @@ async fn launch(
     database: Option<&str>,
     start: &Start,
     logged: &Arc<Mutex<String>>,
+    label: &str,
 ) -> Result<Running, String> {
     let mut command = command(data, database, start);
     let mut child =
@@ -149,8 +152,12 @@ async fn launch(
     let telling = collect(child.stdout.take().expect("piped"), &printed);
     let logging = collect(child.stderr.take().expect("piped"), logged);
     loop {
-        if let Some(url) = word_after(&text(&printed), "Listening on ") {
+        if let Some(url) = word_after(&text(&printed), label) {
             return Ok(Running { child, printed, url });
+        }
+        if label != HELD && word_after(&text(&printed), HELD).is_some() {
+            // Killed with its handle.
+            return Err(format!("the server serves nothing: {}{}", text(&printed), text(logged)));
         }
         if child.try_wait().expect("a child").is_some() {
             telling.await.and(logging.await).expect("both are read to their ends");
@@ -277,7 +284,18 @@ impl World {
 
     /// The same; tells what it said if it does not start.
     pub async fn start_again(&mut self) -> Result<(), String> {
-        let running = launch(&self.data, self.database.as_deref(), &self.start, &self.logged).await?;
+        self.start_until(LISTENING).await
+    }
+
+    /// The same, for a server that comes up and says that it does not serve.
+    pub async fn start_held(&mut self) -> Result<(), String> {
+        self.start_until(HELD).await?;
+        self.url = self.url.trim_end_matches("readyz").to_owned();
+        Ok(())
+    }
+
+    async fn start_until(&mut self, label: &str) -> Result<(), String> {
+        let running = launch(&self.data, self.database.as_deref(), &self.start, &self.logged, label).await?;
         let Running { child, printed, url } = running;
         self.simulator = Simulator::at(&word_after(&text(&printed), META).unwrap_or_default());
         (self.child, self.printed, self.url) = (child, printed, url);

@@ -88,6 +88,9 @@ pub enum Failure {
     Usage(String),
     #[error("{0}")]
     Failed(String),
+    /// What is stored is not what was written, and is not served.
+    #[error("{0}")]
+    Damaged(String),
 }
 
 impl Failure {
@@ -105,7 +108,7 @@ impl Failure {
     fn status(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage(_) => 2,
-            Self::Failed(_) => 1,
+            Self::Failed(_) | Self::Damaged(_) => 1,
         }
     }
 }

@@ -28,6 +28,7 @@ pub use clock::SystemClock;
 pub use files::files;
 pub use keys::Keys;
 pub use ready::Ready;
+use ready::refuse_damaged_log;
 pub use stores::Stores;
 pub use webhook::routes;
 pub use welcome::{Welcome, next_steps, simulated_number, welcome};
@@ -88,9 +89,9 @@ impl House {
             clock: stores.clock.clone(),
         });
         // Before anybody can ask for anything.
-        wasend_processors::erasure::repeat(&commands, &projector)
-            .await
-            .map_err(|error| Failure::because("what was erased cannot be compared with the vault", &error))?;
+        let repeated = wasend_processors::erasure::repeat(&commands, &projector).await;
+        refuse_damaged_log(&projector).await?;
+        repeated.map_err(|error| Failure::because("what was erased cannot be compared with the vault", &error))?;
         let leases = Leases::new(stores.models.clone());
         Ok(Self { stores, projector, commands, gateway, leases, simulator, alone: None })
     }

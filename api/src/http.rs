@@ -6,6 +6,7 @@ pub mod descriptors;
 pub mod held;
 mod lifecycle;
 mod observe;
+pub mod opening;
 pub mod quota;
 mod ready;
 pub mod server;

@@ -12,6 +12,8 @@ use sqlx::sqlite::{
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::private::private_database;
+
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 static SQLITE_MODELS_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite-models");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -70,6 +72,8 @@ impl Default for DbOptions {
 pub enum OpenError {
     #[error("the database could not be opened: {0}")]
     Connect(sqlx::Error),
+    #[error("the database file {file} could not be made: {error}")]
+    File { file: String, error: std::io::Error },
     #[error("the database is damaged: {0}; restore it from a backup")]
     Damaged(sqlx::Error),
     #[error("the database schema could not be brought up to date: {0}")]
@@ -154,6 +158,11 @@ impl Db {
         options: &DbOptions,
         migrations: &Migrator,
     ) -> Result<Self, OpenError> {
+        let file = connect.get_filename();
+        // A database in memory has a name that is no path.
+        if !file.to_string_lossy().starts_with("file:") {
+            private_database(file).map_err(|error| OpenError::File { file: file.display().to_string(), error })?;
+        }
         let connect = connect
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)

@@ -11,7 +11,7 @@
 //! | `gather` | what is asked for at the same time, done together |
 //! | `follow` | hearing of other nodes' commits |
 //! | `stock` | the same log through cqrs-es's own framework |
-//! | `db` | the database under all this |
+//! | `db`, `private` | the database under all this; its files, for their owner alone |
 
 mod assume;
 mod contract;
@@ -24,6 +24,7 @@ mod load;
 mod log;
 mod plan;
 mod postgres;
+mod private;
 mod read;
 mod rows;
 mod sqlite;

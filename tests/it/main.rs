@@ -27,6 +27,7 @@ macro_rules! stories_of_nodes {
 mod account;
 mod contact;
 mod crowd;
+mod damage;
 mod erasure;
 mod faults;
 mod flood;

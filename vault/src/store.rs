@@ -6,10 +6,11 @@ mod erasure;
 mod lookup;
 #[cfg(test)]
 mod prepare;
+mod private;
 mod rotation;
 mod sql;
 
-use std::{fs, os::unix::fs::DirBuilderExt, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
+use std::{path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, PgPool, SqlSafeStr as _, SqliteConnection, SqlitePool,
@@ -39,7 +40,7 @@ const JUST_USED: Duration = Duration::from_secs(1);
 impl Store {
     /// Opens the file, making it (and its directory) if there is none, readable by its owner alone.
     pub async fn open_sqlite(path: &Path) -> Result<Self, Failure> {
-        create_private(path)
+        private::private_database(path)
             .map_err(|error| Failure::Directory { path: path.display().to_string(), reason: error.to_string() })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -120,14 +121,6 @@ async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Err
         connection.ping().await?;
     }
     Ok(!connection.is_in_transaction())
-}
-
-fn create_private(path: &Path) -> std::io::Result<()> {
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    }
-    // SQLite gives its side files the permissions of the main one.
-    fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
 }
 
 /// Nodes that start at once would otherwise trip over each other: Postgres checks and creates in two steps.

@@ -34,6 +34,9 @@ pub async fn run(mut config: Config) -> Result<(), Failure> {
     config.http.metrics_listen = None;
     let storage = config.storage.clone();
     let server = serve::start(config).await?;
+    if let Some(why) = server.held {
+        return Err(Failure::Failed(why));
+    }
     let Some(welcome) = server.welcome else { return Err(Failure::Failed("the store was not empty".to_owned())) };
     let doors = tokio::spawn(server.doors);
     let number = welcome.number.map(|number| number.to_string()).unwrap_or_default();

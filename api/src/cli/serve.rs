@@ -1,6 +1,6 @@
 //! `wasend serve`: puts the rooms together, opens the doors, and closes them in order.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::MethodRouter};
 use futures::FutureExt;
@@ -9,7 +9,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::watch,
 };
+use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 use wasend_processors::{
     DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer, RotationOptions,
@@ -52,6 +54,8 @@ pub struct Server {
     /// What a first start opened.
     pub welcome: Option<Welcome>,
     pub life: Lifecycle,
+    /// Why nothing but `/healthz` and `/readyz` is served, if that is so.
+    pub held: Option<String>,
     /// Serves until the word to stop, then closes the rooms.
     pub doors: BoxFuture<'static, ()>,
 }
@@ -63,7 +67,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub async fn run(config: Config) -> Result<(), Failure> {
     telemetry::log(&config.log).map_err(|error| Failure::because("logging cannot start", &error))?;
     let public = config.http.public_url.clone().map(directory);
-    let Server { url, simulator, welcome, life, doors } = start(config).await?;
+    let Server { url, simulator, welcome, life, held, doors } = start(config).await?;
     // Whoever starts it from a script reads these lines; the last one says that it is ready.
     if let Some(simulator) = &simulator {
         println!("Simulator of Meta on {simulator}");
@@ -71,14 +75,21 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     if let Some(welcome) = &welcome {
         print!("{}", next_steps(welcome, public.as_ref().unwrap_or(&url), simulator.as_ref()));
     }
-    println!("Listening on {url}");
+    match held {
+        Some(why) => {
+            tracing::error!(%why, "nothing is served, and /readyz says why");
+            println!("Not serving; {url}readyz says why");
+        }
+        None => println!("Listening on {url}"),
+    }
     tokio::select! {
         () = doors => Ok(()),
         result = second_signal(&life) => result,
     }
 }
 
-/// Opens the stores, starts everything and opens the doors.
+/// Opens the stores and starts everything. The doors are open from the beginning: `/healthz` answers, and `/readyz` says
+/// that nothing else does yet, or why nothing will.
 pub async fn start(config: Config) -> Result<Server, Failure> {
     let metrics = telemetry::metrics().map_err(|error| Failure::because("metrics cannot start", &error))?;
     let life = Lifecycle::default();
@@ -89,7 +100,19 @@ pub async fn start(config: Config) -> Result<Server, Failure> {
         None => None,
     };
     let url = root(&listener)?;
-    let mut house = House::open(&config).await?;
+    let limits = Arc::new(config::Http {
+        max_connections: descriptors::connections(config.http.max_connections),
+        ..config.http.clone()
+    });
+    let (router, current) = watch::channel(http::opening::router("the stores are being opened"));
+    let router_now = move || current.borrow().clone();
+    let address = listener.local_addr().ok();
+    let serving = server::serve(listener, router_now, limits.clone(), life.clone());
+    let main = Main { router, serving: AbortOnDropHandle::new(tokio::spawn(serving)), address };
+    let mut house = match House::open(&config).await {
+        Err(Failure::Damaged(why)) => return Ok(hold(url, life, main, why)),
+        opened => opened?,
+    };
     house.serve(&config).await?;
     let welcome = welcome(&house).await?;
     let simulator = house.simulator.as_ref().map(|simulator| simulator.control_url(".."));
@@ -98,8 +121,24 @@ pub async fn start(config: Config) -> Result<Server, Failure> {
         running.simulator().set_webhook_url(Some(hook));
     }
     let rooms = rooms(&config, house);
-    let doors = open(config, rooms, metrics, life.clone(), listener, metrics_listener).boxed();
-    Ok(Server { url, simulator, welcome, life, doors })
+    let doors = open(&config, rooms, metrics, life.clone(), main, (metrics_listener, limits)).boxed();
+    Ok(Server { url, simulator, welcome, life, held: None, doors })
+}
+
+/// What listens at `listen`, and what it answers with.
+struct Main {
+    router: watch::Sender<Router>,
+    serving: AbortOnDropHandle<()>,
+    address: Option<SocketAddr>,
+}
+
+/// A server that says why it does not serve: to end would make an orchestrator start it again and again.
+fn hold(url: Url, life: Lifecycle, main: Main, why: String) -> Server {
+    drop(main.router.send_replace(http::opening::router(&why)));
+    let doors = async move {
+        drop(main.serving.await);
+    };
+    Server { url, simulator: None, welcome: None, life, held: Some(why), doors: doors.boxed() }
 }
 
 /// Starts the processors and builds the schema over the house.
@@ -213,17 +252,16 @@ async fn bind(address: Listen) -> Result<TcpListener, Failure> {
     listener.map_err(|error| Failure::because(&format!("cannot listen on {}", address.0), &error))
 }
 
-/// Serves until the word to stop, then waits for what still runs, and closes the rooms.
-async fn open(
-    config: Config,
+/// Lets the doors lead to the rooms. What it gives back serves until the word to stop, then waits for what still runs, and
+/// closes the rooms.
+fn open(
+    config: &Config,
     rooms: Rooms,
     metrics: PrometheusHandle,
     life: Lifecycle,
-    listener: TcpListener,
-    metrics_listener: Option<TcpListener>,
-) {
-    let max_connections = descriptors::connections(config.http.max_connections);
-    let limits = Arc::new(config::Http { max_connections, ..config.http.clone() });
+    main: Main,
+    (metrics_listener, limits): (Option<TcpListener>, Arc<config::Http>),
+) -> impl Future<Output = ()> + Send + use<> {
     let shell = Shell {
         engine: rooms.engine,
         authenticator: rooms.authenticator,
@@ -235,36 +273,39 @@ async fn open(
         quotas: rooms.quotas,
         documents: Arc::default(),
     };
-    let main = http::router(shell.clone(), rooms.whatsapp, rooms.files);
-    tracing::info!(address = ?listener.local_addr().ok(), "listening");
-    let main = server::serve(listener, main, limits.clone(), life.clone());
-    let side = async {
-        if let Some(listener) = metrics_listener {
-            server::serve(listener, http::metrics_router(shell), limits.clone(), life.clone()).await;
+    drop(main.router.send_replace(http::router(shell.clone(), rooms.whatsapp, rooms.files)));
+    tracing::info!(address = ?main.address, "listening");
+    let shutdown_grace = config.http.shutdown_grace;
+    async move {
+        let side = async {
+            if let Some(listener) = metrics_listener {
+                let router = http::metrics_router(shell);
+                server::serve(listener, move || router.clone(), limits, life.clone()).await;
+            }
+        };
+        let upkeep = async {
+            let mut tick = tokio::time::interval(UPKEEP);
+            loop {
+                tick.tick().await;
+                metrics.run_upkeep();
+            }
+        };
+        tokio::select! {
+            _ = async { tokio::join!(main.serving, side) } => {}
+            () = upkeep => {}
         }
-    };
-    let upkeep = async {
-        let mut tick = tokio::time::interval(UPKEEP);
-        loop {
-            tick.tick().await;
-            metrics.run_upkeep();
+        if !life.drained(shutdown_grace).await {
+            tracing::warn!("connections were still open when the time to stop was over");
         }
-    };
-    tokio::select! {
-        _ = async { tokio::join!(main, side) } => {}
-        () = upkeep => {}
+        // What sends stops first, what stores last.
+        rooms.dispatcher.shutdown(shutdown_grace).await;
+        rooms.runners.shutdown(shutdown_grace).await;
+        rooms.erasures.shutdown(shutdown_grace).await;
+        rooms.rotations.shutdown(shutdown_grace).await;
+        rooms.importer.shutdown(shutdown_grace).await;
+        rooms.house.close().await;
+        tracing::info!("stopped");
     }
-    if !life.drained(config.http.shutdown_grace).await {
-        tracing::warn!("connections were still open when the time to stop was over");
-    }
-    // What sends stops first, what stores last.
-    rooms.dispatcher.shutdown(config.http.shutdown_grace).await;
-    rooms.runners.shutdown(config.http.shutdown_grace).await;
-    rooms.erasures.shutdown(config.http.shutdown_grace).await;
-    rooms.rotations.shutdown(config.http.shutdown_grace).await;
-    rooms.importer.shutdown(config.http.shutdown_grace).await;
-    rooms.house.close().await;
-    tracing::info!("stopped");
 }
 
 /// The first signal stops the server; comes back with the second.

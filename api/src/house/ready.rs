@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use wasend_eventlog::EventLog;
-use wasend_projections::{Projector, State};
+use wasend_projections::{ProjectionStatus, Projector, State};
 use wasend_vault::Vault;
 
+use crate::cli::Failure;
 use crate::http::{Check, Readiness};
 
 /// Events by which the read models may stand behind the log and still be fit to serve.
@@ -27,16 +28,41 @@ impl Readiness for Ready {
         let vault = async { self.vault.ping().await.is_ok() };
         let projections = async {
             let all = self.projector.status().await.unwrap_or_default();
-            let mut current = all.iter().filter(|p| p.current).peekable();
-            current.peek().is_some() && current.all(|p| p.state != State::Poisoned && p.lag < LAG)
+            let current: Vec<_> = all.iter().filter(|p| p.current).collect();
+            let is_ready = !current.is_empty() && current.iter().all(|p| p.state != State::Poisoned && p.lag < LAG);
+            Check { name: "projections", is_ready, why: stopped(&current) }
         };
         // Together, so that one that hangs does not hide how the others are.
-        let (log, vault, projections) = tokio::join!(in_time(log), in_time(vault), in_time(projections));
-        vec![
-            Check { name: "log", is_ready: log },
-            Check { name: "vault", is_ready: vault },
-            Check { name: "projections", is_ready: projections },
-        ]
+        let projections = tokio::time::timeout(PATIENCE, projections);
+        let (log, vault, projections) = tokio::join!(in_time(log), in_time(vault), projections);
+        let projections = projections.unwrap_or(Check::of("projections", false));
+        vec![Check::of("log", log), Check::of("vault", vault), projections]
+    }
+}
+
+/// Which read models stopped at an event, at which, and why.
+fn stopped(projections: &[&ProjectionStatus]) -> Option<String> {
+    let stopped = projections.iter().filter(|p| p.state == State::Poisoned);
+    let texts: Vec<String> = stopped.map(|p| stop(p)).collect();
+    if texts.is_empty() { None } else { Some(texts.join("; ")) }
+}
+
+/// Neither of these shows what the event holds.
+fn stop(projection: &ProjectionStatus) -> String {
+    let ProjectionStatus { name, error, error_position, .. } = projection;
+    let at = error_position.map_or_else(|| "an event".to_owned(), |position| format!("position {position}"));
+    format!("{name} stopped at {at}: {}", error.as_deref().unwrap_or("it does not say why"))
+}
+
+/// Refuses to serve read models of which the list of erasures stopped because the log is damaged: what was erased after
+/// that event is not known.
+pub async fn refuse_damaged_log(projector: &Projector) -> Result<(), Failure> {
+    let all = projector.status().await;
+    let all = all.map_err(|error| Failure::because("the read models cannot be asked how they stand", &error))?;
+    let mut stopped = all.iter().filter(|p| p.current && p.state == State::Poisoned && p.log_is_damaged);
+    match stopped.find(|p| p.name == "privacy") {
+        Some(list) => Err(Failure::Damaged(format!("the read model {}; restore the log from a backup", stop(list)))),
+        None => Ok(()),
     }
 }
 

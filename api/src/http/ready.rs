@@ -14,11 +14,19 @@ use tokio::time::timeout;
 use super::Shell;
 
 /// One thing that the server depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// Such as `log`, `vault`, `projections`.
     pub name: &'static str,
     pub is_ready: bool,
+    /// What is wrong, where more can be said than the name.
+    pub why: Option<String>,
+}
+
+impl Check {
+    pub const fn of(name: &'static str, is_ready: bool) -> Self {
+        Self { name, is_ready, why: None }
+    }
 }
 
 /// Looks at everything that the server depends on.
@@ -32,13 +40,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub async fn readyz(State(shell): State<Shell>) -> Response {
     let mut checks = match timeout(PATIENCE, shell.readiness.checks()).await {
         Ok(checks) => checks,
-        Err(_) => vec![Check { name: "answer_in_time", is_ready: false }],
+        Err(_) => vec![Check::of("answer_in_time", false)],
     };
-    checks.push(Check { name: "not_stopping", is_ready: !shell.life.is_stopping() });
+    checks.push(Check::of("not_stopping", !shell.life.is_stopping()));
     let not_ready: Vec<&str> = checks.iter().filter(|check| !check.is_ready).map(|check| check.name).collect();
     let status = if not_ready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let by_name: serde_json::Map<_, _> =
         checks.iter().map(|check| (check.name.to_owned(), check.is_ready.into())).collect();
-    let body = serde_json::json!({"ready": not_ready.is_empty(), "notReady": not_ready, "checks": by_name});
+    let reasons: serde_json::Map<_, _> =
+        checks.iter().filter_map(|check| Some((check.name.to_owned(), check.why.clone()?.into()))).collect();
+    let body = serde_json::json!({"ready": not_ready.is_empty(), "notReady": not_ready, "checks": by_name, "reasons": reasons});
     (status, Json(body)).into_response()
 }

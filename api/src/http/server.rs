@@ -24,8 +24,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Most bytes that a connection reads ahead; a request's line and headers must fit.
 const READ_AHEAD: usize = 64 << 10;
 
-/// Serves until the word to stop; connections that are open then finish what they do, tracked by `life`.
-pub async fn serve(listener: TcpListener, router: Router, limits: Arc<config::Http>, life: Lifecycle) {
+/// Serves until the word to stop; connections that are open then finish what they do, tracked by `life`. Each connection
+/// keeps the `router` of the moment when it began.
+pub async fn serve(listener: TcpListener, router: impl Fn() -> Router, limits: Arc<config::Http>, life: Lifecycle) {
     let slots = Arc::new(Semaphore::new(limits.max_connections));
     let addresses = Addresses::default();
     let stopping = life.stopping();
@@ -43,7 +44,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Arc<config::Ht
                     continue;
                 };
                 let held = Held::new(slot, counted);
-                let connection = connection(stream, held, router.clone(), limits.clone(), life.clone());
+                let connection = connection(stream, held, router(), limits.clone(), life.clone());
                 life.tracker().spawn(connection);
             }
             None => tokio::time::sleep(ACCEPT_PAUSE).await,

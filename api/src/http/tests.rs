@@ -36,7 +36,7 @@ pub fn shell(config: Config, authenticator: Arc<OneKey>) -> Shell {
     Shell {
         engine: Arc::new(fake::schema()),
         authenticator,
-        readiness: Arc::new(Checks(vec![Check { name: "log", is_ready: false }])),
+        readiness: Arc::new(Checks(vec![Check::of("log", false)])),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
         quotas: Quotas::new(&config.limits),
         http: Arc::new(config.http),
@@ -53,7 +53,7 @@ pub async fn listening(config: Config) -> (SocketAddr, Shell, Arc<OneKey>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = router(shell.clone(), post(async || "ok"), axum::Router::new());
-    tokio::spawn(server::serve(listener, router, shell.http.clone(), shell.life.clone()));
+    tokio::spawn(server::serve(listener, move || router.clone(), shell.http.clone(), shell.life.clone()));
     (address, shell, key)
 }
 

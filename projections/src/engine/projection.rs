@@ -29,6 +29,9 @@ pub trait Projection: Send + Sync + 'static {
 #[error("{0}")]
 pub struct FoldError(pub &'static str);
 
+/// How [`Poison::LogDamaged`] begins, by which the registry's text of it is known.
+pub(crate) const LOG_IS_DAMAGED: &str = "the log is damaged";
+
 /// Why a projection stopped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Poison {
@@ -48,4 +51,7 @@ pub enum Poison {
     Damaged(#[from] Damaged),
     #[error("the database refused the rows: {0}")]
     Rejected(String),
+    /// By the log's own account of it, which begins like that of no other poison.
+    #[error("{begin}: {0}", begin = LOG_IS_DAMAGED)]
+    LogDamaged(String),
 }

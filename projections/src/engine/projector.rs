@@ -13,7 +13,7 @@ use wasend_eventlog::{Db, EventLog, LogError};
 use crate::engine::batch::Decode;
 use crate::engine::build::Build;
 use crate::engine::follow;
-use crate::engine::projection::Projection;
+use crate::engine::projection::{LOG_IS_DAMAGED, Projection};
 use crate::engine::reads::Reads;
 use crate::engine::rebuild::{self, RebuildError, RebuildOptions, Report};
 use crate::engine::registry::{self, State};
@@ -76,6 +76,8 @@ pub struct ProjectionStatus {
     pub lag: u64,
     /// Why it stopped, and at which event.
     pub error: Option<String>,
+    /// It stopped because the log does not give back what was written.
+    pub log_is_damaged: bool,
     pub error_position: Option<Position>,
     pub updated_at: Time,
     /// Whether this code has the projection in this version; an older version's tables may still be there.
@@ -214,6 +216,7 @@ pub async fn status(
         state: entry.state,
         position: entry.position,
         lag: head.saturating_sub(entry.position),
+        log_is_damaged: entry.error.as_deref().is_some_and(|error| error.starts_with(LOG_IS_DAMAGED)),
         error: entry.error,
         error_position: entry.error_position.and_then(|position| Position::try_from(position).ok()),
         updated_at: entry.updated_at,

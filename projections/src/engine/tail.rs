@@ -1,6 +1,8 @@
 //! The tail: follows the log for every build at once. Those at the front go together, in one transaction a batch;
 //! one that lags catches up by batches of its own in between, until it stands where the others do.
 
+mod damage;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -194,7 +196,15 @@ impl Tail {
         let joins = joined && group.iter().any(|seat| self.seats[*seat].state != State::Live);
         let course = Course { seats: group.clone(), from, limit, until };
         let builds = || group.iter().map(|seat| Arc::clone(&self.seats[*seat].build)).collect();
-        let next = self.lanes[lane].next(&self.means, &course, builds, joins).await?;
+        let next = match self.lanes[lane].next(&self.means, &course, builds, joins).await {
+            Err(Failure::Log(LogError::Damaged(why))) => return self.damaged(lane, &course, why).await,
+            next => next?,
+        };
+        if next.as_ref().is_none_or(|batch| batch.events.is_empty()) && damage::lacks_next(&self.means, &course).await?
+        {
+            let why = format!("there is no event at position {}", from + 1);
+            return self.damaged(lane, &course, why).await;
+        }
         let Some(Batch { events, mut folded }) = next else { return Ok(false) };
         let complete = events.len() < limit && joined;
         let began = Instant::now();

@@ -101,11 +101,25 @@ pub(crate) struct MemoryLog {
     events: Mutex<Vec<Recorded>>,
     head: watch::Sender<Position>,
     pub reads: AtomicU64,
+    /// Whoever reads the event at this position is told of damage, or does not get it.
+    pub bad: Mutex<Option<(Position, Bad)>>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bad {
+    Changed,
+    Lost,
 }
 
 impl MemoryLog {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { events: Mutex::default(), head: watch::Sender::new(0), reads: AtomicU64::new(0) })
+        Arc::new(Self {
+            events: Mutex::default(),
+            head: watch::Sender::new(0),
+            reads: AtomicU64::new(0),
+            bad: Mutex::default(),
+        })
     }
 
     /// Appends events of a type with payloads; gives the position of the last.
@@ -158,7 +172,17 @@ impl EventLog for MemoryLog {
         let until = filter.until.unwrap_or(Position::MAX);
         let events = self.events.lock().unwrap();
         let wanted = events.iter().skip(usize::try_from(after).unwrap()).take(limit);
-        Ok(wanted.take_while(|event| event.position <= until).cloned().collect())
+        let mut found: Vec<_> = wanted.take_while(|event| event.position <= until).cloned().collect();
+        let Some((position, bad)) = *self.bad.lock().unwrap() else { return Ok(found) };
+        match (bad, found.iter().position(|event| event.position == position)) {
+            (_, None) => Ok(found),
+            // As the log: an event that is missing shows by the one after it.
+            (Bad::Lost, Some(at)) if at + 1 == found.len() => {
+                found.pop();
+                Ok(found)
+            }
+            _ => Err(LogError::Damaged(format!("position {position}"))),
+        }
     }
 
     async fn head(&self) -> Result<Position, LogError> {

@@ -12,7 +12,7 @@ use super::ledger::{
     random_events,
 };
 use super::on_both;
-use crate::engine::testing::{Engine, MemoryLog, Own};
+use crate::engine::testing::{Bad, Engine, MemoryLog, Own};
 use crate::{FoldError, Keys, Projection, Projector, Rows, StartError, State, Table, TimedOut};
 
 on_both!(
@@ -21,6 +21,8 @@ on_both!(
     a_mended_projection_goes_on_where_it_stopped,
     a_panicking_or_forgetful_fold_is_poisoned_and_leaves_no_trace,
     an_event_that_cannot_be_decoded_stops_all_and_loses_nothing,
+    a_damaged_log_is_folded_up_to_the_damage_and_stops_all_there,
+    a_log_without_its_last_event_stops_all_before_it,
     a_new_projection_catches_up_and_joins,
     an_earlier_copy_of_the_log_is_folded_anew,
     changed_tables_need_a_new_version,
@@ -125,6 +127,40 @@ async fn an_event_that_cannot_be_decoded_stops_all_and_loses_nothing(engine: Eng
         assert_eq!((stopped.position, stopped.error_position), (1, Some(2)));
     }
     assert_eq!((house.totals().await["a"], house.tally().await), (1, 1));
+}
+
+async fn a_damaged_log_is_folded_up_to_the_damage_and_stops_all_there(engine: Engine) {
+    for (bad, batch) in [(Bad::Changed, 100), (Bad::Lost, 100), (Bad::Changed, 2), (Bad::Lost, 1)] {
+        let (own, log) = (Own::new(engine).await, MemoryLog::new());
+        log.push((0..9).map(|_| deposit("a", 1)));
+        *log.bad.lock().unwrap() = Some((6, bad));
+        let house = House::start(&own, &log, both(Balances::right()), batch).await;
+        for name in ["balances", "tallies"] {
+            let stopped = house.status(name, |status| status.state == State::Poisoned).await;
+            assert_eq!(
+                (stopped.position, stopped.error_position, stopped.log_is_damaged),
+                (5, Some(6), true),
+                "{bad:?}"
+            );
+        }
+        assert_eq!((house.totals().await["a"], house.tally().await), (5, 5));
+        house.projector.shutdown().await;
+        // A log that was put back is folded from there on.
+        *log.bad.lock().unwrap() = None;
+        let house = House::start(&own, &log, both(Balances::right()), batch).await;
+        house.reaches(9).await;
+        assert_eq!((house.totals().await["a"], house.tally().await), (9, 9));
+        house.projector.shutdown().await;
+    }
+}
+
+async fn a_log_without_its_last_event_stops_all_before_it(engine: Engine) {
+    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+    let head = log.push((0..3).map(|_| deposit("a", 1)));
+    *log.bad.lock().unwrap() = Some((head, Bad::Lost));
+    let house = House::start(&own, &log, both(Balances::right()), 100).await;
+    let stopped = house.status("balances", |status| status.state == State::Poisoned).await;
+    assert_eq!((stopped.position, stopped.error_position, stopped.log_is_damaged), (2, Some(3), true));
 }
 
 async fn a_new_projection_catches_up_and_joins(engine: Engine) {
