@@ -40,6 +40,9 @@ pub use lines::Lines;
 pub use refusal::{Code, CommandError, Refusal};
 pub use templates::Templates;
 
+/// The fingerprint of commands that have no content beside their key.
+const NO_CONTENT: &str = "-";
+
 /// On whose behalf a command comes, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Caller {
@@ -75,20 +78,26 @@ impl Commands {
         Context { account_id: caller.account_id, actor: caller.actor, command }
     }
 
-    /// The context of a command that its sender may repeat under `key`. Both the key and the content are hashed under
-    /// a key of the account: clients put order numbers and worse into them.
-    pub(crate) async fn repeatable(
+    /// The context of a command that its sender may repeat and that its key says all about, such as the id that Meta
+    /// gave it. The same key is the same command, so that nothing else is hashed. Earlier versions recorded a hash as
+    /// its fingerprint: such a repetition is answered with [`wasend_eventlog::Rejected::CommandReused`].
+    pub(crate) async fn repeatable(&self, caller: Caller, name: &str, key: &str) -> Result<Context, CommandError> {
+        let ids = self.command_ids(caller, name, [key]).await?;
+        let id = ids.into_iter().next().unwrap_or_default();
+        let command = CommandId::Repeatable { id, fingerprint: NO_CONTENT.to_owned() };
+        Ok(Context { account_id: caller.account_id, actor: caller.actor, command })
+    }
+
+    /// The ids of commands that their sender may repeat under the keys, hashed under a key of the account: clients put
+    /// order numbers and worse into them.
+    pub(crate) async fn command_ids<'a>(
         &self,
         caller: Caller,
         name: &str,
-        key: &str,
-        content: String,
-    ) -> Result<Context, CommandError> {
-        let key = Personal::new(format!("{name}\n{key}"));
-        let id = self.vault.index(caller.account_id, "command", &key).await?;
-        let fingerprint = self.vault.index(caller.account_id, "fingerprint", &Personal::new(content)).await?;
-        let command =
-            CommandId::Repeatable { id: id.as_str().to_owned(), fingerprint: fingerprint.as_str().to_owned() };
-        Ok(Context { account_id: caller.account_id, actor: caller.actor, command })
+        keys: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<String>, CommandError> {
+        let keys: Vec<_> = keys.into_iter().map(|key| Personal::new(format!("{name}\n{key}"))).collect();
+        let ids = self.vault.index_many(caller.account_id, "command", &keys).await?;
+        Ok(ids.iter().map(|id| id.as_str().to_owned()).collect())
     }
 }

@@ -7,6 +7,7 @@
 //! - The same command id within an account is answered with its first result and writes nothing.
 //! - An acknowledged event survives `kill -9` and power loss.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -37,8 +38,10 @@ pub struct StreamAppend {
 pub enum CommandId {
     /// Made for this command alone; it cannot have been seen before, so the log does not look.
     Fresh(String),
-    /// May be repeated by its sender. The fingerprint is a keyed hash of the content: the same id with another
-    /// fingerprint is refused. The id does not have the 36 characters of a UUID.
+    /// May be repeated by its sender. The fingerprint stands for the content: the same id with another one is refused,
+    /// and writes nothing either. Of a content that is personal it is a keyed hash, which may be made under another key
+    /// when the command is repeated; then whoever made it judges whether the content is another one. The id does not
+    /// have the 36 characters of a UUID.
     Repeatable { id: String, fingerprint: String },
 }
 
@@ -109,6 +112,17 @@ pub trait EventLog: Send + Sync {
 
     /// The events that a repeatable command recorded when it was first given; none if it is new.
     async fn command(&self, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError>;
+
+    /// Those of the ids that are of repeatable commands which recorded events.
+    async fn recorded(&self, account_id: AccountId, command_ids: &[String]) -> Result<HashSet<String>, LogError> {
+        let mut recorded = HashSet::new();
+        for id in command_ids {
+            if !self.command(account_id, id).await?.is_empty() {
+                recorded.insert(id.clone());
+            }
+        }
+        Ok(recorded)
+    }
 
     /// Events after a position, in order, at most `limit`.
     async fn read(&self, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError>;

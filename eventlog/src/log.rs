@@ -1,5 +1,6 @@
 //! The log on SQLite or Postgres.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -116,6 +117,10 @@ impl EventLog for SqlLog {
 
     async fn command(&self, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError> {
         self.upcasters.apply_all(read::command(&self.db, account_id, command_id).await?)
+    }
+
+    async fn recorded(&self, account_id: AccountId, command_ids: &[String]) -> Result<HashSet<String>, LogError> {
+        read::recorded(&self.db, account_id, command_ids).await
     }
 
     async fn read(&self, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError> {

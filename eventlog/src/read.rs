@@ -1,6 +1,6 @@
 //! Reading the log; the same on both engines but for how a set of streams is asked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sqlx::AssertSqlSafe;
@@ -13,6 +13,8 @@ use crate::{Db, Filter, LogError};
 
 /// Streams that are loaded by one statement.
 const STREAMS: usize = 1_000;
+/// Commands that are looked up by one statement.
+const COMMANDS: usize = 1_000;
 
 /// Runs the same query for [`columns`] on either engine: `fetch!(db, sql, query => query.bind(1))`. The text is put
 /// together from constants of this crate; values are bound.
@@ -109,6 +111,33 @@ pub(crate) async fn command(db: &Db, account_id: AccountId, command_id: &str) ->
         columns(db)
     );
     Ok(fetch!(db, sql, query => query.bind(account_id.to_string()).bind(command_id)))
+}
+
+pub(crate) async fn recorded(
+    db: &Db,
+    account_id: AccountId,
+    command_ids: &[String],
+) -> Result<HashSet<String>, LogError> {
+    /// One lookup by index for each, whatever the statistics say.
+    const AMONG: &str = "WHERE (SELECT min(e.position) FROM events e \
+                                 WHERE e.account_id = $1 AND e.command_id = c.value AND length(e.command_id) <> 36) \
+                               IS NOT NULL";
+    let (account_id, mut found) = (account_id.to_string(), HashSet::new());
+    for chunk in command_ids.chunks(COMMANDS) {
+        let ids = serde_json::to_string(chunk).map_err(|error| LogError::Unavailable(Arc::new(error)))?;
+        let ids: Vec<String> = match db {
+            Db::Sqlite(sqlite) => {
+                let sql = format!("SELECT c.value FROM json_each($2) c {AMONG}");
+                sqlx::query_scalar(AssertSqlSafe(sql)).bind(&account_id).bind(ids).fetch_all(sqlite.pool()).await?
+            }
+            Db::Postgres(pool) => {
+                let sql = format!("SELECT c.value FROM json_array_elements_text($2::json) c(value) {AMONG}");
+                sqlx::query_scalar(AssertSqlSafe(sql)).bind(&account_id).bind(ids).fetch_all(pool).await?
+            }
+        };
+        found.extend(ids);
+    }
+    Ok(found)
 }
 
 pub(crate) async fn read(db: &Db, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError> {

@@ -1,12 +1,15 @@
 //! Keyed hashes, by which personal values and secrets are found without being stored.
 
+use hkdf::HkdfExtract;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use wasend_domain::{AccountId, BlindIndex, Personal};
+use wasend_domain::{AccountId, BlindIndex, Category, Personal, SubjectId};
+use zeroize::Zeroizing;
 
 use crate::{
     error::VaultError,
     key::{KeyName, RootKey, hex},
+    ring::Ring,
     vault::Vault,
 };
 
@@ -34,6 +37,32 @@ impl Vault {
         Ok(values.iter().map(|value| indexer.index(domain, value.expose())).collect())
     }
 
+    /// The keyed hash of a value that belongs to one subject: it can be recomputed only while the account's key and the
+    /// subject's key for contents live, and so tells nothing of a person who is erased.
+    pub async fn fingerprint(
+        &self,
+        account: AccountId,
+        subject: SubjectId,
+        value: &Personal<String>,
+    ) -> Result<BlindIndex, VaultError> {
+        let ring = self.ring(&fingerprint_roots(account, subject)).await?;
+        fingerprint(&ring, account, subject, value)
+    }
+
+    /// The same for values of many subjects; the keys that memory does not hold are read together. A value whose keys
+    /// are gone does not spoil the others.
+    pub async fn fingerprints(
+        &self,
+        account: AccountId,
+        values: &[(SubjectId, Personal<String>)],
+    ) -> Vec<Result<BlindIndex, VaultError>> {
+        let names = values.iter().flat_map(|(subject, _)| fingerprint_roots(account, *subject));
+        match self.ring(&names.collect::<Vec<_>>()).await {
+            Ok(ring) => values.iter().map(|(subject, value)| fingerprint(&ring, account, *subject, value)).collect(),
+            Err(failure) => values.iter().map(|_| Err(failure.clone().into())).collect(),
+        }
+    }
+
     /// The hash under which a secret of the server's, such as an API key, is stored: 64 hexadecimal digits.
     pub fn server_hash(&self, secret: &str) -> String {
         hex(&Indexer::new(&self.server).hash("secret", secret))
@@ -45,12 +74,44 @@ impl Vault {
     }
 }
 
+const fn fingerprint_roots(account: AccountId, subject: SubjectId) -> [KeyName; 2] {
+    [KeyName::Account(account), KeyName::Subject(account, subject, Category::Content.purpose())]
+}
+
+fn fingerprint(
+    ring: &Ring,
+    account: AccountId,
+    subject: SubjectId,
+    value: &Personal<String>,
+) -> Result<BlindIndex, VaultError> {
+    let [account_root, subject_root] = fingerprint_roots(account, subject);
+    let roots =
+        [ring.live(account_root, VaultError::UnknownAccount)?, ring.live(subject_root, VaultError::UnknownSubject)?];
+    Ok(Indexer::of_subject(roots, account, subject).index("fingerprint", value.expose()))
+}
+
 /// HMAC-SHA-256 of the domain's length, the domain and the value.
 pub(crate) struct Indexer(Hmac<Sha256>);
 
 impl Indexer {
     fn new(key: &RootKey) -> Self {
         Self(Hmac::new_from_slice(key.bytes()).expect("HMAC takes a key of any length"))
+    }
+
+    /// Under a key that is derived from the account's and the subject's, for nothing but fingerprints.
+    fn of_subject(roots: [&RootKey; 2], account: AccountId, subject: SubjectId) -> Self {
+        let mut extract = HkdfExtract::<Sha256>::new(None);
+        for root in roots {
+            extract.input_ikm(root.bytes());
+        }
+        let (_, hkdf) = extract.finalize();
+        let mut key = Zeroizing::new([0; 32]);
+        hkdf.expand_multi_info(
+            &[b"wasend/fingerprint/v1", account.uuid().as_bytes(), subject.uuid().as_bytes()],
+            &mut *key,
+        )
+        .expect("32 bytes are within the limits of HKDF");
+        Self(Hmac::new_from_slice(&*key).expect("HMAC takes a key of any length"))
     }
 
     pub fn index(&self, domain: &str, value: &str) -> BlindIndex {
@@ -80,5 +141,24 @@ mod tests {
         assert_ne!(index, indexer.index("wami", "dx"));
         assert_ne!(index, indexer.index("wamid", "y"));
         assert_ne!(index, Indexer::new(&RootKey::from_bytes([2; 32])).index("wamid", "x"));
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_both_roots_the_account_and_the_subject() {
+        let [one, two, three] = [1, 2, 3].map(|byte| RootKey::from_bytes([byte; 32]));
+        let (account, subject) = (AccountId::random(), SubjectId::random());
+        let of = |roots, account, subject| Indexer::of_subject(roots, account, subject).index("fingerprint", "x");
+        let fingerprint = of([&one, &two], account, subject);
+        assert_eq!(fingerprint, of([&one, &two], account, subject));
+        let others = [
+            of([&three, &two], account, subject),
+            of([&one, &three], account, subject),
+            of([&two, &one], account, subject),
+            of([&one, &two], AccountId::random(), subject),
+            of([&one, &two], account, SubjectId::random()),
+            Indexer::new(&one).index("fingerprint", "x"),
+            Indexer::new(&two).index("fingerprint", "x"),
+        ];
+        assert!(others.iter().all(|other| *other != fingerprint));
     }
 }

@@ -9,12 +9,13 @@ use wasend_domain::content::Content;
 use wasend_domain::message::{Command, Message};
 use wasend_domain::phone::Recipient;
 use wasend_domain::{MessageId, Personal, Sealed, SubjectId};
-use wasend_eventlog::{Append, Context, Loaded, Plan, Rejected, Stream, load};
+use wasend_eventlog::{Append, Loaded, Plan, Rejected, Stream, load};
 use wasend_projections::messages::MessageRow;
 use wasend_projections::numbers::NumberRow;
 use wasend_vault::{Identity, NewPerson};
 
 use super::check::{Addressee, Checked, check};
+use super::settle::Repeatable;
 use super::{Accepted, MESSAGES_MAX, SendMessage};
 use crate::templates::Known;
 use crate::{Caller, Code, CommandError, Commands, Refusal};
@@ -26,8 +27,9 @@ const ATTEMPTS: usize = 32;
 pub(super) struct Item {
     pub index: usize,
     pub checked: Checked,
-    pub context: Context,
-    subject: Option<SubjectId>,
+    /// What it may be repeated as.
+    pub command: Option<Repeatable>,
+    pub subject: Option<SubjectId>,
 }
 
 type Answer = Result<Accepted, CommandError>;
@@ -44,18 +46,12 @@ impl Commands {
         for (index, input) in inputs.iter().enumerate() {
             match check(input) {
                 Err(refusals) => answers[index] = Some(Err(CommandError::Refused(refusals))),
-                Ok(checked) => {
-                    let context = match &checked.key {
-                        Some(key) => self.repeatable(caller, "send", &key.key, key.content.clone()).await?,
-                        None => Self::once(caller),
-                    };
-                    items.push(Item { index, checked, context, subject: None });
-                }
+                Ok(checked) => items.push(Item { index, checked, command: None, subject: None }),
             }
         }
+        self.name_repeatable(caller, &mut items).await?;
         self.judge_numbers(caller, &mut items, &mut answers).await?;
-        let mut contacts = self.known_contacts(caller, &mut items, &mut answers).await?;
-        self.make_subjects(caller, &mut items, &mut contacts).await?;
+        let contacts = self.contacts(caller, &mut items, &mut answers).await?;
         self.append(caller, items, contacts, &mut answers).await?;
         Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(busy()))).collect())
     }
@@ -100,6 +96,19 @@ impl Commands {
                 template.fits(&shape).err().map(|error| Refusal::content("template.parameters", &error))
             }
         })
+    }
+
+    /// The contacts of the recipients, of whom those that are not known are made so.
+    async fn contacts(
+        &self,
+        caller: Caller,
+        items: &mut Vec<Item>,
+        answers: &mut [Option<Answer>],
+    ) -> Result<HashMap<Uuid, Loaded<Contact>>, CommandError> {
+        let mut contacts = self.known_contacts(caller, items, answers).await?;
+        self.answer_strangers(caller, items, answers).await?;
+        self.make_subjects(caller, items, &mut contacts).await?;
+        Ok(contacts)
     }
 
     /// Finds the recipients that are known, loads their contacts and refuses those that opted out.
@@ -211,8 +220,7 @@ impl Commands {
                 planned => planned?,
             };
             if planned.is_empty() {
-                contacts = self.known_contacts(caller, &mut items, answers).await?;
-                self.make_subjects(caller, &mut items, &mut contacts).await?;
+                contacts = self.contacts(caller, &mut items, answers).await?;
                 continue;
             }
             let batch: Vec<Append> = planned.iter_mut().filter_map(|(append, _)| append.take()).collect();
@@ -220,9 +228,9 @@ impl Commands {
             let mut open = Vec::new();
             for ((item, (_, row)), outcome) in items.into_iter().zip(planned).zip(outcomes) {
                 let answer = match outcome {
-                    Ok(done) if done.repeated => self.repeated(caller, &item).await,
-                    Ok(done) => Ok(Accepted { row, position: done.last, repeated: false }),
-                    Err(Rejected::CommandReused) => Err(reused()),
+                    Ok(done) if !done.repeated => Ok(Accepted { row, position: done.last, repeated: false }),
+                    // Another fingerprint may only mean that the first message's was made under another key.
+                    Ok(_) | Err(Rejected::CommandReused) => self.repeated(caller, &item).await,
                     Err(Rejected::Conflict { .. }) => {
                         open.push(item);
                         continue;
@@ -231,9 +239,8 @@ impl Commands {
                 answers[item.index] = Some(answer);
             }
             items = open;
-            contacts = self.known_contacts(caller, &mut items, answers).await?;
             // Somebody who was erased meanwhile is somebody new.
-            self.make_subjects(caller, &mut items, &mut contacts).await?;
+            contacts = self.contacts(caller, &mut items, answers).await?;
         }
         Ok(())
     }
@@ -249,11 +256,12 @@ impl Commands {
             .iter()
             .filter_map(|item| Some((item.subject?, Personal::new(item.checked.content.clone()))))
             .collect();
+        let contexts = self.contexts(caller, items).await?;
         let sealed = self.vault.seal_many(caller.account_id, &values, now.day()).await;
         let mut planned = Vec::with_capacity(items.len());
-        for ((item, (subject, content)), sealed) in items.iter().zip(&values).zip(sealed) {
+        for (((item, (subject, content)), sealed), context) in items.iter().zip(&values).zip(sealed).zip(contexts) {
             let (id, sealed): (_, Sealed<Content>) = (MessageId::fresh(now), sealed?);
-            let mut plan = Plan::new(item.context.clone(), now);
+            let mut plan = Plan::new(context, now);
             let contact = contacts.entry(subject.uuid()).or_default();
             let create = contact::Command::Create { source: Source::Message, attributes: None };
             // Whoever opts out or is erased meanwhile is not written to: the message is decided again.
@@ -301,11 +309,6 @@ fn identity(to: &Addressee) -> Option<Identity> {
         Addressee::Recipient(Recipient::Bsuid(bsuid)) => Some(Identity::bsuid(bsuid.as_str())),
         Addressee::Contact(_) => None,
     }
-}
-
-pub(super) fn reused() -> CommandError {
-    let text = "this key was used before for a request with another content";
-    Refusal::new("idempotencyKey", Code::IdempotencyKeyReused, text).into()
 }
 
 fn busy() -> CommandError {

@@ -67,7 +67,7 @@ impl Commands {
             return Ok(false);
         }
         // The same wamid is the same message, whatever else the repetition says.
-        let context = self.repeatable(caller, "receive", &message.wamid, message.wamid.clone()).await?;
+        let context = self.repeatable(caller, "receive", &message.wamid).await?;
         let name = message.profile_name.clone().map(Personal::new);
         let person = NewPerson { identities, name };
         for _ in 0..ATTEMPTS {

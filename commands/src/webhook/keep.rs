@@ -1,7 +1,7 @@
 use wasend_domain::content::RawWebhook;
 use wasend_domain::inbox::{Command, Inbox, Reason};
 use wasend_domain::{InboxId, Personal};
-use wasend_eventlog::execute_new_all;
+use wasend_eventlog::{Failure, execute_new_all};
 use wasend_projections::numbers::NumberRow;
 
 use super::caller;
@@ -13,14 +13,18 @@ impl Commands {
         let mut commands = Vec::with_capacity(unknown.len());
         for (number, reason, raw) in unknown {
             let (caller, now) = (caller(number)?, self.clock.now());
-            let context = self.repeatable(caller, "keep", raw, raw.to_owned()).await?;
+            let context = self.repeatable(caller, "keep", raw).await?;
             let subject = self.account_subject(caller.account_id).await?;
             let raw = Personal::new(RawWebhook(raw.to_owned()));
             let raw = self.vault.seal(caller.account_id, subject, &raw, now.day()).await?;
             commands.push((context, InboxId::fresh(now).uuid(), Command::Keep { reason, raw, at: now }));
         }
         for done in execute_new_all::<Inbox>(&*self.log, &*self.clock, commands).await {
-            done.map_err(|failure| CommandError::of(failure, "webhook", |_| Code::Invalid))?;
+            match done {
+                // Kept by an earlier version, which recorded another fingerprint: the id says all about the piece.
+                Ok(_) | Err(Failure::CommandReused) => {}
+                Err(failure) => return Err(CommandError::of(failure, "webhook", |_| Code::Invalid)),
+            }
         }
         Ok(())
     }
