@@ -16,7 +16,7 @@ stories!(
 );
 
 /// Changes the log behind the stopped server.
-async fn change(world: &World, statement: &str) {
+pub async fn change(world: &World, statement: &str) {
     let statement = AssertSqlSafe(statement.to_owned());
     if let Some(url) = &world.database {
         let mut connection = sqlx::PgConnection::connect(url).await.expect("the database answers");

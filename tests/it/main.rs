@@ -33,6 +33,7 @@ mod faults;
 mod flood;
 mod history;
 mod hostile;
+mod idempotency;
 mod import;
 mod message;
 mod meta;

@@ -100,3 +100,34 @@ fn fingerprinted(number: NumberId, to: &Addressee, content: &Content) -> String 
     };
     json!([number, to, content]).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use wasend_domain::Personal;
+
+    use super::super::TextInput;
+    use super::*;
+
+    fn content_of(number: NumberId, to: To, body: &str) -> String {
+        let text = TextInput { body: Personal::new(body.to_owned()), preview_url: false };
+        let content = ContentInput { text: Some(text), template: None };
+        let idempotency_key = Some("key".to_owned());
+        let message = SendMessage { number_id: number.to_string(), to, content, idempotency_key };
+        check(&message).unwrap().key.unwrap().content
+    }
+
+    #[test]
+    fn spellings_of_a_number_are_one_content_and_everything_else_is_another() {
+        let (number, address) = (NumberId::random(), |to: &str| To::Address(Personal::new(to.to_owned())));
+        let content = content_of(number, address("+16505554321"), "Hello");
+        assert_eq!(content, content_of(number, address("+1 (650) 555-4321"), "Hello"));
+        for other in [
+            content_of(NumberId::random(), address("+16505554321"), "Hello"),
+            content_of(number, address("+16505554322"), "Hello"),
+            content_of(number, To::Contact(SubjectId::random().to_string()), "Hello"),
+            content_of(number, address("+16505554321"), "Hello!"),
+        ] {
+            assert_ne!(content, other);
+        }
+    }
+}

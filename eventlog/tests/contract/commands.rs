@@ -8,6 +8,7 @@ crate::on_every_engine!(
     a_repeated_command_writes_nothing,
     repeated_within_one_batch,
     repeated_by_many_at_once,
+    recorded_commands_are_told_among_many,
     each_account_has_its_own_commands,
     known_again_after_reopening,
 );
@@ -58,6 +59,16 @@ async fn repeated_by_many_at_once(home: Home) {
         written += u32::from(!appended.repeated);
     }
     assert_eq!((written, log.head().await.unwrap()), (1, 1));
+}
+
+async fn recorded_commands_are_told_among_many(home: Home) {
+    let log = home.log().await;
+    log.append(vec![command("o'ne \"λ\"", "f"), command("b", "f")]).await.unwrap();
+    let asked: Vec<_> = (0..2_500).map(|n| n.to_string()).chain(["b", "o'ne \"λ\"", "b"].map(String::from)).collect();
+    let recorded = log.recorded(account(1), &asked).await.unwrap();
+    assert_eq!(recorded, ["b", "o'ne \"λ\""].map(String::from).into());
+    assert!(log.recorded(account(2), &asked).await.unwrap().is_empty());
+    assert!(log.recorded(account(1), &[]).await.unwrap().is_empty());
 }
 
 async fn each_account_has_its_own_commands(home: Home) {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use wasend_domain::{AccountId, Category, Day, Opened, Personal, Purpose, Sealed};
+use wasend_domain::{AccountId, Category, Day, Opened, Personal, Purpose, Sealed, SubjectId};
 use wasend_vault::{Identity, OpenError, Vault, VaultError};
 
 use crate::house::{Body, TODAY, body, on_both, read, subject};
@@ -56,6 +56,28 @@ async fn a_destroyed_subject_key_erases_that_subject_alone() {
         assert!(matches!(vault.identity(account, first).await, Ok(Opened::Erased(_))));
         let refused = vault.seal(account, first, &body("late"), TODAY).await;
         assert!(matches!(refused, Err(VaultError::Erased(_))));
+        vault.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fingerprints_die_with_their_subject_alone() {
+    on_both(async |house| {
+        let (vault, account) = house.with_account().await;
+        let (first, second) = (subject(&vault, account, "+1").await, subject(&vault, account, "+2").await);
+        let value = || Personal::new("to +1: hello".to_owned());
+        let both = [(first, value()), (second, value())];
+        let before: Vec<_> = vault.fingerprints(account, &both).await.into_iter().map(Result::unwrap).collect();
+        assert_ne!(before[0], before[1]);
+        assert_eq!(vault.fingerprint(account, first, &value()).await.unwrap(), before[0]);
+        assert_ne!(vault.index(account, "fingerprint", &value()).await.unwrap(), before[0]);
+        vault.destroy_subject(account, first, &[Purpose::Messaging], "request 7").await.unwrap();
+        let after = vault.fingerprints(account, &both).await;
+        assert!(matches!(&after[0], Err(VaultError::Erased(erased)) if erased.why == "request 7"));
+        assert_eq!(after[1].as_ref().unwrap(), &before[1]);
+        let unknown = vault.fingerprint(account, SubjectId::random(), &value()).await;
+        assert!(matches!(unknown, Err(VaultError::UnknownSubject)));
         vault.close().await;
     })
     .await;
