@@ -30,8 +30,9 @@ const KEY: &str = "appointment-17";
 /// The request with other parts.
 fn with(input: &Value, changes: Value) -> Value {
     let mut input = input.clone();
-    for (name, value) in changes.as_object().expect("an object") {
-        input[name] = value.clone();
+    let Value::Object(changes) = changes else { panic!("an object is needed") };
+    for (name, value) in changes {
+        input[name] = value;
     }
     input
 }
