@@ -6,6 +6,7 @@ pub mod bytes;
 pub mod client;
 pub mod database;
 pub mod hostile;
+pub mod live_backup;
 pub mod simulator;
 pub mod sse;
 pub mod vault;

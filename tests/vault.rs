@@ -15,8 +15,18 @@ use crate::bytes::Needle;
 pub type KeyRow = (String, String, i64, String);
 
 const KEYS: &str = "SELECT id, kind, epoch, wrapped FROM keys WHERE id LIKE $1";
-const TABLES: [&str; 8] =
-    ["epochs", "current_epoch", "keys", "destroyed_keys", "subjects", "aliases", "suppressions", "destructions"];
+const TABLES: [&str; 10] = [
+    "epochs",
+    "current_epoch",
+    "keys",
+    "destroyed_keys",
+    "subjects",
+    "aliases",
+    "suppressions",
+    "destructions",
+    "destruction_history",
+    "writers",
+];
 
 /// Where the epoch's key is.
 pub fn epoch_key(world: &World, epoch: i64) -> PathBuf {

@@ -89,9 +89,14 @@ impl House {
             clock: stores.clock.clone(),
         });
         // Before anybody can ask for anything.
-        let repeated = wasend_processors::erasure::repeat(&commands, &projector).await;
+        let compared = wasend_processors::erasure::reconcile(&commands, &projector).await;
         refuse_damaged_log(&projector).await?;
-        repeated.map_err(|error| Failure::because("what was erased cannot be compared with the vault", &error))?;
+        if let Err(error) = compared {
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            tracing::error!(
+                %error, cause, "the vault stays suspended: what was erased cannot be compared with its store yet"
+            );
+        }
         let leases = Leases::new(stores.models.clone());
         Ok(Self { stores, projector, commands, gateway, leases, simulator, alone: None })
     }

@@ -33,7 +33,10 @@ pub async fn stores(data_dir: &std::path::Path, database_url: Option<&str>) -> a
     let mut environment = vec![("WASEND_DATA_DIR".into(), data_dir.into())];
     environment.extend(database_url.map(|url| ("WASEND_DATABASE_URL".into(), url.into())));
     let config = config::load(Sources { environment, ..Sources::default() })?;
-    Ok(Stores::open(&config.storage).await?)
+    let stores = Stores::open(&config.storage).await?;
+    // Nothing was erased in it.
+    stores.vault.resume().await?;
+    Ok(stores)
 }
 
 impl History {

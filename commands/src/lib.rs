@@ -8,7 +8,7 @@
 //! | [`contact`], [`group`] | contacts, opt-out and opt-in, groups and who belongs to them |
 //! | [`import`] | taking in files, beginning and cancelling imports |
 //! | [`message`] | accepting messages, cancelling them |
-//! | [`privacy`] | requests for erasure |
+//! | [`privacy`], `reapply` | requests for erasure; applying one again |
 //! | [`webhook`] | what Meta reports |
 //! | [`lines`] | a number's way to Meta: address and credentials |
 //! | [`templates`] | which variables an approved template takes |
@@ -31,12 +31,14 @@ pub mod lines;
 pub mod message;
 pub mod number;
 pub mod privacy;
+mod reapply;
 pub mod refusal;
 pub mod templates;
 pub mod webhook;
 
 pub use consent::Keywords;
 pub use lines::Lines;
+pub use reapply::erasure_reason;
 pub use refusal::{Code, CommandError, Refusal};
 pub use templates::Templates;
 

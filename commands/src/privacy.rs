@@ -59,6 +59,10 @@ impl Commands {
             let (field, subject) = self.subject(caller, &input).await?;
             let mut contact = self.loaded_contact(caller, subject).await?;
             if let Some(request) = contact.state.erased {
+                // A store that was put back may hold the keys again.
+                if !self.vault.living(caller.account_id, subject).await?.is_empty() {
+                    self.reapply_erasure(caller.account_id, request, subject).await?;
+                }
                 return Ok(Done { value: request, position: contact.position });
             }
             let reason = self.seal_reason(caller, subject, reason.clone()).await?;

@@ -4,17 +4,17 @@
 //!
 //! None of the steps grows with what happened before: messages are not touched, only those that are not sent yet.
 //!
-//! [`repeat()`] does it again after the vault was put back to an earlier copy.
+//! [`reconcile()`] does it again after the vault was put back to an earlier copy.
 
-mod repeat;
+mod reconcile;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use wasend_commands::{CommandError, Commands};
+use wasend_commands::{CommandError, Commands, erasure_reason};
 use wasend_domain::contact::Contact;
 use wasend_domain::message::{self, CancelReason, Message, Outcome};
 use wasend_domain::privacy::{Command, Destruction, KeyMark, PrivacyRequest, State};
@@ -24,7 +24,7 @@ use wasend_projections::outbox::{OutboxRow, Todo};
 use wasend_projections::privacy::PrivacyRequestRow;
 use wasend_projections::{Cell, Leases, Projector};
 
-pub use repeat::{is_due, repeat};
+pub use reconcile::{FencesUnknown, Reconciled, compare, reconcile};
 
 use crate::shared::{News, earlier, once};
 
@@ -47,12 +47,15 @@ pub struct ErasureOptions {
     pub lease: Duration,
     /// A call to Meta that was begun this long ago has ended, whatever came of it. Longer than any call may take.
     pub settled_after: Duration,
+    /// How often the vault's store is compared with everything that was ever erased, besides at the start and whenever
+    /// it was put back to an earlier copy.
+    pub sweep: Duration,
 }
 
 impl Default for ErasureOptions {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { tick: seconds(1), lease: seconds(5), settled_after: seconds(240) }
+        Self { tick: seconds(1), lease: seconds(5), settled_after: seconds(240), sweep: seconds(300) }
     }
 }
 
@@ -108,7 +111,7 @@ impl Open {
 
     /// What everybody reads in the place of what was erased.
     pub fn why(&self) -> String {
-        format!("erasure request {}", self.request)
+        erasure_reason(self.request)
     }
 }
 
@@ -117,11 +120,26 @@ impl Eraser {
         let mut ticks = interval(self.options.tick.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut news = News::of(&self.projector);
+        let mut next_sweep = Instant::now() + self.options.sweep;
+        let mut said = String::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = ticks.tick() => {}
                 Some(_) = news.next() => {}
+            }
+            if self.commands.vault.suspended().is_some() {
+                if let Err(error) = Box::pin(reconcile(&self.commands, &self.projector)).await {
+                    say_once(&mut said, &cause(&error));
+                    continue;
+                }
+                said.clear();
+            }
+            if Instant::now() >= next_sweep {
+                next_sweep = Instant::now() + self.options.sweep;
+                if let Err(error) = Box::pin(self.sweep()).await {
+                    tracing::warn!(%error, cause = cause(&error), "the vault could not be compared with what was erased");
+                }
             }
             if let Err(error) = Box::pin(self.round(&stop)).await {
                 tracing::warn!(%error, "erasures cannot go on for now");
@@ -131,6 +149,15 @@ impl Eraser {
         if let Err(error) = self.leases.release(&[LEASE.to_owned()], &self.owner).await {
             tracing::warn!(%error, "the lease of the erasures could not be given back; it expires");
         }
+    }
+
+    /// Compares the vault's store with everything that was ever erased; on several nodes one does.
+    async fn sweep(&self) -> Result<(), CommandError> {
+        let lease = self.leases.acquire(&*self.commands.clock, LEASE, &self.owner, self.options.lease).await?;
+        if lease.is_some() {
+            reconcile(&self.commands, &self.projector).await?;
+        }
+        Ok(())
     }
 
     /// Takes every request as far as it can go now.
@@ -277,6 +304,14 @@ pub(crate) async fn record(
     let context = once(open.account, actor);
     let done = execute::<PrivacyRequest>(log, clock, context, open.request.uuid(), command).await;
     done.map(|done| (done.state, done.position)).map_err(CommandError::unavailable)
+}
+
+/// Logs why the vault stays suspended, unless that was the last thing said.
+fn say_once(said: &mut String, why: &str) {
+    if said != why {
+        why.clone_into(said);
+        tracing::error!(why, "the vault stays suspended");
+    }
 }
 
 /// What is behind a failure; none of ours holds personal data.

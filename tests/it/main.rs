@@ -40,6 +40,7 @@ mod meta;
 mod privacy;
 mod projection;
 mod refusal;
+mod rollback;
 mod rotation;
 mod server;
 mod traces;

@@ -1,11 +1,13 @@
 //! Destruction of keys: erasure, retention, off-boarding. It is durable when it answers, and may be repeated.
 
+use std::collections::HashSet;
+
 use wasend_domain::{AccountId, Category, Day, Erased, Purpose, SubjectId};
 
 use crate::{
     error::Failure,
     key::KeyName,
-    store::{Count, NewKey},
+    store::NewKey,
     vault::Vault,
 };
 
@@ -20,29 +22,36 @@ impl Vault {
         why: &str,
     ) -> Result<Vec<String>, Failure> {
         let names: Vec<_> = purposes.iter().map(|purpose| KeyName::Subject(account, subject, *purpose)).collect();
-        self.destroy(&names, false, why, None, Count::Next).await
+        self.destroy(&names, false, why, None).await
     }
 
     /// Destroys all keys of the subject again, after the store was put back to an earlier copy, and keeps any from
-    /// being made. To be followed by [`Self::restored`].
+    /// being made.
     pub async fn destroy_again(&self, account: AccountId, subject: SubjectId, why: &str) -> Result<(), Failure> {
-        let names = Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose));
-        self.destroy(&names, true, why, None, Count::Had).await?;
+        self.destroy(&names_of(account, subject), true, why, None).await?;
         Ok(())
+    }
+
+    /// Those of the erased subjects whose erasure the store does not show: a key lives, or none is known to be
+    /// destroyed.
+    pub async fn not_destroyed(
+        &self,
+        erased: &[(AccountId, SubjectId)],
+    ) -> Result<Vec<(AccountId, SubjectId)>, Failure> {
+        let ids = |(account, subject): &(AccountId, SubjectId)| names_of(*account, *subject).map(|name| name.to_string());
+        let all: Vec<_> = erased.iter().flat_map(ids).collect();
+        let destroyed: HashSet<_> = self.store.destroyed(&all).await?.into_iter().collect();
+        let living: HashSet<_> = self.store.living(&all).await?.into_iter().map(|(id, _)| id).collect();
+        let shows = |person: &(AccountId, SubjectId)| {
+            let ids = ids(person);
+            ids.iter().any(|id| destroyed.contains(id)) && !ids.iter().any(|id| living.contains(id))
+        };
+        Ok(erased.iter().filter(|person| !shows(person)).copied().collect())
     }
 
     /// Names and fingerprints of the subject's keys that are not destroyed.
     pub async fn living(&self, account: AccountId, subject: SubjectId) -> Result<Vec<(String, String)>, Failure> {
         self.store.living(&Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose).to_string())).await
-    }
-
-    /// Everything that the history says was destroyed, up to this destruction, is destroyed in the store that was put
-    /// back: numbers go on after it, and every node hears of it.
-    pub async fn restored(&self, destruction: i64) -> Result<(), Failure> {
-        self.store.raise_destructions(destruction).await?;
-        self.cache.empty();
-        self.node.pulse().beat().await?;
-        Ok(())
     }
 
     /// Names and fingerprints of all keys that the subject ever had.
@@ -58,14 +67,14 @@ impl Vault {
         day: Day,
         why: &str,
     ) -> Result<Vec<String>, Failure> {
-        self.destroy(&[KeyName::Bucket(account, category, day)], true, why, None, Count::Next).await
+        self.destroy(&[KeyName::Bucket(account, category, day)], true, why, None).await
     }
 
     /// Destroys the account's root and index keys, without which its other keys open nothing, and empties its
     /// directory.
     pub async fn destroy_account(&self, account: AccountId, why: &str) -> Result<Vec<String>, Failure> {
         let names = [KeyName::Account(account), KeyName::Index(account)];
-        self.destroy(&names, true, why, Some(account), Count::Next).await
+        self.destroy(&names, true, why, Some(account)).await
     }
 
     /// Removes the subject's entry and its aliases: nothing finds it any more, and the same number is another subject
@@ -83,12 +92,11 @@ impl Vault {
         for_ever: bool,
         why: &str,
         directory: Option<AccountId>,
-        count: Count,
     ) -> Result<Vec<String>, Failure> {
         let ids: Vec<_> = names.iter().map(ToString::to_string).collect();
         let graves: Vec<_> = names.iter().filter(|_| for_ever).map(|name| self.grave(*name)).collect();
         let record = Erased { since: self.clock.now(), why: why.to_owned() };
-        let destroyed = self.store.destroy(&ids, &graves, &record, directory, count).await;
+        let destroyed = self.store.destroy(&ids, &graves, &record, directory, &self.lineage).await;
         // Even if that failed: an error on the way back does not mean that it did not happen.
         self.cache.empty();
         let fingerprints = destroyed?;
@@ -108,4 +116,9 @@ impl Vault {
             fingerprint: String::new(),
         }
     }
+}
+
+/// The names of all keys that a subject can have.
+fn names_of(account: AccountId, subject: SubjectId) -> [KeyName; Purpose::ALL.len()] {
+    Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose))
 }

@@ -38,6 +38,23 @@ pub enum Failure {
     Residue,
     #[error("the vault is closed")]
     Closed,
+    /// Nothing is opened or sealed for now.
+    #[error("the vault is suspended: {0}")]
+    Suspended(Suspension),
+}
+
+/// Why the vault opens and seals nothing; a later one outweighs an earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Suspension {
+    #[error("its store has not been compared with the erasures in the log yet")]
+    NotCompared,
+    #[error(
+        "its store was put back to an earlier copy while this process used it; the erasures in the log are applied to it \
+         again first"
+    )]
+    RolledBack,
+    #[error("its file was replaced while this process used it: restart the server")]
+    Replaced,
 }
 
 impl From<sqlx::Error> for Failure {

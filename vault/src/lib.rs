@@ -11,6 +11,7 @@
 //! | `blind` | keyed hashes, by which personal values are found |
 //! | `person`, `directory` | who a subject is, and finding or creating it |
 //! | `destroy`, `nodes` | destruction of keys; how it reaches every node |
+//! | `lineage` | whether the store still is the one that this process has used |
 //! | `suppression` | who is not to be written to although nobody knows who they are |
 //! | `queue`, `store` | group commit of what is created; both engines |
 
@@ -23,6 +24,7 @@ mod epoch_file;
 mod epochs;
 mod error;
 mod key;
+mod lineage;
 mod nodes;
 mod person;
 mod queue;
@@ -36,7 +38,7 @@ mod vault;
 
 pub use epoch::{EpochError, EpochKey, Named};
 pub use epoch_file::FileEpoch;
-pub use error::{Failure, OpenError, VaultError};
+pub use error::{Failure, OpenError, Suspension, VaultError};
 pub use key::RootKey;
 pub use person::{Identity, NewPerson, Person};
 pub use rotation::{EpochStatus, Laggard, Phase, Rotation, Step};

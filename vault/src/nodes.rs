@@ -18,6 +18,7 @@ use crate::{
     cache::KeyCache,
     epochs::{Epochs, Standing},
     error::Failure,
+    lineage::Lineage,
     store::{NodeRow, Store},
     vault::Vault,
 };
@@ -44,6 +45,7 @@ pub(crate) struct Pulse {
     store: Arc<Store>,
     epochs: Arc<Epochs>,
     cache: Arc<KeyCache>,
+    lineage: Arc<Lineage>,
     clock: Arc<dyn Clock>,
     complaint: Mutex<Option<String>>,
 }
@@ -53,7 +55,7 @@ impl Node {
     pub async fn join(
         store: &Arc<Store>,
         epochs: &Arc<Epochs>,
-        cache: &Arc<KeyCache>,
+        (cache, lineage): (&Arc<KeyCache>, &Arc<Lineage>),
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
         let pulse = Arc::new(Pulse {
@@ -62,6 +64,7 @@ impl Node {
             store: Arc::clone(store),
             epochs: Arc::clone(epochs),
             cache: Arc::clone(cache),
+            lineage: Arc::clone(lineage),
             clock: Arc::clone(clock),
             complaint: Mutex::default(),
         });
@@ -79,7 +82,10 @@ impl Node {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                if let Err(error) = beats.beat().await {
+                // A suspension was said when it began.
+                if let Err(error) = beats.beat().await
+                    && !matches!(error, Failure::Suspended(_))
+                {
                     tracing::warn!(%error, "whether keys were destroyed elsewhere is not known; none is kept in memory");
                 }
             }
@@ -113,8 +119,7 @@ impl Pulse {
     /// Does what the store says, and tells it.
     pub async fn beat(&self) -> Result<Standing, Failure> {
         let until = self.clock.now().plus(USABLE);
-        let number = self.store.destructions().await?;
-        self.cache.heard(number);
+        let number = self.lineage.check(&self.store).await?;
         let mut standing = self.epochs.stand(&self.store).await?;
         let complaint = standing.complaint.as_ref().map(ToString::to_string);
         self.complain(complaint.as_deref());

@@ -11,6 +11,7 @@ use wasend_domain::{Clock, SubjectId};
 
 use crate::{
     error::Failure,
+    lineage::Lineage,
     store::{Batch, Store},
 };
 
@@ -39,9 +40,9 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub fn start(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
+    pub fn start(store: Arc<Store>, clock: Arc<dyn Clock>, lineage: Arc<Lineage>) -> Self {
         let (orders, line) = mpsc::channel(LINE);
-        let writer = Writer { store, clock, line };
+        let writer = Writer { store, clock, lineage, line };
         Self { orders, writer: tokio::sync::Mutex::new(Some(tokio::spawn(writer.run()))) }
     }
 
@@ -68,6 +69,7 @@ impl Queue {
 struct Writer {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
+    lineage: Arc<Lineage>,
     line: mpsc::Receiver<Order>,
 }
 
@@ -108,7 +110,7 @@ impl Writer {
     async fn store(&self, batch: &Batch) -> Answer {
         let mut attempt = 1;
         loop {
-            match self.store.create(batch, self.clock.now()).await {
+            match self.store.create(batch, self.clock.now(), &self.lineage).await {
                 Err(failure) if attempt < ATTEMPTS && is_collision(&failure) => attempt += 1,
                 result => return result,
             }

@@ -62,8 +62,12 @@ pub(crate) fn roots(account: AccountId, subject: SubjectId, category: Category, 
 impl Vault {
     /// Those of the keys that exist, from memory or else all together from the store. No key in it was destroyed
     /// before this was called.
+    ///
+    /// Refused with [`Failure::Suspended`] while nothing may be opened; rows of a store that was put back to an earlier
+    /// copy are never used, since the lineage is compared after they were read.
     pub(crate) async fn ring(&self, names: &[KeyName]) -> Result<Ring, Failure> {
         loop {
+            self.lineage.require_open()?;
             let now = self.clock.now();
             let (stamp, found) = self.cache.look_up(names, now);
             let mut ring = HashMap::with_capacity(names.len());
@@ -80,6 +84,7 @@ impl Vault {
             missing.sort_unstable();
             missing.dedup();
             let read = read(&self.store, &self.epochs, &missing).await?;
+            self.lineage.check(&self.store).await?;
             // A key was destroyed meanwhile, and it may be one of these.
             if self.cache.keep(stamp, now, read.iter().cloned()) {
                 ring.extend(read);

@@ -19,7 +19,7 @@ use wasend_domain::{Erased, Time};
 use crate::{
     epoch::Named,
     error::Failure,
-    store::{Count, EpochRow, NodeRow, OldKey, Switch},
+    store::{EpochRow, NodeRow, OldKey, Switch},
     vault::Vault,
 };
 
@@ -108,7 +108,8 @@ impl Rotation {
 
     /// Announces the next epoch, unless a rotation is under way already.
     pub async fn begin(&mut self) -> Result<(), Failure> {
-        let Vault { store, epochs, clock, .. } = &*self.vault;
+        let Vault { store, epochs, clock, lineage, .. } = &*self.vault;
+        lineage.require_open()?;
         let (current, rows) = store.epochs().await?.ok_or(Failure::DamagedKey)?;
         if rows.len() > 1 {
             return Ok(());
@@ -127,7 +128,9 @@ impl Rotation {
     #[tracing::instrument(name = "vault.rotate", skip_all)]
     pub async fn step(&mut self) -> Result<Step, Failure> {
         let vault = Arc::clone(&self.vault);
-        let Vault { store, clock, node, .. } = &*vault;
+        let Vault { store, clock, node, lineage, .. } = &*vault;
+        // A key that is to be destroyed again must not be wrapped under the next epoch.
+        lineage.require_open()?;
         let standing = node.pulse().beat().await?;
         let (current, rows) = store.epochs().await?.ok_or(Failure::DamagedKey)?;
         if let Some(coming) = rows.iter().find(|row| row.epoch > current) {
@@ -195,7 +198,7 @@ impl Rotation {
         self.after = last;
         let gone = Erased { since: clock.now(), why: "its wrapping was damaged".to_owned() };
         if self.give_up_damaged && !self.damaged.is_empty() {
-            store.destroy(&std::mem::take(&mut self.damaged), &[], &gone, None, Count::Next).await?;
+            store.destroy(&std::mem::take(&mut self.damaged), &[], &gone, None, &self.vault.lineage).await?;
         }
         Ok(Step::Rewrapped(rewrapped.len()))
     }

@@ -3,6 +3,7 @@
 mod creation;
 mod destruction;
 mod erasure;
+mod lineage;
 mod lookup;
 #[cfg(test)]
 mod prepare;
@@ -22,7 +23,7 @@ use sqlx::{
 use crate::error::Failure;
 
 pub(crate) use creation::{Batch, NewKey, NewSubject};
-pub(crate) use destruction::Count;
+pub(crate) use lineage::LineageState;
 pub(crate) use lookup::KeyRow;
 pub(crate) use rotation::{EpochRow, NodeRow, OldKey, Switch};
 
@@ -61,6 +62,7 @@ impl Store {
             (1, include_str!("../../migrations/sqlite-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/sqlite-vault/0002_erasure.sql")),
             (3, include_str!("../../migrations/sqlite-vault/0003_epochs.sql")),
+            (4, include_str!("../../migrations/sqlite-vault/0004_lineage.sql")),
         ])
         .run_direct(None, &mut *tx, false)
         .await?;
@@ -87,6 +89,7 @@ impl Store {
             (1, include_str!("../../migrations/postgres-vault/0001_vault.sql")),
             (2, include_str!("../../migrations/postgres-vault/0002_erasure.sql")),
             (3, include_str!("../../migrations/postgres-vault/0003_epochs.sql")),
+            (4, include_str!("../../migrations/postgres-vault/0004_lineage.sql")),
         ])
         .run(&pool)
         .await?;

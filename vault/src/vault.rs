@@ -10,6 +10,7 @@ use crate::{
     epochs::Epochs,
     error::{Failure, VaultError},
     key::{Held, KeyName, RootKey},
+    lineage::Lineage,
     nodes::Node,
     queue::Queue,
     store::{Batch, Store},
@@ -39,6 +40,7 @@ pub struct Vault {
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cache: Arc<KeyCache>,
+    pub(crate) lineage: Arc<Lineage>,
     pub(crate) node: Node,
     pub(crate) queue: Queue,
     pub(crate) server: Arc<RootKey>,
@@ -48,16 +50,18 @@ impl Vault {
     /// Opens the store, brings it up to date and proves the epoch key. Install the metrics recorder before.
     pub async fn start(options: VaultOptions) -> Result<Arc<Self>, Failure> {
         let VaultOptions { store, epoch, clock, cached_keys } = options;
-        let store = Arc::new(match store {
-            StoreOptions::Sqlite(path) => Store::open_sqlite(&path).await?,
-            StoreOptions::Postgres(url) => Store::open_postgres(&url).await?,
-        });
+        let (store, file) = match store {
+            StoreOptions::Sqlite(path) => (Store::open_sqlite(&path).await?, Some(path)),
+            StoreOptions::Postgres(url) => (Store::open_postgres(&url).await?, None),
+        };
+        let store = Arc::new(store);
         let epochs = Arc::new(Epochs::open(&store, epoch, clock.now()).await?);
         let cache = Arc::new(KeyCache::new(cached_keys));
-        let node = Node::join(&store, &epochs, &cache, &clock).await?;
-        let server = server_key(&store, &epochs, &*clock).await?;
-        let queue = Queue::start(Arc::clone(&store), Arc::clone(&clock));
-        Ok(Arc::new(Self { store, epochs, clock, cache, node, queue, server }))
+        let lineage = Arc::new(Lineage::join(&store, &cache, file.as_deref()).await?);
+        let node = Node::join(&store, &epochs, (&cache, &lineage), &clock).await?;
+        let server = server_key(&store, &epochs, &*clock, &lineage).await?;
+        let queue = Queue::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&lineage));
+        Ok(Arc::new(Self { store, epochs, clock, cache, lineage, node, queue, server }))
     }
 
     /// Stores what is under way, then closes the store. Later calls that need it fail with [`Failure::Closed`] or a
@@ -66,6 +70,9 @@ impl Vault {
         self.queue.stop().await;
         self.cache.empty();
         self.node.leave(&self.store).await;
+        if let Err(error) = self.store.leave_writers(self.lineage.writer()).await {
+            tracing::warn!(%error, "this process could not be taken off the list of the vault's writers");
+        }
         self.store.close().await;
     }
 
@@ -79,8 +86,9 @@ impl Vault {
         Ok(())
     }
 
-    /// Whether the store answers, and what it holds can be opened here.
+    /// Whether the store answers, and what it holds can and may be opened here.
     pub async fn ping(&self) -> Result<(), Failure> {
+        self.lineage.require_open()?;
         self.epochs.follow(&self.store).await.map(drop)
     }
 
@@ -90,7 +98,12 @@ impl Vault {
     }
 }
 
-async fn server_key(store: &Store, epochs: &Epochs, clock: &dyn Clock) -> Result<Arc<RootKey>, Failure> {
+async fn server_key(
+    store: &Store,
+    epochs: &Epochs,
+    clock: &dyn Clock,
+    lineage: &Lineage,
+) -> Result<Arc<RootKey>, Failure> {
     loop {
         match crate::ring::read(store, epochs, &[KeyName::Server]).await?.pop() {
             Some((_, Held::Live(key))) => return Ok(key),
@@ -98,7 +111,7 @@ async fn server_key(store: &Store, epochs: &Epochs, clock: &dyn Clock) -> Result
             None => {
                 let key = RootKey::random()?;
                 let keys = epochs.wrap(&[(KeyName::Server, &key)]).await?;
-                match store.create(&Batch { keys, subjects: Vec::new() }, clock.now()).await {
+                match store.create(&Batch { keys, subjects: Vec::new() }, clock.now(), lineage).await {
                     Err(Failure::EpochPassed) => _ = epochs.follow(store).await?,
                     result => _ = result?,
                 }

@@ -45,7 +45,10 @@ pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
         Command::Rotate { wait, give_up_damaged } => {
             let rotation = Rotation::of(stores.vault.clone());
             let rotation = if give_up_damaged { rotation.giving_up_damaged() } else { rotation };
-            rotate(rotation, &stores.vault, Duration::from_secs(wait)).await
+            match stores.open_vault().await {
+                Ok(()) => rotate(rotation, &stores.vault, Duration::from_secs(wait)).await,
+                refused => refused,
+            }
         }
         Command::Status => status(&stores.vault).await,
     };

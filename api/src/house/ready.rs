@@ -36,7 +36,8 @@ impl Readiness for Ready {
         let projections = tokio::time::timeout(PATIENCE, projections);
         let (log, vault, projections) = tokio::join!(in_time(log), in_time(vault), projections);
         let projections = projections.unwrap_or(Check::of("projections", false));
-        vec![Check::of("log", log), Check::of("vault", vault), projections]
+        let vault = Check { why: self.vault.suspended().map(|why| why.to_string()), ..Check::of("vault", vault) };
+        vec![Check::of("log", log), vault, projections]
     }
 }
 

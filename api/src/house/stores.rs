@@ -54,7 +54,15 @@ impl Stores {
         let options = VaultOptions { store, epoch, clock: clock.clone(), cached_keys: CACHED_KEYS };
         let vault = Vault::start(options).await;
         let vault = vault.map_err(|error| Failure::because("the vault cannot be opened", &error))?;
+        // It opens nothing before its store was compared with what the log says was erased.
+        vault.suspend();
         Ok(Self { clock, db, models, log: Arc::new(log), vault })
+    }
+
+    /// Lets the vault open values for a command of the terminal, if its store holds nothing of what was erased.
+    pub async fn open_vault(&self) -> Result<(), Failure> {
+        let compared = wasend_processors::erasure::compare(&self.models, &*self.log, &self.vault).await;
+        compared.map_err(|error| Failure::because("the vault cannot be compared with the history", &error))
     }
 
     pub async fn close(&self) {

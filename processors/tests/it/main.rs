@@ -30,6 +30,7 @@ mod erasure;
 mod import;
 mod log;
 mod people;
+mod reconcile;
 mod world;
 
 use proptest::strategy::{Strategy, ValueTree};

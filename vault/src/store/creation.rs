@@ -8,7 +8,7 @@ use super::{
     Store,
     sql::{CHUNK, Cell, Tx, with_list},
 };
-use crate::error::Failure;
+use crate::{error::Failure, lineage::Lineage};
 
 pub(super) const INSERT_KEYS: &str = "INSERT INTO keys \
      (id, account_id, kind, subject_id, epoch, wrapped, fingerprint, created_at) VALUES {rows} \
@@ -53,9 +53,16 @@ type Alias = (String, String);
 impl Store {
     /// Stores the batch in one transaction. For each of its subjects in order: who bears one of its aliases now, be it
     /// the new subject or another; `None` if that was left open and is to be looked up again. Refused with
-    /// [`Failure::EpochPassed`] if any of its keys is wrapped under another epoch than the current one.
-    pub async fn create(&self, batch: &Batch, now: Time) -> Result<Vec<Option<SubjectId>>, Failure> {
+    /// [`Failure::EpochPassed`] if any of its keys is wrapped under another epoch than the current one, and with
+    /// [`Failure::Suspended`] if the store was put back to an earlier copy.
+    pub async fn create(
+        &self,
+        batch: &Batch,
+        now: Time,
+        lineage: &Lineage,
+    ) -> Result<Vec<Option<SubjectId>>, Failure> {
         let mut tx = self.begin().await?;
+        let writes = tx.count_write(lineage).await?;
         tx.require_current(batch.keys.iter().chain(batch.subjects.iter().map(|new| &new.key))).await?;
         let mut claims = Claims::of(&batch.subjects);
         tx.claim(&mut claims).await?;
@@ -68,6 +75,7 @@ impl Store {
         });
         tx.insert(INSERT_SUBJECTS, rows.collect()).await?;
         tx.commit().await?;
+        lineage.wrote(writes);
         Ok(batch.subjects.iter().map(|new| claims.owner(new)).collect())
     }
 

@@ -1,15 +1,16 @@
 //! What is destroyed.
 
 use sqlx::{Row, SqlitePool};
-use wasend_domain::{AccountId, Erased, SubjectId};
+use wasend_domain::{AccountId, Erased, EventId, SubjectId};
 
 use super::{
     Store,
     creation::NewKey,
     erasure::COUNT_DESTRUCTION,
+    lineage::TAG,
     sql::{CHUNK, Cell, with_list},
 };
-use crate::error::Failure;
+use crate::{error::Failure, lineage::Lineage};
 
 /// The longest wrapped form that is overwritten; a longer one would be a holder's that this schema does not know.
 const LONGEST: usize = 4096;
@@ -25,14 +26,6 @@ pub(super) const DELETE_ALIASES: &str = "DELETE FROM aliases WHERE account_id = 
 pub(super) const DELETE_ACCOUNT_SUBJECTS: &str = "DELETE FROM subjects WHERE account_id = $1";
 pub(super) const DELETE_ACCOUNT_ALIASES: &str = "DELETE FROM aliases WHERE account_id = $1";
 
-/// Whether a destruction has a number of its own, by which the nodes hear of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Count {
-    Next,
-    /// It had one before the store was put back; see [`Store::raise_destructions`].
-    Had,
-}
-
 impl Store {
     /// Destroys the keys and gives the fingerprints of all of them that ever were. A key that is already destroyed
     /// keeps its first date and reason. `graves` are put where a key might still come to be, so that none does;
@@ -43,14 +36,15 @@ impl Store {
         graves: &[NewKey],
         record: &Erased,
         directory: Option<AccountId>,
-        count: Count,
+        lineage: &Lineage,
     ) -> Result<Vec<String>, Failure> {
         let zeros = "0".repeat(LONGEST);
         let mut fingerprints = Vec::with_capacity(ids.len());
         let mut tx = self.begin().await?;
         // Held until the end, so that they are numbered in the order in which they take effect.
-        tx.execute(COUNT_DESTRUCTION, vec![record.since.micros().into(), i64::from(count == Count::Next).into()])
-            .await?;
+        tx.execute(COUNT_DESTRUCTION, vec![record.since.micros().into()]).await?;
+        tx.execute(TAG, vec![EventId::random().to_string().into()]).await?;
+        let writes = tx.count_write(lineage).await?;
         tx.insert_keys(graves.iter(), record.since).await?;
         for chunk in ids.chunks(CHUNK) {
             let cells = |first: Vec<Cell<'static>>| -> Vec<Cell<'_>> {
@@ -68,6 +62,7 @@ impl Store {
             }
         }
         tx.commit().await?;
+        lineage.wrote(writes);
         Ok(fingerprints)
     }
 

@@ -16,13 +16,13 @@ pub(super) const SUPPRESSED: &str =
 pub(super) const UNSUPPRESS: &str = "DELETE FROM suppressions WHERE account_id = $1 AND blind_index IN ({list})";
 pub(super) const DESTRUCTIONS: &str = "SELECT number FROM destructions WHERE id = 1";
 pub(super) const COUNT_DESTRUCTION: &str =
-    "UPDATE destructions SET number = number + $2, waiting_since = COALESCE(waiting_since, $1) WHERE id = 1";
-pub(super) const RAISE_DESTRUCTIONS: &str = "UPDATE destructions SET number = $1 WHERE id = 1 AND number < $1";
+    "UPDATE destructions SET number = number + 1, waiting_since = COALESCE(waiting_since, $1) WHERE id = 1";
 pub(super) const NODES_BEHIND: &str = "SELECT count(*) FROM nodes WHERE heard < $1 AND usable_until > $2";
 pub(super) const MARKS: &str =
     "SELECT id, fingerprint FROM keys WHERE id IN ({list}) AND fingerprint <> '' ORDER BY id";
 pub(super) const LIVING: &str = "SELECT k.id, k.fingerprint FROM keys k WHERE k.id IN ({list}) \
      AND NOT EXISTS (SELECT 1 FROM destroyed_keys d WHERE d.id = k.id) ORDER BY k.id";
+pub(super) const DESTROYED: &str = "SELECT d.id FROM destroyed_keys d WHERE d.id IN ({list})";
 
 impl Store {
     /// Whether no other process keeps keys of this store in memory.
@@ -65,22 +65,30 @@ impl Store {
         self.fetch(&with_list(MARKS, 1, ids.len()), list).await
     }
 
+    /// Those of the keys that are destroyed.
+    pub async fn destroyed(&self, ids: &[String]) -> Result<Vec<String>, Failure> {
+        let mut found = Vec::new();
+        for chunk in ids.chunks(CHUNK) {
+            let list = chunk.iter().map(|id| id.as_str().into()).collect();
+            let rows: Vec<(String,)> = self.fetch(&with_list(DESTROYED, 1, chunk.len()), list).await?;
+            found.extend(rows.into_iter().map(|(id,)| id));
+        }
+        Ok(found)
+    }
+
     /// Those of the keys that are not destroyed.
     pub async fn living(&self, ids: &[String]) -> Result<Vec<(String, String)>, Failure> {
-        let list = ids.iter().map(|id| id.as_str().into()).collect();
-        self.fetch(&with_list(LIVING, 1, ids.len()), list).await
+        let mut found = Vec::new();
+        for chunk in ids.chunks(CHUNK) {
+            let list = chunk.iter().map(|id| id.as_str().into()).collect();
+            found.extend(self.fetch::<(String, String)>(&with_list(LIVING, 1, chunk.len()), list).await?);
+        }
+        Ok(found)
     }
 
     pub async fn destructions(&self) -> Result<i64, Failure> {
         let rows: Vec<(i64,)> = self.fetch(DESTRUCTIONS, Vec::new()).await?;
         rows.first().map(|(number,)| *number).ok_or(Failure::DamagedKey)
-    }
-
-    /// The store was put back to an earlier one: numbers go on after the last that was given out.
-    pub async fn raise_destructions(&self, number: i64) -> Result<(), Failure> {
-        let mut tx = self.begin().await?;
-        tx.execute(RAISE_DESTRUCTIONS, vec![number.into()]).await?;
-        tx.commit().await
     }
 
     /// How many nodes may still use a key that was destroyed up to that destruction.

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr, Statement};
 
-use super::{Store, creation, destruction, erasure, lookup, rotation, sql::with_list};
+use super::{Store, creation, destruction, erasure, lineage, lookup, rotation, sql::with_list};
 
 fn texts() -> Vec<String> {
     let rows = |sql: &str, width: usize| {
@@ -31,7 +31,13 @@ fn texts() -> Vec<String> {
         with_list(erasure::MARKS, 1, 2),
         erasure::DESTRUCTIONS.to_owned(),
         erasure::COUNT_DESTRUCTION.to_owned(),
-        erasure::RAISE_DESTRUCTIONS.to_owned(),
+        with_list(erasure::DESTROYED, 1, 2),
+        lineage::STATE.to_owned(),
+        lineage::JOIN.to_owned(),
+        lineage::LEAVE.to_owned(),
+        lineage::COUNT_WRITE.to_owned(),
+        lineage::TAG.to_owned(),
+        lineage::RENEW.to_owned(),
         with_list(erasure::LIVING, 1, 2),
         erasure::NODES_BEHIND.to_owned(),
         rotation::CURRENT.to_owned(),

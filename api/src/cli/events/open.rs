@@ -36,11 +36,7 @@ impl Opener {
         let text = text.map_err(|error| Failure::because("the key cannot be read", &error))?;
         let key = ApiKey::parse(text.trim()).ok_or_else(|| Failure::Usage("the file holds no API key".to_owned()))?;
         let reads = Reads::new(stores.models.clone(), &wasend_projections::all());
-        let is_earlier = wasend_processors::erasure::is_due(&reads, &stores.vault).await;
-        if is_earlier.map_err(|error| Failure::because("the vault cannot be compared with the history", &error))? {
-            let why = "the vault is an earlier copy than the history: start the server, which erases again what was";
-            return Err(Failure::Failed(why.to_owned()));
-        }
+        stores.open_vault().await?;
         let keys = Keys::new(reads, stores.vault.clone());
         let actor = keys.authenticate(key.expose()).await;
         let actor = actor.map_err(|error| Failure::because("the key cannot be checked", &error))?;

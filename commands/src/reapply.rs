@@ -1,0 +1,74 @@
+//! Applying an erasure again to a vault whose store was put back to a copy from before it.
+
+use uuid::Uuid;
+use wasend_domain::contact::Contact;
+use wasend_domain::privacy::{Command, Destruction, PrivacyRequest};
+use wasend_domain::{AccountId, Actor, PrivacyRequestId, SubjectId};
+use wasend_eventlog::{Executable, Loaded, Stream, execute, load};
+
+use crate::{Caller, CommandError, Commands};
+
+const ERASER: Actor = Actor::System("eraser");
+
+/// What is read in the place of a value that an erasure destroyed.
+pub fn erasure_reason(request: PrivacyRequestId) -> String {
+    format!("erasure request {request}")
+}
+
+impl Commands {
+    /// Destroys again every key that lives of a subject that was erased under the request, removes what leads to the
+    /// subject, and keeps further keys from being made. Whether a key lived: then the request shows when it was
+    /// repeated, which is recorded before anything is destroyed. A request that had not come to destroying its keys
+    /// only loses what leads to the subject; its processor does the rest.
+    pub async fn reapply_erasure(
+        &self,
+        account: AccountId,
+        request: PrivacyRequestId,
+        subject: SubjectId,
+    ) -> Result<bool, CommandError> {
+        let vault = &self.vault;
+        let contact = self.present::<Contact>(account, subject.uuid()).await?;
+        let opted_out = contact.is_some_and(|contact| contact.state.opted_out);
+        let recorded = self.present::<PrivacyRequest>(account, request.uuid()).await?;
+        if recorded.is_none_or(|recorded| recorded.state.destruction.is_none()) {
+            vault.reapplying(vault.unlink(account, subject, opted_out)).await?;
+            return Ok(false);
+        }
+        let living = vault.living(account, subject).await?;
+        let fingerprints: Vec<_> = living.into_iter().map(|(_, fingerprint)| fingerprint).collect();
+        let is_back = !fingerprints.is_empty();
+        let number = vault.last_destruction().await? + 1;
+        if is_back {
+            self.record_repeat(account, request, fingerprints.clone(), number).await?;
+            tracing::warn!(request.id = %request, "a person who was erased was in the vault's store again");
+        }
+        vault.reapplying(vault.unlink(account, subject, opted_out)).await?;
+        vault.destroy_again(account, subject, &erasure_reason(request)).await?;
+        vault.remove_from_directory(account, subject).await?;
+        // Others destroyed keys meanwhile: the epoch that must end is the one of the later number.
+        let last = vault.last_destruction().await?;
+        if is_back && last > number {
+            self.record_repeat(account, request, fingerprints, last).await?;
+        }
+        Ok(is_back)
+    }
+
+    async fn record_repeat(
+        &self,
+        account: AccountId,
+        request: PrivacyRequestId,
+        fingerprints: Vec<String>,
+        number: i64,
+    ) -> Result<(), CommandError> {
+        let destruction = Destruction { number, at: self.clock.now() };
+        let context = Self::once(Caller { account_id: account, actor: ERASER });
+        let command = Command::Repeat { fingerprints, destruction };
+        let done = execute::<PrivacyRequest>(&*self.log, &*self.clock, context, request.uuid(), command).await;
+        done.map(drop).map_err(CommandError::unavailable)
+    }
+
+    async fn present<A: Executable>(&self, account: AccountId, id: Uuid) -> Result<Option<Loaded<A>>, CommandError> {
+        let mut found = load::<A>(&*self.log, account, &[id]).await?;
+        Ok(found.remove(&id).and_then(Stream::present))
+    }
+}

@@ -1,0 +1,12 @@
+-- By what a process knows that the store is still the one it has used: every destruction with a random tag, and for each
+-- process how many of its transactions are stored. A store that was put back to an earlier copy lacks some of both.
+CREATE TABLE destruction_history (
+    number INTEGER PRIMARY KEY,
+    tag    TEXT NOT NULL
+) STRICT;
+INSERT INTO destruction_history (number, tag) SELECT number, lower(hex(randomblob(16))) FROM destructions WHERE id = 1;
+
+CREATE TABLE writers (
+    writer TEXT    PRIMARY KEY,
+    writes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

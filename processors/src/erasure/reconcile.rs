@@ -1,0 +1,152 @@
+//! The vault compared with the log. What the log says was destroyed must be destroyed in the vault's store, also when
+//! that was put back to a copy in which it was not. Judged for each person: no counter decides, since everything that
+//! destroys keys raises it.
+//!
+//! It runs before a server answers, whenever the vault is suspended, and as a sweep now and then. Every step may be
+//! repeated, and by several nodes at once.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wasend_commands::{CommandError, Commands};
+use wasend_domain::Position;
+use wasend_eventlog::{Db, EventLog};
+use wasend_projections::privacy::PrivacyRequestRow;
+use wasend_projections::{Cell, ProjectionStatus, Projector, Reads, State};
+use wasend_vault::{Suspension, Vault};
+
+use super::Open;
+
+/// Requests that are compared in one step.
+const PAGE: u64 = 500;
+/// How long the list of requests is waited for.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(50);
+const FENCED: &str = "WHERE fenced_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
+const LAST: &str = "WHERE destruction > $1 ORDER BY destruction DESC, id LIMIT 1";
+
+/// What a comparison found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Requests whose keys were there again, and are destroyed again.
+    pub repeated: u64,
+}
+
+/// Why it is not known which keys must be destroyed.
+#[derive(Debug, thiserror::Error)]
+pub enum FencesUnknown {
+    #[error("the list of erasure requests stopped at the event at position {0}: nothing is opened before it can be read")]
+    Poisoned(Position),
+    #[error("the list of erasure requests shows events up to position {shown}, and the log has {head}")]
+    Behind { shown: Position, head: Position },
+    #[error(
+        "the vault's store is an earlier copy than the history, with keys of {0} people who are erased: start the server, \
+         which destroys them again"
+    )]
+    NotApplied(usize),
+}
+
+/// Destroys again what the vault's store holds although the log says that it was destroyed, and ends a suspension of the
+/// vault. Fails, and leaves the vault suspended, where the list of requests cannot be read up to the log's head.
+pub async fn reconcile(commands: &Commands, projector: &Projector) -> Result<Reconciled, CommandError> {
+    let (vault, reads) = (&commands.vault, &commands.reads);
+    let head = commands.log.head().await?;
+    until_known(head, StatusSource::Projector(projector)).await?;
+    let known = vault.last_destruction().await?;
+    let newer = reads.fetch::<PrivacyRequestRow>(LAST, &[Cell::from(known)]).await?;
+    let past = newer.first().and_then(|row| row.destruction);
+    if past.is_some() || vault.suspended().is_some_and(|why| why != Suspension::NotCompared) {
+        vault.renew_lineage(past.unwrap_or(known)).await?;
+    }
+    let mut done = Reconciled::default();
+    let mut after = String::new();
+    while let Some(page) = next_page(reads, &mut after).await? {
+        for open in not_applied(vault, &page).await? {
+            done.repeated += u64::from(commands.reapply_erasure(open.account, open.request, open.subject).await?);
+        }
+    }
+    vault.resume().await?;
+    if done.repeated > 0 {
+        tracing::warn!(repeated = done.repeated, "the vault's store was an earlier copy than the log: what was erased since is erased again");
+    }
+    Ok(done)
+}
+
+/// For a command of the terminal: ends the vault's suspension if its store holds nothing of what was erased, and else
+/// says why not. Changes nothing.
+pub async fn compare(models: &Db, log: &dyn EventLog, vault: &Vault) -> Result<(), CommandError> {
+    let head = log.head().await?;
+    if head > 0 {
+        until_known(head, StatusSource::Database(models, log)).await?;
+    }
+    let reads = Reads::new(models.clone(), &wasend_projections::all());
+    let mut after = String::new();
+    let mut living = 0;
+    while head > 0
+        && let Some(page) = next_page(&reads, &mut after).await?
+    {
+        let destroyed = page.into_iter().filter(|(_, is_destroyed)| *is_destroyed).collect::<Vec<_>>();
+        living += not_applied(vault, &destroyed).await?.len();
+    }
+    if living > 0 {
+        return Err(CommandError::unavailable(FencesUnknown::NotApplied(living)));
+    }
+    Ok(vault.resume().await?)
+}
+
+/// A request with a fence, and whether its keys were destroyed.
+type Fenced = (Open, bool);
+
+async fn next_page(reads: &Reads, after: &mut String) -> Result<Option<Vec<Fenced>>, CommandError> {
+    let page = [Cell::from(after.as_str()), Cell::count(PAGE)];
+    let rows: Vec<PrivacyRequestRow> = reads.fetch(FENCED, &page).await?;
+    let Some(last) = rows.last() else { return Ok(None) };
+    after.clone_from(&last.id);
+    Ok(Some(rows.iter().filter_map(|row| Some((Open::of(row)?, row.destruction.is_some()))).collect()))
+}
+
+/// Those of the requests whose keys the store does not show as destroyed.
+async fn not_applied<'a>(vault: &Vault, page: &'a [Fenced]) -> Result<Vec<&'a Open>, CommandError> {
+    let people: Vec<_> = page.iter().map(|(open, _)| (open.account, open.subject)).collect();
+    let living: HashSet<_> = vault.not_destroyed(&people).await?.into_iter().collect();
+    Ok(page.iter().map(|(open, _)| open).filter(|open| living.contains(&(open.account, open.subject))).collect())
+}
+
+/// Who knows how far the read models are: the running engine, or their database.
+#[derive(Clone, Copy)]
+enum StatusSource<'a> {
+    Projector(&'a Projector),
+    Database(&'a Db, &'a dyn EventLog),
+}
+
+impl StatusSource<'_> {
+    async fn status(self) -> Result<Vec<ProjectionStatus>, CommandError> {
+        let status = match self {
+            Self::Projector(projector) => projector.status().await,
+            Self::Database(models, log) => wasend_projections::status(models, log, &wasend_projections::all()).await,
+        };
+        status.map_err(CommandError::unavailable)
+    }
+}
+
+/// Waits until the list of requests shows everything up to the position.
+async fn until_known(head: Position, source: StatusSource<'_>) -> Result<(), CommandError> {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let all = source.status().await?;
+        let list = all.into_iter().find(|status| status.current && status.name == "privacy");
+        let shown = list.as_ref().map_or(0, |list| list.position);
+        match list {
+            Some(list) if list.state == State::Poisoned => {
+                let position = list.error_position.unwrap_or(list.position + 1);
+                return Err(CommandError::unavailable(FencesUnknown::Poisoned(position)));
+            }
+            Some(list) if list.position >= head => return Ok(()),
+            _ if Instant::now() >= give_up => {
+                return Err(CommandError::unavailable(FencesUnknown::Behind { shown, head }));
+            }
+            _ => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}

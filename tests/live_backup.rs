@@ -1,0 +1,82 @@
+//! Copies of the vault's store that are taken and put back while the server runs, as a backup of each engine does it.
+
+use std::path::PathBuf;
+
+use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::World;
+
+/// A copy of the store: a dump of the schema `vault`, or a SQLite file.
+pub struct LiveBackup {
+    directory: TempDir,
+}
+
+impl LiveBackup {
+    /// Copies the store of a server that may be running.
+    pub async fn of(world: &World) -> Self {
+        let backup = Self { directory: tempfile::tempdir().expect("a directory is made") };
+        let copy = backup.file().display().to_string();
+        match &world.database {
+            Some(url) => program("pg_dump", &["-Fc", "-n", "vault", "-f", &copy, url]).await,
+            None => {
+                let mut connection = connect(world).await;
+                let sql = format!("VACUUM INTO '{copy}'");
+                connection.execute(AssertSqlSafe(sql)).await.expect("the store is copied");
+            }
+        }
+        backup
+    }
+
+    /// Puts the store back under a server that may be running, in one transaction.
+    pub async fn restore(&self, world: &World) {
+        let copy = self.file().display().to_string();
+        if let Some(url) = &world.database {
+            return program("pg_restore", &["--clean", "-1", "-n", "vault", "-d", url, &copy]).await;
+        }
+        let mut connection = connect(world).await;
+        let attach = format!("ATTACH '{copy}' AS copy");
+        connection.execute(AssertSqlSafe(attach)).await.expect("the copy is opened");
+        let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM copy.sqlite_schema WHERE type = 'table'")
+            .fetch_all(&mut connection)
+            .await
+            .expect("the tables");
+        let mut sql = "BEGIN IMMEDIATE;".to_owned();
+        for table in tables {
+            sql += &format!("DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM copy.{table};");
+        }
+        connection.execute(AssertSqlSafe(sql + "COMMIT;")).await.expect("the store is put back");
+        connection.close().await.expect("it is closed");
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("vault.backup")
+    }
+}
+
+async fn connect(world: &World) -> SqliteConnection {
+    let file = world.data.path().join("vault.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+    let options = options.busy_timeout(std::time::Duration::from_secs(10));
+    SqliteConnection::connect_with(&options).await.expect("the file opens")
+}
+
+/// One of PostgreSQL's programs of the version of the test server.
+async fn program(name: &str, arguments: &[&str]) {
+    #[expect(clippy::disallowed_methods, reason = "scripts/postgres says where the programs are")]
+    let directory = std::env::var("WASEND_TEST_POSTGRES_BIN").unwrap_or_default();
+    let output = Command::new(PathBuf::from(directory).join(name)).args(arguments).output().await.expect("it runs");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Runs a statement on the vault's store, as a hand in it does.
+pub async fn change(world: &World, sql: &str) {
+    let Some(url) = &world.database else {
+        connect(world).await.execute(AssertSqlSafe(sql)).await.expect("the store is changed");
+        return;
+    };
+    let mut connection = sqlx::PgConnection::connect(url).await.expect("the database answers");
+    connection.execute("SET search_path = vault").await.expect("a setting");
+    connection.execute(AssertSqlSafe(sql)).await.expect("the store is changed");
+}
