@@ -143,6 +143,7 @@ pub(crate) const fn code(error: Error) -> Code {
     match error {
         Error::NotFound => Code::NotFound,
         Error::Erased => Code::Erased,
+        Error::Held(_) => Code::ErasureHeld,
     }
 }
 

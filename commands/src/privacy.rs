@@ -5,7 +5,7 @@ use wasend_domain::content;
 use wasend_domain::phone::{Bsuid, PhoneNumber};
 use wasend_domain::privacy::{Command, Error, Exception, Ground, PrivacyRequest, Reason, Regime};
 use wasend_domain::{Personal, PrivacyRequestId, Sealed, SubjectId};
-use wasend_eventlog::{Loaded, Plan, Rejected};
+use wasend_eventlog::{Loaded, Plan, Rejected, Stream, load};
 use wasend_vault::{Identity, OpenError};
 
 use crate::{Caller, Code, CommandError, Commands, Done, Refusal};
@@ -37,7 +37,8 @@ impl Commands {
         self.privacy_request(caller, input, None).await
     }
 
-    /// Records that a request for erasure is not carried out, and why.
+    /// Records that a request for erasure is not carried out, and why. An exception that concerns the data holds it:
+    /// the person is not erased until the hold is lifted.
     pub async fn refuse_erasure(
         &self,
         caller: Caller,
@@ -59,6 +60,10 @@ impl Commands {
             let (field, subject) = self.subject(caller, &input).await?;
             let mut contact = self.loaded_contact(caller, subject).await?;
             if let Some(request) = contact.state.erased {
+                if exception.is_some() {
+                    let message = format!("the contact is erased under the request {request}");
+                    return Err(Refusal::new(field, Code::Erased, message).into());
+                }
                 // A store that was put back may hold the keys again.
                 if !self.vault.living(caller.account_id, subject).await?.is_empty() {
                     self.reapply_erasure(caller.account_id, request, subject).await?;
@@ -70,12 +75,14 @@ impl Commands {
             let mut plan = Plan::new(Self::once(caller), at);
             let mut request = Loaded::<PrivacyRequest>::default();
             let mut commands = vec![Command::Receive { subject, regime, ground, reason, at }];
-            match exception {
-                Some(exception) => commands.push(Command::Refuse { exception, at }),
-                None => {
-                    plan.decide(subject.uuid(), &mut contact, contact::Command::Erase(id))
-                        .map_err(|failure| CommandError::of(failure, field, crate::contact::code))?;
-                }
+            commands.extend(exception.map(|exception| Command::Refuse { exception, at }));
+            let about = match exception {
+                None => Some(contact::Command::Erase(id)),
+                Some(exception) => exception.holds().then_some(contact::Command::Hold(id)),
+            };
+            if let Some(about) = about {
+                plan.decide(subject.uuid(), &mut contact, about)
+                    .map_err(|failure| CommandError::of(failure, field, crate::contact::code))?;
             }
             for command in commands {
                 plan.decide(id.uuid(), &mut request, command)
@@ -87,6 +94,36 @@ impl Commands {
             }
         }
         Err(Refusal::new("subject", Code::Busy, "many others are changing the same contact").into())
+    }
+
+    /// Ends the hold of a refused request: its exception applies no longer, and the person may be erased.
+    pub async fn lift_erasure_hold(
+        &self,
+        caller: Caller,
+        id: PrivacyRequestId,
+    ) -> Result<Done<PrivacyRequestId>, CommandError> {
+        for _ in 0..ATTEMPTS {
+            let mut found = load::<PrivacyRequest>(&*self.log, caller.account_id, &[id.uuid()]).await?;
+            let mut request = found.remove(&id.uuid()).and_then(Stream::present).unwrap_or_default();
+            let Some(subject) = request.state.subject else {
+                return Err(Refusal::not_found("id", "request").into());
+            };
+            let mut contact = self.loaded_contact(caller, subject).await?;
+            let at = self.clock.now();
+            let mut plan = Plan::new(Self::once(caller), at);
+            plan.decide(id.uuid(), &mut request, Command::LiftHold { at })
+                .map_err(|failure| CommandError::of(failure, "id", request_code))?;
+            plan.decide(subject.uuid(), &mut contact, contact::Command::LiftHold(id))
+                .map_err(|failure| CommandError::of(failure, "id", crate::contact::code))?;
+            if plan.is_empty() {
+                return Ok(Done { value: id, position: request.position.max(contact.position) });
+            }
+            match self.log.append(vec![plan.into_append()]).await?.pop() {
+                Some(Ok(done)) => return Ok(Done { value: id, position: done.last }),
+                Some(Err(Rejected::Conflict { .. } | Rejected::CommandReused)) | None => {}
+            }
+        }
+        Err(Refusal::new("id", Code::Busy, "many others are changing the same request").into())
     }
 
     /// Whom the input names, and by which of its fields; only people are found, not what the account has itself.
@@ -142,7 +179,7 @@ impl Commands {
 const fn request_code(error: Error) -> Code {
     match error {
         Error::NotFound => Code::NotFound,
-        Error::Ground | Error::NotNext(_) => Code::Invalid,
+        Error::Ground | Error::NotNext(_) | Error::NoHold => Code::Invalid,
     }
 }
 

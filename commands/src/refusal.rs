@@ -28,11 +28,12 @@ pub enum Code {
     LastAdminKey,
     IdempotencyKeyReused,
     Erased,
+    ErasureHeld,
     Busy,
 }
 
 impl Code {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Required,
         Self::TooLong,
         Self::Invalid,
@@ -49,6 +50,7 @@ impl Code {
         Self::LastAdminKey,
         Self::IdempotencyKeyReused,
         Self::Erased,
+        Self::ErasureHeld,
         Self::Busy,
     ];
 
@@ -70,6 +72,7 @@ impl Code {
             Self::LastAdminKey => "LAST_ADMIN_KEY",
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::Erased => "ERASED",
+            Self::ErasureHeld => "ERASURE_HELD",
             Self::Busy => "BUSY",
         }
     }
@@ -95,6 +98,9 @@ impl Code {
             Self::LastAdminKey => "It is the last key that may administer the account.",
             Self::IdempotencyKeyReused => "The idempotency key was used before for a request with another content.",
             Self::Erased => "The personal data that this needs was erased.",
+            Self::ErasureHeld => {
+                "A refused request for erasure holds the person's data; the message names it, and `liftErasureHold` ends it."
+            }
             Self::Busy => "Many others are changing the same thing; try again.",
         }
     }

@@ -17,6 +17,9 @@ pub struct Contact {
     /// The request under which its personal data is erased: nothing more happens to it.
     #[serde(default)]
     pub erased: Option<PrivacyRequestId>,
+    /// The refused requests whose exceptions keep its personal data from being erased.
+    #[serde(default)]
+    pub holds: BTreeSet<PrivacyRequestId>,
     /// As they were last set.
     pub attributes: Option<Sealed<Attributes>>,
     /// How often it was changed: sealed values cannot be compared, so each change counts.
@@ -45,6 +48,10 @@ pub enum Command {
     LeaveGroup(GroupId),
     /// Closes its history: from here on every command is refused, so that nothing of the person can be added.
     Erase(PrivacyRequestId),
+    /// A request to erase it was refused for a reason that keeps its personal data.
+    Hold(PrivacyRequestId),
+    /// The reason of that refusal applies no longer.
+    LiftHold(PrivacyRequestId),
 }
 
 /// How a contact became known.
@@ -128,6 +135,13 @@ pub enum Event {
     Erased {
         request: PrivacyRequestId,
     },
+    /// It cannot be erased until the hold of this refused request is lifted.
+    ErasureHeld {
+        request: PrivacyRequestId,
+    },
+    ErasureHoldLifted {
+        request: PrivacyRequestId,
+    },
 }
 
 impl DomainEvent for Event {
@@ -140,6 +154,8 @@ impl DomainEvent for Event {
             Self::GroupJoined { .. } => "ContactGroupJoined",
             Self::GroupLeft { .. } => "ContactGroupLeft",
             Self::Erased { .. } => "ContactErased",
+            Self::ErasureHeld { .. } => "ContactErasureHeld",
+            Self::ErasureHoldLifted { .. } => "ContactErasureHoldLifted",
         }
         .to_owned()
     }
@@ -155,6 +171,8 @@ pub enum Error {
     NotFound,
     #[error("the contact is erased")]
     Erased,
+    #[error("the request {0} was refused and holds the contact's data until its hold is lifted")]
+    Held(PrivacyRequestId),
 }
 
 impl Aggregate for Contact {
@@ -187,6 +205,8 @@ impl Aggregate for Contact {
             Event::GroupJoined { group } => drop(self.groups.insert(group)),
             Event::GroupLeft { group } => drop(self.groups.remove(&group)),
             Event::Erased { request } => self.erased = Some(request),
+            Event::ErasureHeld { request } => drop(self.holds.insert(request)),
+            Event::ErasureHoldLifted { request } => drop(self.holds.remove(&request)),
         }
     }
 }
@@ -195,8 +215,12 @@ impl Decide for Contact {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         let event = match command {
             // Also of a person whom only the directory knows, as after a crash between the two.
-            Command::Erase(request) => return Ok(self.erase(request)),
+            Command::Erase(request) => return self.erase(request),
             _ if self.erased.is_some() => return Err(Error::Erased),
+            Command::Hold(request) if self.holds.contains(&request) => return Ok(vec![]),
+            Command::Hold(request) => return Ok(vec![Event::ErasureHeld { request }]),
+            Command::LiftHold(request) if self.holds.contains(&request) => Event::ErasureHoldLifted { request },
+            Command::LiftHold(_) => return Ok(vec![]),
             Command::Create { source, attributes } => Event::Created { source, attributes },
             _ if !self.created => return Err(Error::NotFound),
             Command::Update { changed, .. } if changed.is_empty() => return Ok(vec![]),
@@ -212,12 +236,15 @@ impl Decide for Contact {
 
 impl Contact {
     /// It leaves its groups, so that nothing is told any more by where it belonged. The first request stands.
-    fn erase(&self, request: PrivacyRequestId) -> Vec<Event> {
+    fn erase(&self, request: PrivacyRequestId) -> Result<Vec<Event>, Error> {
         if self.erased.is_some() {
-            return vec![];
+            return Ok(vec![]);
+        }
+        if let Some(hold) = self.holds.first() {
+            return Err(Error::Held(*hold));
         }
         let left = self.groups.iter().map(|group| Event::GroupLeft { group: *group });
-        left.chain([Event::Erased { request }]).collect()
+        Ok(left.chain([Event::Erased { request }]).collect())
     }
 }
 
@@ -253,6 +280,24 @@ mod tests {
         ] {
             given(erased.clone()).when(command).then_expect_error(Error::Erased);
         }
+    }
+
+    #[test]
+    fn a_held_contact_is_erased_once_every_hold_is_lifted() {
+        let (one, two) = (PrivacyRequestId::random(), PrivacyRequestId::random());
+        let (first, second) = (one.min(two), one.max(two));
+        let held = vec![created(), Event::ErasureHeld { request: second }, Event::ErasureHeld { request: first }];
+        let erase = || Command::Erase(PrivacyRequestId::random());
+        given(held.clone()).when(erase()).then_expect_error(Error::Held(first));
+        given(held.clone()).when(Command::Hold(first)).then_expect_events(vec![]);
+        given(held.clone()).when(Command::LiftHold(PrivacyRequestId::random())).then_expect_events(vec![]);
+        let lifted = Event::ErasureHoldLifted { request: first };
+        given(held.clone()).when(Command::LiftHold(first)).then_expect_events(vec![lifted.clone()]);
+        let one_left = [held, vec![lifted]].concat();
+        given(one_left.clone()).when(erase()).then_expect_error(Error::Held(second));
+        let none_left = [one_left, vec![Event::ErasureHoldLifted { request: second }]].concat();
+        let request = PrivacyRequestId::random();
+        given(none_left).when(Command::Erase(request)).then_expect_events(vec![Event::Erased { request }]);
     }
 
     #[test]

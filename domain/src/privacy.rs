@@ -135,6 +135,12 @@ impl Exception {
             Self::Unidentified => "UNIDENTIFIED",
         }
     }
+
+    /// Whether it keeps the person's data from being erased until it is lifted. That a requester could not be
+    /// identified says nothing about the data.
+    pub const fn holds(self) -> bool {
+        !matches!(self, Self::Unidentified)
+    }
 }
 
 /// How far a request is.
@@ -177,6 +183,12 @@ pub struct PrivacyRequest {
     pub destruction: Option<Destruction>,
     /// When the epochs in which the keys were wrapped were over.
     pub epoch_destroyed: Option<Time>,
+    /// Why it was refused.
+    #[serde(default)]
+    pub exception: Option<Exception>,
+    /// When the hold of its refusal was lifted.
+    #[serde(default)]
+    pub hold_lifted: Option<Time>,
 }
 
 /// When the keys were destroyed, and as which destruction of the vault's every node must have heard of it.
@@ -198,6 +210,10 @@ pub enum Command {
     /// It is not carried out; only before it has begun.
     Refuse {
         exception: Exception,
+        at: Time,
+    },
+    /// The exception applies no longer: the person may be erased.
+    LiftHold {
         at: Time,
     },
     Begin {
@@ -243,6 +259,10 @@ pub enum Event {
         exception: Exception,
         at: Time,
     },
+    /// The refusal's exception applies no longer.
+    HoldLifted {
+        at: Time,
+    },
     Executing {
         at: Time,
     },
@@ -275,6 +295,7 @@ impl DomainEvent for Event {
         match self {
             Self::Received { .. } => "ErasureReceived",
             Self::Refused { .. } => "ErasureRefused",
+            Self::HoldLifted { .. } => "ErasureHoldLifted",
             Self::Executing { .. } => "ErasureExecuting",
             Self::Fenced { .. } => "ErasureFenced",
             Self::KeysDestroyed { .. } => "ErasureKeysDestroyed",
@@ -298,6 +319,8 @@ pub enum Error {
     Ground,
     #[error("the request is {} and this is not its next step", .0.name())]
     NotNext(State),
+    #[error("the request holds no data: it was not refused, or since its requester could not be identified")]
+    NoHold,
 }
 
 impl Aggregate for PrivacyRequest {
@@ -314,7 +337,8 @@ impl Aggregate for PrivacyRequest {
     fn apply(&mut self, event: Event) {
         match event {
             Event::Received { subject, .. } => self.subject = Some(subject),
-            Event::Refused { .. } => self.state = State::Refused,
+            Event::Refused { exception, .. } => (self.state, self.exception) = (State::Refused, Some(exception)),
+            Event::HoldLifted { at } => self.hold_lifted = Some(at),
             Event::Executing { .. } => self.state = State::Executing,
             Event::Fenced { keys, .. } => self.fence = Some(keys),
             Event::KeysDestroyed { destruction, .. } => self.destruction = Some(destruction),
@@ -339,6 +363,11 @@ impl Decide for PrivacyRequest {
             _ if self.subject.is_none() => return Err(Error::NotFound),
             (Command::Refuse { exception, at }, Received) => Event::Refused { exception, at },
             (Command::Refuse { .. }, Refused) | (Command::Begin { .. }, Executing) => return Ok(vec![]),
+            (Command::LiftHold { .. }, Refused) if self.hold_lifted.is_some() => return Ok(vec![]),
+            (Command::LiftHold { at }, Refused) if self.exception.is_some_and(Exception::holds) => {
+                Event::HoldLifted { at }
+            }
+            (Command::LiftHold { .. }, _) => return Err(Error::NoHold),
             (Command::Begin { at }, Received) => Event::Executing { at },
             (Command::Fence { .. }, Executing | Completed) if self.fence.is_some() => return Ok(vec![]),
             (Command::Fence { keys, at }, Executing) => Event::Fenced { keys, at },

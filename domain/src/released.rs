@@ -76,6 +76,8 @@ fn written() -> Vec<Event> {
         contact::Event::GroupLeft { group: id() },
         contact::Event::Erased { request: id() },
         contact::Event::OptedOut { via: Via::Suppression },
+        contact::Event::ErasureHeld { request: id() },
+        contact::Event::ErasureHoldLifted { request: id() },
     ];
     let numbers = [
         number::Event::Connected { meta, display: sealed(), credentials: sealed(), base_url: None, rate: 80 },
@@ -98,6 +100,7 @@ fn written() -> Vec<Event> {
     let requests = [
         privacy::Event::Received { subject: id(), regime, ground, reason, due_at: at, at },
         privacy::Event::Refused { exception: Exception::LegalClaims, at },
+        privacy::Event::HoldLifted { at },
         privacy::Event::Executing { at },
         privacy::Event::Fenced { keys: vec![KeyMark { id: "subject".into(), fingerprint: "ab".into() }], at },
         privacy::Event::KeysDestroyed { fingerprints: vec!["ab".into()], destruction: Destruction { number: 1, at } },

@@ -253,6 +253,10 @@ fn contact(change: &ContactEvent, recorded: &Recorded, rows: &mut Rows) -> Resul
         });
         return Ok(());
     }
+    if let ContactEvent::ErasureHeld { .. } | ContactEvent::ErasureHoldLifted { .. } = change {
+        // The requests themselves say which of them hold whose data.
+        return Ok(());
+    }
     let known = rows.get::<ContactRow>(&id).cloned();
     if known.is_none() && matches!(change, ContactEvent::Erased { .. }) {
         // Somebody whom only the directory knew.
@@ -261,7 +265,10 @@ fn contact(change: &ContactEvent, recorded: &Recorded, rows: &mut Rows) -> Resul
     let mut row = known.ok_or(FoldError("a contact begins with its creation"))?;
     row.updated_at = at;
     match change {
-        ContactEvent::Created { .. } | ContactEvent::Erased { .. } => {}
+        ContactEvent::Created { .. }
+        | ContactEvent::Erased { .. }
+        | ContactEvent::ErasureHeld { .. }
+        | ContactEvent::ErasureHoldLifted { .. } => {}
         ContactEvent::Updated { changed, attributes } if changed.contains(&Part::Attributes) => {
             row.attributes = attributes.as_ref().map(|sealed| sealed.as_str().to_owned());
         }

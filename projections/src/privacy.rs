@@ -1,6 +1,6 @@
 //! Requests under privacy laws: what compliance staff look at, and the erasure processor's list.
 
-use wasend_domain::privacy::{Event as Change, State};
+use wasend_domain::privacy::{Event as Change, Exception, State};
 use wasend_domain::{Event, Recorded, Time};
 
 use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
@@ -36,9 +36,21 @@ pub struct PrivacyRequestRow {
     /// The last epoch in which the keys were wrapped, once it is over.
     pub epoch: Option<i64>,
     pub epoch_destroyed_at: Option<Time>,
+    /// When the hold of its refusal was lifted.
+    pub hold_lifted_at: Option<Time>,
 }
 
+/// Which rows hold the data of the person they are about: part of a condition over the table.
+pub const HOLDING: &str = "state = 'REFUSED' AND exception <> 'UNIDENTIFIED' AND hold_lifted_at IS NULL";
+
 impl PrivacyRequestRow {
+    /// Whether it holds the data of the person it is about.
+    pub fn holds(&self) -> bool {
+        let exception = self.exception.as_deref();
+        let holds = Exception::ALL.into_iter().any(|known| known.holds() && exception == Some(known.name()));
+        self.state == State::Refused && holds && self.hold_lifted_at.is_none()
+    }
+
     /// What is left to do.
     fn todo(&self) -> &'static str {
         match self.state {
@@ -71,8 +83,9 @@ static REQUESTS: Table = Table {
         Column::optional_int("epoch"),
         Column::optional_int("epoch_destroyed_at"),
         Column::text("todo"),
+        Column::optional_int("hold_lifted_at"),
     ],
-    indexes: &[&["account_id", "id"], &["todo", "id"], &["destruction", "id"]],
+    indexes: &[&["account_id", "id"], &["todo", "id"], &["destruction", "id"], &["contact_id", "id"]],
     append_only: false,
 };
 
@@ -106,6 +119,7 @@ impl Record for PrivacyRequestRow {
             self.epoch.into(),
             moment(self.epoch_destroyed_at),
             todo.into(),
+            moment(self.hold_lifted_at),
         ]
     }
 
@@ -113,7 +127,7 @@ impl Record for PrivacyRequestRow {
         let id = cells.text()?;
         let (account_id, contact_id, state) = (cells.text()?, cells.text()?, cells.text()?);
         let state = State::ALL.into_iter().find(|known| known.name() == state).ok_or_else(|| cells.damaged())?;
-        let row = Self {
+        let mut row = Self {
             id,
             account_id,
             contact_id,
@@ -133,9 +147,11 @@ impl Record for PrivacyRequestRow {
             repeated_at: cells.optional_int()?.map(time),
             epoch: cells.optional_int()?,
             epoch_destroyed_at: cells.optional_int()?.map(time),
+            hold_lifted_at: None,
         };
         // Follows from the rest.
         cells.text()?;
+        row.hold_lifted_at = cells.optional_int()?.map(time);
         Ok(row)
     }
 }
@@ -151,7 +167,7 @@ impl Projection for PrivacyRequests {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn tables(&self) -> &'static [&'static Table] {
@@ -188,6 +204,7 @@ impl Projection for PrivacyRequests {
                 repeated_at: None,
                 epoch: None,
                 epoch_destroyed_at: None,
+                hold_lifted_at: None,
             });
             return Ok(());
         }
@@ -199,6 +216,7 @@ impl Projection for PrivacyRequests {
                 (row.state, row.ended_at) = (State::Refused, Some(*at));
                 row.exception = Some(exception.name().to_owned());
             }
+            Change::HoldLifted { at } => row.hold_lifted_at = Some(*at),
             Change::Executing { .. } => row.state = State::Executing,
             Change::Fenced { at, .. } => row.fenced_at = Some(*at),
             Change::KeysDestroyed { fingerprints, destruction } => {

@@ -35,6 +35,7 @@ fn command(event: &Event) -> Command {
             Command::Receive { subject, regime, ground, reason, at }
         }
         Event::Refused { exception, at } => Command::Refuse { exception, at },
+        Event::HoldLifted { at } => Command::LiftHold { at },
         Event::Executing { at } => Command::Begin { at },
         Event::Fenced { keys, at } => Command::Fence { keys, at },
         Event::KeysDestroyed { fingerprints, destruction } => Command::Destroyed { fingerprints, destruction },
@@ -119,4 +120,24 @@ fn a_month_ends_with_the_next_month_and_45_days_are_45_days() {
         assert_eq!(Regime::Gdpr.due(time(received)), time(due));
     }
     assert_eq!(Regime::Ccpa.due(time("2026-01-01T00:00:00Z")), time("2026-02-15T00:00:00Z"));
+}
+
+#[test]
+fn the_hold_of_a_refusal_is_lifted_once() {
+    let refused = |exception| vec![way()[0].clone(), Event::Refused { exception, at: AT }];
+    let lift = Command::LiftHold { at: AT };
+    for exception in Exception::ALL {
+        let tried = given(&refused(exception)).when(lift.clone());
+        if exception == Exception::Unidentified {
+            tried.then_expect_error(Error::NoHold);
+        } else {
+            tried.then_expect_events(vec![Event::HoldLifted { at: AT }]);
+        }
+    }
+    let lifted = [refused(Exception::LegalClaims), vec![Event::HoldLifted { at: AT }]].concat();
+    given(&lifted).when(lift.clone()).then_expect_events(vec![]);
+    for step in 1..=way().len() {
+        given(&way()[..step]).when(lift.clone()).then_expect_error(Error::NoHold);
+    }
+    given(&[]).when(lift).then_expect_error(Error::NotFound);
 }
