@@ -81,7 +81,7 @@ impl Code {
         match self {
             Self::BadRequest => row("BAD_REQUEST", 400, Everywhere, "The request is malformed: not JSON, or a parameter is missing or of the wrong type."),
             Self::Unauthenticated => row("UNAUTHENTICATED", 401, Everywhere, "No API key was presented where one is needed, or it is unknown, rotated away or revoked."),
-            Self::Forbidden => row("FORBIDDEN", 403, Everywhere, "The API key lacks the scope; the message names it."),
+            Self::Forbidden => row("FORBIDDEN", 403, Everywhere, "The API key lacks the scope that the message names, in GraphQL also `extensions.scope`. A field that needs a scope is null without it, and the rest is answered."),
             Self::NotFound => row("NOT_FOUND", 404, Everywhere, "There is nothing at this path."),
             Self::MethodNotAllowed => row("METHOD_NOT_ALLOWED", 405, Everywhere, "The path takes another method; a mutation over GET is refused so as well."),
             Self::NotAcceptable => row("NOT_ACCEPTABLE", 406, Everywhere, "None of the media types in `Accept` can be produced."),

@@ -42,6 +42,7 @@ mod projection;
 mod refusal;
 mod rollback;
 mod rotation;
+mod scope;
 mod server;
 mod traces;
 mod webhook;

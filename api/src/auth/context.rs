@@ -1,6 +1,6 @@
 //! The caller inside GraphQL resolvers.
 
-use async_graphql::{Context, Guard, Result};
+use async_graphql::{Context, ErrorExtensions, Guard, Result};
 use wasend_domain::account::Scope;
 
 use super::{Actor, Caller};
@@ -11,7 +11,7 @@ pub trait ContextExt {
     /// The holder of the key; UNAUTHENTICATED for an anonymous caller.
     fn actor(&self) -> Result<&Actor>;
 
-    /// The same, and FORBIDDEN unless the key has the scope.
+    /// The same, and FORBIDDEN unless the key has the scope, which `extensions.scope` names.
     fn actor_with(&self, scope: Scope) -> Result<&Actor>;
 }
 
@@ -29,7 +29,8 @@ impl ContextExt for Context<'_> {
         if actor.may(scope) {
             Ok(actor)
         } else {
-            Err(Code::Forbidden.graphql(format!("the API key lacks the scope {}", scope.name())))
+            let error = Code::Forbidden.graphql(format!("the API key lacks the scope {}", scope.name()));
+            Err(error.extend_with(|_, extensions| extensions.set("scope", scope.name())))
         }
     }
 }

@@ -21,7 +21,8 @@ impl Account {
         self.0.id.as_str().into()
     }
 
-    /// Null once it is erased.
+    /// Null once it is erased. Needs the scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let opened = label(ctx, &self.0.name).await?;
         Ok(opened.0)

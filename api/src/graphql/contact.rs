@@ -65,23 +65,29 @@ impl Contact {
         self.0.id.as_str().into()
     }
 
-    /// In E.164, such as `+16505551234`. Null if only the BSUID is known, or if it is erased.
+    /// In E.164, such as `+16505551234`. Null if only the BSUID is known, or if it is erased. Needs the
+    /// scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     async fn phone(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let (person, _) = shown(self.person(ctx).await?);
         Ok(person.and_then(|person| person.phone().map(str::to_owned)))
     }
 
-    /// Meta's business-scoped user id.
+    /// Meta's business-scoped user id. Needs the scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     async fn bsuid(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let (person, _) = shown(self.person(ctx).await?);
         Ok(person.and_then(|person| person.bsuid().map(str::to_owned)))
     }
 
+    /// Needs the scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(shown(self.person(ctx).await?).0.and_then(|person| person.name))
     }
 
-    /// By name. Null once they are erased.
+    /// By name. Null once they are erased. Needs the scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     async fn attributes(&self, ctx: &Context<'_>) -> Result<Option<Vec<Attribute>>> {
         let (attributes, _) = shown(self.attributes_opened(ctx).await?);
         let attribute = |(name, value)| Attribute { name, value };
@@ -123,11 +129,19 @@ impl Contact {
         self.via().filter(|_| !self.0.opted_out)
     }
 
-    /// Oldest first.
+    /// Oldest first. Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)", complexity = "times(10, child_complexity)")]
-    async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<Group>> {
+    async fn groups(&self, ctx: &Context<'_>) -> Result<Option<Vec<Group>>> {
         let groups = State::of(ctx).loaders.groups(ctx.actor()?.account_id, &self.0.id).await?;
-        Ok(groups.into_iter().map(Group).collect())
+        Ok(Some(groups.into_iter().map(Group).collect()))
+    }
+
+    /// The refused requests for erasure that hold its personal data, oldest first: it is not erased until
+    /// `liftErasureHold` has ended each.
+    #[graphql(complexity = "times(10, child_complexity)")]
+    async fn erasure_holds(&self, ctx: &Context<'_>) -> Result<Vec<ID>> {
+        let holds = State::of(ctx).loaders.holds(ctx.actor()?.account_id, &self.0.id).await?;
+        Ok(holds.into_iter().map(ID).collect())
     }
 
     async fn created_at(&self) -> DateTime {

@@ -25,6 +25,8 @@ impl Group {
         self.0.id.as_str().into()
     }
 
+    /// Needs the scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(label(ctx, &self.0.name).await?.0)
     }

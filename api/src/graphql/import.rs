@@ -116,7 +116,8 @@ impl Import {
         self.0.counters.into()
     }
 
-    /// Null once it is erased.
+    /// Null once it is erased. Needs the scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     async fn filename(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(self.source(ctx).await?.0.map(|source| source.filename))
     }

@@ -54,6 +54,8 @@ impl ApiKey {
         self.0.scopes.iter().copied().map(Scope::from).collect()
     }
 
+    /// Needs the scope ADMIN.
+    #[graphql(guard = "require(account::Scope::Admin)")]
     async fn label(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         match &self.0.label {
             Some(sealed) => Ok(label(ctx, sealed).await?.0),

@@ -14,7 +14,7 @@ use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
 use wasend_projections::imports::ImportRow;
 use wasend_projections::messages::{MessageRow, StatusRow};
 use wasend_projections::numbers::NumberRow;
-use wasend_projections::privacy::PrivacyRequestRow;
+use wasend_projections::privacy::{HOLDING, PrivacyRequestRow};
 use wasend_projections::{Cell, Reads, Record, accounts::KeyRow};
 use wasend_vault::{OpenError, Person, Vault};
 
@@ -122,6 +122,7 @@ struct Value<T>(PhantomData<T>);
 struct Who;
 struct History;
 struct Groups;
+struct Holds;
 
 /// All loaders.
 pub struct Loaders(DataLoader<Source>);
@@ -166,6 +167,28 @@ impl Loaders {
         // A group that was deleted has no row any more.
         let mut rows = self.0.load_many(keys.clone()).await.map_err(Failed::graphql)?;
         Ok(keys.iter().filter_map(|key| rows.remove(key)).collect())
+    }
+}
+
+impl Loaders {
+    /// The refused requests that hold a contact's data, oldest first.
+    pub async fn holds(&self, account: AccountId, contact: &str) -> Result<Vec<String>> {
+        let ids = self.0.load_one(Key::<Holds>::new(account, contact)).await.map_err(Failed::graphql)?;
+        Ok(ids.unwrap_or_default())
+    }
+}
+
+impl Loader<Key<Holds>> for Source {
+    type Value = Vec<String>;
+    type Error = Failed;
+
+    async fn load(&self, keys: &[Key<Holds>]) -> Result<HashMap<Key<Holds>, Vec<String>>, Failed> {
+        let (places, binds) = listed(keys);
+        let tail = format!("WHERE contact_id IN ({places}) AND {HOLDING} ORDER BY id");
+        let rows = self.reads.fetch::<PrivacyRequestRow>(&tail, &binds).await.map_err(Failed::store)?;
+        let requests = grouped(keys, rows, |row| (row.account_id.clone(), row.contact_id.clone()));
+        let ids = |rows: Vec<PrivacyRequestRow>| rows.into_iter().map(|row| row.id).collect();
+        Ok(requests.into_iter().map(|(key, rows)| (key, ids(rows))).collect())
     }
 }
 

@@ -77,7 +77,7 @@ impl Message {
         self.row.origin().map(|origin| origin.number.to_string().into())
     }
 
-    /// From which number it was sent, or which it reached.
+    /// From which number it was sent, or which it reached. Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn number(&self, ctx: &Context<'_>) -> Result<Option<Number>> {
         let Some(origin) = self.row.origin() else { return Ok(None) };
@@ -89,7 +89,7 @@ impl Message {
         self.row.origin().map(|origin| origin.contact.to_string().into())
     }
 
-    /// Whom it was sent to, or who sent it.
+    /// Whom it was sent to, or who sent it. Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn contact(&self, ctx: &Context<'_>) -> Result<Option<Contact>> {
         let Some(origin) = self.row.origin() else { return Ok(None) };
@@ -107,7 +107,8 @@ impl Message {
         content::open(ctx, &self.row).await
     }
 
-    /// Meta's id of it. Null until Meta took it, and once it is erased.
+    /// Meta's id of it. Null until Meta took it, and once it is erased. Needs the scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     async fn wamid(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let Some(sealed) = &self.row.wamid else { return Ok(None) };
         let (wamid, _) = shown(State::of(ctx).loaders.open::<Wamid>(ctx.actor()?.account_id, sealed).await?);

@@ -47,7 +47,8 @@ impl Number {
         &self.0.waba_id
     }
 
-    /// The number as people read it.
+    /// The number as people read it. Needs the scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     async fn display_phone_number(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(label(ctx, &self.0.display).await?.0)
     }

@@ -11,7 +11,7 @@ use wasend_projections::list::Filter;
 use wasend_projections::privacy::PrivacyRequestRow;
 
 use super::erasure::{Erasure, shown};
-use super::error::UserError;
+use super::error::{self, UserError};
 use super::page::{Connection, Ordered, Window, connect, cost};
 use super::scalar::{DateTime, Position};
 use super::state::{Changed, State};
@@ -107,7 +107,19 @@ impl PrivacyRequest {
         word(&privacy::Exception::ALL, privacy::Exception::name, self.0.exception.as_deref()?)
     }
 
+    /// It was refused for a reason that keeps the person's data: nobody erases them until `liftErasureHold` ends this.
+    async fn holds(&self) -> bool {
+        self.0.holds()
+    }
+
+    /// When the hold of its refusal was lifted.
+    async fn hold_lifted_at(&self) -> Option<DateTime> {
+        self.0.hold_lifted_at.map(DateTime)
+    }
+
     /// The free text given with it. It is the person's own data: null once the person is erased.
+    /// Needs the scope PRIVACY.
+    #[graphql(guard = "require(Scope::Privacy)")]
     async fn reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(self.opened(ctx).await?.0)
     }
@@ -255,6 +267,12 @@ struct RefuseErasureInput {
     reason: Option<String>,
 }
 
+#[derive(InputObject)]
+struct LiftErasureHoldInput {
+    /// Of the refused request.
+    id: ID,
+}
+
 #[derive(SimpleObject)]
 struct PrivacyRequestPayload {
     request: Option<PrivacyRequest>,
@@ -277,13 +295,25 @@ impl PrivacyMutation {
         payload(state, caller, state.commands.request_erasure(caller, input).await).await
     }
 
-    /// Records that a request for erasure is not carried out. Nothing else changes.
+    /// Records that a request for erasure is not carried out. Every exception but `UNIDENTIFIED` holds the person's
+    /// data from now on: `requestErasure` for them is refused with `ERASURE_HELD` until `liftErasureHold`.
     #[graphql(guard = "require(Scope::Privacy)")]
     async fn refuse_erasure(&self, ctx: &Context<'_>, input: RefuseErasureInput) -> Result<PrivacyRequestPayload> {
         let (state, caller) = State::write(ctx)?;
         let RefuseErasureInput { subject, regime, ground, exception, reason } = input;
         let input = given(subject, regime, ground, reason);
         payload(state, caller, state.commands.refuse_erasure(caller, input, exception.into()).await).await
+    }
+
+    /// Ends the hold of a refused request: its exception applies no longer, and the person may be erased.
+    #[graphql(guard = "require(Scope::Privacy)")]
+    async fn lift_erasure_hold(&self, ctx: &Context<'_>, input: LiftErasureHoldInput) -> Result<PrivacyRequestPayload> {
+        let (state, caller) = State::write(ctx)?;
+        let done = match error::id("id", "request", &input.id) {
+            Ok(id) => state.commands.lift_erasure_hold(caller, id).await,
+            Err(error) => Err(error),
+        };
+        payload(state, caller, done).await
     }
 }
 

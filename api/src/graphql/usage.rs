@@ -122,6 +122,7 @@ impl UsageLine {
         self.number.as_deref().map(ID::from)
     }
 
+    /// Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn number(&self, ctx: &Context<'_>) -> Result<Option<Number>> {
         let Some(id) = &self.number else { return Ok(None) };

@@ -1,23 +1,28 @@
 //! What a message says.
 
 use async_graphql::{Context, Result, SimpleObject};
+use wasend_domain::account::Scope;
 use wasend_domain::content::{Content, InboundContent, Parameter, Template};
 use wasend_domain::message::Direction;
 use wasend_projections::messages::MessageRow;
 
-use crate::auth::ContextExt;
+use crate::auth::{ContextExt, require};
 use crate::graphql::erasure::{Erasure, shown};
 use crate::graphql::state::State;
 
 /// What a message says: a text, a template with its variables, or what came in. All null once it is erased.
 #[derive(Default, SimpleObject)]
 pub struct MessageContent {
-    /// The body of a text message, or the text of an inbound one that has any.
+    /// The body of a text message, or the text of an inbound one that has any. Needs the scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     text: Option<String>,
     /// Whether WhatsApp shows a preview of the first link.
     preview_url: Option<bool>,
+    /// Needs the scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     template: Option<TemplateContent>,
-    /// An inbound message as Meta sent it: JSON.
+    /// An inbound message as Meta sent it: JSON. Needs the scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     raw: Option<String>,
     /// Set once the content is erased.
     erased: Option<Erasure>,

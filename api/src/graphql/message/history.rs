@@ -1,11 +1,12 @@
 //! What became of a message, step by step, and why it failed.
 
 use async_graphql::{Context, Object, Result};
+use wasend_domain::account::Scope;
 use wasend_domain::content::ErrorText;
 use wasend_projections::messages::{MessageRow, StatusRow};
 
 use super::words::MessageStatus;
-use crate::auth::ContextExt;
+use crate::auth::{ContextExt, require};
 use crate::graphql::erasure::{Erasure, shown};
 use crate::graphql::scalar::{DateTime, Position};
 use crate::graphql::state::State;
@@ -82,7 +83,8 @@ impl MessageError {
         &self.class
     }
 
-    /// What Meta said about it.
+    /// What Meta said about it. Needs the scope READ.
+    #[graphql(guard = "require(Scope::Read)")]
     async fn detail(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(self.text(ctx).await?.0)
     }

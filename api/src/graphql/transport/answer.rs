@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use async_graphql::{Response, ServerError, Value};
+use async_graphql::indexmap::IndexMap;
+use async_graphql::{Name, PathSegment, Response, ServerError, Value};
 use axum::http::StatusCode;
 use serde::Serialize;
 
@@ -26,6 +27,33 @@ const MESSAGE_MAX: usize = 1_000;
 /// Longest line of the document that an error quotes, in bytes.
 const QUOTE_MAX: usize = 200;
 
+/// Whether a scope is missing for a field below the root, all of which can be null.
+fn is_withheld(error: &ServerError) -> bool {
+    let scope = error.extensions.as_ref().and_then(|extensions| extensions.get("scope"));
+    scope.is_some() && error.path.len() > 1
+}
+
+/// Puts null where the path leads and nothing is. The executor leaves out a field that its guard refuses, and gives null
+/// for an object of which no field is left; the specification has null in the place of the field.
+fn put_null(value: &mut Value, path: &[PathSegment]) {
+    match (path, value) {
+        ([PathSegment::Field(name), rest @ ..], value) => {
+            if *value == Value::Null {
+                *value = Value::Object(IndexMap::new());
+            }
+            if let Value::Object(fields) = value {
+                put_null(fields.entry(Name::new(name)).or_insert(Value::Null), rest);
+            }
+        }
+        ([PathSegment::Index(index), rest @ ..], Value::List(values)) => {
+            if let Some(value) = values.get_mut(*index) {
+                put_null(value, rest);
+            }
+        }
+        _ => {}
+    }
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -38,7 +66,9 @@ struct Body<'a> {
 
 impl Answer {
     pub fn of(response: Response) -> Self {
-        let Response { data, mut errors, mut extensions, .. } = response;
+        let Response { mut data, mut errors, mut extensions, .. } = response;
+        let withheld = errors.iter().filter(|error| is_withheld(error));
+        withheld.for_each(|error| put_null(&mut data, &error.path));
         if errors.len() > ERRORS_MAX {
             extensions.insert("errorsLeftOut".to_owned(), Value::from(errors.len() - ERRORS_MAX));
             errors.truncate(ERRORS_MAX);
@@ -162,7 +192,7 @@ fn of_field(message: &str) -> Code {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::PathSegment;
+    use async_graphql::ErrorExtensions;
 
     use super::*;
 
@@ -218,5 +248,28 @@ mod tests {
         assert_eq!(at_field("x").status(Media::ResponseJson), StatusCode::OK);
         let refused = Answer::refusal(Refusal::new(Code::BadRequest, "x"));
         assert_eq!(refused.status(Media::Json), StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn a_withheld_field_is_null_where_the_executor_left_it_out() {
+        let error = |path: &[PathSegment]| {
+            let forbidden = Code::Forbidden.graphql("the API key lacks the scope READ");
+            let forbidden = forbidden.extend_with(|_, extensions| extensions.set("scope", "READ"));
+            ServerError { path: path.to_vec(), ..forbidden.into_server_error(async_graphql::Pos::default()) }
+        };
+        let field = |name: &str| PathSegment::Field(name.to_owned());
+        let data = async_graphql::value!({"list": [{"id": 1, "who": null}, {"id": 2}], "set": 1});
+        let mut response = Response::new(data);
+        response.errors = vec![
+            error(&[field("list"), PathSegment::Index(0), field("who"), field("name")]),
+            error(&[field("list"), PathSegment::Index(1), field("name")]),
+            error(&[field("list"), PathSegment::Index(7), field("name")]),
+            error(&[field("set"), field("name")]),
+            error(&[field("root")]),
+        ];
+        let data = Answer::of(response).data;
+        let expected =
+            async_graphql::value!({"list": [{"id": 1, "who": {"name": null}}, {"id": 2, "name": null}], "set": 1});
+        assert_eq!(data, expected);
     }
 }
