@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
-/// What makes a spreadsheet take a cell for a formula (OWASP, "CSV Injection").
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+/// What makes a spreadsheet take a cell for a formula (OWASP, "CSV Injection"), also in the full-width and small forms
+/// that East Asian editions take for the same.
+const SIGNS: [char; 13] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫', '−'];
+/// What splits a cell into another where quotes are lost.
+const BREAKS: [char; 3] = ['\t', '\r', '\n'];
 /// Digits of the shortest and the longest card number (ISO/IEC 7812).
 const CARD: std::ops::RangeInclusive<usize> = 14..=19;
 
@@ -11,19 +14,34 @@ const CARD: std::ops::RangeInclusive<usize> = 14..=19;
 /// stays as it is; [`unguard`] gives every text back.
 pub fn guard(cell: &str) -> Cow<'_, str> {
     let phone = cell.strip_prefix('+').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
-    if !phone && cell.starts_with(|first| FORMULA.contains(&first) || first == '\'') {
-        Cow::Owned(format!("'{cell}"))
-    } else {
-        Cow::Borrowed(cell)
-    }
+    if !phone && needs_guard(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
 }
 
 /// The cell without the apostrophe of [`guard`].
 pub fn unguard(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
-        Some(rest) if rest.starts_with(|first| FORMULA.contains(&first) || first == '\'') => rest,
+        Some(rest) if needs_guard(rest) => rest,
         _ => cell,
     }
+}
+
+/// Whether it begins with a line end, a tab or an apostrophe, or with a sign that at most invisible characters precede:
+/// spreadsheets and the programs that clean files for them drop those.
+fn needs_guard(cell: &str) -> bool {
+    cell.starts_with(BREAKS)
+        || cell.starts_with('\'')
+        || cell.chars().find(|c| !is_invisible(*c)).is_some_and(|first| SIGNS.contains(&first))
+}
+
+/// Blanks, control characters, and what has no width (Unicode: `Default_Ignorable_Code_Point`).
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Whether the text holds a payment card's number: digits, perhaps with spaces or dashes between, that begin like an
@@ -93,14 +111,35 @@ mod tests {
         assert_eq!(guard("+1-2"), "'+1-2");
         assert_eq!(guard("+16505551234"), "+16505551234");
         assert_eq!(guard("plain"), "plain");
+        for cell in ["", " ", "\u{feff}", "a=1", " a = b", "1-2", "Zoë"] {
+            assert_eq!(guard(cell), cell, "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn a_sign_is_found_behind_what_nobody_sees() {
+        for sign in SIGNS {
+            for before in
+                ["", " ", "\n", "\r\n", "\t", "\u{a0}", "\u{3000}", "\u{200b}", "\u{feff}", "\0", " \u{2060}\n"]
+            {
+                let cell = format!("{before}{sign}cmd|' /C calc'!A0");
+                assert_eq!(guard(&cell), format!("'{cell}"), "{cell:?}");
+                assert_eq!(unguard(&guard(&cell)), cell);
+            }
+        }
+        for cell in ["\nplain", "\rplain", "\tplain", "'plain"] {
+            assert_eq!(guard(cell), format!("'{cell}"));
+        }
     }
 
     proptest! {
         #[test]
-        fn every_text_comes_back(text in "['=+@\t\r-]{0,3}.{0,8}") {
+        fn every_text_comes_back(text in "['=+@＝＠\t\r\n \u{feff}\u{200b}-]{0,3}.{0,8}") {
             let guarded = guard(&text);
             prop_assert_eq!(unguard(&guarded), &text);
-            prop_assert!(!guarded.starts_with(['=', '-', '@', '\t', '\r']));
+            prop_assert!(!guarded.starts_with(['=', '-', '@', '＝', '＠', '\t', '\r', '\n']));
+            let seen = guarded.trim_start_matches(is_invisible);
+            prop_assert!(!seen.starts_with(['=', '-', '@', '＝', '＠']), "{guarded:?}");
         }
     }
 }

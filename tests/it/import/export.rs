@@ -15,6 +15,11 @@ async fn an_export_imports_again_without_loss(engine: Engine) {
         ("+16505551002", "'quoted", "-5"),
         ("+16505551003", "@name, \"said\"", "line\nbreak"),
         ("+16505551004", "Zoë 😀", "\tTab"),
+        ("+16505551005", "＝cmd", "\n=1+1"),
+        ("+16505551006", "\u{feff}=1", " =1+1"),
+        ("+16505551007", "\u{200b}＠x", "\r\n-1"),
+        ("+16505551008", "－1", "\u{3000}＋1"),
+        ("+16505551009", "' =1", "\u{a0}\u{2060}@x"),
     ] {
         let attributes = json!([{"name": "name", "value": value}, {"name": "City", "value": "=1+1"}, {"name": "city", "value": " x "}]);
         let input = json!({"phone": phone, "name": name, "attributes": attributes});
@@ -27,10 +32,13 @@ async fn an_export_imports_again_without_loss(engine: Engine) {
     client.mutate("optOut", json!({"contactId": made["contact"]["id"]}), "errors { code }").await;
     let export = get(&client, "contacts.csv").await;
     assert!(!export.contains("\"=") && !export.contains("\"@") && !export.contains("\"-"), "{export}");
+    for start in ["\n", "\r", "\t", " =", "＝", "＠", "－", "\u{feff}", "\u{200b}", "\u{3000}", "\u{a0}"] {
+        assert!(!export.contains(&format!(",\"{start}")), "{start:?} in {export}");
+    }
     assert!(export.contains("\"+16505551001\""), "{export}");
     let (other, _) = world.another_account().await;
     let counters = import(&other, json!({"content": export})).await;
-    assert_eq!(counters, json!({"total": 5, "created": 5, "suppressed": 1}));
+    assert_eq!(counters, json!({"total": 10, "created": 10, "suppressed": 1}));
     let sorted = |export: &str| {
         let mut rows: Vec<_> = export.split("\"\n").map(str::to_owned).collect();
         rows.sort_unstable();
@@ -38,7 +46,7 @@ async fn an_export_imports_again_without_loss(engine: Engine) {
     };
     assert_eq!(sorted(&get(&other, "contacts.csv").await), sorted(&export));
     let counters = import(&client, json!({"content": export})).await;
-    assert_eq!(counters, json!({"total": 5, "unchanged": 5, "suppressed": 1}));
+    assert_eq!(counters, json!({"total": 10, "unchanged": 10, "suppressed": 1}));
     let group = client.mutate("createGroup", json!({"name": "=Group"}), "group { id }").await;
     let id = group["group"]["id"].as_str().expect("an id").to_owned();
     client.mutate("addToGroup", json!({"groupId": id, "contactIds": [made["contact"]["id"]]}), "errors { code }").await;
