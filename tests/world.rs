@@ -112,7 +112,10 @@ impl Start {
 impl First {
     fn told(printed: &Mutex<String>) -> Option<Self> {
         let printed = text(printed);
-        let key = word_after(&printed, "API key  ")?;
+        let key = match word_after(&printed, "API key in ") {
+            Some(path) => std::fs::read_to_string(path).expect("the file of the key").trim().to_owned(),
+            None => word_after(&printed, "API key  ")?,
+        };
         Some(Self { key, number: word_after(&printed, "Number   ").unwrap_or_default() })
     }
 }

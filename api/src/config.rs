@@ -18,6 +18,8 @@ pub use table::{SETTINGS, Setting};
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     pub http: Http,
+    /// Prints the key of a first start also where no terminal shows it.
+    pub print_first_key: bool,
     pub storage: Storage,
     pub meta: Meta,
     pub simulator: Simulator,
@@ -36,7 +38,7 @@ pub struct Http {
     pub listen: Listen,
     /// The address under which clients and Meta reach this server.
     pub public_url: Option<Url>,
-    /// A door of its own for `/metrics`.
+    /// An address of its own for `/metrics`.
     pub metrics_listen: Option<Listen>,
     pub max_connections: usize,
     pub max_connections_per_address: usize,

@@ -11,6 +11,7 @@ mod stores;
 mod webhook;
 mod welcome;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub use ready::Ready;
 use ready::refuse_damaged_log;
 pub use stores::Stores;
 pub use webhook::routes;
-pub use welcome::{Welcome, next_steps, simulated_number, welcome};
+pub use welcome::{Handover, Welcome, next_steps, simulated_number, welcome};
 
 use crate::cli::Failure;
 use crate::config::Config;
@@ -55,6 +56,20 @@ const CATCHING_UP: Duration = Duration::from_secs(15);
 impl House {
     /// Opens the stores, starts the read models and, where no real Meta is configured, the simulator.
     pub async fn open(config: &Config) -> Result<Self, Failure> {
+        let (base_url, listener) = meta(config).await?;
+        Self::build(config, base_url, listener).await
+    }
+
+    /// The same for a command of the terminal, which may run beside a server: it calls no Meta and binds no address.
+    pub async fn open_beside(config: &Config) -> Result<Self, Failure> {
+        let base_url = match &config.meta.base_url {
+            Some(url) => url.clone(),
+            None => simulator_url(config.simulator.listen.0)?,
+        };
+        Self::build(config, base_url, None).await
+    }
+
+    async fn build(config: &Config, base_url: Url, listener: Option<TcpListener>) -> Result<Self, Failure> {
         let stores = Stores::open(&config.storage).await?;
         let projector = Projector::start(
             stores.models.clone(),
@@ -66,7 +81,6 @@ impl House {
         .await
         .map_err(|error| Failure::because("the read models cannot start", &error))?;
         let reads = projector.reads().clone();
-        let (base_url, listener) = meta(config).await?;
         let allowed = config.meta.allowed_base_urls.clone();
         let lines = Arc::new(Lines::new(reads.clone(), stores.vault.clone(), base_url, allowed));
         let simulator = match listener {
@@ -136,8 +150,11 @@ async fn meta(config: &Config) -> Result<(Url, Option<TcpListener>), Failure> {
     let cannot = |error: &dyn std::error::Error| Failure::because("the simulator cannot listen", error);
     let listener = TcpListener::bind(config.simulator.listen.0).await.map_err(|error| cannot(&error))?;
     let address = listener.local_addr().map_err(|error| cannot(&error))?;
-    let url = Url::parse(&format!("http://{address}/")).map_err(|error| cannot(&error))?;
-    Ok((url, Some(listener)))
+    Ok((simulator_url(address)?, Some(listener)))
+}
+
+fn simulator_url(address: SocketAddr) -> Result<Url, Failure> {
+    Url::parse(&format!("http://{address}/")).map_err(|error| Failure::because("the simulator has no URL", &error))
 }
 
 fn simulate(

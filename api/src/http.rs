@@ -5,6 +5,7 @@ pub mod body;
 pub mod descriptors;
 pub mod held;
 mod lifecycle;
+mod local;
 mod observe;
 pub mod opening;
 pub mod quota;
@@ -66,7 +67,7 @@ pub fn router(shell: Shell, whatsapp: MethodRouter, files: Router) -> Router {
         .route("/graphiql/{file}", get(graphiql::asset))
         .route("/healthz", get(healthz))
         .route("/readyz", get(ready::readyz));
-    let routes = if metrics_here { routes.route("/metrics", get(metrics)) } else { routes };
+    let routes = if metrics_here { routes.route("/metrics", get(local_metrics)) } else { routes };
     surround(routes.with_state(shell).route("/webhooks/whatsapp", whatsapp).merge(files))
 }
 
@@ -88,6 +89,15 @@ fn surround(routes: Router) -> Router {
 /// The process lives. Says nothing about what it depends on, so that an orchestrator does not restart it for that.
 async fn healthz() -> &'static str {
     "ok\n"
+}
+
+/// At `listen`: for programs of this machine alone. Metrics speak of all accounts together, so no key of one opens them.
+async fn local_metrics(local: local::Local, state: State<Shell>) -> Response {
+    if local.is_direct() {
+        return metrics(state).await;
+    }
+    let detail = "metrics are for this machine alone here; metrics_listen serves them at an address of its own";
+    Problem::new(Code::Forbidden, detail).into_response()
 }
 
 async fn metrics(State(shell): State<Shell>) -> Response {

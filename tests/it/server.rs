@@ -5,6 +5,9 @@ use wasend_tests::{Engine, Start, World, until};
 
 stories!(
     a_first_start_says_what_to_do_next,
+    a_first_start_prints_the_key_where_that_is_wanted,
+    an_account_is_created_beside_a_fixed_simulator,
+    metrics_are_for_this_machine,
     it_comes_back_with_everything,
     what_was_accepted_survives_a_kill,
     after_a_kill_it_opens_with_everything_to_be_seen,
@@ -18,12 +21,70 @@ stories!(
 async fn a_first_start_says_what_to_do_next(engine: Engine) {
     let mut world = World::start(engine).await;
     let printed = world.output();
-    for hint in ["wsk_", "/graphql", "GraphiQL", "curl", "sendMessage", "messageStatusChanged"] {
+    for hint in ["API key in ", "$(cat '", "/graphql", "GraphiQL", "curl", "sendMessage", "messageStatusChanged"] {
         assert!(printed.contains(hint), "{hint} in {printed}");
     }
+    // Nobody who reads what a service prints learns the key; the server's user finds it in a file.
+    assert!(!printed.contains("wsk_"), "{printed}");
+    let file = world.data.path().join("first-api-key");
+    assert!(printed.contains(&format!("API key in {}\n", file.display())), "{printed}");
+    assert_eq!(std::fs::read_to_string(&file).expect("the file"), format!("{}\n", world.client().key));
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).expect("the file"));
+    assert_eq!(mode & 0o777, 0o600);
+    // The examples work as they are printed.
+    let send = printed[printed.rfind("curl ").expect("an example")..].split("\n\n").next().expect("an example");
+    let sent = tokio::process::Command::new("sh").args(["-c", send]).output().await.expect("a shell");
+    assert!(String::from_utf8_lossy(&sent.stdout).contains("ACCEPTED"), "{send}: {sent:?}");
+    std::fs::remove_file(&file).expect("it is removed");
     world.stop().await;
     let world = world.restart().await;
-    assert!(!world.output().contains("wsk_"), "the key is shown once");
+    assert!(!world.output().contains("wsk_") && !file.exists(), "the key is handed over once");
+}
+
+async fn a_first_start_prints_the_key_where_that_is_wanted(engine: Engine) {
+    let world = Start::default().with("WASEND_PRINT_FIRST_KEY", "true").on(engine).await;
+    assert!(world.output().contains(&format!("API key  {}\n", world.client().key)));
+    assert!(!world.data.path().join("first-api-key").exists());
+    world.client().data("{ position }", json!({})).await;
+}
+
+/// A command of the terminal binds no address of the server's.
+async fn an_account_is_created_beside_a_fixed_simulator(engine: Engine) {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").to_string();
+    drop(taken);
+    let world = Start::default().with("WASEND_SIMULATOR_LISTEN", &port).on(engine).await;
+    assert_eq!(world.simulator.url(), format!("http://{port}/"));
+    let (other, number) = world.another_account().await;
+    let sent = other.send_text(&number, "+16505551234", "Hello").await;
+    other.until_status(&sent, "READ").await;
+    for command in [&["projections", "list"][..], &["vault", "status"], &["events"]] {
+        world.run(command).await;
+    }
+}
+
+/// At `listen` metrics are for this machine alone, and no key opens them; at `metrics_listen` for all who reach it.
+async fn metrics_are_for_this_machine(engine: Engine) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let apart = free.local_addr().expect("an address").to_string();
+    let world = World::start(engine).await;
+    let client = world.client();
+    let get = |name: &'static str, value: &'static str| {
+        let request = client.http.get(format!("{}metrics", world.url)).bearer_auth(&client.key);
+        let request = if name.is_empty() { request } else { request.header(name, value) };
+        async move { request.send().await.expect("an answer").status() }
+    };
+    assert_eq!(get("", "").await, 200);
+    for (name, value) in
+        [("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1"), ("Host", "wasend.example.com")]
+    {
+        assert_eq!(get(name, value).await, 403, "{name}");
+    }
+    drop(free);
+    let world = Start::default().with("WASEND_METRICS_LISTEN", &apart).on(engine).await;
+    let status = async |url: String| client.http.get(url).send().await.expect("an answer").status();
+    assert_eq!(status(format!("{}metrics", world.url)).await, 404);
+    assert_eq!(status(format!("http://{apart}/metrics")).await, 200);
 }
 
 async fn it_comes_back_with_everything(engine: Engine) {

@@ -43,7 +43,7 @@ fn scope(text: &str) -> Result<Scope, String> {
 
 pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
     let Command::Create(Create { name, scopes, label }) = command;
-    let house = House::open(&config).await?;
+    let house = House::open_beside(&config).await?;
     let created = create(&house, &name, scopes.into_iter().collect(), label.as_deref()).await;
     house.close().await;
     let (account, key) = created.map_err(|error| refused(&error))?;

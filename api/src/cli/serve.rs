@@ -1,6 +1,6 @@
 //! `wasend serve`: puts the rooms together, opens the doors, and closes them in order.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::MethodRouter};
 use futures::FutureExt;
@@ -23,7 +23,7 @@ use crate::{
     auth::Authenticator,
     config::{self, Config, Listen},
     graphql::{State, build_schema, transport::Engine},
-    house::{House, Keys, Ready, Welcome, files, next_steps, routes, welcome},
+    house::{Handover, House, Keys, Ready, Welcome, files, next_steps, routes, welcome},
     http::{self, Lifecycle, Quotas, Readiness, Shell, descriptors, server},
     telemetry,
 };
@@ -67,13 +67,20 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub async fn run(config: Config) -> Result<(), Failure> {
     telemetry::log(&config.log).map_err(|error| Failure::because("logging cannot start", &error))?;
     let public = config.http.public_url.clone().map(directory);
+    let (directory_of_key, printed) = (config.storage.data_dir.clone(), config.print_first_key);
     let Server { url, simulator, welcome, life, held, doors } = start(config).await?;
-    // Whoever starts it from a script reads these lines; the last one says that it is ready.
+    // A script that starts it reads these lines; the last one says that it is ready.
     if let Some(simulator) = &simulator {
         println!("Simulator of Meta on {simulator}");
     }
     if let Some(welcome) = &welcome {
-        print!("{}", next_steps(welcome, public.as_ref().unwrap_or(&url), simulator.as_ref()));
+        // What a service prints is kept by journals and shown to their readers.
+        let handover = if printed || std::io::stdout().is_terminal() {
+            Handover::Printed
+        } else {
+            Handover::file(&directory_of_key, welcome).map_err(|error| unwritten(&error))?
+        };
+        print!("{}", next_steps(welcome, public.as_ref().unwrap_or(&url), simulator.as_ref(), &handover));
     }
     match held {
         Some(why) => {
@@ -86,6 +93,11 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         () = doors => Ok(()),
         result = second_signal(&life) => result,
     }
+}
+
+fn unwritten(error: &std::io::Error) -> Failure {
+    let what = "the first API key cannot be written to the data directory (make another: wasend account create)";
+    Failure::because(what, error)
 }
 
 /// Opens the stores and starts everything. The doors are open from the beginning: `/healthz` answers, and `/readyz` says

@@ -93,10 +93,17 @@ pub const SETTINGS: &[Setting] = &[
         "Address under which clients reach the server, such as `https://wasend.example.com/`; a first start prints its examples with it. Without it: the address it listens on.",
         |c, v| put_some(&mut c.http.public_url, parse::base_url(v)),
     ),
+    row(
+        "print_first_key",
+        "WASEND_PRINT_FIRST_KEY",
+        "false",
+        "A first start whose standard output is no terminal (a service, a container) writes the API key to the file `first-api-key` in `data_dir`, mode 0600, and prints where. `true`: it prints the key itself, as on a terminal.",
+        |c, v| put(&mut c.print_first_key, parse::flag(v)),
+    ),
     optional(
         "metrics_listen",
         "WASEND_METRICS_LISTEN",
-        "Serves `/metrics` at an address of its own instead of at `listen`. Set it wherever `listen` can be reached from outside.",
+        "Serves `/metrics` at an address of its own, to all who reach it. Without it: at `listen`, to programs of the same machine alone; a proxy there must not pass the path on.",
         |c, v| put_some(&mut c.http.metrics_listen, parse::listen(v)),
     ),
     row(

@@ -1,5 +1,9 @@
 //! A first start: an account, a key, and with the simulator a connected number, so that a message can be sent at once.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use url::Url;
@@ -12,6 +16,8 @@ use crate::cli::Failure;
 
 /// The name of the account that a first start opens.
 const NAME: &str = "First account";
+/// Where a first start writes its key, in the data directory, when no terminal shows it.
+const KEY_FILE: &str = "first-api-key";
 /// How long the read models may take to show what was opened.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Of several nodes that start at once on an empty store, one opens the account.
@@ -21,7 +27,7 @@ const LEASE: &str = "welcome";
 #[derive(Debug, Clone)]
 pub struct Welcome {
     pub account: AccountId,
-    /// Shown once.
+    /// Handed over once.
     pub secret: Personal<String>,
     /// Connected to the simulator; none where a real Meta is configured, which needs credentials of its own.
     pub number: Option<NumberId>,
@@ -75,19 +81,58 @@ pub fn simulated_number() -> ConnectNumber {
     }
 }
 
+/// How a first start hands over its key.
+pub enum Handover {
+    /// On the terminal that shows it.
+    Printed,
+    /// In a file that the server's user alone can read.
+    File(PathBuf),
+}
+
+impl Handover {
+    /// Writes the key to a file of the data directory, in the place of one from an earlier store.
+    pub fn file(directory: &Path, welcome: &Welcome) -> std::io::Result<Self> {
+        let path = std::path::absolute(directory)?.join(KEY_FILE);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        writeln!(file, "{}", welcome.secret.expose())?;
+        file.sync_all()?;
+        Ok(Self::File(path))
+    }
+
+    /// The line that tells of the key, and how a shell gets it.
+    fn told(&self, secret: &str) -> (String, String) {
+        match self {
+            Self::Printed => {
+                let line = format!("API key  {secret}\n         (shown this once; keep it)\n");
+                (line, secret.to_owned())
+            }
+            Self::File(path) => {
+                let path = path.display().to_string();
+                let line = format!("API key in {path}\n         (keep it elsewhere, then remove the file)\n");
+                let quoted = path.replace('\'', "'\\''");
+                (line, format!("'\"$(cat '{quoted}')\"'"))
+            }
+        }
+    }
+}
+
 /// What to do next, ready to be pasted into a shell.
-pub fn next_steps(welcome: &Welcome, server: &Url, simulator: Option<&Url>) -> String {
-    let (account, secret) = (welcome.account, welcome.secret.expose());
+pub fn next_steps(welcome: &Welcome, server: &Url, simulator: Option<&Url>, handover: &Handover) -> String {
+    let (line, secret) = handover.told(welcome.secret.expose());
+    let account = welcome.account;
     let meta = simulator.map(|url| format!("Meta     {url}   (built-in simulator: nothing leaves this machine)\n"));
     let next = match welcome.number {
-        Some(number) => format!("Number   {number}\n{}", sending(server, secret, number)),
+        Some(number) => format!("Number   {number}\n{}", sending(server, &secret, number)),
         None => "\nConnect a number with the mutation connectNumber, then send: see docs/clients.md\n".to_owned(),
     };
     format!(
         "\nA first account was opened.\n\n\
          Account  {account}\n\
-         API key  {secret}\n\
-         \x20        (shown this once; keep it)\n\
+         {line}\
          GraphQL  {server}graphql   (GraphiQL in a browser; paste the key into its headers)\n\
          {}{next}",
         meta.unwrap_or_default()

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, http::Request};
+use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -21,7 +21,7 @@ use crate::{config, problem::Code, telemetry::metric};
 /// After an error of `accept`, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Most bytes that a connection reads ahead; a request's line and headers must fit.
+/// Most bytes that a connection reads ahead; a request's line and headers must be shorter together.
 const READ_AHEAD: usize = 64 << 10;
 
 /// Serves until the word to stop; connections that are open then finish what they do, tracked by `life`. Each connection
@@ -83,8 +83,12 @@ fn turn_away(stream: &TcpStream) {
 async fn connection(stream: TcpStream, held: Held, router: Router, limits: Arc<config::Http>, life: Lifecycle) {
     // Small events must not wait for the next ones; without the option they are merely later.
     stream.set_nodelay(true).ok();
+    let peer = stream.peer_addr().ok();
     let io = TokioIo::new(Stall::new(stream, limits.write_timeout, held));
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
         let router = router.clone();
         async move { Ok::<_, Infallible>(answer(router, request).await) }
     });
