@@ -48,4 +48,20 @@ mod tests {
         let rows = reference().lines().filter(|line| line.starts_with("| `")).count();
         assert_eq!(rows, SETTINGS.len());
     }
+
+    /// The page for users gives the defaults of the table.
+    #[test]
+    fn the_page_of_limits_gives_the_defaults() {
+        let mut given = 0;
+        for line in include_str!("../../../docs/limits.md").lines() {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let Some(name) = cells.get(3).and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`')) else { continue };
+            let setting = SETTINGS.iter().find(|setting| setting.name == name);
+            let setting = setting.unwrap_or_else(|| panic!("{name} is a setting: {line}"));
+            let default = cells[2].replace([',', ' '], "");
+            assert!(default.starts_with(setting.default.expect("a limit has a default")), "{line}");
+            given += 1;
+        }
+        assert!(given > 15, "the page was read");
+    }
 }

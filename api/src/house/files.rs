@@ -23,6 +23,7 @@ use wasend_projections::imports::ImportRow;
 
 use crate::auth::{self, Actor, Authenticator};
 use crate::http::Quotas;
+use crate::http::body::refuse_compressed;
 use crate::http::held::hold;
 use crate::http::quota::Permit;
 use crate::problem::{Code, Problem};
@@ -73,6 +74,7 @@ fn allowed(actor: &Actor, scope: Scope) -> Result<Caller, Problem> {
 /// Takes in a file, however large, a piece at a time.
 async fn upload(State(door): State<Door>, actor: Actor, request: Request) -> Result<Response, Problem> {
     let caller = allowed(&actor, Scope::Send)?;
+    refuse_compressed(request.headers())?;
     let _place = door.place(&actor)?;
     let mut incoming = door.commands.upload(caller).await.map_err(|error| failed(&error))?;
     let mut body = request.into_body().into_data_stream();

@@ -12,6 +12,19 @@ use tokio::time::timeout;
 use super::quota::Charge;
 use crate::problem::{Code, Problem};
 
+/// Refuses a body that is compressed, by its content coding or by its transfer coding: UNSUPPORTED_MEDIA_TYPE. Nothing is
+/// ever unpacked, so that nothing small can become something large, and nothing packed is taken for what it holds.
+pub fn refuse_compressed(headers: &HeaderMap) -> Result<(), Problem> {
+    let other_than = |name, plain: &[u8]| {
+        let mut codings = headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        codings.any(|coding| !coding.trim_ascii().eq_ignore_ascii_case(plain))
+    };
+    if other_than(header::CONTENT_ENCODING, b"identity") || other_than(header::TRANSFER_ENCODING, b"chunked") {
+        return Err(Problem::new(Code::UnsupportedMediaType, "the body must not be compressed"));
+    }
+    Ok(())
+}
+
 /// The whole body: at most `limit` bytes, within `patience`, of which `charge` holds the memory. Errors:
 /// PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, REQUEST_TIMEOUT, BAD_REQUEST, UNAVAILABLE.
 pub async fn read(
@@ -22,13 +35,7 @@ pub async fn read(
     charge: &mut Charge,
 ) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(Code::PayloadTooLarge, format!("the body is larger than {limit} bytes"));
-    // Nothing is ever unpacked, so that nothing small can become something large.
-    if headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
-        return Err(Problem::new(Code::UnsupportedMediaType, "the body must not be compressed"));
-    }
+    refuse_compressed(headers)?;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
@@ -76,9 +83,20 @@ mod tests {
     async fn a_body_takes_memory_and_nothing_is_unpacked() {
         let large = Body::from(vec![0; 512 << 10]);
         assert_eq!(read(&HeaderMap::new(), large, 1 << 20).await.unwrap_err().code, Code::Unavailable);
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
-        assert_eq!(read(&headers, Body::from("1"), 4).await.unwrap_err().code, Code::UnsupportedMediaType);
+        for (name, codings) in [
+            (header::CONTENT_ENCODING, vec!["gzip"]),
+            (header::CONTENT_ENCODING, vec!["identity, br"]),
+            (header::CONTENT_ENCODING, vec!["identity", "GZIP"]),
+            (header::TRANSFER_ENCODING, vec!["gzip, chunked"]),
+        ] {
+            let headers: HeaderMap =
+                codings.into_iter().map(|coding| (name.clone(), coding.parse().unwrap())).collect();
+            let refused = read(&headers, Body::from("1"), 4).await.unwrap_err();
+            assert_eq!(refused.code, Code::UnsupportedMediaType, "{headers:?}");
+        }
+        let plain = [(header::CONTENT_ENCODING, "Identity"), (header::TRANSFER_ENCODING, "Chunked")];
+        let plain = plain.into_iter().map(|(name, coding)| (name, coding.parse().unwrap())).collect();
+        assert_eq!(read(&plain, Body::from("1"), 4).await.unwrap(), "1");
     }
 
     #[tokio::test(start_paused = true)]

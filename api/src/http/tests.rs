@@ -107,7 +107,9 @@ async fn another_method_is_told_which_it_is() {
 
 #[tokio::test]
 async fn metrics_move_to_their_own_door() {
-    assert_eq!(get_path("/metrics").await.0, StatusCode::OK);
+    let (status, _, body) = get_path("/metrics").await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "without a connection from this machine");
+    assert!(body.contains("FORBIDDEN"), "{body}");
     let mut config = settings();
     config.http.metrics_listen = Some(config::Listen::default());
     let shell = shell(config, OneKey::new([]));
@@ -156,4 +158,41 @@ async fn a_stopped_server_drains_and_takes_no_more() {
     shell.life.stop();
     assert!(shell.life.drained(Duration::from_secs(10)).await);
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// The status of the answer to a request with these headers, and whether the connection was closed after it.
+async fn answered(address: SocketAddr, path: &str, headers: &str) -> (String, bool) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\n{headers}\r\n");
+    // The server may answer and close before it has read everything.
+    stream.write_all(request.as_bytes()).await.ok();
+    let mut answer = Vec::new();
+    let mut piece = [0; 4_096];
+    loop {
+        match tokio::time::timeout(Duration::from_millis(500), stream.read(&mut piece)).await {
+            Ok(Ok(0) | Err(_)) => return (status(&answer), true),
+            Ok(Ok(read)) => answer.extend_from_slice(&piece[..read]),
+            Err(_) => return (status(&answer), false),
+        }
+    }
+}
+
+fn status(answer: &[u8]) -> String {
+    String::from_utf8_lossy(answer).split_whitespace().nth(1).unwrap_or("none").to_owned()
+}
+
+#[tokio::test]
+async fn a_request_has_so_many_headers_and_so_many_bytes_of_them() {
+    let (address, ..) = listening(settings()).await;
+    let many = |count: usize| (0..count).map(|n| format!("X-{n}: 1\r\n")).collect::<String>();
+    assert_eq!(answered(address, "/healthz", &many(100)).await, ("200".to_owned(), false));
+    assert_eq!(answered(address, "/healthz", &many(101)).await, ("431".to_owned(), true));
+    // "GET /healthz HTTP/1.1", the name, the line ends: what is around the value.
+    let around = "GET /healthz HTTP/1.1\r\nX: \r\n\r\n".len();
+    let long = |bytes: usize| format!("X: {}\r\n", "a".repeat(bytes - around));
+    assert_eq!(answered(address, "/healthz", &long((64 << 10) - 1)).await, ("200".to_owned(), false));
+    assert_eq!(answered(address, "/healthz", &long((64 << 10) + 1)).await, ("431".to_owned(), true));
+    let path = |bytes: usize| format!("/{}", "a".repeat(bytes));
+    assert_eq!(answered(address, &path(60_000), "").await, ("404".to_owned(), false));
+    assert_eq!(answered(address, &path(70_000), "").await, ("431".to_owned(), true));
 }
