@@ -7,6 +7,7 @@ pub mod client;
 pub mod database;
 pub mod hostile;
 pub mod live_backup;
+pub mod memory;
 pub mod simulator;
 pub mod sse;
 pub mod vault;

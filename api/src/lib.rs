@@ -20,6 +20,7 @@ pub mod http;
 pub mod problem;
 pub mod telemetry;
 
-/// For everything in the process, the C of SQLite included.
+/// For everything in the process, the C of SQLite included. What Rust code frees is cleared first; SQLite is given only
+/// what is sealed.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<mimalloc::MiMalloc> = zeroizing_alloc::ZeroAlloc(mimalloc::MiMalloc);

@@ -1,5 +1,7 @@
 //! A person is erased.
 
+mod held;
+mod memory;
 mod survived;
 
 use serde_json::{Value, json};
