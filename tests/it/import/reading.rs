@@ -5,7 +5,12 @@ use wasend_tests::{Engine, Start, World};
 
 use super::{begin, counted, ended, get, import, upload};
 
-stories!(every_way_of_writing_a_file_is_read, a_file_that_cannot_be_used_changes_nothing, every_limit_is_kept);
+stories!(
+    every_way_of_writing_a_file_is_read,
+    a_file_that_cannot_be_used_changes_nothing,
+    every_limit_is_kept,
+    a_compressed_upload_is_refused
+);
 
 async fn every_way_of_writing_a_file_is_read(engine: Engine) {
     let world = World::start(engine).await;
@@ -110,4 +115,21 @@ async fn every_limit_is_kept(engine: Engine) {
     let inline = json!({"filename": "x.csv", "content": "x".repeat((1 << 20) + 1)});
     let refused = client.mutate("importContacts", inline, "errors { code field }").await;
     assert_eq!(refused["errors"], json!([{"code": "TOO_LONG", "field": "content"}]));
+}
+
+/// Nothing packed is taken for what it holds, and nothing is unpacked.
+async fn a_compressed_upload_is_refused(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    let post = |name: &'static str, coding: &'static str| {
+        let request = client.http.post(format!("{}uploads", world.url)).bearer_auth(&client.key);
+        async move { request.header(name, coding).body("phone\n+16505551234\n").send().await.expect("an answer") }
+    };
+    for coding in ["gzip", "br", "identity, gzip", "x-own"] {
+        let refused = post("Content-Encoding", coding).await;
+        assert_eq!(refused.status(), 415, "{coding}");
+        let problem: serde_json::Value = refused.json().await.expect("a problem");
+        assert_eq!(problem["code"], "UNSUPPORTED_MEDIA_TYPE");
+    }
+    assert_eq!(post("Content-Encoding", "identity").await.status(), 200);
 }
