@@ -15,7 +15,7 @@ use crate::bytes::Needle;
 pub type KeyRow = (String, String, i64, String);
 
 const KEYS: &str = "SELECT id, kind, epoch, wrapped FROM keys WHERE id LIKE $1";
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "epochs",
     "current_epoch",
     "keys",
@@ -23,6 +23,7 @@ const TABLES: [&str; 10] = [
     "subjects",
     "aliases",
     "suppressions",
+    "erased_identities",
     "destructions",
     "destruction_history",
     "writers",

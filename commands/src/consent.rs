@@ -1,7 +1,9 @@
-//! What a person says about being written to, and what still holds of what they said before they were erased.
+//! What a person says about being written to, and what still holds of what they said before they were erased. A word
+//! counts by the moment at which it was said, not by that of its arrival.
 
-use wasend_domain::AccountId;
-use wasend_domain::contact::{Command, Contact, Source, Via};
+use wasend_domain::contact::{Command, Contact, Error, Source, Via, Word};
+use wasend_domain::{AccountId, SubjectId, Time};
+use wasend_eventlog::{Failure, execute};
 use wasend_vault::Identity;
 
 use crate::{Caller, CommandError, Commands};
@@ -32,14 +34,60 @@ impl Keywords {
     }
 }
 
+/// A word on consent as a webhook brings it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heard {
+    word: Word,
+    at: Time,
+    /// Meta's own moment where it lies in the future: a repetition of the webhook is then known by it, because the
+    /// moment that counts is that of the receipt.
+    future: Option<i64>,
+}
+
+impl Heard {
+    /// The word with Meta's moment. Without a moment an opt-out counts from its receipt, and an opt-in, which may be
+    /// older than any opt-out, does not count.
+    pub fn of(opted_out: bool, via: Via, timestamp: Option<i64>, receipt: Time) -> Option<Self> {
+        let at = match timestamp {
+            Some(seconds) => Word::not_after(Time::from_seconds(seconds), receipt),
+            None if opted_out => receipt,
+            None => return None,
+        };
+        let future = timestamp.filter(|seconds| Time::from_seconds(*seconds) > receipt);
+        Some(Self { word: Word { opted_out, via, at: Some(at) }, at, future })
+    }
+
+    pub const fn command(self) -> Command {
+        let (via, at) = (self.word.via, self.at);
+        if self.word.opted_out { Command::OptOut { via, at } } else { Command::OptIn { via, at } }
+    }
+
+    /// Where it stands among other words.
+    pub fn order(self) -> Time {
+        self.word.order().unwrap_or(self.at)
+    }
+}
+
 impl Commands {
-    /// Whether one of the identities is on the list of those that had opted out before they were erased.
-    pub(crate) async fn is_suppressed(
+    /// When one of the identities was put on the list of opt-outs of people whom the account does not know.
+    pub(crate) async fn suppressed_at(
         &self,
         account: AccountId,
         identities: &[Identity],
-    ) -> Result<bool, CommandError> {
-        Ok(self.vault.suppressed(account, identities).await?.contains(&true))
+    ) -> Result<Option<Time>, CommandError> {
+        Ok(self.vault.suppressed(account, identities).await?.into_iter().flatten().max())
+    }
+
+    /// The keyword that an inbound message consists of.
+    pub(crate) fn keyword(&self, text: Option<&str>, timestamp: Option<i64>) -> Option<Heard> {
+        let opted_out = if self.keywords.is_stop(text) {
+            true
+        } else if self.keywords.is_start(text) {
+            false
+        } else {
+            return None;
+        };
+        Heard::of(opted_out, Via::Keyword, timestamp, self.clock.now())
     }
 
     /// What an inbound message means for the contact: it is known from now on, and opts out or in with a keyword.
@@ -48,21 +96,79 @@ impl Commands {
         caller: Caller,
         contact: &Contact,
         identities: &[Identity],
-        text: Option<&str>,
+        keyword: Option<Heard>,
     ) -> Result<Vec<Command>, CommandError> {
         let mut commands = vec![];
         if !contact.created {
             commands.push(Command::Create { source: Source::Inbound, attributes: None });
-            if self.is_suppressed(caller.account_id, identities).await? {
-                commands.push(Command::OptOut { via: Via::Suppression });
+            if let Some(at) = self.suppressed_at(caller.account_id, identities).await? {
+                commands.push(Command::OptOut { via: Via::Suppression, at });
             }
         }
-        if self.keywords.is_stop(text) {
-            commands.push(Command::OptOut { via: Via::Keyword });
-        } else if self.keywords.is_start(text) {
-            commands.push(Command::OptIn { via: Via::Keyword });
-        }
+        commands.extend(keyword.map(Heard::command));
         Ok(commands)
+    }
+
+    /// Meta refused a message to the contact because its person has opted out.
+    pub async fn refused_by_person(
+        &self,
+        caller: Caller,
+        contact: SubjectId,
+        identities: &[Identity],
+        at: Time,
+    ) -> Result<(), CommandError> {
+        let heard = Heard { word: Word { opted_out: true, via: Via::Meta, at: Some(at) }, at, future: None };
+        if self.tell(caller, contact, heard).await? {
+            return Ok(());
+        }
+        self.hear(caller, identities, heard).await
+    }
+
+    /// Records a word for the contact that one of the identities leads to. Of a person whom the account does not know,
+    /// or does not know any more, an opt-out is kept on the list, by keyed hashes.
+    pub(crate) async fn hear(&self, caller: Caller, identities: &[Identity], heard: Heard) -> Result<(), CommandError> {
+        if identities.is_empty() || self.tell_bearer(caller, identities, heard).await? {
+            return Ok(());
+        }
+        if !heard.word.opted_out {
+            self.vault.unsuppress_identities(caller.account_id, identities, heard.order()).await?;
+            return Ok(());
+        }
+        self.vault.suppress(caller.account_id, identities, heard.order()).await?;
+        // A contact that was made known meanwhile may have looked at the list before.
+        self.tell_bearer(caller, identities, heard).await?;
+        Ok(())
+    }
+
+    async fn tell_bearer(&self, caller: Caller, identities: &[Identity], heard: Heard) -> Result<bool, CommandError> {
+        let bearers = self.vault.find_many(caller.account_id, identities).await?;
+        match bearers.into_iter().flatten().next() {
+            Some(contact) => self.tell(caller, contact, heard).await,
+            None => Ok(false),
+        }
+    }
+
+    /// False if there is no such contact, or it is erased.
+    pub(crate) async fn tell(&self, caller: Caller, contact: SubjectId, heard: Heard) -> Result<bool, CommandError> {
+        let context = match heard.future {
+            Some(seconds) => {
+                let key = format!("{contact}\n{}\n{}\n{seconds}", heard.word.opted_out, heard.word.via.name());
+                self.repeatable(caller, "consent", &key, key.clone()).await?
+            }
+            None => Self::once(caller),
+        };
+        let command = heard.command();
+        let done = execute::<Contact>(&*self.log, &*self.clock, context, contact.uuid(), command).await;
+        match done {
+            Ok(done) if !heard.word.opted_out && !done.repeated => {
+                // After it is recorded: while it is not, a message is refused, which is the safe side.
+                self.vault.unsuppress(caller.account_id, contact, heard.order()).await?;
+                Ok(true)
+            }
+            Ok(_) => Ok(true),
+            Err(Failure::Refused(Error::Erased | Error::NotFound) | Failure::NotFound) => Ok(false),
+            Err(failure) => Err(CommandError::of(failure, "contact", crate::contact::code)),
+        }
     }
 }
 

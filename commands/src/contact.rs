@@ -55,8 +55,8 @@ impl Commands {
         let attributes = self.seal_attributes(caller.account_id, subject, attributes).await?;
         let mut plan = Plan::new(Self::once(caller), self.clock.now());
         let mut commands = vec![Command::Create { source: Source::Api, attributes }];
-        if self.is_suppressed(caller.account_id, &person.identities).await? {
-            commands.push(Command::OptOut { via: Via::Suppression });
+        if let Some(at) = self.suppressed_at(caller.account_id, &person.identities).await? {
+            commands.push(Command::OptOut { via: Via::Suppression, at });
         }
         for command in commands {
             plan.decide(subject.uuid(), &mut contact, command)
@@ -106,13 +106,14 @@ impl Commands {
 
     /// No further messages to the contact are accepted, and none that waits is sent.
     pub async fn opt_out(&self, caller: Caller, id: SubjectId, via: Via) -> Result<Done<SubjectId>, CommandError> {
-        self.contact(caller, id, Command::OptOut { via }).await
+        self.contact(caller, id, Command::OptOut { via, at: self.clock.now() }).await
     }
 
     pub async fn opt_in(&self, caller: Caller, id: SubjectId, via: Via) -> Result<Done<SubjectId>, CommandError> {
-        let done = self.contact(caller, id, Command::OptIn { via }).await?;
+        let at = self.clock.now();
+        let done = self.contact(caller, id, Command::OptIn { via, at }).await?;
         // After it is recorded: while it is not, a message is refused, which is the safe side.
-        self.vault.unsuppress(caller.account_id, id).await?;
+        self.vault.unsuppress(caller.account_id, id, at).await?;
         Ok(done)
     }
 

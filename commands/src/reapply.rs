@@ -5,6 +5,7 @@ use wasend_domain::contact::Contact;
 use wasend_domain::privacy::{Command, Destruction, PrivacyRequest};
 use wasend_domain::{AccountId, Actor, PrivacyRequestId, SubjectId};
 use wasend_eventlog::{Executable, Loaded, Stream, execute, load};
+use wasend_projections::privacy::PrivacyRequestRow;
 
 use crate::{Caller, CommandError, Commands};
 
@@ -28,10 +29,12 @@ impl Commands {
     ) -> Result<bool, CommandError> {
         let vault = &self.vault;
         let contact = self.present::<Contact>(account, subject.uuid()).await?;
-        let opted_out = contact.is_some_and(|contact| contact.state.opted_out);
+        let opted_out_at = contact.and_then(|contact| contact.state.opted_out_at());
+        let row = self.reads.get::<PrivacyRequestRow>(&request.to_string()).await?;
+        let received_at = row.map_or_else(|| self.clock.now(), |row| row.received_at);
         let recorded = self.present::<PrivacyRequest>(account, request.uuid()).await?;
         if recorded.is_none_or(|recorded| recorded.state.destruction.is_none()) {
-            vault.reapplying(vault.unlink(account, subject, opted_out)).await?;
+            vault.reapplying(vault.unlink(account, subject, received_at, opted_out_at)).await?;
             return Ok(false);
         }
         let living = vault.living(account, subject).await?;
@@ -42,7 +45,7 @@ impl Commands {
             self.record_repeat(account, request, fingerprints.clone(), number).await?;
             tracing::warn!(request.id = %request, "a person who was erased was in the vault's store again");
         }
-        vault.reapplying(vault.unlink(account, subject, opted_out)).await?;
+        vault.reapplying(vault.unlink(account, subject, received_at, opted_out_at)).await?;
         vault.destroy_again(account, subject, &erasure_reason(request)).await?;
         vault.remove_from_directory(account, subject).await?;
         // Others destroyed keys meanwhile: the epoch that must end is the one of the later number.

@@ -13,6 +13,7 @@ use wasend_projections::numbers::NumberRow;
 use wasend_whatsapp::{Change, Payload, Update, signature};
 
 use crate::{Caller, CommandError, Commands};
+use inbound::Receipt;
 
 /// Most numbers and business accounts that one body may speak of: Meta puts up to 1,000 updates into one.
 const NAMED_MAX: usize = 1_000;
@@ -38,7 +39,8 @@ pub struct Taken {
     pub statuses: usize,
     pub inbound: usize,
     pub preferences: usize,
-    /// Statuses of messages to people who are erased: counted here and kept nowhere.
+    /// Statuses of messages to people who are erased, and messages that they wrote before: counted here and kept
+    /// nowhere.
     pub erased: usize,
     /// Kept, sealed, because they were not understood or concern no message of ours.
     pub kept: usize,
@@ -138,13 +140,17 @@ impl Commands {
                 Update::Unknown(raw) => unknown.push((number, Reason::UnknownShape, raw.get())),
             }
         }
-        let anonymous = self.receive_all(&messages).await?;
-        taken.inbound = messages.len() - anonymous.len();
-        unknown
-            .extend(anonymous.into_iter().map(|(number, message)| (number, Reason::UnknownShape, message.raw.get())));
+        let left = self.receive_all(&messages).await?;
+        taken.inbound = messages.len() - left.len();
+        for (receipt, (number, message)) in left {
+            match receipt {
+                Receipt::Erased => taken.erased += 1,
+                _ => unknown.push((number, Reason::UnknownShape, message.raw.get())),
+            }
+        }
         let (strangers, erased) = self.report(&statuses).await?;
         taken.statuses = statuses.len() - strangers.len() - erased;
-        taken.erased = erased;
+        taken.erased += erased;
         unknown.extend(strangers.into_iter().map(|(number, reason, update)| (number, reason, update.raw.get())));
         taken.kept = unknown.len();
         self.keep(unknown).await?;

@@ -1,5 +1,7 @@
 //! A contact: what was done to it. Who it is, the vault knows.
 
+mod consent;
+
 use std::collections::BTreeSet;
 
 use cqrs_es::event_sink::EventSink;
@@ -7,12 +9,17 @@ use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::content::Attributes;
-use crate::{Decide, GroupId, PrivacyRequestId, Sealed};
+use crate::{Decide, GroupId, PrivacyRequestId, Sealed, Time};
+
+pub use consent::{ConsentUpcaster, Word};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
     pub created: bool,
     pub opted_out: bool,
+    /// Up to when what the person said is known: the order of the latest word on consent ([`Word::order`]).
+    #[serde(default)]
+    pub consent_at: Option<Time>,
     pub groups: BTreeSet<GroupId>,
     /// The request under which its personal data is erased: nothing more happens to it.
     #[serde(default)]
@@ -38,11 +45,14 @@ pub enum Command {
         changed: Vec<Part>,
         attributes: Option<Sealed<Attributes>>,
     },
+    /// A word on consent counts from its own moment, in whatever order words arrive.
     OptOut {
         via: Via,
+        at: Time,
     },
     OptIn {
         via: Via,
+        at: Time,
     },
     JoinGroup(GroupId),
     LeaveGroup(GroupId),
@@ -121,9 +131,14 @@ pub enum Event {
     },
     OptedOut {
         via: Via,
+        /// When the choice was made. Absent in what version 1 wrote; [`ConsentUpcaster`] fills it in.
+        #[serde(default)]
+        at: Option<Time>,
     },
     OptedIn {
         via: Via,
+        #[serde(default)]
+        at: Option<Time>,
     },
     GroupJoined {
         group: GroupId,
@@ -161,7 +176,11 @@ impl DomainEvent for Event {
     }
 
     fn event_version(&self) -> String {
-        "1".to_owned()
+        match self {
+            Self::OptedOut { .. } | Self::OptedIn { .. } => consent::VERSION,
+            _ => "1",
+        }
+        .to_owned()
     }
 }
 
@@ -200,8 +219,8 @@ impl Aggregate for Contact {
                     self.attributes = attributes;
                 }
             }
-            Event::OptedOut { .. } => self.opted_out = true,
-            Event::OptedIn { .. } => self.opted_out = false,
+            Event::OptedOut { via, at } => self.hear(Word { opted_out: true, via, at }),
+            Event::OptedIn { via, at } => self.hear(Word { opted_out: false, via, at }),
             Event::GroupJoined { group } => drop(self.groups.insert(group)),
             Event::GroupLeft { group } => drop(self.groups.remove(&group)),
             Event::Erased { request } => self.erased = Some(request),
@@ -225,8 +244,8 @@ impl Decide for Contact {
             _ if !self.created => return Err(Error::NotFound),
             Command::Update { changed, .. } if changed.is_empty() => return Ok(vec![]),
             Command::Update { changed, attributes } => Event::Updated { changed, attributes },
-            Command::OptOut { via } => Event::OptedOut { via },
-            Command::OptIn { via } => Event::OptedIn { via },
+            Command::OptOut { via, at } => Event::OptedOut { via, at: Some(at) },
+            Command::OptIn { via, at } => Event::OptedIn { via, at: Some(at) },
             Command::JoinGroup(group) => Event::GroupJoined { group },
             Command::LeaveGroup(group) => Event::GroupLeft { group },
         };
@@ -273,8 +292,8 @@ mod tests {
         for command in [
             Command::Create { source: Source::Message, attributes: None },
             Command::Update { changed: vec![Part::Name], attributes: None },
-            Command::OptOut { via: Via::Meta },
-            Command::OptIn { via: Via::Api },
+            Command::OptOut { via: Via::Meta, at: Time::from_seconds(1) },
+            Command::OptIn { via: Via::Api, at: Time::from_seconds(2) },
             Command::JoinGroup(group),
             Command::LeaveGroup(group),
         ] {

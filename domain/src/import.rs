@@ -125,7 +125,7 @@ impl Mode {
 }
 
 /// How many rows came out how. Each row is one of created, updated, unchanged, duplicate in the file, duplicate of an
-/// existing contact, and invalid; suppressed and warnings are counted besides.
+/// existing contact, invalid, and erased; suppressed and warnings are counted besides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     pub total: u64,
@@ -139,6 +139,9 @@ pub struct Counters {
     pub invalid: u64,
     /// Rows that were taken although their number fits no numbering plan.
     pub warnings: u64,
+    /// Rows of people who were erased after the file was received. They were skipped.
+    #[serde(default)]
+    pub erased: u64,
 }
 
 impl Counters {
@@ -154,6 +157,7 @@ impl Counters {
             suppressed: self.suppressed + other.suppressed,
             invalid: self.invalid + other.invalid,
             warnings: self.warnings + other.warnings,
+            erased: self.erased + other.erased,
         }
     }
 }

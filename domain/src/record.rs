@@ -50,6 +50,8 @@ pub struct Metadata(pub BTreeMap<String, String>);
 impl Metadata {
     const ACTOR: &'static str = "actor";
     const FINGERPRINT: &'static str = "fingerprint";
+    /// When the event was recorded, in microseconds: added for upcasters alone, never stored.
+    pub const RECORDED_AT: &'static str = "recorded_at";
 
     pub fn by(actor: Actor) -> Self {
         Self(BTreeMap::from([(Self::ACTOR.to_owned(), actor.to_string())]))

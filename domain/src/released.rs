@@ -70,14 +70,14 @@ fn written() -> Vec<Event> {
     let contacts = [
         contact::Event::Created { source: Source::Api, attributes: Some(sealed()) },
         contact::Event::Updated { changed: vec![Part::Name, Part::Attributes], attributes: None },
-        contact::Event::OptedOut { via: Via::Keyword },
-        contact::Event::OptedIn { via: Via::Meta },
+        contact::Event::OptedOut { via: Via::Keyword, at: Some(at) },
+        contact::Event::OptedIn { via: Via::Meta, at: Some(at) },
         contact::Event::GroupJoined { group: id() },
         contact::Event::GroupLeft { group: id() },
         contact::Event::Erased { request: id() },
-        contact::Event::OptedOut { via: Via::Suppression },
         contact::Event::ErasureHeld { request: id() },
         contact::Event::ErasureHoldLifted { request: id() },
+        contact::Event::OptedOut { via: Via::Suppression, at: Some(at) },
     ];
     let numbers = [
         number::Event::Connected { meta, display: sealed(), credentials: sealed(), base_url: None, rate: 80 },
@@ -120,7 +120,7 @@ fn written() -> Vec<Event> {
 }
 
 fn imports(at: Time) -> [import::Event; 5] {
-    let counters = import::Counters { total: 3, created: 1, warnings: 1, ..import::Counters::default() };
+    let counters = import::Counters { total: 3, created: 1, warnings: 1, erased: 1, ..import::Counters::default() };
     let start = import::Start {
         source: sealed(),
         upload: id(),

@@ -13,7 +13,10 @@ use serde_json::Value;
 use uuid::Uuid;
 use wasend_domain::{AccountId, Actor, Clock, EventId, Metadata, Recorded, StreamId};
 
-use crate::{Append, CommandId, Db, EventLog, Filter, LogError, NewEvent, Rejected, StreamAppend, Upcasters, read};
+use crate::{
+    Append, CommandId, Db, EventLog, Filter, LogError, NewEvent, Rejected, StreamAppend, Upcasters, read,
+    upcast::with_recorded_at,
+};
 
 /// Events that a replay reads at once, and that wait between the database and its reader.
 const PAGE: usize = 1_000;
@@ -189,7 +192,19 @@ fn serialized(event: Recorded) -> Result<SerializedEvent, PersistenceError> {
 /// reports an error in the middle instead of ending early.
 pub async fn replay<A: Aggregate>(stock: &Stock, upcasters: &Upcasters, id: Uuid) -> Result<A, PersistenceError> {
     let mut state = A::default();
-    for event in stock.get_events::<A>(&id.to_string()).await? {
+    let events = stock.get_events::<A>(&id.to_string()).await?;
+    let is_old = |event: &SerializedEvent| upcasters.can_upcast(&event.event_type, &event.event_version);
+    // The stock repositories do not read when an event was recorded, which an upcaster may ask for.
+    let recorded = if events.iter().any(is_old) {
+        stock.log.load(&[StreamId { aggregate_type: A::TYPE, aggregate_id: id }]).await?
+    } else {
+        Vec::new()
+    };
+    for (index, event) in events.into_iter().enumerate() {
+        let event = match recorded.get(index) {
+            Some(envelope) => with_recorded_at(event, envelope.recorded_at),
+            None => event,
+        };
         let event = upcasters.upcast(event);
         state.apply(serde_json::from_value(event.payload)?);
     }

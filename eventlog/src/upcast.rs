@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use cqrs_es::persist::{EventUpcaster, SerializedEvent};
 use serde_json::Value;
-use wasend_domain::Recorded;
+use wasend_domain::contact::ConsentUpcaster;
+use wasend_domain::{Metadata, Recorded, Time};
 
 use crate::{LogError, rows};
 
@@ -16,6 +17,11 @@ pub struct Upcasters(Arc<[Box<dyn EventUpcaster>]>);
 impl Upcasters {
     pub fn new(upcasters: Vec<Box<dyn EventUpcaster>>) -> Self {
         Self(upcasters.into())
+    }
+
+    /// Those of the events that were released: every log of the product is read through them.
+    pub fn released() -> Self {
+        Self::new(vec![Box::new(ConsentUpcaster)])
     }
 
     pub(crate) fn apply_all(&self, events: Vec<Recorded>) -> Result<Vec<Recorded>, LogError> {
@@ -31,15 +37,22 @@ impl Upcasters {
         }
         let damaged = |what| LogError::Damaged(format!("{what} of the event at position {}", event.position));
         let json = |text: &str| serde_json::from_str::<Value>(text).map_err(|_| damaged("the payload"));
-        let newest = self.upcast(SerializedEvent::new(
-            event.aggregate_id.to_string(),
-            usize::try_from(event.sequence).map_err(|_| damaged("the sequence"))?,
-            event.aggregate_type.clone(),
-            event.event_type.clone(),
-            event.event_version.clone(),
-            json(&event.payload)?,
-            serde_json::to_value(&event.metadata).map_err(|_| damaged("the metadata"))?,
+        let event_metadata = serde_json::to_value(&event.metadata).map_err(|_| damaged("the metadata"))?;
+        let mut newest = self.upcast(with_recorded_at(
+            SerializedEvent::new(
+                event.aggregate_id.to_string(),
+                usize::try_from(event.sequence).map_err(|_| damaged("the sequence"))?,
+                event.aggregate_type.clone(),
+                event.event_type.clone(),
+                event.event_version.clone(),
+                json(&event.payload)?,
+                event_metadata,
+            ),
+            event.recorded_at,
         ));
+        if let Value::Object(metadata) = &mut newest.metadata {
+            metadata.remove(Metadata::RECORDED_AT);
+        }
         let metadata = rows::metadata(&newest.metadata.to_string()).ok_or_else(|| damaged("the upcast metadata"))?;
         Ok(Recorded {
             event_type: newest.event_type,
@@ -49,6 +62,15 @@ impl Upcasters {
             ..event
         })
     }
+}
+
+/// The event with the moment of its record beside its metadata, where an upcaster finds it: cqrs-es's own form of an
+/// event has no place for it.
+pub(crate) fn with_recorded_at(mut event: SerializedEvent, recorded_at: Time) -> SerializedEvent {
+    if let Value::Object(metadata) = &mut event.metadata {
+        metadata.insert(Metadata::RECORDED_AT.to_owned(), Value::String(recorded_at.micros().to_string()));
+    }
+    event
 }
 
 impl EventUpcaster for Upcasters {

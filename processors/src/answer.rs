@@ -1,7 +1,6 @@
 //! What the number's loop does when a call ends.
 
 use wasend_commands::CommandError;
-use wasend_domain::contact::Via;
 
 use crate::call::{Called, Job};
 use crate::conclude::Ended;
@@ -55,8 +54,9 @@ async fn follow(worker: &mut Worker, job: &Job, consequence: Consequence) {
             }
         }
         Consequence::OptOut => {
+            let (at, identities) = (shared.now(), job.person.expose().identities());
             while let Err(error @ CommandError::Unavailable(_)) =
-                Box::pin(shared.commands.opt_out(caller(job.account), job.contact, Via::Meta)).await
+                Box::pin(shared.commands.refused_by_person(caller(job.account), job.contact, &identities, at)).await
             {
                 tracing::warn!(contact.id = %job.contact, %error, "an opt-out cannot be recorded yet");
                 tokio::time::sleep(shared.options.store_pause).await;

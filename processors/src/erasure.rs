@@ -18,7 +18,7 @@ use wasend_commands::{CommandError, Commands, erasure_reason};
 use wasend_domain::contact::Contact;
 use wasend_domain::message::{self, CancelReason, Message, Outcome};
 use wasend_domain::privacy::{Command, Destruction, KeyMark, PrivacyRequest, State};
-use wasend_domain::{AccountId, Actor, EventId, MessageId, Position, PrivacyRequestId, Purpose, SubjectId};
+use wasend_domain::{AccountId, Actor, EventId, MessageId, Position, PrivacyRequestId, Purpose, SubjectId, Time};
 use wasend_eventlog::{Loaded, Stream, execute, execute_all, load};
 use wasend_projections::outbox::{OutboxRow, Todo};
 use wasend_projections::privacy::PrivacyRequestRow;
@@ -101,12 +101,13 @@ pub(crate) struct Open {
     pub account: AccountId,
     pub request: PrivacyRequestId,
     pub subject: SubjectId,
+    pub received_at: Time,
 }
 
 impl Open {
     pub fn of(row: &PrivacyRequestRow) -> Option<Self> {
         let (account, subject) = (row.account_id.parse().ok()?, row.contact_id.parse().ok()?);
-        Some(Self { account, request: row.id.parse().ok()?, subject })
+        Some(Self { account, request: row.id.parse().ok()?, subject, received_at: row.received_at })
     }
 
     /// What everybody reads in the place of what was erased.
@@ -191,7 +192,8 @@ impl Eraser {
         }
         let Some(contact) = self.load::<Contact>(open, open.subject.uuid()).await? else { return Ok(()) };
         if request.fence.is_none() {
-            vault.unlink(open.account, open.subject, contact.state.opted_out).await?;
+            let opted_out_at = contact.state.opted_out_at();
+            vault.unlink(open.account, open.subject, open.received_at, opted_out_at).await?;
             if !self.settle(open, contact.position).await? {
                 return Ok(());
             }

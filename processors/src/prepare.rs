@@ -162,7 +162,7 @@ async fn heed_suppressions(commands: &Commands, account: AccountId, steps: &mut 
     let phones: Vec<_> = steps.iter().enumerate().filter_map(|(index, step)| Some((index, phone(step)?))).collect();
     let identities: Vec<_> = phones.iter().map(|(_, identity)| identity.clone()).collect();
     let suppressed = commands.vault.suppressed(account, &identities).await?;
-    for ((index, _), _) in phones.into_iter().zip(suppressed).filter(|(_, suppressed)| *suppressed) {
+    for ((index, _), _) in phones.into_iter().zip(suppressed).filter(|(_, suppressed)| suppressed.is_some()) {
         steps[index] = Step::Cancel(CancelReason::OptedOut);
     }
     Ok(())

@@ -273,9 +273,10 @@ fn contact(change: &ContactEvent, recorded: &Recorded, rows: &mut Rows) -> Resul
             row.attributes = attributes.as_ref().map(|sealed| sealed.as_str().to_owned());
         }
         ContactEvent::Updated { .. } => {}
-        ContactEvent::OptedOut { via } | ContactEvent::OptedIn { via } => {
+        // Only words that count are recorded, so each is the latest.
+        ContactEvent::OptedOut { via, at: said } | ContactEvent::OptedIn { via, at: said } => {
             row.opted_out = matches!(change, ContactEvent::OptedOut { .. });
-            row.choice_at = Some(at);
+            row.choice_at = Some(said.unwrap_or(at));
             row.choice_via = Some(via.name().to_owned());
         }
         ContactEvent::GroupJoined { group } => {

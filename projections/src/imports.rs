@@ -77,6 +77,7 @@ static IMPORTS: Table = Table {
         Column::int("suppressed"),
         Column::int("invalid"),
         Column::int("warnings"),
+        Column::int("erased"),
         Column::optional_text("code"),
         Column::int("created_at"),
         Column::int("updated_at"),
@@ -107,7 +108,7 @@ impl Record for ImportRow {
             self.bytes_read.into(),
         ];
         let counts = [c.total, c.created, c.updated, c.unchanged, c.duplicate_in_file];
-        let more = [c.duplicate_existing, c.suppressed, c.invalid, c.warnings];
+        let more = [c.duplicate_existing, c.suppressed, c.invalid, c.warnings, c.erased];
         cells.extend(counts.into_iter().chain(more).map(Cell::count));
         cells.extend([
             self.code.into(),
@@ -138,6 +139,7 @@ impl Record for ImportRow {
             suppressed: count()?,
             invalid: count()?,
             warnings: count()?,
+            erased: count()?,
         };
         Ok(Self {
             id,
@@ -169,7 +171,7 @@ impl Projection for Imports {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static [&'static Table] {

@@ -122,7 +122,7 @@ fn a_group_counts_who_belongs_to_it() {
     let mut events = history(ID, vec![group::Event::Created { name: sealed("name") }], Event::Group);
     let joined = contact::Event::GroupJoined { group: group_id };
     let created = contact::Event::Created { source: Source::Api, attributes: None };
-    let out = contact::Event::OptedOut { via: Via::Api };
+    let out = contact::Event::OptedOut { via: Via::Api, at: None };
     events.extend(history(OTHER, vec![created, joined, out], Event::Contact));
     let tables = folded(Contacts, &events).unwrap();
     assert_eq!(tables.get::<GroupRow>(ID).map(|row| row.members), Some(1));

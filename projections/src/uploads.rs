@@ -12,10 +12,11 @@ const BEGIN: &str = "INSERT INTO uploads (id, account_id, subject_id, bytes, utf
 const COMPLETE: &str = "UPDATE uploads SET bytes = $2, utf8 = $3, content = $4 WHERE id = $1";
 const CLAIM: &str =
     "UPDATE uploads SET import_id = $3 WHERE id = $1 AND account_id = $2 AND import_id IS NULL AND content IS NOT NULL";
-const GET: &str = "SELECT id, account_id, subject_id, bytes, utf8, content, import_id FROM uploads WHERE id = $1";
-const UNUSED: &str = "SELECT id, account_id, subject_id, bytes, utf8, content, import_id FROM uploads \
+const GET: &str =
+    "SELECT id, account_id, subject_id, bytes, utf8, content, import_id, created_at FROM uploads WHERE id = $1";
+const UNUSED: &str = "SELECT id, account_id, subject_id, bytes, utf8, content, import_id, created_at FROM uploads \
     WHERE import_id IS NULL AND created_at < $1 ORDER BY created_at LIMIT 100";
-const USED: &str = "SELECT id, account_id, subject_id, bytes, utf8, content, import_id FROM uploads \
+const USED: &str = "SELECT id, account_id, subject_id, bytes, utf8, content, import_id, created_at FROM uploads \
     WHERE import_id IS NOT NULL ORDER BY created_at LIMIT 1000";
 const BEGUN: &str = "SELECT id FROM uploads WHERE id = $1 AND created_at < $2";
 const REMOVE: &str = "DELETE FROM uploads WHERE id = $1";
@@ -25,7 +26,8 @@ const PARTS: &str =
     "SELECT part, sealed FROM upload_parts WHERE owner = $1 AND kind = $2 AND part >= $3 ORDER BY part LIMIT $4";
 const DELETE_PARTS: &str = "DELETE FROM upload_parts WHERE owner = $1 AND kind = $2";
 const OLD_OWNERS: &str = "SELECT DISTINCT owner FROM upload_parts WHERE kind = $1 AND created_at < $2 LIMIT 100";
-const KINDS: [Kind; 7] = [Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Text, Kind::Text];
+const OLDEST: &str = "SELECT created_at FROM uploads ORDER BY created_at LIMIT 1";
+const KINDS: [Kind; 8] = [Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Text, Kind::Text, Kind::Int];
 
 /// What a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub struct Upload {
     /// Keyed hash of the file; absent while it is not complete.
     pub content: Option<BlindIndex>,
     pub import: Option<ImportId>,
+    /// When its first byte was received.
+    pub created_at: Time,
 }
 
 /// The files of every account. Clones share the database.
@@ -98,6 +102,16 @@ impl Uploads {
 
     pub async fn get(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {
         Ok(self.list(GET, &[Cell::text(&id)]).await?.pop())
+    }
+
+    /// When the oldest of those that are still here was received.
+    pub async fn oldest(&self) -> Result<Option<Time>, StoreError> {
+        let rows = sql::fetch(&self.db, OLDEST, &[], &[Kind::Int]).await?;
+        let moment = |row: Vec<Cell>| match row.into_iter().next() {
+            Some(Cell::Int(Some(micros))) => Some(Time::from_micros(micros)),
+            _ => None,
+        };
+        Ok(rows.into_iter().find_map(moment))
     }
 
     /// Those that no import took since before then.
@@ -190,19 +204,20 @@ impl Uploads {
 }
 
 fn upload(row: Vec<Cell>) -> Option<Upload> {
-    let [Cell::Text(id), Cell::Text(account), Cell::Text(subject), Cell::Int(bytes), Cell::Int(utf8), content, import] =
-        <[Cell; 7]>::try_from(row).ok()?
+    let [id, account, subject, Cell::Int(bytes), Cell::Int(utf8), content, import, Cell::Int(created_at)] =
+        <[Cell; 8]>::try_from(row).ok()?
     else {
         return None;
     };
     let text = |cell| if let Cell::Text(text) = cell { text } else { None };
     Some(Upload {
-        id: id?.parse().ok()?,
-        account_id: account?.parse().ok()?,
-        subject: subject?.parse().ok()?,
+        id: text(id)?.parse().ok()?,
+        account_id: text(account)?.parse().ok()?,
+        subject: text(subject)?.parse().ok()?,
         bytes: u64::try_from(bytes?).ok()?,
         utf8: utf8? != 0,
         content: text(content).map(BlindIndex::from_hex),
         import: text(import).and_then(|id| id.parse().ok()),
+        created_at: Time::from_micros(created_at?),
     })
 }

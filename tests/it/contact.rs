@@ -85,9 +85,9 @@ async fn what_people_tell_meta_they_prefer_is_heeded(engine: Engine) {
     client.mutate("createContact", json!({"phone": "+16505551234"}), "errors { code }").await;
     client.mutate("pauseNumber", json!({"id": world.number()}), "errors { code }").await;
     let waiting = client.send_text(&world.number(), "+16505551234", "Offer").await;
-    for (value, opted_out) in [("stop", true), ("resume", false), ("stop", true)] {
+    for (n, (value, opted_out)) in (0..).zip([("stop", true), ("resume", false), ("stop", true)]) {
         let preference = json!({"wa_id": "16505551234", "detail": "User requested", "category": "marketing_messages",
-            "value": value, "timestamp": 1_700_000_000});
+            "value": value, "timestamp": 1_700_000_000 + n});
         let value = json!({"messaging_product": "whatsapp", "metadata": {"display_phone_number": "1", "phone_number_id": id},
             "contacts": [{"profile": {"name": "Ada"}, "wa_id": "16505551234"}], "user_preferences": [preference]});
         let body = json!({"object": "whatsapp_business_account",

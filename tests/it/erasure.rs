@@ -205,8 +205,10 @@ async fn an_opt_out_outlives_the_person(engine: Engine) {
 async fn keywords_opt_out_and_in(engine: Engine) {
     let world = Start::default().with("WASEND_CONTACTS_STOP_WORDS", "STOP,Aufhören").on(engine).await;
     let (client, id) = (world.client(), phone_number_id(&world).await);
-    for (said, opted_out) in [("stop it", false), (" aufHÖREN ", true), ("start", false), ("Stop", true)] {
-        world.simulator.inbound(json!({"phone_number_id": id, "from": "16505554321", "text": said})).await;
+    let words = [("stop it", false), (" aufHÖREN ", true), ("start", false), ("Stop", true)];
+    for (n, (said, opted_out)) in (1_700_000_000..).zip(words) {
+        let message = json!({"phone_number_id": id, "from": "16505554321", "text": said, "timestamp": n});
+        world.simulator.inbound(message).await;
         let query = "query($p: String) { contact(phone: $p) { optedOut optedOutVia } }";
         until(said, || async {
             let contact = client.data(query, json!({"p": PHONE})).await["contact"].take();

@@ -19,7 +19,8 @@ stories!(
     two_imports_at_once_and_one_that_is_cancelled,
 );
 
-const COUNTERS: &str = "total created updated unchanged duplicateInFile duplicateExisting suppressed invalid warnings";
+const COUNTERS: &str =
+    "total created updated unchanged duplicateInFile duplicateExisting suppressed invalid warnings erased";
 
 async fn begin(client: &Client, input: Value) -> String {
     let begun = client.mutate("importContacts", input, "import { id } position errors { code field message }").await;

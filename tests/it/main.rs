@@ -25,6 +25,7 @@ macro_rules! stories_of_nodes {
 }
 
 mod account;
+mod consent;
 mod contact;
 mod crowd;
 mod damage;

@@ -106,6 +106,13 @@ impl Person {
         list.push(value.clone());
     }
 
+    /// Everything that the person is known by.
+    pub fn identities(&self) -> Vec<Identity> {
+        let phones = self.phones.iter().map(Identity::phone);
+        let wa_ids = self.wa_ids.iter().map(Identity::wa_id);
+        phones.chain(wa_ids).chain(self.bsuids.iter().map(Identity::bsuid)).collect()
+    }
+
     /// The newest phone number, in E.164.
     pub fn phone(&self) -> Option<&str> {
         self.phones.last().map(String::as_str)

@@ -23,6 +23,7 @@ use sqlx::{
 use crate::error::Failure;
 
 pub(crate) use creation::{Batch, NewKey, NewSubject};
+pub(crate) use erasure::Listed;
 pub(crate) use lineage::LineageState;
 pub(crate) use lookup::KeyRow;
 pub(crate) use rotation::{EpochRow, NodeRow, OldKey, Switch};
@@ -63,6 +64,7 @@ impl Store {
             (2, include_str!("../../migrations/sqlite-vault/0002_erasure.sql")),
             (3, include_str!("../../migrations/sqlite-vault/0003_epochs.sql")),
             (4, include_str!("../../migrations/sqlite-vault/0004_lineage.sql")),
+            (6, include_str!("../../migrations/sqlite-vault/0006_consent.sql")),
         ])
         .run_direct(None, &mut *tx, false)
         .await?;
@@ -90,6 +92,7 @@ impl Store {
             (2, include_str!("../../migrations/postgres-vault/0002_erasure.sql")),
             (3, include_str!("../../migrations/postgres-vault/0003_epochs.sql")),
             (4, include_str!("../../migrations/postgres-vault/0004_lineage.sql")),
+            (6, include_str!("../../migrations/postgres-vault/0006_consent.sql")),
         ])
         .run(&pool)
         .await?;

@@ -55,8 +55,8 @@ enum ImportField {
     Ignore,
 }
 
-/// How many rows came out how. Each is one of created, updated, unchanged, duplicateInFile, duplicateExisting and
-/// invalid.
+/// How many rows came out how. Each is one of created, updated, unchanged, duplicateInFile, duplicateExisting, invalid
+/// and erased.
 #[derive(SimpleObject)]
 struct ImportCounters {
     total: u64,
@@ -70,6 +70,8 @@ struct ImportCounters {
     invalid: u64,
     /// Rows that were imported although their number fits no numbering plan.
     warnings: u64,
+    /// Rows of people who were erased after the file was received: they were skipped.
+    erased: u64,
 }
 
 impl From<Counters> for ImportCounters {
@@ -84,6 +86,7 @@ impl From<Counters> for ImportCounters {
             suppressed,
             invalid,
             warnings,
+            erased,
         } = counters;
         Self {
             total,
@@ -95,6 +98,7 @@ impl From<Counters> for ImportCounters {
             suppressed,
             invalid,
             warnings,
+            erased,
         }
     }
 }

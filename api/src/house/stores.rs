@@ -41,7 +41,7 @@ impl Stores {
         let db = db.map_err(|error| Failure::because("the database cannot be opened", &error))?;
         let models = db.models(&DbOptions::default()).await;
         let models = models.map_err(|error| Failure::because(MODELS, &error))?;
-        let log = SqlLog::open(db.clone(), clock.clone(), Upcasters::default()).await;
+        let log = SqlLog::open(db.clone(), clock.clone(), Upcasters::released()).await;
         let log = log.map_err(|error| Failure::because("the event log cannot be opened", &error))?;
         let store = match storage.vault_database_url.as_ref().or(storage.database_url.as_ref()) {
             Some(url) if url.is_postgres() => StoreOptions::Postgres(url.expose().to_owned()),

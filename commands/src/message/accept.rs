@@ -170,7 +170,7 @@ impl Commands {
         let mut kept = Vec::with_capacity(items.len());
         for item in items.drain(..) {
             let named = matches!(item.checked.to, Addressee::Recipient(_));
-            if named && suppressed.next().unwrap_or(false) {
+            if named && suppressed.next().flatten().is_some() {
                 let refusal = Refusal::new("to", Code::OptedOut, "the recipient has opted out");
                 answers[item.index] = Some(self.refused(caller, &item, refusal).await);
             } else {

@@ -3,17 +3,18 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use wasend_domain::contact::{self, Contact, Via};
+use wasend_domain::contact::Via;
 use wasend_domain::content::{InboundContent, Kind, Wamid};
 use wasend_domain::message::{Command, Message};
 use wasend_domain::phone::PhoneNumber;
-use wasend_domain::{MessageId, NumberId, Personal, SubjectId};
-use wasend_eventlog::{Failure, Loaded, Plan, Rejected, execute};
+use wasend_domain::{MessageId, NumberId, Personal, SubjectId, Time};
+use wasend_eventlog::{CommandId, Loaded, Plan, Rejected};
 use wasend_projections::numbers::NumberRow;
 use wasend_vault::{Identity, NewPerson, VaultError};
 use wasend_whatsapp::{InboundMessage, Preference, PreferenceValue, is_bsuid};
 
 use super::{caller, moment};
+use crate::consent::Heard;
 use crate::{Caller, Code, CommandError, Commands};
 
 /// How often a message that met a conflict is decided again.
@@ -26,15 +27,30 @@ const UNLINKING: Duration = Duration::from_millis(50);
 #[error("{}", .0.about())]
 struct Refused(Code);
 
+/// A message and the number that it was written to.
+pub(super) type Written<'a> = (&'a NumberRow, &'a InboundMessage);
+
+/// What became of an inbound message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Receipt {
+    /// Now or before.
+    Recorded,
+    /// It does not say who wrote it.
+    Anonymous,
+    /// It was written by a person who was erased since: a late webhook brings no one back.
+    Erased,
+}
+
 /// How many senders' messages are recorded at the same time, so that one commit serves many of them.
 const SENDERS: usize = 64;
 
 impl Commands {
-    /// Records inbound messages, each sender's in their order; gives back those that do not say who wrote them.
+    /// Records inbound messages, each sender's in their order; gives back those that do not say who wrote them and
+    /// those that were written by people who were erased since.
     pub(super) async fn receive_all<'a>(
         &self,
         messages: &[(&'a NumberRow, &'a InboundMessage)],
-    ) -> Result<Vec<(&'a NumberRow, &'a InboundMessage)>, CommandError> {
+    ) -> Result<Vec<(Receipt, Written<'a>)>, CommandError> {
         let mut senders: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (number, message) in messages {
             senders.entry((&number.id, &message.from, &message.from_user_id)).or_default().push((*number, *message));
@@ -47,31 +63,49 @@ impl Commands {
 
     async fn receive_in_order<'a>(
         &self,
-        messages: Vec<(&'a NumberRow, &'a InboundMessage)>,
-    ) -> Result<Vec<(&'a NumberRow, &'a InboundMessage)>, CommandError> {
-        let mut anonymous = Vec::new();
+        messages: Vec<Written<'a>>,
+    ) -> Result<Vec<(Receipt, Written<'a>)>, CommandError> {
+        let mut left = Vec::new();
         for (number, message) in messages {
-            if !self.receive(number, message).await? {
-                anonymous.push((number, message));
+            match self.receive(number, message).await? {
+                Receipt::Recorded => {}
+                receipt => left.push((receipt, (number, message))),
             }
         }
-        Ok(anonymous)
+        Ok(left)
     }
 
-    /// Records an inbound message, once however often Meta repeats it; false if it does not say who wrote it.
-    async fn receive(&self, number: &NumberRow, message: &InboundMessage) -> Result<bool, CommandError> {
+    /// Records an inbound message, once however often Meta repeats it.
+    async fn receive(&self, number: &NumberRow, message: &InboundMessage) -> Result<Receipt, CommandError> {
         let caller = caller(number)?;
         let identities = identities(message.from.as_deref(), message.from_user_id.as_deref());
-        let Ok(number_id) = number.id.parse::<NumberId>() else { return Ok(false) };
+        let Ok(number_id) = number.id.parse::<NumberId>() else { return Ok(Receipt::Anonymous) };
         if identities.is_empty() {
-            return Ok(false);
+            return Ok(Receipt::Anonymous);
         }
+        let keyword = self.keyword(message.text.as_deref(), message.timestamp);
         // The same wamid is the same message, whatever else the repetition says.
         let context = self.repeatable(caller, "receive", &message.wamid).await?;
         let name = message.profile_name.clone().map(Personal::new);
         let person = NewPerson { identities, name };
         for _ in 0..ATTEMPTS {
-            let (contact, _) = self.vault.subject_for(caller.account_id, &person).await?;
+            // Looked up before the erasures: a person who is not found any more is among those.
+            let bearers = self.vault.find_many(caller.account_id, &person.identities).await?;
+            let bearer = bearers.into_iter().flatten().next();
+            if self.is_from_before_erasure(caller, &person.identities, message.timestamp).await? {
+                if let Some(keyword) = keyword {
+                    self.hear(caller, &person.identities, keyword).await?;
+                }
+                return Ok(Receipt::Erased);
+            }
+            if bearer.is_none() && self.is_recorded(caller, &context.command).await? {
+                // Nothing is made known by a repetition.
+                return Ok(Receipt::Recorded);
+            }
+            let contact = match bearer {
+                Some(bearer) => bearer,
+                None => self.vault.subject_for(caller.account_id, &person).await?.0,
+            };
             let mut known = self.loaded_contact(caller, contact).await?;
             if known.state.erased.is_some() {
                 // In a moment nothing leads from the number to whom it was, and who writes is somebody new.
@@ -81,7 +115,7 @@ impl Commands {
             let Some(receive) = self.received(caller, number_id, contact, message).await? else { continue };
             let mut plan = Plan::new(context.clone(), self.clock.now());
             plan.guard(contact.uuid(), &known);
-            for command in self.consents(caller, &known.state, &person.identities, message.text.as_deref()).await? {
+            for command in self.consents(caller, &known.state, &person.identities, keyword).await? {
                 plan.decide(contact.uuid(), &mut known, command)
                     .map_err(|failure| CommandError::of(failure, "from", crate::contact::code))?;
             }
@@ -92,15 +126,34 @@ impl Commands {
                 Some(Err(Rejected::Conflict { .. })) => {}
                 // A repetition, recorded or not as the first one.
                 Some(Ok(_) | Err(Rejected::CommandReused)) | None => {
-                    if !known.state.opted_out && self.keywords.is_start(message.text.as_deref()) {
-                        self.vault.unsuppress(caller.account_id, contact).await?;
+                    if let Some(keyword) = keyword.filter(|_| !known.state.opted_out) {
+                        self.vault.unsuppress(caller.account_id, contact, keyword.order()).await?;
                     }
-                    return Ok(true);
+                    return Ok(Receipt::Recorded);
                 }
             }
         }
         // Meta repeats what is not taken.
         Err(CommandError::unavailable(Refused(Code::Busy)))
+    }
+
+    /// Whether the message was certainly written before one of its writer's identities was erased.
+    async fn is_from_before_erasure(
+        &self,
+        caller: Caller,
+        identities: &[Identity],
+        timestamp: Option<i64>,
+    ) -> Result<bool, CommandError> {
+        // Meta's moments are whole seconds.
+        let Some(over) = timestamp.map(|seconds| Time::from_seconds(seconds.saturating_add(1))) else {
+            return Ok(false);
+        };
+        Ok(self.vault.erased_since(caller.account_id, identities, over).await?.contains(&true))
+    }
+
+    async fn is_recorded(&self, caller: Caller, command: &CommandId) -> Result<bool, CommandError> {
+        let (CommandId::Fresh(id) | CommandId::Repeatable { id, .. }) = command;
+        Ok(!self.log.command(caller.account_id, id).await?.is_empty())
     }
 
     /// What is recorded of the message; nothing if the contact's key is destroyed.
@@ -127,33 +180,23 @@ impl Commands {
         Ok(Some(Command::Receive { number, contact, kind, content, wamid, wamid_index, at }))
     }
 
-    /// Takes in that a user stopped or resumed marketing messages; false if nobody known is meant.
+    /// Takes in that a user stopped or resumed marketing messages; false if it does not say who, what or since when.
     pub(super) async fn prefer(&self, number: &NumberRow, preference: &Preference) -> Result<bool, CommandError> {
-        let caller = caller(number)?;
-        let command = match preference.value {
-            PreferenceValue::Stop => contact::Command::OptOut { via: Via::Meta },
-            PreferenceValue::Resume => contact::Command::OptIn { via: Via::Meta },
+        let opted_out = match preference.value {
+            PreferenceValue::Stop => true,
+            PreferenceValue::Resume => false,
             PreferenceValue::Other(_) => return Ok(false),
         };
-        for identity in identities(preference.wa_id.as_deref(), preference.user_id.as_deref()) {
-            if let Some(contact) = self.vault.find(caller.account_id, &identity).await? {
-                let done = execute::<Contact>(&*self.log, &*self.clock, Self::once(caller), contact.uuid(), command);
-                match done.await {
-                    Ok(_) if preference.value == PreferenceValue::Resume => {
-                        self.vault.unsuppress(caller.account_id, contact).await?;
-                    }
-                    Ok(_) | Err(Failure::Refused(contact::Error::Erased)) => {}
-                    Err(failure) => return Err(CommandError::of(failure, "contact", crate::contact::code)),
-                }
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let identities = identities(preference.wa_id.as_deref(), preference.user_id.as_deref());
+        let heard = Heard::of(opted_out, Via::Meta, preference.timestamp, self.clock.now());
+        let Some(heard) = heard.filter(|_| !identities.is_empty()) else { return Ok(false) };
+        self.hear(caller(number)?, &identities, heard).await?;
+        Ok(true)
     }
 }
 
 /// By what the person may be known here. Meta has put a BSUID where a number was expected.
-fn identities(wa_id: Option<&str>, user_id: Option<&str>) -> Vec<Identity> {
+pub(super) fn identities(wa_id: Option<&str>, user_id: Option<&str>) -> Vec<Identity> {
     let mut identities = Vec::new();
     if let Some(phone) = wa_id.and_then(|wa_id| PhoneNumber::from_wa_id(wa_id).ok()) {
         identities.push(Identity::wa_id(phone.as_str().trim_start_matches('+')));

@@ -1,17 +1,19 @@
 use std::collections::HashMap;
 
-use wasend_domain::contact::{self, Contact, Via};
+use wasend_domain::contact::{Contact, Via};
 use wasend_domain::content::{ErrorText, Wamid};
 use wasend_domain::inbox::Reason;
 use wasend_domain::message::{Command, Message, Pricing, PricingCategory, StatusWord, Submission};
 use wasend_domain::{BlindIndex, MessageId, Personal, SubjectId};
-use wasend_eventlog::{Failure, Stream, execute, execute_all, load};
+use wasend_eventlog::{Stream, execute_all, load};
 use wasend_projections::Cell;
 use wasend_projections::messages::MessageRow;
 use wasend_projections::numbers::NumberRow;
 use wasend_whatsapp::{ErrorClass, Status, StatusUpdate};
 
+use super::inbound::identities;
 use super::{caller, moment};
+use crate::consent::Heard;
 use crate::{Caller, CommandError, Commands};
 
 type Stranger<'a> = (&'a NumberRow, Reason, &'a StatusUpdate);
@@ -39,9 +41,14 @@ impl Commands {
             by_number.entry(&number.id).or_default().push((number, update));
         }
         let mut commands = Vec::new();
-        let mut suppressed = Vec::new();
+        let mut opt_outs = Vec::new();
         for updates in by_number.into_values() {
             let (known, unknown) = self.match_up(&updates).await?;
+            let refused = known.iter().filter(|known| tells_of_opt_out(known.update));
+            opt_outs.extend(refused.map(|known| (known.caller, Some(known.contact), known.update)));
+            for (number, _, update) in unknown.iter().filter(|(_, _, update)| tells_of_opt_out(update)) {
+                opt_outs.push((caller(number)?, None, update));
+            }
             strangers.extend(unknown);
             for known in self.living(known).await? {
                 let Some(known) = known else {
@@ -56,24 +63,34 @@ impl Commands {
                     }
                     command => command?,
                 };
-                if known.update.errors.iter().any(|error| error.class == ErrorClass::Suppress) {
-                    suppressed.push((known.caller, known.contact));
-                }
                 commands.push((Self::once(known.caller), known.message.uuid(), command));
             }
         }
         for done in execute_all::<Message>(&*self.log, &*self.clock, commands).await {
             done.map_err(|failure| CommandError::of(failure, "status", |_| crate::Code::NotFound))?;
         }
-        for (caller, contact) in suppressed {
-            let command = contact::Command::OptOut { via: Via::Meta };
-            let done = execute::<Contact>(&*self.log, &*self.clock, Self::once(caller), contact.uuid(), command).await;
-            match done {
-                Ok(_) | Err(Failure::Refused(contact::Error::Erased)) => {}
-                Err(failure) => return Err(CommandError::of(failure, "contact", crate::contact::code)),
-            }
+        for (caller, contact, update) in opt_outs {
+            self.hear_opt_out(caller, contact, update).await?;
         }
         Ok((strangers, erased))
+    }
+
+    /// Meta refused a message because its recipient has opted out: of the contact that it was sent to, or, where that is
+    /// erased or the message is none of ours, of the recipient that the status names.
+    async fn hear_opt_out(
+        &self,
+        caller: Caller,
+        contact: Option<SubjectId>,
+        update: &StatusUpdate,
+    ) -> Result<(), CommandError> {
+        let Some(heard) = Heard::of(true, Via::Meta, update.timestamp, self.clock.now()) else { return Ok(()) };
+        if let Some(contact) = contact
+            && self.tell(caller, contact, heard).await?
+        {
+            return Ok(());
+        }
+        let recipient = identities(update.recipient_id.as_deref(), update.recipient_user_id.as_deref());
+        self.hear(caller, &recipient, heard).await
     }
 
     /// The statuses, without those of people who are erased.
@@ -163,6 +180,10 @@ impl Commands {
         });
         Ok(Command::Report { word, pricing, submission, at })
     }
+}
+
+fn tells_of_opt_out(update: &StatusUpdate) -> bool {
+    update.errors.iter().any(|error| error.class == ErrorClass::Suppress)
 }
 
 fn error_text(error: &wasend_whatsapp::StatusError) -> String {

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use wasend_commands::contact::ATTRIBUTES_MAX;
 use wasend_commands::{CommandError, Commands};
-use wasend_domain::contact::{self, Contact, Part as Changed, Source, Via};
+use wasend_domain::contact::{self, Contact, Part as Changed, Source, Via, Word};
 use wasend_domain::content::Attributes;
 use wasend_domain::import::{Command, Counters, Import, Mode, Start};
 use wasend_domain::phone::Region;
-use wasend_domain::{AccountId, Actor, ImportId, Personal, Sealed, SubjectId};
+use wasend_domain::{AccountId, Actor, ImportId, Personal, Sealed, SubjectId, Time};
 use wasend_eventlog::{Failure, Loaded, Plan, Rejected, Stream, load};
 use wasend_projections::uploads::Part;
 
@@ -36,6 +36,8 @@ pub(crate) struct Job {
     pub id: ImportId,
     pub account: AccountId,
     pub start: Start,
+    /// When the file was received: it may hold what was erased since.
+    pub received_at: Time,
     /// Of numbers that name none.
     pub region: Option<Region>,
 }
@@ -128,6 +130,11 @@ impl Job {
                     continue;
                 }
             };
+            if known.erased.contains(&index) {
+                verdict.counters.erased += 1;
+                verdict.reports.push((index, Wrong::Erased));
+                continue;
+            }
             if let Some(line) = repeats.get(&index) {
                 verdict.counters.duplicate_in_file += 1;
                 verdict.reports.push((index, Wrong::DuplicateInFile(*line)));
@@ -138,7 +145,7 @@ impl Job {
                 Some(Ok(subject)) => self.decide_known(index, row, parsed, subject, known, intent, &mut verdict),
                 None => {
                     verdict.new.push(index);
-                    verdict.taken(index, parsed, Self::opts_out(index, parsed, known).is_some());
+                    verdict.taken(index, parsed, self.opts_out(index, parsed, known).is_some());
                     verdict.counters.created += 1;
                 }
             }
@@ -157,6 +164,7 @@ impl Job {
         intent: &HashSet<u64>,
         verdict: &mut Verdict,
     ) {
+        let opts_out = self.opts_out(index, parsed, known);
         let contact = known.contacts.entry(subject.uuid()).or_default();
         let (exists, opted_out) = (contact.state.created, contact.state.opted_out);
         if exists && self.start.mode != Mode::Update {
@@ -187,10 +195,12 @@ impl Job {
             commands.push(contact::Command::Update { changed, attributes: None });
         }
         commands.extend(self.join(&contact.state));
-        let opts_out = Self::opts_out(index, parsed, known).filter(|_| !opted_out);
-        verdict.taken(index, parsed, opted_out || opts_out.is_some());
-        commands.extend(opts_out);
-        match (exists, commands.is_empty()) {
+        let opted_out_after = contact.state.opted_out_after(opts_out);
+        verdict.taken(index, parsed, opted_out_after);
+        // An opt-out that is only said again moves its moment, and leaves the contact as it was.
+        let is_unchanged = commands.is_empty() && opted_out_after == opted_out;
+        commands.extend(opts_out.filter(|word| contact.state.heeds(*word)).and_then(Word::command));
+        match (exists, is_unchanged) {
             (false, _) => verdict.counters.created += 1,
             (true, true) => verdict.counters.unchanged += 1,
             (true, false) => verdict.counters.updated += 1,
@@ -208,10 +218,13 @@ impl Job {
         }
     }
 
-    /// Whether the row is about somebody who does not want messages, by the file or by what they said before.
-    fn opts_out(index: usize, parsed: &Parsed, known: &Known) -> Option<contact::Command> {
-        let via = if known.suppressed.contains(&index) { Via::Suppression } else { Via::Api };
-        (parsed.opted_out || via == Via::Suppression).then_some(contact::Command::OptOut { via })
+    /// The opt-out of a person who does not want messages, by the file or by what they said before they were erased;
+    /// the later of the two. The file says so since the import was accepted.
+    fn opts_out(&self, index: usize, parsed: &Parsed, known: &Known) -> Option<Word> {
+        let file = parsed.opted_out.then_some((self.start.at, Via::Api));
+        let list = known.suppressed.get(&index).map(|at| (*at, Via::Suppression));
+        let (at, via) = [file, list].into_iter().flatten().max_by_key(|(at, _)| *at)?;
+        Some(Word { opted_out: true, via, at: Some(at) })
     }
 
     fn join(&self, contact: &Contact) -> Option<contact::Command> {

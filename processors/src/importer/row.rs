@@ -58,6 +58,8 @@ pub enum Wrong {
     DuplicateInFile(u64),
     DuplicateExisting,
     PhoneNotValid,
+    /// The person was erased after the file was received.
+    Erased,
 }
 
 impl Wrong {
@@ -81,6 +83,7 @@ impl Wrong {
             Self::DuplicateInFile(_) => "DUPLICATE_IN_FILE",
             Self::DuplicateExisting => "DUPLICATE_EXISTING",
             Self::PhoneNotValid => "PHONE_NOT_VALID",
+            Self::Erased => "ERASED",
         }
     }
 
@@ -100,6 +103,7 @@ impl Wrong {
             Self::CardNumber => "a cell holds a payment card's number, which is not kept".to_owned(),
             Self::OtherContacts => "the phone number and the BSUID belong to two different contacts".to_owned(),
             Self::DuplicateInFile(line) => format!("the same person as in line {line}"),
+            Self::Erased => "the person was erased after the file was received; the row was skipped".to_owned(),
             Self::DuplicateExisting => "the account has this contact already".to_owned(),
             Self::PhoneNotValid => "imported, but the number fits no numbering plan".to_owned(),
         }
@@ -117,7 +121,12 @@ impl Row {
     }
 
     pub fn report(&self, wrong: Wrong) -> RowReport {
-        let clean = |cell: &String| if holds_card_number(cell) { REMOVED.to_owned() } else { cell.replace('\0', "") };
+        let clean = |cell: &String| match wrong {
+            // Nothing of an erased person is kept, not even to report the row.
+            Wrong::Erased => String::new(),
+            _ if holds_card_number(cell) => REMOVED.to_owned(),
+            _ => cell.replace('\0', ""),
+        };
         RowReport {
             line: self.line,
             code: wrong.code().to_owned(),

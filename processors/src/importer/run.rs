@@ -80,7 +80,8 @@ impl Run {
             Opened::Erased(_) => return Err(Stopped::File(FileError::UploadLost)),
         };
         let region = source.region();
-        let job = Arc::new(Job { commands: Arc::clone(&self.commands), id, account, start: start.clone(), region });
+        let (commands, received_at) = (Arc::clone(&self.commands), upload.created_at.min(start.at));
+        let job = Arc::new(Job { commands, id, account, start: start.clone(), received_at, region });
         if import.state.chunks == 0 {
             // The whole file is read once before anything is changed by it.
             let mut counting = read(&self.commands, upload, Arc::clone(&source), &self.options.limits, false);

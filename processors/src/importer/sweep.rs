@@ -1,6 +1,7 @@
 //! Deleting what is no longer needed: files of imports that have ended, files that no import took, old reports.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use wasend_commands::CommandError;
@@ -27,6 +28,18 @@ pub(crate) async fn run(run: Arc<Run>) {
             tracing::warn!(%error, "what imports have left behind cannot be deleted for now");
         }
     }
+}
+
+/// Meta delivers webhooks again for seven days.
+const ERASED_KEPT: Duration = Duration::from_secs(8 * 24 * 3_600);
+
+/// Forgets the identities of people who were erased, once no file and no webhook from before can bring them back.
+async fn forget_erased(run: &Run) -> Result<(), CommandError> {
+    let commands = &run.commands;
+    let long_ago = earlier(commands.clock.now(), ERASED_KEPT);
+    let oldest = commands.uploads.oldest().await?.unwrap_or(long_ago);
+    commands.vault.forget_erased(long_ago.min(oldest)).await?;
+    Ok(())
 }
 
 async fn sweep(run: &Run) -> Result<(), CommandError> {
@@ -62,7 +75,7 @@ async fn sweep(run: &Run) -> Result<(), CommandError> {
             commands.uploads.delete_parts(&owner, Part::Report).await?;
         }
     }
-    Ok(())
+    forget_erased(run).await
 }
 
 /// Whether its import has ended, or never began.

@@ -187,7 +187,8 @@ async fn acquainted(world: &World) -> Caller {
         commands.vault.subject_for(account, &person).await.unwrap();
     }
     let erased = commands.vault.find(account, &Identity::phone(PEOPLE[1].0)).await.unwrap().unwrap();
-    commands.vault.unlink(account, erased, true).await.unwrap();
+    let now = commands.clock.now();
+    commands.vault.unlink(account, erased, now, Some(now)).await.unwrap();
     caller
 }
 

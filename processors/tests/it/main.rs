@@ -31,6 +31,7 @@ mod import;
 mod log;
 mod people;
 mod reconcile;
+mod returning;
 mod world;
 
 use proptest::strategy::{Strategy, ValueTree};

@@ -154,7 +154,7 @@ impl World {
         let db = Db::open(&url, &DbOptions::default()).await.unwrap();
         let models = db.models(&DbOptions::default()).await.unwrap();
         let log: Arc<dyn EventLog> =
-            Arc::new(SqlLog::open(db.clone(), clock.clone(), Upcasters::default()).await.unwrap());
+            Arc::new(SqlLog::open(db.clone(), clock.clone(), Upcasters::released()).await.unwrap());
         let projections = wasend_projections::all();
         let projector = Projector::start(models.clone(), log.clone(), projections, clock.clone(), Options::default())
             .await
@@ -177,7 +177,7 @@ impl World {
             reads,
             lines: ways,
             templates,
-            keywords: Keywords::default(),
+            keywords: Keywords::new(&["STOP".into()], &["START".into()]),
             uploads,
             upload_limit: 1 << 20,
             clock: clock_of,

@@ -12,6 +12,8 @@ stories!(
     what_nobody_takes_or_fetches_is_deleted,
     a_report_forgets_who_is_erased,
     many_imports_of_one_account_run_side_by_side,
+    who_is_erased_while_a_file_is_imported_does_not_come_back,
+    who_is_erased_after_a_file_was_uploaded_does_not_come_back,
 );
 
 async fn nothing_is_left_of_a_file_when_its_import_has_ended(engine: Engine) {
@@ -102,4 +104,48 @@ async fn many_imports_of_one_account_run_side_by_side(engine: Engine) {
     let whole = import(&client, json!({"content": many(5_500), "dryRun": true})).await;
     assert_eq!(whole["unchanged"].as_u64(), Some(created), "{whole}");
     assert!(existing > 3_000, "{existing}");
+}
+
+async fn who_is_erased_while_a_file_is_imported_does_not_come_back(engine: Engine) {
+    const PHONE: &str = "+16505554321";
+    let world = World::start(engine).await;
+    let client = world.client();
+    client.mutate("createContact", json!({"phone": PHONE, "name": "Ada"}), "errors { code }").await;
+    known(&client, PHONE).await;
+    client.mutate("optOut", json!({"phone": PHONE}), "errors { code }").await;
+    let mut file = String::from("phone,name\n");
+    for n in 0..20_000 {
+        file.push_str(&format!("+1650{:07},Person\n", 6_000_000 + n));
+    }
+    file.push_str(&format!("{PHONE},Persephone\n"));
+    let id = begin(&client, json!({"filename": "x.csv", "content": file})).await;
+    erase(&client, PHONE).await;
+    let ended = ended(&client, &id).await;
+    assert_eq!(counted(&ended), json!({"total": 20_001, "created": 20_000, "erased": 1}));
+    let query = "query($p: String) { contact(phone: $p) { id } }";
+    assert_eq!(client.data(query, json!({"p": PHONE})).await["contact"], json!(null));
+    let report = get(&client, &format!("imports/{id}/errors.csv")).await;
+    assert!(report.contains(r#""20002","ERASED""#), "{report}");
+    assert!(!report.contains("6505554321") && !report.contains("Persephone"), "{report}");
+    let send = json!({"numberId": world.number(), "to": PHONE, "text": {"body": "Offer"}});
+    assert_eq!(client.send(send).await["errors"][0]["code"], "OPTED_OUT");
+}
+
+async fn who_is_erased_after_a_file_was_uploaded_does_not_come_back(engine: Engine) {
+    const PHONE: &str = "+16505554321";
+    let mut world = World::start(engine).await;
+    let client = world.client();
+    client.mutate("createContact", json!({"phone": PHONE, "name": "Ada"}), "errors { code }").await;
+    known(&client, PHONE).await;
+    let file = format!("phone,name\n{PHONE},Ada\n+16505551001,Bob\n");
+    let uploaded = upload(&client, file.clone().into_bytes()).await;
+    erase(&client, PHONE).await;
+    world.stop().await;
+    let world = world.restart().await;
+    let client = world.client();
+    let skipped = import(&client, json!({"uploadId": uploaded})).await;
+    assert_eq!(skipped, json!({"total": 2, "created": 1, "erased": 1}));
+    // Whoever is in a file that comes after the erasure is a new contact.
+    let again = import(&client, json!({"content": file})).await;
+    assert_eq!(again, json!({"total": 2, "created": 1, "unchanged": 1}));
 }

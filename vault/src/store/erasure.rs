@@ -1,5 +1,7 @@
 //! What an erasure changes besides the keys: the list of those who are not written to, and the count of destructions.
 
+use std::collections::BTreeSet;
+
 use wasend_domain::{AccountId, BlindIndex, SubjectId, Time};
 
 use super::{
@@ -9,11 +11,21 @@ use super::{
 };
 use crate::error::Failure;
 
-pub(super) const INSERT_SUPPRESSIONS: &str =
-    "INSERT INTO suppressions (account_id, blind_index) VALUES {rows} ON CONFLICT (account_id, blind_index) DO NOTHING";
+pub(super) const INSERT_SUPPRESSIONS: &str = "INSERT INTO suppressions (account_id, blind_index, opted_out_at) \
+    VALUES {rows} ON CONFLICT (account_id, blind_index) DO UPDATE SET opted_out_at = excluded.opted_out_at \
+    WHERE suppressions.opted_out_at < excluded.opted_out_at";
 pub(super) const SUPPRESSED: &str =
-    "SELECT blind_index FROM suppressions WHERE account_id = $1 AND blind_index IN ({list})";
-pub(super) const UNSUPPRESS: &str = "DELETE FROM suppressions WHERE account_id = $1 AND blind_index IN ({list})";
+    "SELECT blind_index, opted_out_at FROM suppressions WHERE account_id = $1 AND blind_index IN ({list})";
+pub(super) const UNSUPPRESS: &str =
+    "DELETE FROM suppressions WHERE account_id = $1 AND opted_out_at < $2 AND blind_index IN ({list})";
+pub(super) const INSERT_ERASED: &str = "INSERT INTO erased_identities (account_id, blind_index, erased_at) \
+    VALUES {rows} ON CONFLICT (account_id, blind_index) DO UPDATE SET erased_at = excluded.erased_at \
+    WHERE erased_identities.erased_at < excluded.erased_at";
+pub(super) const ANY_ERASED: &str =
+    "SELECT erased_at FROM erased_identities WHERE account_id = $1 AND erased_at >= $2 LIMIT 1";
+pub(super) const ERASED: &str = "SELECT blind_index, erased_at FROM erased_identities \
+    WHERE account_id = $1 AND erased_at >= $2 AND blind_index IN ({list})";
+pub(super) const FORGET_ERASED: &str = "DELETE FROM erased_identities WHERE erased_at < $1";
 pub(super) const DESTRUCTIONS: &str = "SELECT number FROM destructions WHERE id = 1";
 pub(super) const COUNT_DESTRUCTION: &str =
     "UPDATE destructions SET number = number + 1, waiting_since = COALESCE(waiting_since, $1) WHERE id = 1";
@@ -30,33 +42,76 @@ impl Store {
         matches!(self, Self::Sqlite { .. })
     }
 
-    /// Removes the subject's aliases and puts the hashes on the list, in one transaction.
-    pub async fn unlink(&self, account: AccountId, subject: SubjectId, hashes: &[BlindIndex]) -> Result<(), Failure> {
-        let (account, subject) = (account.to_string(), subject.to_string());
+    /// Removes the subject's aliases and puts the hashes on their lists, in one transaction.
+    pub async fn unlink(
+        &self,
+        account: AccountId,
+        subject: SubjectId,
+        erased: Listed<'_>,
+        suppressed: Option<Listed<'_>>,
+    ) -> Result<(), Failure> {
         let mut tx = self.begin().await?;
-        let rows = hashes.iter().map(|hash| vec![account.as_str().into(), hash.as_str().into()]);
-        tx.insert(INSERT_SUPPRESSIONS, rows.collect()).await?;
-        tx.execute(DELETE_ALIASES, vec![account.as_str().into(), subject.as_str().into()]).await?;
+        tx.insert(INSERT_ERASED, erased.rows(account)).await?;
+        if let Some(suppressed) = suppressed {
+            tx.insert(INSERT_SUPPRESSIONS, suppressed.rows(account)).await?;
+        }
+        tx.execute(DELETE_ALIASES, vec![account.to_string().into(), subject.to_string().into()]).await?;
         tx.commit().await
     }
 
-    /// Those of the hashes that are on the list.
-    pub async fn suppressed(&self, account: AccountId, hashes: &[BlindIndex]) -> Result<Vec<String>, Failure> {
+    /// Puts the hashes on the list of opt-outs; one that is there keeps its later moment.
+    pub async fn suppress(&self, account: AccountId, suppressed: Listed<'_>) -> Result<(), Failure> {
+        let mut tx = self.begin().await?;
+        tx.insert(INSERT_SUPPRESSIONS, suppressed.rows(account)).await?;
+        tx.commit().await
+    }
+
+    /// Those of the hashes that are on the list, each with the moment of its opt-out.
+    pub async fn suppressed(&self, account: AccountId, hashes: &[BlindIndex]) -> Result<Vec<(String, i64)>, Failure> {
         let mut found = Vec::new();
         for chunk in hashes.chunks(CHUNK) {
-            let rows: Vec<(String,)> =
-                self.fetch(&with_list(SUPPRESSED, 2, chunk.len()), cells(account, chunk)).await?;
-            found.extend(rows.into_iter().map(|(hash,)| hash));
+            let cells = cells(account, None, chunk);
+            found.extend(self.fetch::<(String, i64)>(&with_list(SUPPRESSED, 2, chunk.len()), cells).await?);
         }
         Ok(found)
     }
 
-    pub async fn unsuppress(&self, account: AccountId, hashes: &[BlindIndex]) -> Result<(), Failure> {
+    /// Takes those off the list whose opt-out is older than the moment.
+    pub async fn unsuppress(&self, account: AccountId, hashes: &[BlindIndex], before: Time) -> Result<(), Failure> {
         let mut tx = self.begin().await?;
         for chunk in hashes.chunks(CHUNK) {
-            tx.execute(&with_list(UNSUPPRESS, 2, chunk.len()), cells(account, chunk)).await?;
+            tx.execute(&with_list(UNSUPPRESS, 3, chunk.len()), cells(account, Some(before), chunk)).await?;
         }
         tx.commit().await
+    }
+
+    /// Whether any erasure of the account since then is remembered.
+    pub async fn any_erased(&self, account: AccountId, since: Time) -> Result<bool, Failure> {
+        let rows: Vec<(i64,)> = self.fetch(ANY_ERASED, cells(account, Some(since), &[])).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Those of the hashes whose owners were erased since then, each with the moment.
+    pub async fn erased(
+        &self,
+        account: AccountId,
+        hashes: &[BlindIndex],
+        since: Time,
+    ) -> Result<Vec<(String, i64)>, Failure> {
+        let mut found = Vec::new();
+        for chunk in hashes.chunks(CHUNK) {
+            let cells = cells(account, Some(since), chunk);
+            found.extend(self.fetch::<(String, i64)>(&with_list(ERASED, 3, chunk.len()), cells).await?);
+        }
+        Ok(found)
+    }
+
+    /// Forgets who was erased before then; how many hashes that were.
+    pub async fn forget_erased(&self, before: Time) -> Result<u64, Failure> {
+        let mut tx = self.begin().await?;
+        let forgotten = tx.execute(FORGET_ERASED, vec![before.micros().into()]).await?;
+        tx.commit().await?;
+        Ok(forgotten)
     }
 
     /// Ids and fingerprints of those of the keys that ever were.
@@ -98,8 +153,25 @@ impl Store {
     }
 }
 
-fn cells(account: AccountId, hashes: &[BlindIndex]) -> Vec<Cell<'_>> {
+/// Hashes that are put on a list under one moment, each once.
+#[derive(Clone, Copy)]
+pub(crate) struct Listed<'a> {
+    pub hashes: &'a [BlindIndex],
+    pub at: Time,
+}
+
+impl Listed<'_> {
+    fn rows(&self, account: AccountId) -> Vec<Vec<Cell<'_>>> {
+        let row = |hash| vec![Cell::from(account.to_string()), Cell::from(hash), Cell::from(self.at.micros())];
+        // Postgres refuses a statement that names a row twice; the order keeps two writers from waiting for each other.
+        let hashes: BTreeSet<&str> = self.hashes.iter().map(BlindIndex::as_str).collect();
+        hashes.into_iter().map(row).collect()
+    }
+}
+
+fn cells(account: AccountId, moment: Option<Time>, hashes: &[BlindIndex]) -> Vec<Cell<'_>> {
     let mut cells: Vec<Cell<'_>> = vec![account.to_string().into()];
+    cells.extend(moment.map(|moment| Cell::from(moment.micros())));
     cells.extend(hashes.iter().map(|hash| Cell::from(hash.as_str())));
     cells
 }

@@ -4,7 +4,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
-use wasend_domain::{AccountId, Opened, Personal, SubjectId};
+use wasend_domain::{AccountId, Opened, Personal, SubjectId, Time};
 use wasend_vault::{Identity, NewPerson, OpenError, Person, Vault, VaultError};
 
 use crate::house::{House, TODAY, body, on_both, person, read, subject};
@@ -108,9 +108,14 @@ async fn the_spellings_of_a_number_are_one_subjects_whoever_comes_first() {
             let taken = one.add_alias(account, other, &Identity::phone(&spellings[1])).await;
             assert!(matches!(taken, Err(VaultError::AliasTaken)));
             // Whoever had opted out is on the list under both.
-            one.unlink(account, bearer, true).await.unwrap();
-            let listed = one.suppressed(account, &spellings.map(Identity::phone)).await.unwrap();
-            assert_eq!(listed, [true, true]);
+            let at = Time::from_seconds(7);
+            one.unlink(account, bearer, at, Some(at)).await.unwrap();
+            let numbers = spellings.each_ref().map(Identity::phone);
+            let listed = one.suppressed(account, &numbers).await.unwrap();
+            assert_eq!(listed, [Some(at), Some(at)]);
+            assert_eq!(one.erased_since(account, &numbers, at).await.unwrap(), [true, true]);
+            let later = Time::from_micros(at.micros() + 1);
+            assert_eq!(one.erased_since(account, &numbers, later).await.unwrap(), [false, false]);
         }
         one.close().await;
         two.close().await;
@@ -267,7 +272,7 @@ async fn whoever_goes_away_in_the_middle_of_a_write_keeps_nobody_else_waiting() 
         let ada = subject(&vault, account, "+1").await;
         for steps in 0..20 {
             let mut left = steps;
-            let mut leaving = Box::pin(vault.unlink(account, ada, false));
+            let mut leaving = Box::pin(vault.unlink(account, ada, Time::from_seconds(7), None));
             std::future::poll_fn(|context| {
                 if left == 0 {
                     return Poll::Ready(());
@@ -277,7 +282,9 @@ async fn whoever_goes_away_in_the_middle_of_a_write_keeps_nobody_else_waiting() 
             })
             .await;
             drop(leaving);
-            let next = tokio::time::timeout(Duration::from_secs(5), vault.unlink(account, ada, false)).await;
+            let next =
+                tokio::time::timeout(Duration::from_secs(5), vault.unlink(account, ada, Time::from_seconds(7), None))
+                    .await;
             next.expect("the next one is served").unwrap();
         }
         vault.close().await;

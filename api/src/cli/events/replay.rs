@@ -82,7 +82,7 @@ pub async fn states<A: Executable + PartialEq>(stores: &Stores, stream: StreamId
     }
     let account_id = steps.first().ok_or_else(absent)?.account_id;
     let stock = Stock::new(&stores.db, stores.log.clone(), stores.clock.clone(), account_id, Actor::Operator);
-    let theirs = stock_replay::<A>(&stock, &Upcasters::default(), stream.aggregate_id).await;
+    let theirs = stock_replay::<A>(&stock, &Upcasters::released(), stream.aggregate_id).await;
     let theirs = theirs.map_err(|error| Failure::because("the stock framework cannot read the history", &error))?;
     if theirs == state {
         return Ok(steps);

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 use wasend_commands::CommandError;
-use wasend_domain::SubjectId;
 use wasend_domain::contact::Contact;
 use wasend_domain::import::Mode;
+use wasend_domain::{SubjectId, Time};
 use wasend_eventlog::{Loaded, Stream, load};
 use wasend_vault::Identity;
 
@@ -21,7 +21,10 @@ pub(crate) struct Known {
     pub names: HashMap<SubjectId, Option<String>>,
     pub attributes: HashMap<SubjectId, BTreeMap<String, String>>,
     /// Rows of people who are new to the account and had opted out before they were erased.
-    pub suppressed: HashSet<usize>,
+    /// Each with the moment of the opt-out.
+    pub suppressed: HashMap<usize, Time>,
+    /// Rows of people who were erased after the file was received.
+    pub erased: HashSet<usize>,
     /// The subjects of those whom nobody knew before, by their rows.
     pub made: HashMap<usize, SubjectId>,
 }
@@ -79,7 +82,9 @@ impl Job {
             found.into_iter().filter_map(|(id, stream)| Some((id, Stream::present(stream)?))).collect();
         let suppressed = self.suppressed(chunk, &subjects, &contacts).await?;
         let (names, attributes, made) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let mut state = Known { subjects, contacts, names, attributes, suppressed, made };
+        // Looked up after the directory: a person whom it does not know any more is among them.
+        let erased = self.erased(chunk).await?;
+        let mut state = Known { subjects, contacts, names, attributes, suppressed, erased, made };
         self.open(&known, &mut state).await?;
         Ok(state)
     }
@@ -90,7 +95,7 @@ impl Job {
         chunk: &Chunk,
         subjects: &[Option<Result<SubjectId, Wrong>>],
         contacts: &HashMap<Uuid, Loaded<Contact>>,
-    ) -> Result<HashSet<usize>, CommandError> {
+    ) -> Result<HashMap<usize, Time>, CommandError> {
         let new = |subject: &Option<Result<SubjectId, Wrong>>| match subject {
             None => true,
             // Made by a node that died before it said so.
@@ -105,7 +110,24 @@ impl Job {
             }
         }
         let marks = self.commands.vault.suppressed(self.account, &identities).await?;
-        Ok(rows.into_iter().zip(marks).filter_map(|(index, mark)| mark.then_some(index)).collect())
+        let mut suppressed = HashMap::new();
+        for (index, at) in rows.into_iter().zip(marks).filter_map(|(index, mark)| Some((index, mark?))) {
+            suppressed.entry(index).and_modify(|latest: &mut Time| *latest = at.max(*latest)).or_insert(at);
+        }
+        Ok(suppressed)
+    }
+
+    /// Which rows, also repeated ones, are about people who were erased after the file was received.
+    async fn erased(&self, chunk: &Chunk) -> Result<HashSet<usize>, CommandError> {
+        let (mut rows, mut identities) = (vec![], vec![]);
+        for (index, row) in chunk.rows.iter().enumerate() {
+            for identity in row.parsed.iter().flat_map(Parsed::identities) {
+                rows.push(index);
+                identities.push(identity);
+            }
+        }
+        let marks = self.commands.vault.erased_since(self.account, &identities, self.received_at).await?;
+        Ok(rows.into_iter().zip(marks).filter_map(|(index, erased)| erased.then_some(index)).collect())
     }
 
     /// What an update is compared with.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use wasend_commands::CommandError;
 use wasend_domain::Personal;
-use wasend_domain::contact::{self, Source};
+use wasend_domain::contact::{self, Source, Word};
 use wasend_vault::NewPerson;
 
 use super::super::reading::Chunk;
@@ -19,7 +19,9 @@ impl Job {
         repeats: &HashMap<usize, u64>,
         known: &mut Known,
     ) -> Result<bool, CommandError> {
-        let new = |index: &usize| known.subjects[*index].is_none() && !repeats.contains_key(index);
+        let new = |index: &usize| {
+            known.subjects[*index].is_none() && !repeats.contains_key(index) && !known.erased.contains(index)
+        };
         let rows = chunk.rows.iter().enumerate().filter(|(index, _)| new(index));
         let (indexes, people): (Vec<_>, Vec<_>) =
             rows.filter_map(|(index, row)| Some((index, person(row.parsed.as_ref().ok()?)))).unzip();
@@ -36,7 +38,7 @@ impl Job {
             let Ok(parsed) = &chunk.rows[index].parsed else { continue };
             let mut commands = vec![contact::Command::Create { source: Source::Import, attributes: None }];
             commands.extend(self.start.group.map(contact::Command::JoinGroup));
-            commands.extend(Self::opts_out(index, parsed, known));
+            commands.extend(self.opts_out(index, parsed, known).and_then(Word::command));
             let attributes = (!parsed.attributes.is_empty()).then(|| parsed.attributes.clone());
             debug_assert!(!known.contacts.contains_key(&subject.uuid()), "a new subject has no history");
             verdict.acts.push(Act { subject, commands, attributes });

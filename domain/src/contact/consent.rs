@@ -1,0 +1,203 @@
+//! Which word on consent counts. Words are put in order by the moment at which they were said, never by the order in
+//! which they arrive: webhooks come late, twice and out of order.
+
+use cqrs_es::persist::{EventUpcaster, SerializedEvent};
+use serde_json::{Value, json};
+
+use super::{Command, Contact, Via};
+use crate::{Metadata, Time};
+
+/// Of the events of a word, since they carry its moment.
+pub(super) const VERSION: &str = "2";
+const SECOND_MICROS: i64 = 1_000_000;
+
+/// One choice about being written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word {
+    pub opted_out: bool,
+    pub via: Via,
+    /// When the choice was made. Absent in an event of version 1 that was not upcast.
+    pub at: Option<Time>,
+}
+
+impl Word {
+    /// Where the word stands among the others: the later one counts, and of two at the same moment the opt-out.
+    ///
+    /// Meta tells whole seconds. What a person said through Meta was said somewhere in that second, so an opt-out
+    /// counts as said at the second's end and an opt-in as said at its beginning: in doubt the opt-out wins.
+    pub fn order(self) -> Option<Time> {
+        let at = self.at?;
+        let is_whole_second = at.micros().rem_euclid(SECOND_MICROS) == 0;
+        let end_of_second = self.opted_out && is_whole_second && matches!(self.via, Via::Meta | Via::Keyword);
+        Some(if end_of_second { Time::from_micros(at.micros().saturating_add(SECOND_MICROS - 1)) } else { at })
+    }
+
+    /// The command that records the word; none without a moment.
+    pub fn command(self) -> Option<Command> {
+        let (via, at) = (self.via, self.at?);
+        Some(if self.opted_out { Command::OptOut { via, at } } else { Command::OptIn { via, at } })
+    }
+
+    /// The moment that Meta gave a word, as it may count: none lies after the second of its receipt, so that a moment
+    /// in the future, by mistake or on purpose, does not outweigh what is said later.
+    #[must_use]
+    pub fn not_after(at: Time, receipt: Time) -> Time {
+        at.min(Time::from_micros(receipt.micros() - receipt.micros().rem_euclid(SECOND_MICROS)))
+    }
+}
+
+impl Contact {
+    /// Whether the word changes anything: it is later than, or at the same moment stricter than, what is known.
+    pub fn heeds(&self, word: Word) -> bool {
+        match word.order() {
+            Some(at) => (Some(at), word.opted_out) > (self.consent_at, self.opted_out),
+            None => word.opted_out != self.opted_out,
+        }
+    }
+
+    pub(super) fn hear(&mut self, word: Word) {
+        if self.heeds(word) {
+            self.opted_out = word.opted_out;
+            self.consent_at = word.order().or(self.consent_at);
+        }
+    }
+
+    /// Whether the contact would be opted out once it had heard the word.
+    #[must_use]
+    pub fn opted_out_after(&self, word: Option<Word>) -> bool {
+        word.filter(|word| self.heeds(*word)).map_or(self.opted_out, |word| word.opted_out)
+    }
+
+    /// The order of the opt-out that is in force.
+    pub fn opted_out_at(&self) -> Option<Time> {
+        self.opted_out.then(|| self.consent_at.unwrap_or(Time::from_micros(0)))
+    }
+}
+
+/// Gives the words of version 1, which had no moment, the moment at which they were recorded.
+#[derive(Debug, Clone, Copy)]
+pub struct ConsentUpcaster;
+
+impl EventUpcaster for ConsentUpcaster {
+    fn can_upcast(&self, event_type: &str, event_version: &str) -> bool {
+        matches!(event_type, "ContactOptedOut" | "ContactOptedIn") && event_version == "1"
+    }
+
+    fn upcast(&self, mut event: SerializedEvent) -> SerializedEvent {
+        let recorded_at = event.metadata.get(Metadata::RECORDED_AT).and_then(Value::as_str);
+        let recorded_at = recorded_at.and_then(|micros| micros.parse::<i64>().ok());
+        let word = event.payload.as_object_mut().and_then(|payload| payload.values_mut().next());
+        if let (Some(micros), Some(Value::Object(word))) = (recorded_at, word) {
+            word.entry("at").or_insert_with(|| json!(micros));
+        }
+        VERSION.clone_into(&mut event.event_version);
+        event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cqrs_es::Aggregate;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Decide;
+    use crate::contact::{Event, Source};
+
+    fn created() -> Contact {
+        let mut contact = Contact::default();
+        contact.apply(Event::Created { source: Source::Api, attributes: None });
+        contact
+    }
+
+    fn say(contact: &mut Contact, word: Word) {
+        for event in contact.decide(word.command().unwrap()).unwrap() {
+            contact.apply(event);
+        }
+    }
+
+    fn word() -> impl Strategy<Value = Word> {
+        let via = prop::sample::select(vec![Via::Api, Via::Meta, Via::Keyword, Via::Suppression]);
+        let at = prop_oneof![
+            (0..6_i64).prop_map(Time::from_seconds),
+            (0..60_i64).prop_map(|n| Time::from_micros(n * 100_000)),
+        ];
+        (any::<bool>(), via, at).prop_map(|(opted_out, via, at)| Word { opted_out, via, at: Some(at) })
+    }
+
+    proptest! {
+        #[test]
+        fn words_count_by_their_moments_in_any_order_and_repetition(
+            (words, arrivals) in prop::collection::vec(word(), 1..12).prop_flat_map(|words| {
+                let indexes: Vec<_> = (0..words.len()).collect();
+                let again = prop::collection::vec(0..words.len(), 0..12);
+                let arrivals = (Just(indexes), again).prop_map(|(all, again)| [all, again].concat()).prop_shuffle();
+                (Just(words), arrivals)
+            })
+        ) {
+            let mut sorted = words.clone();
+            sorted.sort_by_key(|word| (word.order(), word.opted_out));
+            let mut contact = created();
+            for index in arrivals {
+                say(&mut contact, words[index]);
+            }
+            prop_assert_eq!(contact.opted_out, sorted.last().unwrap().opted_out);
+            // What is recorded says the same again.
+            let before = contact.clone();
+            for word in words {
+                say(&mut contact, word);
+            }
+            prop_assert_eq!(contact, before);
+        }
+    }
+
+    #[test]
+    fn an_opt_out_through_meta_wins_its_whole_second() {
+        let at = |micros| Some(Time::from_micros(micros));
+        let stop = Word { opted_out: true, via: Via::Keyword, at: at(10_000_000) };
+        for (other, opted_out) in [
+            (Word { opted_out: false, via: Via::Meta, at: at(10_000_000) }, true),
+            (Word { opted_out: false, via: Via::Api, at: at(10_999_999) }, true),
+            (Word { opted_out: false, via: Via::Api, at: at(11_000_000) }, false),
+            (Word { opted_out: false, via: Via::Keyword, at: at(11_000_000) }, false),
+        ] {
+            for words in [[stop, other], [other, stop]] {
+                let mut contact = created();
+                words.into_iter().for_each(|word| say(&mut contact, word));
+                assert_eq!(contact.opted_out, opted_out, "{other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_moment_in_the_future_counts_from_its_receipt() {
+        let receipt = Time::from_micros(20_500_000);
+        assert_eq!(Word::not_after(Time::from_seconds(9_999_999_999), receipt), Time::from_seconds(20));
+        assert_eq!(Word::not_after(Time::from_seconds(20), receipt), Time::from_seconds(20));
+        assert_eq!(Word::not_after(Time::from_seconds(7), receipt), Time::from_seconds(7));
+    }
+
+    #[test]
+    fn a_word_of_version_1_was_said_when_it_was_recorded() {
+        let event = SerializedEvent::new(
+            String::new(),
+            1,
+            "contact".into(),
+            "ContactOptedOut".into(),
+            "1".into(),
+            json!({"OptedOut": {"via": "KEYWORD"}}),
+            json!({"actor": "meta", "recorded_at": "12500000"}),
+        );
+        assert!(ConsentUpcaster.can_upcast(&event.event_type, &event.event_version));
+        let event = ConsentUpcaster.upcast(event);
+        assert!(!ConsentUpcaster.can_upcast(&event.event_type, &event.event_version));
+        let read: Event = serde_json::from_value(event.payload).unwrap();
+        assert_eq!(read, Event::OptedOut { via: Via::Keyword, at: Some(Time::from_micros(12_500_000)) });
+        let mut contact = created();
+        contact.apply(read);
+        say(&mut contact, Word { opted_out: false, via: Via::Keyword, at: Some(Time::from_seconds(12)) });
+        assert!(contact.opted_out, "an older START does not undo it");
+        say(&mut contact, Word { opted_out: false, via: Via::Keyword, at: Some(Time::from_seconds(13)) });
+        assert!(!contact.opted_out);
+    }
+}
