@@ -153,7 +153,7 @@ impl Commands {
         let context = match heard.future {
             Some(seconds) => {
                 let key = format!("{contact}\n{}\n{}\n{seconds}", heard.word.opted_out, heard.word.via.name());
-                self.repeatable(caller, "consent", &key, key.clone()).await?
+                self.repeatable(caller, "consent", &key).await?
             }
             None => Self::once(caller),
         };
