@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 use serde_json::json;
 
@@ -17,10 +17,7 @@ use crate::problem::{Code, Problem};
 /// request comes on one that is served by what is open then.
 pub fn router(why: &str) -> Router {
     let routes = Router::new().route("/healthz", get(super::healthz)).route("/readyz", get(readyz));
-    let routes = routes.with_state(why.to_owned()).fallback(async || {
-        let closed = Problem::new(Code::Unavailable, "the server does not serve yet; /readyz says why");
-        ([(header::RETRY_AFTER, "5")], closed)
-    });
+    let routes = routes.route("/", any(closed)).route("/{*path}", any(closed)).with_state(why.to_owned());
     surround(routes).layer(middleware::map_response(async |mut response: Response| {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         response
@@ -30,4 +27,9 @@ pub fn router(why: &str) -> Router {
 async fn readyz(State(why): State<String>) -> Response {
     let body = json!({"ready": false, "notReady": ["open"], "checks": {"open": false}, "reasons": {"open": why}});
     (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+}
+
+async fn closed() -> Response {
+    let problem = Problem::new(Code::Unavailable, "the server does not serve yet; /readyz says why");
+    ([(header::RETRY_AFTER, "5")], problem).into_response()
 }

@@ -115,6 +115,8 @@ impl Projector {
                 forget(&mut conn, build).await?;
             }
             ensure(&mut conn, build, clock.now()).await?;
+            // Tried again by the node that folds it: a stop of an earlier start says nothing of how it stands now.
+            registry::resume(&mut conn.on(), &build.id, clock.now()).await?;
         }
         let owner = Id::<kind::Event>::fresh(clock.now()).to_string();
         let Options { batch, bulk, lease, poll, decode } = options;

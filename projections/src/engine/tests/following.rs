@@ -148,6 +148,8 @@ async fn a_damaged_log_is_folded_up_to_the_damage_and_stops_all_there(engine: En
         // A log that was put back is folded from there on.
         *log.bad.lock().unwrap() = None;
         let house = House::start(&own, &log, both(Balances::right()), batch).await;
+        // The stop of before is not taken for one of now.
+        assert!(house.projector.status().await.unwrap().iter().all(|status| status.state != State::Poisoned));
         house.reaches(9).await;
         assert_eq!((house.totals().await["a"], house.tally().await), (9, 9));
         house.projector.shutdown().await;
