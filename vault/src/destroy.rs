@@ -4,12 +4,7 @@ use std::collections::HashSet;
 
 use wasend_domain::{AccountId, Category, Day, Erased, Purpose, SubjectId};
 
-use crate::{
-    error::Failure,
-    key::KeyName,
-    store::NewKey,
-    vault::Vault,
-};
+use crate::{error::Failure, key::KeyName, store::NewKey, vault::Vault};
 
 impl Vault {
     /// Destroys the subject's keys for the purposes, and gives the fingerprints of those that ever were. `why` names
@@ -38,7 +33,8 @@ impl Vault {
         &self,
         erased: &[(AccountId, SubjectId)],
     ) -> Result<Vec<(AccountId, SubjectId)>, Failure> {
-        let ids = |(account, subject): &(AccountId, SubjectId)| names_of(*account, *subject).map(|name| name.to_string());
+        let ids =
+            |(account, subject): &(AccountId, SubjectId)| names_of(*account, *subject).map(|name| name.to_string());
         let all: Vec<_> = erased.iter().flat_map(ids).collect();
         let destroyed: HashSet<_> = self.store.destroyed(&all).await?.into_iter().collect();
         let living: HashSet<_> = self.store.living(&all).await?.into_iter().map(|(id, _)| id).collect();

@@ -36,7 +36,9 @@ pub struct Reconciled {
 /// Why it is not known which keys must be destroyed.
 #[derive(Debug, thiserror::Error)]
 pub enum FencesUnknown {
-    #[error("the list of erasure requests stopped at the event at position {0}: nothing is opened before it can be read")]
+    #[error(
+        "the list of erasure requests stopped at the event at position {0}: nothing is opened before it can be read"
+    )]
     Poisoned(Position),
     #[error("the list of erasure requests shows events up to position {shown}, and the log has {head}")]
     Behind { shown: Position, head: Position },
@@ -68,7 +70,10 @@ pub async fn reconcile(commands: &Commands, projector: &Projector) -> Result<Rec
     }
     vault.resume().await?;
     if done.repeated > 0 {
-        tracing::warn!(repeated = done.repeated, "the vault's store was an earlier copy than the log: what was erased since is erased again");
+        tracing::warn!(
+            repeated = done.repeated,
+            "the vault's store was an earlier copy than the log: what was erased since is erased again"
+        );
     }
     Ok(done)
 }

@@ -55,12 +55,7 @@ impl Store {
     /// the new subject or another; `None` if that was left open and is to be looked up again. Refused with
     /// [`Failure::EpochPassed`] if any of its keys is wrapped under another epoch than the current one, and with
     /// [`Failure::Suspended`] if the store was put back to an earlier copy.
-    pub async fn create(
-        &self,
-        batch: &Batch,
-        now: Time,
-        lineage: &Lineage,
-    ) -> Result<Vec<Option<SubjectId>>, Failure> {
+    pub async fn create(&self, batch: &Batch, now: Time, lineage: &Lineage) -> Result<Vec<Option<SubjectId>>, Failure> {
         let mut tx = self.begin().await?;
         let writes = tx.count_write(lineage).await?;
         tx.require_current(batch.keys.iter().chain(batch.subjects.iter().map(|new| &new.key))).await?;
