@@ -18,13 +18,12 @@ impl LiveBackup {
     pub async fn of(world: &World) -> Self {
         let backup = Self { directory: tempfile::tempdir().expect("a directory is made") };
         let copy = backup.file().display().to_string();
-        match &world.database {
-            Some(url) => program("pg_dump", &["-Fc", "-n", "vault", "-f", &copy, url]).await,
-            None => {
-                let mut connection = connect(world).await;
-                let sql = format!("VACUUM INTO '{copy}'");
-                connection.execute(AssertSqlSafe(sql)).await.expect("the store is copied");
-            }
+        if let Some(url) = &world.database {
+            program("pg_dump", &["-Fc", "-n", "vault", "-f", &copy, url]).await;
+        } else {
+            let mut connection = connect(world).await;
+            let sql = format!("VACUUM INTO '{copy}'");
+            connection.execute(AssertSqlSafe(sql)).await.expect("the store is copied");
         }
         backup
     }
@@ -44,7 +43,8 @@ impl LiveBackup {
             .expect("the tables");
         let mut sql = "BEGIN IMMEDIATE;".to_owned();
         for table in tables {
-            sql += &format!("DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM copy.{table};");
+            sql += &["DELETE FROM main.", &table, "; INSERT INTO main.", &table, " SELECT * FROM copy.", &table, ";"]
+                .concat();
         }
         connection.execute(AssertSqlSafe(sql + "COMMIT;")).await.expect("the store is put back");
         connection.close().await.expect("it is closed");

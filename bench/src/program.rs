@@ -34,7 +34,6 @@ async fn build() -> anyhow::Result<PathBuf> {
     Ok(package.join("target").join(directory).join("stock-peer"))
 }
 
-#[expect(clippy::disallowed_methods, reason = "these are not settings, and are taken away")]
 fn of_this_package() -> impl Iterator<Item = OsString> {
     let is_one = |name: &OsString| OF_THIS_PACKAGE.iter().any(|begin| name.to_string_lossy().starts_with(begin));
     std::env::vars_os().map(|(name, _)| name).filter(move |name| is_one(name))

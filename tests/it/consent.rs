@@ -49,21 +49,21 @@ fn webhook(phone_number_id: &str, field: &str, list: &str, item: &Value) -> Stri
 }
 
 fn body(id: &str, phone: &str, word: &Word, wamid: &str) -> String {
-    let wa_id = &phone[1..];
+    let digits = &phone[1..];
     match word.door {
         Door::Keyword => {
             let text = if word.opted_out { "STOP" } else { "START" };
-            let message = json!({"from": wa_id, "id": wamid, "timestamp": word.at.to_string(), "type": "text", "text": {"body": text}});
+            let message = json!({"from": digits, "id": wamid, "timestamp": word.at.to_string(), "type": "text", "text": {"body": text}});
             webhook(id, "messages", "messages", &message)
         }
         Door::Preference => {
             let value = if word.opted_out { "stop" } else { "resume" };
-            let preference = json!({"wa_id": wa_id, "detail": "User requested", "category": "marketing_messages",
+            let preference = json!({"wa_id": digits, "detail": "User requested", "category": "marketing_messages",
                 "value": value, "timestamp": word.at});
             webhook(id, "user_preferences", "user_preferences", &preference)
         }
         Door::Status => {
-            let status = json!({"id": wamid, "status": "failed", "timestamp": word.at.to_string(), "recipient_id": wa_id,
+            let status = json!({"id": wamid, "status": "failed", "timestamp": word.at.to_string(), "recipient_id": digits,
                 "errors": [{"code": 131_050, "title": "User has stopped marketing messages"}]});
             webhook(id, "messages", "statuses", &status)
         }
@@ -82,9 +82,9 @@ async fn say(world: &World, id: &str, opted_out: bool, door: Door, at: i64) {
 /// What an acceptance says, which looks at the log and the vault themselves.
 async fn is_opted_out(world: &World, phone: &str) -> bool {
     let send = json!({"numberId": world.number(), "to": phone, "text": {"body": "Offer"}});
-    let sent = world.client().send(send).await;
-    let code = sent["errors"][0]["code"].as_str();
-    assert!(matches!(code, None | Some("OPTED_OUT")), "{sent}");
+    let answer = world.client().send(send).await;
+    let code = answer["errors"][0]["code"].as_str();
+    assert!(matches!(code, None | Some("OPTED_OUT")), "{answer}");
     code.is_some()
 }
 
@@ -119,7 +119,7 @@ async fn words_in_any_order_and_repetition_end_in_the_same_consent(engine: Engin
         client.mutate("createContact", json!({"phone": phone}), "errors { code }").await;
         let moved: Vec<_> = words.iter().map(|word| Word { at: base + word.at, ..word.clone() }).collect();
         for arrival in &arrivals {
-            let Some(word) = moved.get(*arrival) else {
+            let Some(said) = moved.get(*arrival) else {
                 if let Some(opted_out) = api {
                     let field = if opted_out { "optOut" } else { "optIn" };
                     let done = client.mutate(field, json!({"phone": phone}), "errors { code }").await;
@@ -127,7 +127,7 @@ async fn words_in_any_order_and_repetition_end_in_the_same_consent(engine: Engin
                 }
                 continue;
             };
-            post(&world, &id, &body(&id, &phone, word, &format!("wamid.{case}.{arrival}"))).await;
+            post(&world, &id, &body(&id, &phone, said, &format!("wamid.{case}.{arrival}"))).await;
         }
         let last = words.iter().max_by_key(|word| (word.at, word.opted_out)).expect("a word").opted_out;
         let expected = api.unwrap_or(last);

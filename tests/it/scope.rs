@@ -59,13 +59,13 @@ async fn a_personal_field_needs_its_scope_everywhere(engine: Engine) {
         let plain = PLAIN.iter().any(|(kind, field)| (*kind, *field) == (&*text.0, &*text.1)) || text.1 == "cursor";
         assert_ne!(plain, personal.contains(&text), "{text:?} is either personal, with its scope, or not");
     }
-    let mut seen = BTreeSet::new();
+    let mut shown = BTreeSet::new();
     for root in schema.roots() {
         // The owner of every scope sees all of it, so that what others do not see is there.
         let whole = ask(&seed, &seed.admin, &schema, &root).await;
         assert!(whole.get("errors").is_none(), "{}: {whole}", root.name);
         let open = schema.values(&root, &whole["data"][&root.name]);
-        seen.extend(open.iter().filter(|found| !found.value.is_null()).map(|found| found.place.clone()));
+        shown.extend(open.iter().filter(|found| !found.value.is_null()).map(|found| found.place.clone()));
         for (scope, client) in &seed.alone {
             let answer = ask(&seed, client, &schema, &root).await;
             let errors: Vec<_> = answer["errors"].as_array().cloned().unwrap_or_default();
@@ -87,8 +87,8 @@ async fn a_personal_field_needs_its_scope_everywhere(engine: Engine) {
             }
         }
     }
-    let unseen: Vec<_> = personal.difference(&seen).collect();
-    assert!(unseen.is_empty(), "nothing was there to be seen of {unseen:?}");
+    let unseen: Vec<_> = personal.difference(&shown).collect();
+    assert!(unseen.is_empty(), "nothing was there to be shown of {unseen:?}");
 }
 
 /// One operation with everything below a root field.

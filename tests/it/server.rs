@@ -33,8 +33,8 @@ async fn a_first_start_says_what_to_do_next(engine: Engine) {
     assert_eq!(mode & 0o777, 0o600);
     // The examples work as they are printed.
     let send = printed[printed.rfind("curl ").expect("an example")..].split("\n\n").next().expect("an example");
-    let sent = tokio::process::Command::new("sh").args(["-c", send]).output().await.expect("a shell");
-    assert!(String::from_utf8_lossy(&sent.stdout).contains("ACCEPTED"), "{send}: {sent:?}");
+    let output = tokio::process::Command::new("sh").args(["-c", send]).output().await.expect("a shell");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("ACCEPTED"), "{send}: {output:?}");
     std::fs::remove_file(&file).expect("it is removed");
     world.stop().await;
     let world = world.restart().await;

@@ -163,7 +163,9 @@ mod tests {
         ] {
             for words in [[stop, other], [other, stop]] {
                 let mut contact = created();
-                words.into_iter().for_each(|word| say(&mut contact, word));
+                for word in words {
+                    say(&mut contact, word);
+                }
                 assert_eq!(contact.opted_out, opted_out, "{other:?}");
             }
         }

@@ -105,10 +105,10 @@ async fn an_import_skips_the_people_who_were_erased_since_its_file_was_received(
     let mut contacts = Vec::new();
     for (phone, bsuid, row) in people_and_rows {
         contacts.push(create(world, phone, bsuid).await);
-        file.push_str(&format!("{row},Persephone\n"));
+        file += &[row, ",Persephone\n"].concat();
     }
     // A row that repeats an erased person's is about that person as well.
-    file.push_str(&format!("+16505550001,,Again\n{OTHER},,Other\n"));
+    file += &["+16505550001,,Again\n", OTHER, ",,Other\n"].concat();
     world.commands.opt_out(world.caller, contacts[0], Via::Api).await.unwrap();
     let (dry, real) = (begin(world, &file, true).await, begin(world, &file, false).await);
     for contact in &contacts {

@@ -113,11 +113,8 @@ async fn who_is_erased_while_a_file_is_imported_does_not_come_back(engine: Engin
     client.mutate("createContact", json!({"phone": PHONE, "name": "Ada"}), "errors { code }").await;
     known(&client, PHONE).await;
     client.mutate("optOut", json!({"phone": PHONE}), "errors { code }").await;
-    let mut file = String::from("phone,name\n");
-    for n in 0..20_000 {
-        file.push_str(&format!("+1650{:07},Person\n", 6_000_000 + n));
-    }
-    file.push_str(&format!("{PHONE},Persephone\n"));
+    let others = (0..20_000).map(|n| format!("+1650{:07},Person\n", 6_000_000 + n)).collect::<Vec<_>>().concat();
+    let file = format!("phone,name\n{others}{PHONE},Persephone\n");
     let id = begin(&client, json!({"filename": "x.csv", "content": file})).await;
     erase(&client, PHONE).await;
     let ended = ended(&client, &id).await;

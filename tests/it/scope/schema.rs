@@ -122,16 +122,16 @@ impl Schema {
     /// The personal fields in the value of a root field.
     pub fn values(&self, root: &Root, value: &Value) -> Vec<Found> {
         let mut found = Vec::new();
-        self.walk(&root.kind_of_value, value, vec![json!(root.name)], &mut found);
+        self.walk(&root.kind_of_value, value, &[json!(root.name)], &mut found);
         found
     }
 
-    fn walk(&self, kind: &str, value: &Value, path: Vec<Value>, found: &mut Vec<Found>) {
+    fn walk(&self, kind: &str, value: &Value, path: &[Value], found: &mut Vec<Found>) {
         let below = |step: Value| path.iter().cloned().chain([step]).collect::<Vec<_>>();
         match value {
             Value::Array(values) => {
                 for (index, value) in values.iter().enumerate() {
-                    self.walk(kind, value, below(json!(index)), found);
+                    self.walk(kind, value, &below(json!(index)), found);
                 }
             }
             Value::Object(values) => {
@@ -144,7 +144,7 @@ impl Schema {
                         let place = (kind.to_owned(), field.name.clone());
                         found.push(Found { place, path: path.clone(), value: value.clone() });
                     }
-                    self.walk(&field.kind, &value, path, found);
+                    self.walk(&field.kind, &value, &path, found);
                 }
             }
             _ => {}

@@ -29,13 +29,15 @@ pub(crate) struct LineageState {
     pub writes: Option<i64>,
 }
 
+/// The columns of [`STATE`].
+type StateColumns = (i64, Option<String>, Option<i64>, Option<String>);
+
 impl Store {
     /// The state of the lineage, as seen by a process that has heard of destructions up to `heard`.
     pub async fn lineage(&self, heard: i64, writer: &str) -> Result<LineageState, Failure> {
-        let rows: Vec<(i64, Option<String>, Option<i64>, Option<String>)> =
-            self.fetch(STATE, vec![heard.into(), writer.into()]).await?;
-        let (number, tag_of_heard, writes, tag) = rows.into_iter().next().ok_or(Failure::DamagedKey)?;
-        Ok(LineageState { newest: (number, tag), tag_of_heard, writes })
+        let rows: Vec<StateColumns> = self.fetch(STATE, vec![heard.into(), writer.into()]).await?;
+        let (number, tag_of_heard, stored, tag) = rows.into_iter().next().ok_or(Failure::DamagedKey)?;
+        Ok(LineageState { newest: (number, tag), tag_of_heard, writes: stored })
     }
 
     /// Enters the process among the writers, with no transaction yet.
