@@ -35,6 +35,7 @@ pub const VAULT_CREATIONS_BATCH: &str = "wasend_vault_creations_batch";
 pub const VAULT_CACHE_HITS: &str = "wasend_vault_cache_hits_total";
 pub const VAULT_CACHE_MISSES: &str = "wasend_vault_cache_misses_total";
 pub const VAULT_ROTATIONS: &str = "wasend_vault_rotations_total";
+pub const VAULT_ROLLBACKS: &str = "wasend_vault_rollbacks_total";
 pub const VAULT_ROTATION_WAITING: &str = "wasend_vault_rotation_waiting";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,7 @@ pub const METRICS: &[Metric] = &[
     counter(VAULT_CACHE_HITS, "Keys found in the vault's cache."),
     counter(VAULT_CACHE_MISSES, "Keys that the vault had to read from its store."),
     counter(VAULT_ROTATIONS, "Epochs of the vault's keys that have ended."),
+    counter(VAULT_ROLLBACKS, "Times that the vault's store was found put back or replaced under this process."),
     gauge(VAULT_ROTATION_WAITING, "Nodes that the end of an epoch waits for."),
 ];
 
