@@ -391,8 +391,7 @@ mod tests {
     fn nothing_follows_the_end() {
         for (end, repeated) in [(Command::Cancel { at: at() }, Ok(0)), (Command::Finish { at: at() }, Ok(0))] {
             let mut import = started();
-            assert_eq!(does(&mut import, end.clone()), Ok(1));
-            assert_eq!(does(&mut import, end), repeated);
+            assert_eq!((does(&mut import, end.clone()), does(&mut import, end)), (Ok(1), repeated));
             assert_eq!(does(&mut import, chunk(0)), Err(Error::Ended));
             assert_eq!(does(&mut import, Command::Fail { code: FileError::EmptyFile, at: at() }), Err(Error::Ended));
         }
