@@ -1,4 +1,4 @@
-//! Copies of the vault's store that are taken and put back while the server runs, as a backup of each engine does it.
+//! Copies of the vault's store and of the log that are taken and put back while the server runs, as a backup of each engine does it.
 
 use std::path::PathBuf;
 
@@ -8,20 +8,31 @@ use tokio::process::Command;
 
 use crate::World;
 
-/// A copy of the store: a dump of the schema `vault`, or a SQLite file.
+/// A copy of the vault's store or of the log: a dump of its schema, or a SQLite file.
 pub struct LiveBackup {
     directory: TempDir,
+    schema: &'static str,
+    file: &'static str,
 }
 
 impl LiveBackup {
-    /// Copies the store of a server that may be running.
+    /// Copies the vault's store of a server that may be running.
     pub async fn of(world: &World) -> Self {
-        let backup = Self { directory: tempfile::tempdir().expect("a directory is made") };
+        Self::copy(world, "vault", "vault.db").await
+    }
+
+    /// Copies the log, on PostgreSQL with the read models beside it.
+    pub async fn of_log(world: &World) -> Self {
+        Self::copy(world, "public", "log.db").await
+    }
+
+    async fn copy(world: &World, schema: &'static str, file: &'static str) -> Self {
+        let backup = Self { directory: tempfile::tempdir().expect("a directory is made"), schema, file };
         let copy = backup.file().display().to_string();
         if let Some(url) = &world.database {
-            program("pg_dump", &["-Fc", "-n", "vault", "-f", &copy, url]).await;
+            program("pg_dump", &["-Fc", "-n", schema, "-f", &copy, url]).await;
         } else {
-            let mut connection = connect(world).await;
+            let mut connection = connect(world, file).await;
             let sql = format!("VACUUM INTO '{copy}'");
             connection.execute(AssertSqlSafe(sql)).await.expect("the store is copied");
         }
@@ -32,9 +43,9 @@ impl LiveBackup {
     pub async fn restore(&self, world: &World) {
         let copy = self.file().display().to_string();
         if let Some(url) = &world.database {
-            return program("pg_restore", &["--clean", "-1", "-n", "vault", "-d", url, &copy]).await;
+            return program("pg_restore", &["--clean", "-1", "-n", self.schema, "-d", url, &copy]).await;
         }
-        let mut connection = connect(world).await;
+        let mut connection = connect(world, self.file).await;
         let attach = format!("ATTACH '{copy}' AS copy");
         connection.execute(AssertSqlSafe(attach)).await.expect("the copy is opened");
         let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM copy.sqlite_schema WHERE type = 'table'")
@@ -51,12 +62,12 @@ impl LiveBackup {
     }
 
     fn file(&self) -> PathBuf {
-        self.directory.path().join("vault.backup")
+        self.directory.path().join("backup")
     }
 }
 
-async fn connect(world: &World) -> SqliteConnection {
-    let file = world.data.path().join("vault.db");
+async fn connect(world: &World, file: &str) -> SqliteConnection {
+    let file = world.data.path().join(file);
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
     let options = options.busy_timeout(std::time::Duration::from_secs(10));
     SqliteConnection::connect_with(&options).await.expect("the file opens")
@@ -76,7 +87,7 @@ async fn program(name: &str, arguments: &[&str]) {
 /// Runs a statement on the vault's store, as a hand in it does.
 pub async fn change(world: &World, sql: &str) {
     let Some(url) = &world.database else {
-        connect(world).await.execute(AssertSqlSafe(sql)).await.expect("the store is changed");
+        connect(world, "vault.db").await.execute(AssertSqlSafe(sql)).await.expect("the store is changed");
         return;
     };
     let mut connection = sqlx::PgConnection::connect(url).await.expect("the database answers");

@@ -15,7 +15,7 @@ use crate::bytes::Needle;
 pub type KeyRow = (String, String, i64, String);
 
 const KEYS: &str = "SELECT id, kind, epoch, wrapped FROM keys WHERE id LIKE $1";
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 13] = [
     "epochs",
     "current_epoch",
     "keys",
@@ -27,6 +27,8 @@ const TABLES: [&str; 11] = [
     "destructions",
     "destruction_history",
     "writers",
+    "log_anchor",
+    "listed_opt_outs",
 ];
 
 /// Where the epoch's key is.

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use url::Url;
-use wasend_commands::{Commands, Keywords, Lines, Templates};
+use wasend_commands::{Commands, Keywords, Lines, SendingHolds, Templates};
 use wasend_eventlog::Db;
+use wasend_processors::erasure::ComparisonRefused;
 use wasend_projections::uploads::Uploads;
 use wasend_projections::{Leases, Options, Projector};
 use wasend_whatsapp::simulator::{Delays, RunningSimulator, Simulator, SimulatorOptions};
@@ -94,6 +95,7 @@ impl House {
         let commands = Arc::new(Commands {
             log: stores.log.clone(),
             vault: stores.vault.clone(),
+            holds: SendingHolds::new(reads.clone()),
             reads,
             templates: Templates::new(gateway.clone(), lines.clone(), stores.clock.clone()),
             lines,
@@ -103,13 +105,9 @@ impl House {
             clock: stores.clock.clone(),
         });
         // Before anybody can ask for anything.
-        let compared = wasend_processors::erasure::reconcile(&commands, &projector).await;
-        refuse_damaged_log(&projector).await?;
-        if let Err(error) = compared {
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            tracing::error!(
-                %error, cause, "the vault stays suspended: what was erased cannot be compared with its store yet"
-            );
+        if let Err(failure) = compare(&commands, &projector).await {
+            close(simulator, &projector, &stores).await;
+            return Err(failure);
         }
         let leases = Leases::new(stores.models.clone());
         Ok(Self { stores, projector, commands, gateway, leases, simulator, alone: None })
@@ -132,14 +130,32 @@ impl House {
 
     /// Stops the read models and the simulator, then closes the stores.
     pub async fn close(self) {
-        if let Some(simulator) = self.simulator
-            && let Err(error) = simulator.shutdown().await
-        {
-            tracing::warn!(%error, "the simulator did not stop cleanly");
-        }
-        self.projector.shutdown().await;
-        self.stores.close().await;
+        close(self.simulator, &self.projector, &self.stores).await;
     }
+}
+
+async fn close(simulator: Option<RunningSimulator>, projector: &Projector, stores: &Stores) {
+    if let Some(simulator) = simulator
+        && let Err(error) = simulator.shutdown().await
+    {
+        tracing::warn!(%error, "the simulator did not stop cleanly");
+    }
+    projector.shutdown().await;
+    stores.close().await;
+}
+
+/// Compares the vault with the log. Refuses what only the operator can mend; where the comparison cannot be made yet, the
+/// vault stays suspended.
+async fn compare(commands: &Commands, projector: &Projector) -> Result<(), Failure> {
+    let compared = wasend_processors::erasure::reconcile(commands, projector).await;
+    refuse_damaged_log(projector).await?;
+    let Err(error) = compared else { return Ok(()) };
+    if let Some(refused) = ComparisonRefused::behind(&error).filter(|refused| refused.is_final()) {
+        return Err(Failure::Damaged(refused.to_string()));
+    }
+    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    tracing::error!(%error, cause, "the vault stays suspended: what was erased cannot be compared with its store yet");
+    Ok(())
 }
 
 /// Where Meta is: the configured root, or a simulator about to listen.

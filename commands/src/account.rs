@@ -104,7 +104,7 @@ pub(crate) fn label(field: &str, text: &str) -> Result<Label, CommandError> {
     Ok(Label(label.trim().to_owned()))
 }
 
-const fn code(error: Error) -> Code {
+pub(crate) const fn code(error: Error) -> Code {
     match error {
         Error::NotFound | Error::KeyNotFound => Code::NotFound,
         Error::NoScopes => Code::Required,

@@ -2,11 +2,12 @@
 //! counts by the moment at which it was said, not by that of its arrival.
 
 use wasend_domain::contact::{Command, Contact, Error, Source, Via, Word};
+use wasend_domain::inbox::{self, Inbox};
 use wasend_domain::{AccountId, SubjectId, Time};
-use wasend_eventlog::{Failure, execute};
+use wasend_eventlog::{Failure, execute, execute_new};
 use wasend_vault::Identity;
 
-use crate::{Caller, CommandError, Commands};
+use crate::{Caller, Code, CommandError, Commands};
 
 /// Words with which people opt out and in; each is the whole message, in capitals or not.
 #[derive(Debug, Clone, Default)]
@@ -134,7 +135,12 @@ impl Commands {
             self.vault.unsuppress_identities(caller.account_id, identities, heard.order()).await?;
             return Ok(());
         }
-        self.vault.suppress(caller.account_id, identities, heard.order()).await?;
+        if let Some(listing) = self.vault.suppress(caller.account_id, identities, heard.order()).await? {
+            let (context, command) = (Self::once(caller), inbox::Command::ListOptOut { at: self.clock.now() });
+            execute_new::<Inbox>(&*self.log, &*self.clock, context, listing.uuid(), command)
+                .await
+                .map_err(|failure| CommandError::of(failure, "contact", |_| Code::Invalid))?;
+        }
         // A contact that was made known meanwhile may have looked at the list before.
         self.tell_bearer(caller, identities, heard).await?;
         Ok(())

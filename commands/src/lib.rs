@@ -10,6 +10,7 @@
 //! | [`message`] | accepting messages, cancelling them |
 //! | [`privacy`], `reapply` | requests for erasure; applying one again |
 //! | [`webhook`] | what Meta reports |
+//! | [`holds`] | accounts for which nothing is sent until the operator has decided |
 //! | [`lines`] | a number's way to Meta: address and credentials |
 //! | [`templates`] | which variables an approved template takes |
 //! | [`refusal`] | why a command was not carried out |
@@ -26,6 +27,7 @@ pub mod account;
 mod consent;
 pub mod contact;
 pub mod group;
+pub mod holds;
 pub mod import;
 pub mod lines;
 pub mod message;
@@ -37,6 +39,7 @@ pub mod templates;
 pub mod webhook;
 
 pub use consent::Keywords;
+pub use holds::SendingHolds;
 pub use lines::Lines;
 pub use reapply::erasure_reason;
 pub use refusal::{Code, CommandError, Refusal};
@@ -67,6 +70,7 @@ pub struct Commands {
     pub lines: Arc<Lines>,
     pub templates: Templates,
     pub keywords: Keywords,
+    pub holds: SendingHolds,
     pub uploads: Uploads,
     /// Bytes of the largest file that may be uploaded.
     pub upload_limit: u64,

@@ -6,7 +6,7 @@ use wasend_domain::phone::{Bsuid, PhoneNumber};
 use wasend_domain::privacy::{Command, Error, Exception, Ground, PrivacyRequest, Reason, Regime};
 use wasend_domain::{Personal, PrivacyRequestId, Sealed, SubjectId};
 use wasend_eventlog::{Loaded, Plan, Rejected, Stream, load};
-use wasend_vault::{Identity, OpenError};
+use wasend_vault::{Identity, OpenError, VaultError};
 
 use crate::{Caller, Code, CommandError, Commands, Done, Refusal};
 
@@ -172,7 +172,12 @@ impl Commands {
         reason: Option<Personal<Reason>>,
     ) -> Result<Option<Sealed<Reason>>, CommandError> {
         let Some(reason) = reason else { return Ok(None) };
-        Ok(Some(self.vault.seal(caller.account_id, subject, &reason, self.clock.now().day()).await?))
+        match self.vault.seal(caller.account_id, subject, &reason, self.clock.now().day()).await {
+            // The keys are destroyed and the log does not say so: it was put back to an earlier copy. The reason cannot
+            // be kept any more, and the request can.
+            Err(VaultError::Erased(_)) => Ok(None),
+            sealed => Ok(Some(sealed?)),
+        }
     }
 }
 

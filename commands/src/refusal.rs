@@ -29,11 +29,12 @@ pub enum Code {
     IdempotencyKeyReused,
     Erased,
     ErasureHeld,
+    SendingHeld,
     Busy,
 }
 
 impl Code {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Required,
         Self::TooLong,
         Self::Invalid,
@@ -51,6 +52,7 @@ impl Code {
         Self::IdempotencyKeyReused,
         Self::Erased,
         Self::ErasureHeld,
+        Self::SendingHeld,
         Self::Busy,
     ];
 
@@ -73,6 +75,7 @@ impl Code {
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::Erased => "ERASED",
             Self::ErasureHeld => "ERASURE_HELD",
+            Self::SendingHeld => "SENDING_HELD",
             Self::Busy => "BUSY",
         }
     }
@@ -100,6 +103,9 @@ impl Code {
             Self::Erased => "The personal data that this needs was erased.",
             Self::ErasureHeld => {
                 "A refused request for erasure holds the person's data; the message names it, and `liftErasureHold` ends it."
+            }
+            Self::SendingHeld => {
+                "Nothing is sent for the account until the operator has decided: the vault was restored and may lack opt-outs."
             }
             Self::Busy => "Many others are changing the same thing; try again.",
         }

@@ -7,7 +7,7 @@ use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::content::Label;
-use crate::{Decide, KeyId, Sealed, SubjectId};
+use crate::{Decide, KeyId, Sealed, SubjectId, Time};
 
 /// What an API key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,6 +52,8 @@ pub struct Account {
     /// The subject under which the account's own labels and credentials are sealed.
     pub subject: Option<SubjectId>,
     pub keys: BTreeMap<KeyId, Key>,
+    /// Since sending is held, of how many people the vault's store knows nothing any more.
+    pub sending_held: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +82,14 @@ pub enum Command {
     RevokeKey {
         key: KeyId,
     },
+    /// Nothing more is sent until the operator has decided.
+    HoldSending {
+        lost_people: u64,
+        at: Time,
+    },
+    ResumeSending {
+        at: Time,
+    },
 }
 
 /// What is kept of a key's secret.
@@ -93,10 +103,32 @@ pub struct KeySecret {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    Opened { name: Sealed<Label> },
-    KeyIssued { key: KeyId, secret: KeySecret, scopes: BTreeSet<Scope>, label: Option<Sealed<Label>> },
-    KeyRotated { key: KeyId, secret: KeySecret },
-    KeyRevoked { key: KeyId },
+    Opened {
+        name: Sealed<Label>,
+    },
+    KeyIssued {
+        key: KeyId,
+        secret: KeySecret,
+        scopes: BTreeSet<Scope>,
+        label: Option<Sealed<Label>>,
+    },
+    KeyRotated {
+        key: KeyId,
+        secret: KeySecret,
+    },
+    KeyRevoked {
+        key: KeyId,
+    },
+    /// The vault's store is an earlier copy than the log. It knows nothing of `lost_people` whom the log speaks of, and may
+    /// lack opt-outs: nothing is sent.
+    SendingHeld {
+        lost_people: u64,
+        at: Time,
+    },
+    /// The operator has decided that sending goes on.
+    SendingResumed {
+        at: Time,
+    },
 }
 
 impl DomainEvent for Event {
@@ -106,6 +138,8 @@ impl DomainEvent for Event {
             Self::KeyIssued { .. } => "KeyIssued",
             Self::KeyRotated { .. } => "KeyRotated",
             Self::KeyRevoked { .. } => "KeyRevoked",
+            Self::SendingHeld { .. } => "SendingHeld",
+            Self::SendingResumed { .. } => "SendingResumed",
         }
         .to_owned()
     }
@@ -155,6 +189,8 @@ impl Aggregate for Account {
             Event::KeyRevoked { key } => {
                 self.keys.entry(key).and_modify(|known| known.revoked = true);
             }
+            Event::SendingHeld { lost_people, .. } => self.sending_held = Some(lost_people),
+            Event::SendingResumed { .. } => self.sending_held = None,
         }
     }
 }
@@ -175,6 +211,13 @@ impl Decide for Account {
                 Some(_) => Ok(self.news([Event::KeyRotated { key, secret }])),
             },
             Command::RevokeKey { key } => self.revoke(key),
+            // Found again by another node, or after a crash.
+            Command::HoldSending { lost_people, .. } if self.sending_held.is_some_and(|held| held >= lost_people) => {
+                Ok(vec![])
+            }
+            Command::HoldSending { lost_people, at } => Ok(self.news([Event::SendingHeld { lost_people, at }])),
+            Command::ResumeSending { .. } if self.sending_held.is_none() => Ok(vec![]),
+            Command::ResumeSending { at } => Ok(self.news([Event::SendingResumed { at }])),
         }
     }
 }

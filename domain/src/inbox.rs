@@ -1,4 +1,5 @@
-//! Webhooks that were authentic but not understood: kept, sealed, so that nothing Meta said is lost.
+//! What Meta says that no other aggregate takes: webhooks that were authentic but not understood are kept, sealed; an
+//! opt-out of a person whom the account does not know is on record, by a random id.
 
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
@@ -7,15 +8,24 @@ use serde::{Deserialize, Serialize};
 use crate::content::RawWebhook;
 use crate::{Decide, Sealed, Time};
 
-/// One webhook that was kept.
+/// One update of a webhook.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inbox {
     pub kept: bool,
+    pub opt_out_listed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    Keep { reason: Reason, raw: Sealed<RawWebhook>, at: Time },
+    Keep {
+        reason: Reason,
+        raw: Sealed<RawWebhook>,
+        at: Time,
+    },
+    /// An opt-out of a person whom the account does not know was put on the vault's list, under this aggregate's id.
+    ListOptOut {
+        at: Time,
+    },
 }
 
 /// Why a webhook could not be acted on.
@@ -39,12 +49,24 @@ impl Reason {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    Kept { reason: Reason, raw: Sealed<RawWebhook>, at: Time },
+    Kept {
+        reason: Reason,
+        raw: Sealed<RawWebhook>,
+        at: Time,
+    },
+    /// The vault's list of opt-outs has an entry of this aggregate's id: a store that lacks it is an earlier copy.
+    OptOutListed {
+        at: Time,
+    },
 }
 
 impl DomainEvent for Event {
     fn event_type(&self) -> String {
-        "WebhookKept".to_owned()
+        match self {
+            Self::Kept { .. } => "WebhookKept",
+            Self::OptOutListed { .. } => "OptOutListed",
+        }
+        .to_owned()
     }
 
     fn event_version(&self) -> String {
@@ -67,13 +89,20 @@ impl Aggregate for Inbox {
         crate::decide::handle(self, command, sink).await
     }
 
-    fn apply(&mut self, Event::Kept { .. }: Event) {
-        self.kept = true;
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Kept { .. } => self.kept = true,
+            Event::OptOutListed { .. } => self.opt_out_listed = true,
+        }
     }
 }
 
 impl Decide for Inbox {
-    fn decide(&self, Command::Keep { reason, raw, at }: Command) -> Result<Vec<Event>, Error> {
-        Ok(self.news([Event::Kept { reason, raw, at }]))
+    fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
+        let event = match command {
+            Command::Keep { reason, raw, at } => Event::Kept { reason, raw, at },
+            Command::ListOptOut { at } => Event::OptOutListed { at },
+        };
+        Ok(self.news([event]))
     }
 }

@@ -92,6 +92,8 @@ fn written() -> Vec<Event> {
         account::Event::KeyIssued { key: id(), secret: secret(), scopes, label: Some(sealed()) },
         account::Event::KeyRotated { key: id(), secret: secret() },
         account::Event::KeyRevoked { key: id() },
+        account::Event::SendingHeld { lost_people: 3, at },
+        account::Event::SendingResumed { at },
     ];
     let groups =
         [group::Event::Created { name: sealed() }, group::Event::Renamed { name: sealed() }, group::Event::Deleted {}];
@@ -113,7 +115,7 @@ fn written() -> Vec<Event> {
     all.extend(numbers.into_iter().map(Event::Number));
     all.extend(accounts.into_iter().map(Event::Account));
     all.extend(groups.into_iter().map(Event::Group));
-    all.push(Event::Inbox(kept));
+    all.extend([kept, inbox::Event::OptOutListed { at }].map(Event::Inbox));
     all.extend(requests.into_iter().map(Event::Privacy));
     all.extend(imports(at).into_iter().map(Event::Import));
     all

@@ -6,6 +6,7 @@
 //!
 //! [`reconcile()`] does it again after the vault was put back to an earlier copy.
 
+pub mod losses;
 mod reconcile;
 
 use std::sync::Arc;
@@ -24,8 +25,9 @@ use wasend_projections::outbox::{OutboxRow, Todo};
 use wasend_projections::privacy::PrivacyRequestRow;
 use wasend_projections::{Cell, Leases, Projector};
 
-pub use reconcile::{FencesUnknown, Reconciled, compare, reconcile};
+pub use reconcile::{ComparisonRefused, Reconciled, compare, reconcile};
 
+use crate::anchor;
 use crate::shared::{News, earlier, once};
 
 const LEASE: &str = "erase";
@@ -218,6 +220,8 @@ impl Eraser {
     /// Destroys the keys and what the directory holds, and records it.
     async fn destroy(&self, open: &Open) -> Result<Destruction, CommandError> {
         let (vault, why) = (&self.commands.vault, open.why());
+        // A log that was put back to before the fence is known by it.
+        anchor::move_to_head(&self.commands).await?;
         let fingerprints = vault.destroy_subject(open.account, open.subject, &Purpose::ALL, &why).await?;
         vault.remove_from_directory(open.account, open.subject).await?;
         let destruction = Destruction { number: vault.last_destruction().await?, at: self.commands.clock.now() };

@@ -14,9 +14,11 @@
 //! | [`importer`] | imports of contacts |
 //! | [`runners`] | what stays unknown is shown to people, what is not delivered in time expires |
 //! | [`erasure`] | people are erased, step by step |
+//! | [`anchor`] | the vault's store is told how far its log has come |
 //! | [`rotation`] | the epochs end in which destroyed keys were wrapped |
 //! | [`options`] | how all this runs |
 
+pub mod anchor;
 mod answer;
 mod backoff;
 mod call;
@@ -36,6 +38,7 @@ mod scout;
 mod shared;
 mod verdict;
 
+pub use anchor::Anchoring;
 pub use dispatcher::Dispatcher;
 pub use erasure::{ErasureOptions, Erasures};
 pub use importer::Importer;

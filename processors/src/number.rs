@@ -225,7 +225,7 @@ impl Worker {
         if row.disconnected_at.is_some() {
             return Ok(Some((account, None)));
         }
-        if row.stopped_at.is_some() {
+        if row.stopped_at.is_some() || self.shared.commands.holds.is_held(account).await? {
             self.queue.forget_reading();
             return Ok(None);
         }

@@ -15,6 +15,10 @@ pub struct AccountRow {
     /// The subject under which the account's own labels and credentials are sealed.
     pub subject_id: String,
     pub opened_at: Time,
+    /// Set while nothing is sent for the account, because the vault's store was put back to an earlier copy.
+    pub sending_held_at: Option<Time>,
+    /// People whom the vault's store does not know any more, when sending was held last.
+    pub lost_people: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +38,13 @@ pub struct KeyRow {
 
 static ACCOUNTS: Table = Table {
     name: "accounts",
-    columns: &[Column::text("name"), Column::text("subject_id"), Column::int("opened_at")],
+    columns: &[
+        Column::text("name"),
+        Column::text("subject_id"),
+        Column::int("opened_at"),
+        Column::optional_int("sending_held_at"),
+        Column::int("lost_people"),
+    ],
     indexes: &[],
     append_only: false,
 };
@@ -63,12 +73,26 @@ impl Record for AccountRow {
     }
 
     fn into_cells(self) -> Vec<Cell> {
-        vec![self.id.into(), self.name.into(), self.subject_id.into(), self.opened_at.micros().into()]
+        vec![
+            self.id.into(),
+            self.name.into(),
+            self.subject_id.into(),
+            self.opened_at.micros().into(),
+            moment(self.sending_held_at),
+            Cell::count(self.lost_people),
+        ]
     }
 
     fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
         let id = cells.text()?;
-        Ok(Self { id, name: cells.text()?, subject_id: cells.text()?, opened_at: time(cells.int()?) })
+        Ok(Self {
+            id,
+            name: cells.text()?,
+            subject_id: cells.text()?,
+            opened_at: time(cells.int()?),
+            sending_held_at: cells.optional_int()?.map(time),
+            lost_people: cells.count()?,
+        })
     }
 }
 
@@ -121,7 +145,7 @@ impl Projection for Accounts {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static [&'static Table] {
@@ -131,7 +155,9 @@ impl Projection for Accounts {
     fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
         let Event::Account(change) = event else { return };
         match change {
-            Change::Opened { .. } => keys.touch::<AccountRow>(recorded.aggregate_id.to_string()),
+            Change::Opened { .. } | Change::SendingHeld { .. } | Change::SendingResumed { .. } => {
+                keys.touch::<AccountRow>(recorded.aggregate_id.to_string());
+            }
             Change::KeyIssued { key, .. } | Change::KeyRotated { key, .. } | Change::KeyRevoked { key } => {
                 keys.touch::<KeyRow>(key.to_string());
             }
@@ -147,7 +173,17 @@ impl Projection for Accounts {
                 name: name.as_str().to_owned(),
                 subject_id: name.subject().to_string(),
                 opened_at: at,
+                sending_held_at: None,
+                lost_people: 0,
             }),
+            Change::SendingHeld { lost_people, at } => {
+                let row = account(rows, recorded)?;
+                rows.put(AccountRow { sending_held_at: Some(*at), lost_people: *lost_people, ..row });
+            }
+            Change::SendingResumed { .. } => {
+                let row = account(rows, recorded)?;
+                rows.put(AccountRow { sending_held_at: None, ..row });
+            }
             Change::KeyIssued { key, secret, scopes, label } => rows.put(KeyRow {
                 id: key.to_string(),
                 account_id: recorded.account_id.to_string(),
@@ -171,6 +207,11 @@ impl Projection for Accounts {
         }
         Ok(())
     }
+}
+
+fn account(rows: &Rows, recorded: &Recorded) -> Result<AccountRow, FoldError> {
+    let row = rows.get::<AccountRow>(&recorded.aggregate_id.to_string()).cloned();
+    row.ok_or(FoldError("an account begins with its opening"))
 }
 
 fn known(rows: &Rows, key: &str) -> Result<KeyRow, FoldError> {

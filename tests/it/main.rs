@@ -41,6 +41,7 @@ mod meta;
 mod privacy;
 mod projection;
 mod refusal;
+mod restore;
 mod rollback;
 mod rotation;
 mod scope;

@@ -33,7 +33,8 @@ pub trait EpochKey: Send + Sync {
     async fn load(&self, epoch: i64) -> Result<(), EpochError>;
 
     /// Destroys the keys of all epochs up to this one, where they are kept and in memory. Repeating it changes nothing.
-    async fn destroy_until(&self, epoch: i64) -> Result<(), EpochError>;
+    /// Whether one was kept.
+    async fn destroy_until(&self, epoch: i64) -> Result<bool, EpochError>;
 
     /// The newest epoch of which a key is kept, in use or not; 0 if there is none.
     async fn newest(&self) -> Result<i64, EpochError>;

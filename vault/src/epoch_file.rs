@@ -152,7 +152,7 @@ impl EpochKey for FileEpoch {
         Ok(())
     }
 
-    async fn destroy_until(&self, epoch: i64) -> Result<(), EpochError> {
+    async fn destroy_until(&self, epoch: i64) -> Result<bool, EpochError> {
         self.loaded.write().unwrap_or_else(PoisonError::into_inner).retain(|loaded, _| *loaded > epoch);
         let files = self.files().map_err(|error| failed(&self.directory, &error))?;
         let mut changed = false;
@@ -163,7 +163,7 @@ impl EpochKey for FileEpoch {
         if changed {
             self.sync().map_err(|error| failed(&self.directory, &error))?;
         }
-        Ok(())
+        Ok(changed)
     }
 
     async fn newest(&self) -> Result<i64, EpochError> {

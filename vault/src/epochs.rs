@@ -101,7 +101,17 @@ impl Epochs {
         self.current.store(current, Ordering::Release);
         if known.ended < ended {
             match self.end(&rows, current, ended).await {
-                Ok(()) => known.ended = ended,
+                Ok(found) => {
+                    known.ended = ended;
+                    // The store lists those alone whose keys may still exist.
+                    if found && rows.iter().all(|row| row.epoch > ended) {
+                        tracing::warn!(
+                            epoch = ended,
+                            "a destroyed epoch key was put back, or this node was off when its epoch ended: it is \
+                             destroyed here"
+                        );
+                    }
+                }
                 Err(error) => complaint = complaint.or(Some(error)),
             }
         }
@@ -112,8 +122,8 @@ impl Epochs {
     }
 
     /// Before a key is destroyed that has opened everything so far, the one that has taken its place is read anew from
-    /// where it is kept: to have it in memory is not enough.
-    async fn end(&self, rows: &[EpochRow], current: i64, ended: i64) -> Result<(), EpochError> {
+    /// where it is kept: to have it in memory is not enough. Whether there was a key to destroy.
+    async fn end(&self, rows: &[EpochRow], current: i64, ended: i64) -> Result<bool, EpochError> {
         if let Some(row) = rows.iter().find(|row| row.epoch == current) {
             self.prove(row).await?;
         }

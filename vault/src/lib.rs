@@ -11,10 +11,12 @@
 //! | `blind` | keyed hashes, by which personal values are found |
 //! | `person`, `directory` | who a subject is, and finding or creating it |
 //! | `destroy`, `nodes` | destruction of keys; how it reaches every node |
+//! | [`anchor`](LogAnchor) | which log the store belongs to, and how far that had come |
 //! | `lineage` | whether the store still is the one that this process has used |
 //! | `suppression` | who is not to be written to although nobody knows who they are |
 //! | `queue`, `store` | group commit of what is created; both engines |
 
+mod anchor;
 mod blind;
 mod cache;
 mod destroy;
@@ -36,6 +38,7 @@ mod store;
 mod suppression;
 mod vault;
 
+pub use anchor::LogAnchor;
 pub use epoch::{EpochError, EpochKey, Named};
 pub use epoch_file::FileEpoch;
 pub use error::{Failure, OpenError, Suspension, VaultError};

@@ -1,5 +1,6 @@
 //! The vault's own store: a SQLite file, or a schema on Postgres. Its backups follow other rules than the log's.
 
+mod anchor;
 mod creation;
 mod destruction;
 mod erasure;
@@ -22,6 +23,7 @@ use sqlx::{
 
 use crate::error::Failure;
 
+pub(crate) use anchor::Present;
 pub(crate) use creation::{Batch, NewKey, NewSubject};
 pub(crate) use erasure::Listed;
 pub(crate) use lineage::LineageState;
@@ -64,6 +66,7 @@ impl Store {
             (2, include_str!("../../migrations/sqlite-vault/0002_erasure.sql")),
             (3, include_str!("../../migrations/sqlite-vault/0003_epochs.sql")),
             (4, include_str!("../../migrations/sqlite-vault/0004_lineage.sql")),
+            (5, include_str!("../../migrations/sqlite-vault/0005_log.sql")),
             (6, include_str!("../../migrations/sqlite-vault/0006_consent.sql")),
         ])
         .run_direct(None, &mut *tx, false)
@@ -92,6 +95,7 @@ impl Store {
             (2, include_str!("../../migrations/postgres-vault/0002_erasure.sql")),
             (3, include_str!("../../migrations/postgres-vault/0003_epochs.sql")),
             (4, include_str!("../../migrations/postgres-vault/0004_lineage.sql")),
+            (5, include_str!("../../migrations/postgres-vault/0005_log.sql")),
             (6, include_str!("../../migrations/postgres-vault/0006_consent.sql")),
         ])
         .run(&pool)

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use wasend_domain::{AccountId, BlindIndex, Opened, SubjectId, Time};
+use wasend_domain::{AccountId, BlindIndex, InboxId, Opened, SubjectId, Time};
 
 use crate::{
     error::{OpenError, VaultError},
@@ -53,16 +53,19 @@ impl Vault {
         Ok(latest(&hashes, self.store.suppressed(account, &hashes.concat()).await?))
     }
 
-    /// Puts a person whom the directory does not know on the list of opt-outs. An earlier opt-out changes nothing.
+    /// Puts a person whom the directory does not know on the list of opt-outs. An earlier opt-out changes nothing. The
+    /// random id of the listing if there is one, to be recorded in the log: a store that lacks it has lost the opt-out
+    /// ([`Self::lost_listings`]).
     pub async fn suppress(
         &self,
         account: AccountId,
         identities: &[Identity],
         opted_out_at: Time,
-    ) -> Result<(), VaultError> {
+    ) -> Result<Option<InboxId>, VaultError> {
         let hashes = self.hashes(account, SUPPRESSION, identities).await?.concat();
-        self.store.suppress(account, Listed { hashes: &hashes, at: opted_out_at }).await?;
-        Ok(())
+        let (listing, listed) = (InboxId::random(), Listed { hashes: &hashes, at: opted_out_at });
+        let is_new = self.store.suppress(account, listed, &listing.to_string(), &self.lineage).await?;
+        Ok(is_new.then_some(listing))
     }
 
     /// Takes everything that the subject is known by off the list, unless the opt-out is later than the opt-in.

@@ -14,8 +14,8 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 use wasend_processors::{
-    DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer, RotationOptions,
-    Rotations, RunnerOptions, Runners, Waits,
+    Anchoring, DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer,
+    RotationOptions, Rotations, RunnerOptions, Runners, Waits,
 };
 
 use super::Failure;
@@ -40,6 +40,7 @@ struct Rooms {
     files: Router,
     dispatcher: Dispatcher,
     runners: Runners,
+    anchoring: Anchoring,
     erasures: Erasures,
     rotations: Rotations,
     importer: Importer,
@@ -175,6 +176,7 @@ fn rooms(config: &Config, house: House) -> Rooms {
         dispatching(config),
     );
     let runners = Runners::start(&house.commands, &house.projector, &house.leases, &running(config));
+    let anchoring = Anchoring::start(&house.commands);
     let erasures = Erasures::start(
         house.commands.clone(),
         house.projector.clone(),
@@ -198,6 +200,7 @@ fn rooms(config: &Config, house: House) -> Rooms {
         files,
         dispatcher,
         runners,
+        anchoring,
         erasures,
         rotations,
         importer,
@@ -315,6 +318,7 @@ fn open(
         rooms.erasures.shutdown(shutdown_grace).await;
         rooms.rotations.shutdown(shutdown_grace).await;
         rooms.importer.shutdown(shutdown_grace).await;
+        rooms.anchoring.shutdown(shutdown_grace).await;
         rooms.house.close().await;
         tracing::info!("stopped");
     }

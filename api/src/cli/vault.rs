@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use tokio::time::Instant;
+use wasend_domain::AccountId;
+use wasend_processors::anchor;
+use wasend_processors::erasure::losses;
 use wasend_vault::{Laggard, Phase, Rotation, Step, Vault};
 
 use super::Failure;
+use super::account::refused;
 use crate::config::Config;
-use crate::house::Stores;
+use crate::house::{House, Stores};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -25,7 +29,42 @@ pub enum Command {
     },
     /// Epochs, and the nodes that use the vault
     Status,
+    /// People whom the log speaks of and the vault knows nothing of, since it was restored from an earlier copy
+    #[command(after_help = LOST)]
+    Lost {
+        /// Show one account alone
+        #[arg(long, value_name = "ID")]
+        account: Option<AccountId>,
+    },
+    /// Let an account send again that is held since the vault was restored. Servers may run meanwhile
+    #[command(after_help = RESUME)]
+    ResumeSending {
+        /// The account, as `wasend vault lost` names it
+        account: AccountId,
+    },
+    /// Take a log that is older than the vault for the vault's own, after it was restored from an earlier copy
+    #[command(after_help = ACCEPT)]
+    AcceptLog,
 }
+
+const LOST: &str = "\
+Lists each person by the random id of the contact, with what the log says about its opt-out; the number is lost.
+
+Example:
+  wasend vault lost";
+
+const RESUME: &str = "\
+Import the opt-outs of the time since the copy was made before, for instance as contacts with the import's opt-out column
+or by `optOut`: the vault may not know them.
+
+Example:
+  wasend vault resume-sending 019a0000-0000-7000-8000-000000000001";
+
+const ACCEPT: &str = "\
+Requests and consents that were recorded after the copy of the log was made are gone. Stop the servers before.
+
+Example:
+  wasend vault accept-log";
 
 const ROTATE: &str = "\
 Back up the vault and the new epoch key right afterwards: older backups of the vault are worthless from then on.
@@ -51,6 +90,12 @@ pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
             }
         }
         Command::Status => status(&stores.vault).await,
+        Command::Lost { account } => lost(&stores, account).await,
+        Command::AcceptLog => accept_log(&stores).await,
+        Command::ResumeSending { account } => {
+            stores.close().await;
+            return resume_sending(&config, account).await;
+        }
     };
     stores.close().await;
     done
@@ -90,6 +135,48 @@ async fn current(vault: &Vault) -> Result<i64, Failure> {
 fn waited(nodes: &[Laggard]) -> String {
     let nodes: Vec<_> = nodes.iter().map(|node| format!("\n  {node}")).collect();
     format!("the end of the epoch waits for:{}", nodes.concat())
+}
+
+async fn lost(stores: &Stores, account: Option<AccountId>) -> Result<(), Failure> {
+    let losses = losses::find_all(&*stores.log, &stores.vault).await;
+    let mut losses = losses.map_err(|error| Failure::because("the vault cannot be compared with the log", &error))?;
+    losses.retain(|id, _| account.is_none_or(|account| account == *id));
+    if losses.is_empty() {
+        println!("The vault knows everybody of whom the log speaks.");
+        return Ok(());
+    }
+    for (account, loss) in &losses {
+        let opted_out = loss.people.values().filter(|is_out| **is_out).count();
+        println!("Account {account}");
+        println!("  {} people are unknown to the vault, {opted_out} of them opted out", loss.people.len());
+        if loss.opt_outs > 0 {
+            println!("  {} opt-outs of people who were no contacts are lost", loss.opt_outs);
+        }
+        for (contact, is_out) in &loss.people {
+            println!("  {contact}{}", if *is_out { "  opted out" } else { "" });
+        }
+    }
+    Ok(())
+}
+
+async fn accept_log(stores: &Stores) -> Result<(), Failure> {
+    let accepted = anchor::accept_log(&*stores.log, &stores.vault).await;
+    match accepted.map_err(|error| Failure::because("the log could not be accepted", &error))? {
+        Some(anchor) => {
+            println!("The vault goes on with this log, whose last event is at position {}.", anchor.position)
+        }
+        None => println!("The vault goes on with this log, which is empty."),
+    }
+    Ok(())
+}
+
+async fn resume_sending(config: &Config, account: AccountId) -> Result<(), Failure> {
+    let house = House::open_beside(config).await?;
+    let resumed = house.commands.resume_sending(account).await;
+    house.close().await;
+    resumed.map_err(|error| refused(&error))?;
+    println!("Sending goes on for the account {account}.");
+    Ok(())
 }
 
 async fn status(vault: &Vault) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! The account that asks.
 
-use async_graphql::{Context, Object, Result};
+use async_graphql::{Context, Object, Result, SimpleObject};
 use wasend_domain::account::Scope;
 use wasend_domain::content::Label;
 use wasend_projections::accounts::AccountRow;
@@ -36,6 +36,21 @@ impl Account {
     async fn opened_at(&self) -> DateTime {
         DateTime(self.0.opened_at)
     }
+
+    /// Set while nothing is sent for the account, because the vault was restored from an earlier copy and may lack
+    /// opt-outs. The server's operator ends it (`wasend vault resume-sending`).
+    async fn sending_hold(&self) -> Option<SendingHold> {
+        let lost_people = i32::try_from(self.0.lost_people).unwrap_or(i32::MAX);
+        self.0.sending_held_at.map(|since| SendingHold { since: DateTime(since), lost_people })
+    }
+}
+
+/// Why nothing is sent for the account. Messages are refused with `SENDING_HELD`; what was accepted before waits.
+#[derive(Debug, SimpleObject)]
+struct SendingHold {
+    since: DateTime,
+    /// Contacts of whom the vault knows nothing any more.
+    lost_people: i32,
 }
 
 /// Opens a label of the account's own, given in its sealed form.

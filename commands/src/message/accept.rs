@@ -1,7 +1,7 @@
 //! Accepting messages: everything about a batch is looked up, created, loaded, sealed and appended as a set, while
 //! each message stands and falls on its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 use wasend_domain::contact::{self, Contact, Source};
@@ -56,7 +56,8 @@ impl Commands {
         Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(busy()))).collect())
     }
 
-    /// Refuses what names a number that the account does not have, or a template that does not fit.
+    /// Refuses what names a number that the account does not have, or a template that does not fit; and everything while
+    /// the account's sending is held.
     async fn judge_numbers(
         &self,
         caller: Caller,
@@ -68,9 +69,16 @@ impl Commands {
         ids.dedup();
         let mut rows = self.reads.by_ids::<NumberRow>(&ids).await?;
         rows.retain(|_, row| row.account_id == caller.account_id.to_string());
+        let is_held = self.holds.is_held(caller.account_id).await?;
         let mut kept = Vec::with_capacity(items.len());
         for item in items.drain(..) {
-            match self.judge(rows.get(&item.checked.number.to_string()), &item.checked.content).await? {
+            let refusal = if is_held {
+                let message = "sending is held: the vault was restored and may lack opt-outs";
+                Some(Refusal { field: None, code: Code::SendingHeld, message: message.to_owned() })
+            } else {
+                self.judge(rows.get(&item.checked.number.to_string()), &item.checked.content).await?
+            };
+            match refusal {
                 None => kept.push(item),
                 Some(refusal) => answers[item.index] = Some(self.refused(caller, &item, refusal).await),
             }
@@ -221,6 +229,7 @@ impl Commands {
             };
             if planned.is_empty() {
                 contacts = self.contacts(caller, &mut items, answers).await?;
+                self.refuse_destroyed(caller, &mut items, answers).await?;
                 continue;
             }
             let batch: Vec<Append> = planned.iter_mut().filter_map(|(append, _)| append.take()).collect();
@@ -242,6 +251,29 @@ impl Commands {
             // Somebody who was erased meanwhile is somebody new.
             contacts = self.contacts(caller, &mut items, answers).await?;
         }
+        Ok(())
+    }
+
+    /// Refuses the contacts, named by their ids, whose keys are destroyed although the log does not say so: it was put
+    /// back to an earlier copy.
+    async fn refuse_destroyed(
+        &self,
+        caller: Caller,
+        items: &mut Vec<Item>,
+        answers: &mut [Option<Answer>],
+    ) -> Result<(), CommandError> {
+        let named = items.iter().filter(|item| matches!(item.checked.to, Addressee::Contact(_)));
+        let people: Vec<_> = named.filter_map(|item| Some((caller.account_id, item.subject?))).collect();
+        let there: HashSet<_> =
+            self.vault.not_destroyed(&people).await?.into_iter().map(|(_, subject)| subject).collect();
+        items.retain(|item| {
+            let Addressee::Contact(id) = &item.checked.to else { return true };
+            if !there.contains(id) {
+                let refusal = Refusal::new("contactId", Code::Erased, "the recipient's keys are destroyed");
+                answers[item.index] = Some(Err(refusal.into()));
+            }
+            there.contains(id)
+        });
         Ok(())
     }
 

@@ -5,18 +5,20 @@
 //! It runs before a server answers, whenever the vault is suspended, and as a sweep now and then. Every step may be
 //! repeated, and by several nodes at once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use wasend_commands::{CommandError, Commands};
-use wasend_domain::Position;
+use wasend_domain::{AccountId, Position};
 use wasend_eventlog::{Db, EventLog};
 use wasend_projections::privacy::PrivacyRequestRow;
 use wasend_projections::{Cell, ProjectionStatus, Projector, Reads, State};
-use wasend_vault::{Suspension, Vault};
+use wasend_vault::{Phase, Suspension, Vault};
 
 use super::Open;
+use super::losses::{self, Loss};
+use crate::anchor;
 
 /// Requests that are compared in one step.
 const PAGE: u64 = 500;
@@ -24,6 +26,7 @@ const PAGE: u64 = 500;
 const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
 const FENCED: &str = "WHERE fenced_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
+const LAST_EPOCH: &str = "WHERE epoch IS NOT NULL ORDER BY epoch DESC, id LIMIT 1";
 const LAST: &str = "WHERE destruction > $1 ORDER BY destruction DESC, id LIMIT 1";
 
 /// What a comparison found.
@@ -31,11 +34,13 @@ const LAST: &str = "WHERE destruction > $1 ORDER BY destruction DESC, id LIMIT 1
 pub struct Reconciled {
     /// Requests whose keys were there again, and are destroyed again.
     pub repeated: u64,
+    /// People whom the store does not know, and for whose accounts nothing is sent any more.
+    pub lost_people: u64,
 }
 
-/// Why it is not known which keys must be destroyed.
+/// Why the store cannot be taken for the one that belongs to the log.
 #[derive(Debug, thiserror::Error)]
-pub enum FencesUnknown {
+pub enum ComparisonRefused {
     #[error(
         "the list of erasure requests stopped at the event at position {0}: nothing is opened before it can be read"
     )]
@@ -47,6 +52,32 @@ pub enum FencesUnknown {
          which destroys them again"
     )]
     NotApplied(usize),
+    #[error(
+        "the vault's store is of epoch {found}, and the history says that the keys of all epochs up to {destroyed} are \
+         destroyed: one was put back. Destroy it, and restore a copy of the vault that was made later"
+    )]
+    EpochReturned { found: i64, destroyed: i64 },
+    #[error(
+        "the log is older than the vault, or is another one ({}): the vault knows its event at position {position}, and the \
+         log ends at {head}. Restore a later copy of the log, or take it as it is with `wasend vault accept-log`",
+        if *is_another { "it has another event there" } else { "it lacks that event" }
+    )]
+    LogBehind { position: Position, head: Position, is_another: bool },
+}
+
+impl ComparisonRefused {
+    /// Whether only the operator can end it: no server starts.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::EpochReturned { .. } | Self::LogBehind { .. })
+    }
+
+    /// The refusal behind a failure, if there is one.
+    pub fn behind(error: &CommandError) -> Option<&Self> {
+        match error {
+            CommandError::Unavailable(cause) => cause.downcast_ref(),
+            CommandError::Refused(_) => None,
+        }
+    }
 }
 
 /// Destroys again what the vault's store holds although the log says that it was destroyed, and ends a suspension of the
@@ -55,13 +86,19 @@ pub async fn reconcile(commands: &Commands, projector: &Projector) -> Result<Rec
     let (vault, reads) = (&commands.vault, &commands.reads);
     let head = commands.log.head().await?;
     until_known(head, StatusSource::Projector(projector)).await?;
+    refuse_returned_epoch(vault, reads).await?;
+    let is_earlier_copy = vault.suspended() == Some(Suspension::RolledBack);
+    // Before anything is destroyed again: a person who is erased and unknown has a row afterwards.
+    let losses = losses::find(&*commands.log, vault, is_earlier_copy).await?;
+    let mut done = Reconciled { lost_people: hold_sending(commands, &losses).await?, ..Reconciled::default() };
+    until_known(commands.log.head().await?, StatusSource::Projector(projector)).await?;
+    commands.holds.refresh().await?;
     let known = vault.last_destruction().await?;
     let newer = reads.fetch::<PrivacyRequestRow>(LAST, &[Cell::from(known)]).await?;
     let past = newer.first().and_then(|row| row.destruction);
     if past.is_some() || vault.suspended().is_some_and(|why| why != Suspension::NotCompared) {
         vault.renew_lineage(past.unwrap_or(known)).await?;
     }
-    let mut done = Reconciled::default();
     let mut after = String::new();
     while let Some(page) = next_page(reads, &mut after).await? {
         for open in not_applied(vault, &page).await? {
@@ -69,6 +106,7 @@ pub async fn reconcile(commands: &Commands, projector: &Projector) -> Result<Rec
         }
     }
     vault.resume().await?;
+    anchor::move_to_head(commands).await?;
     if done.repeated > 0 {
         tracing::warn!(
             repeated = done.repeated,
@@ -76,6 +114,40 @@ pub async fn reconcile(commands: &Commands, projector: &Projector) -> Result<Rec
         );
     }
     Ok(done)
+}
+
+/// Sends nothing more for the accounts of which the store has lost something; how many people it does not know.
+async fn hold_sending(commands: &Commands, losses: &BTreeMap<AccountId, Loss>) -> Result<u64, CommandError> {
+    let mut all = 0;
+    for (account, loss) in losses {
+        let people = loss.people.len() as u64;
+        let opted_out = loss.people.values().filter(|is_out| **is_out).count();
+        commands.hold_sending(*account, people).await?;
+        tracing::error!(
+            account.id = %account,
+            people,
+            people.opted_out = opted_out,
+            opt_outs = loss.opt_outs,
+            "the vault's store is an earlier copy than the log and does not know these people, nor these opt-outs: nothing \
+             is sent for the account until `wasend vault resume-sending`"
+        );
+        all += people;
+    }
+    Ok(all)
+}
+
+/// The log says up to which epoch the keys are destroyed. A store that uses one of these opens only with a key that was
+/// put back.
+async fn refuse_returned_epoch(vault: &Vault, reads: &Reads) -> Result<(), CommandError> {
+    let rows: Vec<PrivacyRequestRow> = reads.fetch(LAST_EPOCH, &[]).await?;
+    let Some(destroyed) = rows.first().and_then(|row| row.epoch) else { return Ok(()) };
+    let in_use = vault.epochs().await?.into_iter().filter(|row| !matches!(row.phase, Phase::Ended | Phase::Destroyed));
+    match in_use.map(|row| row.epoch).min() {
+        Some(found) if found <= destroyed => {
+            Err(CommandError::unavailable(ComparisonRefused::EpochReturned { found, destroyed }))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// For a command of the terminal: ends the vault's suspension if its store holds nothing of what was erased, and else
@@ -86,6 +158,10 @@ pub async fn compare(models: &Db, log: &dyn EventLog, vault: &Vault) -> Result<(
         until_known(head, StatusSource::Database(models, log)).await?;
     }
     let reads = Reads::new(models.clone(), &wasend_projections::all());
+    if head > 0 {
+        refuse_returned_epoch(vault, &reads).await?;
+    }
+    losses::find(log, vault, false).await?;
     let mut after = String::new();
     let mut living = 0;
     while head > 0
@@ -95,7 +171,7 @@ pub async fn compare(models: &Db, log: &dyn EventLog, vault: &Vault) -> Result<(
         living += not_applied(vault, &destroyed).await?.len();
     }
     if living > 0 {
-        return Err(CommandError::unavailable(FencesUnknown::NotApplied(living)));
+        return Err(CommandError::unavailable(ComparisonRefused::NotApplied(living)));
     }
     Ok(vault.resume().await?)
 }
@@ -145,11 +221,11 @@ async fn until_known(head: Position, source: StatusSource<'_>) -> Result<(), Com
         match list {
             Some(list) if list.state == State::Poisoned => {
                 let position = list.error_position.unwrap_or(list.position + 1);
-                return Err(CommandError::unavailable(FencesUnknown::Poisoned(position)));
+                return Err(CommandError::unavailable(ComparisonRefused::Poisoned(position)));
             }
             Some(list) if list.position >= head => return Ok(()),
             _ if Instant::now() >= give_up => {
-                return Err(CommandError::unavailable(FencesUnknown::Behind { shown, head }));
+                return Err(CommandError::unavailable(ComparisonRefused::Behind { shown, head }));
             }
             _ => tokio::time::sleep(PAUSE).await,
         }

@@ -13,7 +13,7 @@ use url::Url;
 use wasend_commands::contact::ContactInput;
 use wasend_commands::message::{ContentInput, SendMessage, TextInput, To};
 use wasend_commands::number::ConnectNumber;
-use wasend_commands::{Caller, Commands, Keywords, Lines, Templates};
+use wasend_commands::{Caller, Commands, Keywords, Lines, SendingHolds, Templates};
 use wasend_domain::message::{Message, Status};
 use wasend_domain::{Actor, Clock, MessageId, NumberId, Personal, SubjectId, Time};
 use wasend_eventlog::{Db, DbOptions, EventLog, SqlLog, Stream, Upcasters, load};
@@ -174,6 +174,7 @@ impl World {
         let commands = Arc::new(Commands {
             log,
             vault,
+            holds: SendingHolds::new(reads.clone()),
             reads,
             lines: ways,
             templates,
@@ -242,6 +243,7 @@ impl World {
             log,
             vault: vault.clone(),
             reads: reads.clone(),
+            holds: SendingHolds::new(reads.clone()),
             lines: lines.clone(),
             templates: Templates::new(self.gateway.clone(), lines.clone(), clock.clone()),
             keywords: keywords.clone(),

@@ -6,10 +6,11 @@ use wasend_domain::{AccountId, BlindIndex, SubjectId, Time};
 
 use super::{
     Store,
+    anchor::INSERT_LISTED,
     destruction::DELETE_ALIASES,
     sql::{CHUNK, Cell, with_list},
 };
-use crate::error::Failure;
+use crate::{error::Failure, lineage::Lineage};
 
 pub(super) const INSERT_SUPPRESSIONS: &str = "INSERT INTO suppressions (account_id, blind_index, opted_out_at) \
     VALUES {rows} ON CONFLICT (account_id, blind_index) DO UPDATE SET opted_out_at = excluded.opted_out_at \
@@ -59,11 +60,24 @@ impl Store {
         tx.commit().await
     }
 
-    /// Puts the hashes on the list of opt-outs; one that is there keeps its later moment.
-    pub async fn suppress(&self, account: AccountId, suppressed: Listed<'_>) -> Result<(), Failure> {
+    /// Puts the hashes on the list of opt-outs, and the listing's id beside; one that is there keeps its later moment.
+    /// Whether that changed anything: else the id is not kept.
+    pub async fn suppress(
+        &self,
+        account: AccountId,
+        suppressed: Listed<'_>,
+        listing: &str,
+        lineage: &Lineage,
+    ) -> Result<bool, Failure> {
         let mut tx = self.begin().await?;
-        tx.insert(INSERT_SUPPRESSIONS, suppressed.rows(account)).await?;
-        tx.commit().await
+        if tx.insert(INSERT_SUPPRESSIONS, suppressed.rows(account)).await? == 0 {
+            return Ok(false);
+        }
+        let writes = tx.count_write(lineage).await?;
+        tx.execute(INSERT_LISTED, vec![listing.into()]).await?;
+        tx.commit().await?;
+        lineage.wrote(writes);
+        Ok(true)
     }
 
     /// Those of the hashes that are on the list, each with the moment of its opt-out.

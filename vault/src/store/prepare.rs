@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr, Statement};
 
-use super::{Store, creation, destruction, erasure, lineage, lookup, rotation, sql::with_list};
+use super::{Store, anchor, creation, destruction, erasure, lineage, lookup, rotation, sql::with_list};
 
 fn texts() -> Vec<String> {
     let rows = |sql: &str, width: usize| {
@@ -10,6 +10,12 @@ fn texts() -> Vec<String> {
         sql.replace("{rows}", &format!("({})", row.join(",")))
     };
     vec![
+        anchor::ANCHOR.to_owned(),
+        anchor::PUT_ANCHOR.to_owned(),
+        anchor::REPLACE_ANCHOR.to_owned(),
+        anchor::INSERT_LISTED.to_owned(),
+        with_list(anchor::LISTED, 1, 2),
+        with_list(anchor::KNOWN, 1, 2),
         with_list(lookup::KEYS, 1, 2),
         with_list(lookup::ALIASES, 2, 2),
         with_list(lookup::PEOPLE, 2, 2),

@@ -1,0 +1,72 @@
+//! The rows that tie the store to its log.
+
+use wasend_domain::Time;
+
+use super::{
+    Store,
+    sql::{CHUNK, Cell, with_list},
+};
+use crate::{error::Failure, lineage::Lineage};
+
+pub(super) const ANCHOR: &str = "SELECT position, event_id, recorded_at FROM log_anchor WHERE id = 1";
+/// It only moves forward, whatever order nodes write in.
+pub(super) const PUT_ANCHOR: &str = "INSERT INTO log_anchor (id, position, event_id, recorded_at) VALUES (1, $1, $2, $3) \
+     ON CONFLICT (id) DO UPDATE SET position = excluded.position, event_id = excluded.event_id, \
+     recorded_at = excluded.recorded_at WHERE log_anchor.position < excluded.position";
+pub(super) const REPLACE_ANCHOR: &str = "INSERT INTO log_anchor (id, position, event_id, recorded_at) VALUES (1, $1, $2, $3) \
+     ON CONFLICT (id) DO UPDATE SET position = excluded.position, event_id = excluded.event_id, \
+     recorded_at = excluded.recorded_at";
+pub(super) const INSERT_LISTED: &str = "INSERT INTO listed_opt_outs (id) VALUES ($1) ON CONFLICT (id) DO NOTHING";
+pub(super) const LISTED: &str = "SELECT id FROM listed_opt_outs WHERE id IN ({list})";
+pub(super) const KNOWN: &str = "SELECT id FROM keys WHERE id IN ({list})";
+
+/// The columns of [`ANCHOR`]: position, event id, microseconds.
+pub(crate) type AnchorColumns = (i64, String, i64);
+
+impl Store {
+    pub async fn anchor(&self) -> Result<Option<AnchorColumns>, Failure> {
+        Ok(self.fetch(ANCHOR, Vec::new()).await?.into_iter().next())
+    }
+
+    /// Moves the anchor forward, as one of the process's transactions: a store that was put back refuses it.
+    pub async fn put_anchor(
+        &self,
+        (position, event, recorded_at): (i64, &str, Time),
+        lineage: &Lineage,
+    ) -> Result<(), Failure> {
+        let mut tx = self.begin().await?;
+        let writes = tx.count_write(lineage).await?;
+        tx.execute(PUT_ANCHOR, vec![position.into(), event.into(), recorded_at.micros().into()]).await?;
+        tx.commit().await?;
+        lineage.wrote(writes);
+        Ok(())
+    }
+
+    pub async fn replace_anchor(&self, (position, event, recorded_at): (i64, &str, Time)) -> Result<(), Failure> {
+        let mut tx = self.begin().await?;
+        tx.execute(REPLACE_ANCHOR, vec![position.into(), event.into(), recorded_at.micros().into()]).await?;
+        tx.commit().await
+    }
+
+    /// Those of the ids that the store has: of listings, or of keys, destroyed or not.
+    pub async fn present(&self, what: Present, ids: &[String]) -> Result<Vec<String>, Failure> {
+        let sql = match what {
+            Present::Listings => LISTED,
+            Present::Keys => KNOWN,
+        };
+        let mut found = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(CHUNK) {
+            let list = chunk.iter().map(|id| Cell::from(id.as_str())).collect();
+            let rows: Vec<(String,)> = self.fetch(&with_list(sql, 1, chunk.len()), list).await?;
+            found.extend(rows.into_iter().map(|(id,)| id));
+        }
+        Ok(found)
+    }
+}
+
+/// What [`Store::present`] looks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Present {
+    Listings,
+    Keys,
+}
