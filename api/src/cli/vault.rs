@@ -54,8 +54,8 @@ Example:
   wasend vault lost";
 
 const RESUME: &str = "\
-Import the opt-outs of the time since the copy was made before, for instance as contacts with the import's opt-out column
-or by `optOut`: the vault may not know them.
+Record the opt-outs of the time since the copy was made before that (`createContact` and `optOut`, or an import): the
+vault may not know them.
 
 Example:
   wasend vault resume-sending 019a0000-0000-7000-8000-000000000001";

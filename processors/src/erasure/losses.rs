@@ -97,8 +97,8 @@ async fn since(
             losses.entry(account).or_default().people.insert(contact, false);
         }
         for (account, listings) in told.listings {
-            let lost = vault.lost_listings(&listings).await?.len() as u64;
-            losses.entry(account).or_default().opt_outs += lost;
+            let missing = vault.lost_listings(&listings).await?.len() as u64;
+            losses.entry(account).or_default().opt_outs += missing;
         }
         for (account, contact, opted_out) in told.words {
             if let Some(is_out) = losses.get_mut(&account).and_then(|loss| loss.people.get_mut(&contact)) {
