@@ -1,11 +1,12 @@
-//! Webhooks that were authentic but not understood: kept, sealed, so that nothing Meta said is lost.
+//! Webhooks that were authentic but not understood: kept, sealed, for a short time, in which a version that understands
+//! them can be made.
 
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::content::RawWebhook;
-use crate::{Decide, Sealed, Time};
+use crate::content::{RawWebhook, UnknownWebhook};
+use crate::{Decide, Sealed, SubjectId, Time};
 
 /// One webhook that was kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +16,7 @@ pub struct Inbox {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    Keep { reason: Reason, raw: Sealed<RawWebhook>, at: Time },
+    Keep { reason: Reason, update: Sealed<UnknownWebhook>, people: Vec<SubjectId>, at: Time },
 }
 
 /// Why a webhook could not be acted on.
@@ -39,7 +40,17 @@ impl Reason {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
+    /// Version 1, which is read and not written any more: sealed under the account alone, and kept for good.
     Kept { reason: Reason, raw: Sealed<RawWebhook>, at: Time },
+    /// Version 2. Sealed under the bucket of its day and the subject of every known person whom it names: the first is
+    /// in the sealed value, `people` are the others. Destroying any of the keys makes it unreadable.
+    Held {
+        reason: Reason,
+        update: Sealed<UnknownWebhook>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        people: Vec<SubjectId>,
+        at: Time,
+    },
 }
 
 impl DomainEvent for Event {
@@ -48,7 +59,11 @@ impl DomainEvent for Event {
     }
 
     fn event_version(&self) -> String {
-        "1".to_owned()
+        match self {
+            Self::Kept { .. } => "1",
+            Self::Held { .. } => "2",
+        }
+        .to_owned()
     }
 }
 
@@ -67,13 +82,13 @@ impl Aggregate for Inbox {
         crate::decide::handle(self, command, sink).await
     }
 
-    fn apply(&mut self, Event::Kept { .. }: Event) {
+    fn apply(&mut self, _: Event) {
         self.kept = true;
     }
 }
 
 impl Decide for Inbox {
-    fn decide(&self, Command::Keep { reason, raw, at }: Command) -> Result<Vec<Event>, Error> {
-        Ok(self.news([Event::Kept { reason, raw, at }]))
+    fn decide(&self, Command::Keep { reason, update, people, at }: Command) -> Result<Vec<Event>, Error> {
+        Ok(self.news([Event::Held { reason, update, people, at }]))
     }
 }

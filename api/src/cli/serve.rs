@@ -14,8 +14,8 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 use wasend_processors::{
-    DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer, RotationOptions,
-    Rotations, RunnerOptions, Runners, Waits,
+    DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer, Retention,
+    RetentionOptions, RotationOptions, Rotations, RunnerOptions, Runners, Waits,
 };
 
 use super::Failure;
@@ -42,6 +42,7 @@ struct Rooms {
     runners: Runners,
     erasures: Erasures,
     rotations: Rotations,
+    retention: Retention,
     importer: Importer,
     house: House,
 }
@@ -188,6 +189,12 @@ fn rooms(config: &Config, house: House) -> Rooms {
         house.leases.clone(),
         RotationOptions { after: config.vault.rotate_after, ..RotationOptions::default() },
     );
+    let retention = Retention::start(
+        house.commands.clone(),
+        house.projector.clone(),
+        house.leases.clone(),
+        RetentionOptions { unknown_webhooks: config.webhooks.unknown_ttl, ..RetentionOptions::default() },
+    );
     let importer = Importer::start(&house.commands, &house.projector, &house.leases, &importing(config));
     Rooms {
         engine,
@@ -200,6 +207,7 @@ fn rooms(config: &Config, house: House) -> Rooms {
         runners,
         erasures,
         rotations,
+        retention,
         importer,
         house,
     }
@@ -314,6 +322,7 @@ fn open(
         rooms.runners.shutdown(shutdown_grace).await;
         rooms.erasures.shutdown(shutdown_grace).await;
         rooms.rotations.shutdown(shutdown_grace).await;
+        rooms.retention.shutdown(shutdown_grace).await;
         rooms.importer.shutdown(shutdown_grace).await;
         rooms.house.close().await;
         tracing::info!("stopped");

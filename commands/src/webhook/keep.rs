@@ -1,31 +1,186 @@
-use wasend_domain::content::RawWebhook;
+//! What was not understood, kept for a short time: sealed under the key of its day and those of every known person whom it
+//! names, wherever it names them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use wasend_domain::bucket::Contents;
+use wasend_domain::content::UnknownWebhook;
 use wasend_domain::inbox::{Command, Inbox, Reason};
-use wasend_domain::{InboxId, Personal};
-use wasend_eventlog::{Failure, execute_new_all};
+use wasend_domain::{AccountId, Category, InboxId, Personal, SubjectId, Time};
+use wasend_eventlog::{CommandId, Context, Failure, execute_new_all};
 use wasend_projections::numbers::NumberRow;
+use wasend_vault::{Identity, VaultError};
+use wasend_whatsapp::Mentions;
 
 use super::caller;
-use crate::{Code, CommandError, Commands};
+use super::inbound::identities;
+use crate::{Caller, Code, CommandError, Commands, NO_CONTENT};
+
+/// A piece that was not understood, as Meta wrote it, and the number that it came for.
+pub(super) struct Unknown<'a> {
+    pub number: &'a NumberRow,
+    pub reason: Reason,
+    pub raw: &'a str,
+    /// Whom it is certainly about.
+    pub contact: Option<SubjectId>,
+}
+
+impl<'a> Unknown<'a> {
+    pub const fn new(number: &'a NumberRow, reason: Reason, raw: &'a str) -> Self {
+        Self { number, reason, raw, contact: None }
+    }
+}
+
+/// What became of the pieces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub kept: usize,
+    /// Those that name a person who is erased: nothing of them is kept.
+    pub erased: usize,
+}
+
+/// One identity that pieces name, in all its kinds, and whose it is.
+#[derive(Default)]
+struct Name {
+    bearers: Vec<SubjectId>,
+    erased_at: Option<Time>,
+    suppressed: bool,
+}
+
+impl Name {
+    /// Whether it is, for a piece of the moment, of a person who is erased. Without a moment a piece may be from before.
+    fn is_erased(&self, moment: Option<Time>) -> bool {
+        let before = self.erased_at.is_some_and(|erased| moment.is_none_or(|moment| erased >= moment));
+        // Where nobody bears it, when the piece was written says nothing.
+        before || (self.bearers.is_empty() && (self.erased_at.is_some() || self.suppressed))
+    }
+}
 
 impl Commands {
-    /// Keeps, sealed under the account, what was not understood. The same piece is kept once.
-    pub(super) async fn keep(&self, unknown: Vec<(&NumberRow, Reason, &str)>) -> Result<(), CommandError> {
-        let mut commands = Vec::with_capacity(unknown.len());
-        for (number, reason, raw) in unknown {
-            let (caller, now) = (caller(number)?, self.clock.now());
-            let context = self.repeatable(caller, "keep", raw).await?;
-            let subject = self.account_subject(caller.account_id).await?;
-            let raw = Personal::new(RawWebhook(raw.to_owned()));
-            let raw = self.vault.seal(caller.account_id, subject, &raw, now.day()).await?;
-            commands.push((context, InboxId::fresh(now).uuid(), Command::Keep { reason, raw, at: now }));
+    /// Keeps what was not understood until the time of its day is over. The same piece is kept once a day.
+    pub(super) async fn keep(&self, unknown: Vec<Unknown<'_>>) -> Result<Kept, CommandError> {
+        let mut by_account: HashMap<&str, Vec<Unknown<'_>>> = HashMap::new();
+        for piece in unknown {
+            by_account.entry(&piece.number.account_id).or_default().push(piece);
         }
+        let mut all = Kept::default();
+        for pieces in by_account.into_values() {
+            let Some(first) = pieces.first() else { continue };
+            let Kept { kept, erased } = self.keep_of_account(caller(first.number)?, &pieces).await?;
+            (all.kept, all.erased) = (all.kept + kept, all.erased + erased);
+        }
+        Ok(all)
+    }
+
+    async fn keep_of_account(&self, caller: Caller, pieces: &[Unknown<'_>]) -> Result<Kept, CommandError> {
+        let (account, now) = (caller.account_id, self.clock.now());
+        let own = self.account_subject(account).await?;
+        let mut values = Vec::with_capacity(pieces.len());
+        let mut reasons = Vec::with_capacity(pieces.len());
+        for (piece, people) in pieces.iter().zip(self.people_named(account, pieces).await?) {
+            let Some(people) = people else { continue };
+            let people = if people.is_empty() { vec![own] } else { people.into_iter().collect() };
+            values.push((people, Personal::new(UnknownWebhook(piece.raw.to_owned()))));
+            reasons.push(piece.reason);
+        }
+        let retention = Contents { category: Category::UnknownWebhook, day: now.day() }.reason();
+        let mut commands = Vec::with_capacity(values.len());
+        let sealed = self.vault.seal_jointly(account, &values, now.day()).await;
+        for ((reason, (people, _)), sealed) in reasons.into_iter().zip(values).zip(sealed) {
+            let (update, index) = match sealed {
+                // The key of one of the people was destroyed this moment.
+                Err(VaultError::Erased(erased)) if erased.why != retention => continue,
+                sealed => sealed?,
+            };
+            let command = CommandId::Repeatable { id: index.as_str().to_owned(), fingerprint: NO_CONTENT.to_owned() };
+            let context = Context { account_id: account, actor: caller.actor, command };
+            let people = people.into_iter().skip(1).collect();
+            commands.push((context, InboxId::fresh(now).uuid(), Command::Keep { reason, update, people, at: now }));
+        }
+        let kept = commands.len();
         for done in execute_new_all::<Inbox>(&*self.log, &*self.clock, commands).await {
             match done {
-                // Kept by an earlier version, which recorded another fingerprint: the id says all about the piece.
                 Ok(_) | Err(Failure::CommandReused) => {}
                 Err(failure) => return Err(CommandError::of(failure, "webhook", |_| Code::Invalid)),
             }
         }
-        Ok(())
+        Ok(Kept { kept, erased: pieces.len() - kept })
+    }
+
+    /// The known people whom each of the pieces names; `None` for a piece that names a person who is erased.
+    async fn people_named(
+        &self,
+        account: AccountId,
+        pieces: &[Unknown<'_>],
+    ) -> Result<Vec<Option<BTreeSet<SubjectId>>>, CommandError> {
+        let mentions: Vec<_> = pieces.iter().map(|piece| Mentions::read(piece.raw)).collect();
+        let texts: BTreeSet<&String> =
+            mentions.iter().flat_map(|found| found.numbers.iter().chain(&found.bsuids)).collect();
+        let names = self.names(account, &texts).await?;
+        let people = |(piece, found): (&Unknown<'_>, &Mentions)| {
+            let moment = found.earliest.map(Time::from_seconds);
+            let mut people: BTreeSet<_> = piece.contact.into_iter().collect();
+            for name in found.numbers.iter().chain(&found.bsuids).filter_map(|text| names.get(text.as_str())) {
+                if name.is_erased(moment) {
+                    return None;
+                }
+                people.extend(&name.bearers);
+            }
+            Some(people)
+        };
+        Ok(pieces.iter().zip(&mentions).map(people).collect())
+    }
+
+    /// Whose the numbers and BSUIDs are. Nobody is made known by it.
+    async fn names<'a>(
+        &self,
+        account: AccountId,
+        texts: &BTreeSet<&'a String>,
+    ) -> Result<HashMap<&'a str, Name>, CommandError> {
+        let mut wanted: Vec<(&str, Identity)> = Vec::with_capacity(texts.len() * 2);
+        for text in texts {
+            wanted.extend(identities(Some(text), None).into_iter().map(|identity| (text.as_str(), identity)));
+        }
+        let all: Vec<_> = wanted.iter().map(|(_, identity)| identity.clone()).collect();
+        // Looked up before the erasures: a person who is not found any more is among those.
+        let bearers = self.vault.find_many(account, &all).await?;
+        let erased = self.vault.erased_at(account, &all, Time::from_micros(0)).await?;
+        let suppressed = self.vault.suppressed(account, &all).await?;
+        let mut names: HashMap<&str, Name> = HashMap::with_capacity(texts.len());
+        for ((((text, _), bearer), erased_at), suppressed) in wanted.iter().zip(bearers).zip(erased).zip(suppressed) {
+            let name = names.entry(text).or_default();
+            name.bearers.extend(bearer);
+            name.erased_at = name.erased_at.max(erased_at);
+            name.suppressed |= suppressed.is_some();
+        }
+        Ok(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_who_came_back_is_kept_apart_from_whom_was_erased() {
+        let second = |second| Some(Time::from_seconds(second));
+        let name = |bearers: usize, erased_at, suppressed| Name {
+            bearers: (0..bearers).map(|_| SubjectId::random()).collect(),
+            erased_at,
+            suppressed,
+        };
+        for (name, moment, is_erased) in [
+            (name(1, None, false), None, false),
+            (name(1, None, true), None, false),
+            (name(0, None, false), None, false),
+            (name(0, None, true), second(9), true),
+            (name(0, second(5), false), second(9), true),
+            (name(1, second(5), false), second(9), false),
+            (name(1, second(5), false), second(5), true),
+            (name(1, second(5), false), second(4), true),
+            (name(1, second(5), false), None, true),
+        ] {
+            assert_eq!(name.is_erased(moment), is_erased, "{:?} {:?} {moment:?}", name.bearers.len(), name.erased_at);
+        }
     }
 }

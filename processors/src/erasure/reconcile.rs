@@ -17,6 +17,7 @@ use wasend_projections::{Cell, ProjectionStatus, Projector, Reads, State};
 use wasend_vault::{Suspension, Vault};
 
 use super::Open;
+use crate::retention;
 
 /// Requests that are compared in one step.
 const PAGE: u64 = 500;
@@ -29,7 +30,7 @@ const LAST: &str = "WHERE destruction > $1 ORDER BY destruction DESC, id LIMIT 1
 /// What a comparison found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reconciled {
-    /// Requests whose keys were there again, and are destroyed again.
+    /// Requests and days whose keys were there again, and are destroyed again.
     pub repeated: u64,
 }
 
@@ -68,6 +69,7 @@ pub async fn reconcile(commands: &Commands, projector: &Projector) -> Result<Rec
             done.repeated += u64::from(commands.reapply_erasure(open.account, open.request, open.subject).await?);
         }
     }
+    done.repeated += retention::reapply(commands).await?;
     vault.resume().await?;
     if done.repeated > 0 {
         tracing::warn!(
@@ -96,6 +98,9 @@ pub async fn compare(models: &Db, log: &dyn EventLog, vault: &Vault) -> Result<(
     }
     if living > 0 {
         return Err(CommandError::unavailable(FencesUnknown::NotApplied(living)));
+    }
+    if head > 0 {
+        retention::compare(&reads, vault).await?;
     }
     Ok(vault.resume().await?)
 }
