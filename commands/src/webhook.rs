@@ -50,6 +50,7 @@ pub struct Taken {
 /// One update, for one number that it concerns.
 struct Concern<'a> {
     number: &'a NumberRow,
+    change: &'a Change,
     update: &'a Update,
 }
 
@@ -71,7 +72,7 @@ impl Commands {
                 strange.extend(once_an_account(numbers.iter().collect()).into_iter().map(|number| (number, change)));
             }
             for number in scope(change, concerned) {
-                concerns.extend(change.updates.iter().map(|update| Concern { number, update }));
+                concerns.extend(change.updates.iter().map(|update| Concern { number, change, update }));
             }
         }
         Ok(self.take(&concerns, &strange).await?)
@@ -129,16 +130,24 @@ impl Commands {
         let (mut statuses, mut messages, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
         for (number, change) in strange {
             let pieces = change.updates.iter().map(raw);
-            unknown.extend(pieces.map(|raw| Unknown::new(number, Reason::UnknownMessage, raw)));
+            unknown.extend(pieces.map(|raw| Unknown::new(number, Some(change), Reason::UnknownMessage, raw)));
         }
+        // Which change brought a message or status, by its wamid.
+        let mut changes: HashMap<&str, &Change> = HashMap::new();
         for concern in concerns {
-            let number = concern.number;
+            let (number, change) = (concern.number, concern.change);
             match concern.update {
-                Update::Status(update) => statuses.push((number, &**update)),
-                Update::Message(message) => messages.push((number, &**message)),
+                Update::Status(update) => {
+                    changes.insert(&update.wamid, change);
+                    statuses.push((number, &**update));
+                }
+                Update::Message(message) => {
+                    changes.insert(&message.wamid, change);
+                    messages.push((number, &**message));
+                }
                 Update::Preference(preference) if self.prefer(number, preference).await? => taken.preferences += 1,
                 Update::Preference(_) | Update::Unknown(_) => {
-                    unknown.push(Unknown::new(number, Reason::UnknownShape, raw(concern.update)));
+                    unknown.push(Unknown::new(number, Some(change), Reason::UnknownShape, raw(concern.update)));
                 }
             }
         }
@@ -147,7 +156,10 @@ impl Commands {
         for (receipt, (number, message)) in left {
             match receipt {
                 Receipt::Erased => taken.erased += 1,
-                _ => unknown.push(Unknown::new(number, Reason::UnknownShape, message.raw.get())),
+                _ => {
+                    let change = changes.get(message.wamid.as_str()).copied();
+                    unknown.push(Unknown::new(number, change, Reason::UnknownShape, message.raw.get()));
+                }
             }
         }
         let (strangers, erased) = self.report(&statuses).await?;
@@ -155,7 +167,8 @@ impl Commands {
         taken.erased += erased;
         unknown.extend(strangers.into_iter().map(|stranger| {
             let (number, reason, update) = (stranger.number, stranger.reason, stranger.update);
-            Unknown { contact: stranger.contact, ..Unknown::new(number, reason, update.raw.get()) }
+            let change = changes.get(update.wamid.as_str()).copied();
+            Unknown { contact: stranger.contact, ..Unknown::new(number, change, reason, update.raw.get()) }
         }));
         let Kept { kept, erased } = self.keep(unknown).await?;
         taken.kept = kept;

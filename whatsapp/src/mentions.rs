@@ -90,6 +90,13 @@ impl Mentions {
         found
     }
 
+    /// Takes in those of another piece.
+    pub fn extend(&mut self, other: Self) {
+        self.numbers.extend(other.numbers);
+        self.bsuids.extend(other.bsuids);
+        self.earliest = self.earliest.into_iter().chain(other.earliest).min();
+    }
+
     pub fn is_empty(&self) -> bool {
         self.numbers.is_empty() && self.bsuids.is_empty()
     }

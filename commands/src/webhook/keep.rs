@@ -1,5 +1,5 @@
 //! What was not understood, kept for a short time: sealed under the key of its day and those of every known person whom it
-//! names, wherever it names them.
+//! names, wherever it names them. A piece that names none of them is about those whom the rest of its change names.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,15 +10,16 @@ use wasend_domain::{AccountId, Category, InboxId, Personal, SubjectId, Time};
 use wasend_eventlog::{CommandId, Context, Failure, execute_new_all};
 use wasend_projections::numbers::NumberRow;
 use wasend_vault::{Identity, VaultError};
-use wasend_whatsapp::Mentions;
+use wasend_whatsapp::{Change, Mentions, Update};
 
 use super::caller;
 use super::inbound::identities;
 use crate::{Caller, Code, CommandError, Commands, NO_CONTENT};
 
-/// A piece that was not understood, as Meta wrote it, and the number that it came for.
+/// A piece that was not understood, as Meta wrote it, with the change that brought it and the number that it came for.
 pub(super) struct Unknown<'a> {
     pub number: &'a NumberRow,
+    pub change: Option<&'a Change>,
     pub reason: Reason,
     pub raw: &'a str,
     /// Whom it is certainly about.
@@ -26,8 +27,8 @@ pub(super) struct Unknown<'a> {
 }
 
 impl<'a> Unknown<'a> {
-    pub const fn new(number: &'a NumberRow, reason: Reason, raw: &'a str) -> Self {
-        Self { number, reason, raw, contact: None }
+    pub const fn new(number: &'a NumberRow, change: Option<&'a Change>, reason: Reason, raw: &'a str) -> Self {
+        Self { number, change, reason, raw, contact: None }
     }
 }
 
@@ -114,19 +115,25 @@ impl Commands {
         pieces: &[Unknown<'_>],
     ) -> Result<Vec<Option<BTreeSet<SubjectId>>>, CommandError> {
         let mentions: Vec<_> = pieces.iter().map(|piece| Mentions::read(piece.raw)).collect();
-        let texts: BTreeSet<&String> =
-            mentions.iter().flat_map(|found| found.numbers.iter().chain(&found.bsuids)).collect();
+        let mut changes: Vec<(&Change, Mentions)> = Vec::new();
+        for change in pieces.iter().filter_map(|piece| piece.change) {
+            // Pieces of one change are mostly neighbours.
+            if !changes.iter().rev().any(|(known, _)| std::ptr::eq(*known, change)) {
+                changes.push((change, around(change)));
+            }
+        }
+        let all = mentions.iter().chain(changes.iter().map(|(_, found)| found));
+        let texts: BTreeSet<&String> = all.flat_map(|found| found.numbers.iter().chain(&found.bsuids)).collect();
         let names = self.names(account, &texts).await?;
         let people = |(piece, found): (&Unknown<'_>, &Mentions)| {
-            let moment = found.earliest.map(Time::from_seconds);
-            let mut people: BTreeSet<_> = piece.contact.into_iter().collect();
-            for name in found.numbers.iter().chain(&found.bsuids).filter_map(|text| names.get(text.as_str())) {
-                if name.is_erased(moment) {
-                    return None;
-                }
-                people.extend(&name.bearers);
+            let mut people = bearers(&names, found)?;
+            people.extend(piece.contact);
+            let change =
+                changes.iter().rev().find(|(known, _)| piece.change.is_some_and(|change| std::ptr::eq(*known, change)));
+            match change {
+                Some((_, found)) if people.is_empty() => bearers(&names, found),
+                _ => Some(people),
             }
-            Some(people)
         };
         Ok(pieces.iter().zip(&mentions).map(people).collect())
     }
@@ -155,6 +162,32 @@ impl Commands {
         }
         Ok(names)
     }
+}
+
+/// Whom the parts of the change name that belong to no piece that is understood.
+fn around(change: &Change) -> Mentions {
+    let unknown = change.updates.iter().filter_map(|update| match update {
+        Update::Unknown(raw) => Some(raw),
+        _ => None,
+    });
+    let mut all = Mentions::default();
+    for raw in change.contacts.iter().chain(unknown) {
+        all.extend(Mentions::read(raw.get()));
+    }
+    all
+}
+
+/// Who bears what is mentioned; `None` if that includes a person who is erased.
+fn bearers(names: &HashMap<&str, Name>, found: &Mentions) -> Option<BTreeSet<SubjectId>> {
+    let moment = found.earliest.map(Time::from_seconds);
+    let mut people = BTreeSet::new();
+    for name in found.numbers.iter().chain(&found.bsuids).filter_map(|text| names.get(text.as_str())) {
+        if name.is_erased(moment) {
+            return None;
+        }
+        people.extend(&name.bearers);
+    }
+    Some(people)
 }
 
 #[cfg(test)]
