@@ -154,12 +154,11 @@ impl Commands {
         let left = self.receive_all(&messages).await?;
         taken.inbound = messages.len() - left.len();
         for (receipt, (number, message)) in left {
-            match receipt {
-                Receipt::Erased => taken.erased += 1,
-                _ => {
-                    let change = changes.get(message.wamid.as_str()).copied();
-                    unknown.push(Unknown::new(number, change, Reason::UnknownShape, message.raw.get()));
-                }
+            if receipt == Receipt::Erased {
+                taken.erased += 1;
+            } else {
+                let change = changes.get(message.wamid.as_str()).copied();
+                unknown.push(Unknown::new(number, change, Reason::UnknownShape, message.raw.get()));
             }
         }
         let (strangers, erased) = self.report(&statuses).await?;

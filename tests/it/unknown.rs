@@ -1,6 +1,11 @@
 //! What Meta reports in a form that is not understood: kept for a short time, and no longer than the people whom it names.
 
 use serde_json::{Value, json};
+use wasend::config::{Sources, load};
+use wasend::house::Stores;
+use wasend_domain::content::{Label, RawWebhook};
+use wasend_domain::{AccountId, Actor, Day, EventId, InboxId, Metadata, Personal, Sealed, StreamId};
+use wasend_eventlog::{Append, CommandId, NewEvent, StreamAppend};
 use wasend_tests::clock::ServerClock;
 use wasend_tests::live_backup::LiveBackup;
 use wasend_tests::vault::{keys, opened};
@@ -13,6 +18,7 @@ stories!(
     one_that_names_several_people_dies_with_the_first_of_them,
     one_about_a_person_who_is_erased_is_counted_and_not_kept,
     it_dies_when_its_time_is_over_also_in_a_vault_that_is_restored,
+    what_an_older_version_kept_is_opened_as_before,
 );
 
 const PHONE: &str = "+16505554321";
@@ -24,17 +30,17 @@ const STRANGER: &str = "16505557777";
 fn parrots(number: &str, value: Value) -> String {
     let mut value = value;
     value["metadata"] = json!({"display_phone_number": "15550783881", "phone_number_id": number});
-    body(json!({"field": "parrots", "value": value}))
+    body(&json!({"field": "parrots", "value": value}))
 }
 
 fn messages(number: &str, value: Value) -> String {
     let mut value = value;
     value["messaging_product"] = json!("whatsapp");
     value["metadata"] = json!({"display_phone_number": "15550783881", "phone_number_id": number});
-    body(json!({"field": "messages", "value": value}))
+    body(&json!({"field": "messages", "value": value}))
 }
 
-fn body(change: Value) -> String {
+fn body(change: &Value) -> String {
     json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [change]}]}).to_string()
 }
 
@@ -91,7 +97,7 @@ async fn it_dies_with_the_person_whom_it_names(engine: Engine) {
         messages(&id, json!({"user_preferences": [{"wa_id": DIGITS, "category": "c", "value": "canary-12"}]})),
         messages(&id, json!({"calls": {"from": DIGITS, "song": "canary-13"}})),
         // A sibling that is not connected here.
-        body(json!({"field": "messages", "value": {
+        body(&json!({"field": "messages", "value": {
             "metadata": {"phone_number_id": id}, "statuses": "canary-14", "to": DIGITS}})),
         json!({"of_no_form": [{"user": DIGITS}], "song": "canary-15"}).to_string(),
         // Parts that name nobody themselves, beside others that do.
@@ -253,4 +259,50 @@ async fn it_dies_when_its_time_is_over_also_in_a_vault_that_is_restored(engine: 
     .await;
     post(&world, &parrots(&id, json!({"from": STRANGER, "song": "new-canary"}))).await;
     assert!(told(&world, &client).await.contains("new-canary"));
+}
+
+async fn what_an_older_version_kept_is_opened_as_before(engine: Engine) {
+    let mut world = World::start(engine).await;
+    let client = world.client();
+    let opened = world.run(&["events", "--to", "1"]).await;
+    let opened: Value = serde_json::from_str(&opened).expect("the account's first event");
+    let account: AccountId = opened["accountId"].as_str().expect("an id").parse().expect("an id");
+    let name = opened["payload"]["Opened"]["name"].as_str().expect("a sealed name");
+    let subject = Sealed::<Label>::parse(name).expect("a sealed name").subject();
+    world.stop().await;
+
+    // As released versions wrote it.
+    let data_dir = world.data.path().display().to_string();
+    let database = world.database.clone().map(|url| ("database_url", url));
+    let flags = [("data_dir", data_dir)].into_iter().chain(database).collect();
+    let config = load(Sources { flags, ..Sources::default() }).expect("the settings are right");
+    let stores = Stores::open(&config.storage).await.expect("the stores open");
+    stores.open_vault().await.expect("nothing was erased");
+    let raw = Personal::new(RawWebhook(json!({"from": STRANGER, "song": "canary-of-old"}).to_string()));
+    let raw = stores.vault.seal(account, subject, &raw, Day::from_number(19_000)).await.expect("it is sealed");
+    let payload = json!({"Kept": {"at": 1_750_000_000_000_000_i64, "raw": raw, "reason": "unknown_shape"}});
+    let event = NewEvent {
+        event_id: EventId::random(),
+        event_type: "WebhookKept".to_owned(),
+        event_version: "1".to_owned(),
+        payload: payload.to_string(),
+    };
+    let stream = StreamId { aggregate_type: "inbox", aggregate_id: InboxId::random().uuid() };
+    let append = Append {
+        account_id: account,
+        command_id: CommandId::Fresh(EventId::random().to_string()),
+        metadata: Metadata::by(Actor::Meta),
+        streams: vec![StreamAppend { stream, expected: 0, events: vec![event] }],
+    };
+    let answer = stores.log.append(vec![append]).await.expect("the log answers").pop();
+    answer.expect("one").expect("it is appended");
+    stores.close().await;
+
+    let world = world.restart().await;
+    assert!(told(&world, &client).await.contains("canary-of-old"));
+    let aggregate = format!("inbox:{}", stream.aggregate_id);
+    let replayed = world.run(&["events", "replay", "--aggregate", &aggregate]).await;
+    assert!(replayed.contains("\"kept\":true"), "{replayed}");
+    let projections = world.run(&["projections", "list"]).await;
+    assert!(!projections.contains("poisoned"), "{projections}");
 }

@@ -51,7 +51,7 @@ impl Vault {
             match ring.all([name]) {
                 Ok(Ok([key])) => keys.push(key),
                 Ok(Err(erased)) if first.as_ref().is_none_or(|first| erased.since < first.since) => {
-                    first = Some(erased)
+                    first = Some(erased);
                 }
                 Ok(Err(_)) => {}
                 Err(error) => unknown = Some(error),

@@ -48,7 +48,7 @@ async fn readable(world: &World) -> Vec<Result<String, String>> {
         let opened = world.commands.vault.open_jointly(world.caller.account_id, &update, &people).await.unwrap();
         all.push(match opened {
             Opened::Erased(erased) => Err(erased.why),
-            opened => Ok(opened.value().unwrap().into_exposed().0),
+            Opened::Value(value) => Ok(value.into_exposed().0),
         });
     }
     all

@@ -10,7 +10,7 @@ async fn read(
 ) -> Result<String, String> {
     match vault.open_jointly(account, sealed, others).await.unwrap() {
         Opened::Erased(erased) => Err(erased.why),
-        opened => Ok(opened.value().unwrap().into_exposed().0),
+        Opened::Value(value) => Ok(value.into_exposed().0),
     }
 }
 
