@@ -14,7 +14,7 @@ use wasend_whatsapp::{Change, Payload, Update, signature};
 
 use crate::{Caller, CommandError, Commands};
 use inbound::Receipt;
-use keep::{Kept, Unknown};
+use keep::{KeptPieces, UnknownPiece};
 
 /// Most numbers and business accounts that one body may speak of: Meta puts up to 1,000 updates into one.
 const NAMED_MAX: usize = 1_000;
@@ -130,7 +130,7 @@ impl Commands {
         let (mut statuses, mut messages, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
         for (number, change) in strange {
             let pieces = change.updates.iter().map(raw);
-            unknown.extend(pieces.map(|raw| Unknown::new(number, Some(change), Reason::UnknownMessage, raw)));
+            unknown.extend(pieces.map(|raw| UnknownPiece::new(number, Some(change), Reason::UnknownMessage, raw)));
         }
         // Which change brought a message or status, by its wamid.
         let mut changes: HashMap<&str, &Change> = HashMap::new();
@@ -147,7 +147,7 @@ impl Commands {
                 }
                 Update::Preference(preference) if self.prefer(number, preference).await? => taken.preferences += 1,
                 Update::Preference(_) | Update::Unknown(_) => {
-                    unknown.push(Unknown::new(number, Some(change), Reason::UnknownShape, raw(concern.update)));
+                    unknown.push(UnknownPiece::new(number, Some(change), Reason::UnknownShape, raw(concern.update)));
                 }
             }
         }
@@ -158,7 +158,7 @@ impl Commands {
                 taken.erased += 1;
             } else {
                 let change = changes.get(message.wamid.as_str()).copied();
-                unknown.push(Unknown::new(number, change, Reason::UnknownShape, message.raw.get()));
+                unknown.push(UnknownPiece::new(number, change, Reason::UnknownShape, message.raw.get()));
             }
         }
         let (strangers, erased) = self.report(&statuses).await?;
@@ -167,9 +167,9 @@ impl Commands {
         unknown.extend(strangers.into_iter().map(|stranger| {
             let (number, reason, update) = (stranger.number, stranger.reason, stranger.update);
             let change = changes.get(update.wamid.as_str()).copied();
-            Unknown { contact: stranger.contact, ..Unknown::new(number, change, reason, update.raw.get()) }
+            UnknownPiece { contact: stranger.contact, ..UnknownPiece::new(number, change, reason, update.raw.get()) }
         }));
-        let Kept { kept, erased } = self.keep(unknown).await?;
+        let KeptPieces { kept, erased } = self.keep(unknown).await?;
         taken.kept = kept;
         taken.erased += erased;
         Ok(taken)

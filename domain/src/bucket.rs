@@ -12,21 +12,21 @@ use crate::privacy::Destruction;
 use crate::{AccountId, BucketId, Category, Day, Decide, Time};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bucket {
+pub struct RetentionBucket {
     /// What is kept in it, once its key is named.
-    pub fence: Option<Contents>,
+    pub fence: Option<BucketContents>,
     /// Which destruction of the vault's it was last.
     pub destruction: Option<Destruction>,
 }
 
 /// What a bucket holds: a category of data and a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contents {
+pub struct BucketContents {
     pub category: Category,
     pub day: Day,
 }
 
-impl Contents {
+impl BucketContents {
     /// The id of the account's bucket of this category and day. It is made of the three, so that each has one stream
     /// however many nodes work on it; they name no person.
     pub fn of(self, account: AccountId) -> BucketId {
@@ -48,7 +48,7 @@ impl Contents {
 #[derive(Debug, Clone)]
 pub enum Command {
     /// The time of the bucket is over: its key is about to be destroyed. Without a fingerprint the vault holds none.
-    Fence { contents: Contents, fingerprint: Option<String>, at: Time },
+    Fence { contents: BucketContents, fingerprint: Option<String>, at: Time },
     /// No node holds the key any more.
     Destroyed { destruction: Destruction },
     /// The vault was put back to a copy in which the key still was: it is about to be destroyed again.
@@ -85,7 +85,7 @@ pub enum Error {
     NotDestroyed,
 }
 
-impl Aggregate for Bucket {
+impl Aggregate for RetentionBucket {
     const TYPE: &'static str = "bucket";
     type Command = Command;
     type Event = Event;
@@ -98,7 +98,7 @@ impl Aggregate for Bucket {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Fenced { category, day, .. } => self.fence = Some(Contents { category, day }),
+            Event::Fenced { category, day, .. } => self.fence = Some(BucketContents { category, day }),
             Event::Destroyed { destruction, .. } | Event::Repeated { destruction, .. } => {
                 self.destruction = Some(destruction);
             }
@@ -106,23 +106,23 @@ impl Aggregate for Bucket {
     }
 }
 
-impl Decide for Bucket {
+impl Decide for RetentionBucket {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         let event = match (command, self.fence) {
             (Command::Fence { .. }, Some(_)) => return Ok(vec![]),
-            (Command::Fence { contents: Contents { category, day }, fingerprint, at }, None) => {
+            (Command::Fence { contents: BucketContents { category, day }, fingerprint, at }, None) => {
                 Event::Fenced { category, day, fingerprint, at }
             }
             (_, None) => return Err(Error::NotFenced),
             (Command::Destroyed { .. }, Some(_)) if self.destruction.is_some() => return Ok(vec![]),
-            (Command::Destroyed { destruction }, Some(Contents { category, day })) => {
+            (Command::Destroyed { destruction }, Some(BucketContents { category, day })) => {
                 Event::Destroyed { category, day, destruction }
             }
             (Command::Repeat { .. }, Some(_)) if self.destruction.is_none() => return Err(Error::NotDestroyed),
             (Command::Repeat { destruction, .. }, Some(_)) if self.destruction == Some(destruction) => {
                 return Ok(vec![]);
             }
-            (Command::Repeat { fingerprint, destruction }, Some(Contents { category, day })) => {
+            (Command::Repeat { fingerprint, destruction }, Some(BucketContents { category, day })) => {
                 Event::Repeated { category, day, fingerprint, destruction }
             }
         };
@@ -136,14 +136,15 @@ mod tests {
 
     use super::*;
 
-    const CONTENTS: Contents = Contents { category: Category::UnknownWebhook, day: Day::from_number(20_000) };
+    const CONTENTS: BucketContents =
+        BucketContents { category: Category::UnknownWebhook, day: Day::from_number(20_000) };
 
     fn destruction(number: i64) -> Destruction {
         Destruction { number, at: Time::from_seconds(number) }
     }
 
-    fn after(commands: &[Command]) -> Bucket {
-        let mut bucket = Bucket::default();
+    fn after(commands: &[Command]) -> RetentionBucket {
+        let mut bucket = RetentionBucket::default();
         for command in commands {
             for event in bucket.decide(command.clone()).unwrap() {
                 bucket.apply(event);
@@ -157,8 +158,8 @@ mod tests {
         let fence = Command::Fence { contents: CONTENTS, fingerprint: Some("ab".into()), at: Time::from_seconds(1) };
         let destroyed = |number| Command::Destroyed { destruction: destruction(number) };
         let repeat = |number| Command::Repeat { fingerprint: None, destruction: destruction(number) };
-        assert_eq!(Bucket::default().decide(destroyed(1)), Err(Error::NotFenced));
-        assert_eq!(Bucket::default().decide(repeat(1)), Err(Error::NotFenced));
+        assert_eq!(RetentionBucket::default().decide(destroyed(1)), Err(Error::NotFenced));
+        assert_eq!(RetentionBucket::default().decide(repeat(1)), Err(Error::NotFenced));
         let fenced = after(std::slice::from_ref(&fence));
         assert_eq!(fenced.fence, Some(CONTENTS));
         assert_eq!(fenced.decide(fence.clone()), Ok(vec![]));
@@ -176,7 +177,7 @@ mod tests {
         let accounts = [AccountId::random(), AccountId::fresh(Time::from_seconds(1_800_000_000))];
         let days = (19_990..20_300).chain([-1, 0, i64::from(u32::MAX)]).map(Day::from_number);
         let all: Vec<_> = days
-            .flat_map(|day| Category::ALL.map(|category| Contents { category, day }))
+            .flat_map(|day| Category::ALL.map(|category| BucketContents { category, day }))
             .flat_map(|contents| accounts.map(|account| contents.of(account)))
             .collect();
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());

@@ -40,7 +40,7 @@ impl Event {
             inbox::Inbox::TYPE => payload(recorded).map(Self::Inbox),
             privacy::PrivacyRequest::TYPE => payload(recorded).map(Self::Privacy),
             import::Import::TYPE => payload(recorded).map(Self::Import),
-            bucket::Bucket::TYPE => payload(recorded).map(Self::Bucket),
+            bucket::RetentionBucket::TYPE => payload(recorded).map(Self::Bucket),
             other => Err(Undecodable::Aggregate(other.to_owned())),
         }
     }

@@ -42,7 +42,7 @@ impl Reason {
 pub enum Event {
     /// Version 1, which is read and not written any more: sealed under the account alone, and kept for good.
     Kept { reason: Reason, raw: Sealed<RawWebhook>, at: Time },
-    /// Version 2. Sealed under the bucket of its day and the subject of every known person whom it names: the first is
+    /// Version 2. Sealed under the bucket of its day and the subject of every known person that it names: the first is
     /// in the sealed value, `people` are the others. Destroying any of the keys makes it unreadable.
     Held {
         reason: Reason,

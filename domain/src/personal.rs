@@ -103,7 +103,7 @@ impl Category {
         }
     }
 
-    /// A number of its own; never changed once released.
+    /// A distinct number; never changed once released.
     pub const fn code(self) -> u8 {
         match self {
             Self::Content => 1,

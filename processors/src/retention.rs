@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use wasend_commands::{CommandError, Commands};
-use wasend_domain::bucket::{Bucket, Command, Contents};
+use wasend_domain::bucket::{BucketContents, Command, RetentionBucket};
 use wasend_domain::privacy::Destruction;
 use wasend_domain::{AccountId, Actor, Day, EventId, Position};
 use wasend_eventlog::execute;
@@ -61,7 +61,7 @@ impl Retention {
     ) -> Self {
         let stop = CancellationToken::new();
         let owner = EventId::random().to_string();
-        let keeper = Keeper { commands, projector, leases, owner, options };
+        let keeper = RetentionWorker { commands, projector, leases, owner, options };
         Self { running: tokio::spawn(keeper.run(stop.clone())), stop }
     }
 
@@ -80,7 +80,7 @@ impl Drop for Retention {
     }
 }
 
-struct Keeper {
+struct RetentionWorker {
     commands: Arc<Commands>,
     projector: Arc<Projector>,
     leases: Leases,
@@ -88,7 +88,7 @@ struct Keeper {
     options: RetentionOptions,
 }
 
-impl Keeper {
+impl RetentionWorker {
     async fn run(self, stop: CancellationToken) {
         let mut ticks = interval(self.options.tick.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -136,9 +136,9 @@ impl Keeper {
 
     /// Names the key, destroys it, and records it when no node holds it any more: else that is left for the next look.
     #[tracing::instrument(name = "retention.expire", skip_all, fields(category = contents.category.name(), day = %contents.day))]
-    async fn expire(&self, account: AccountId, contents: Contents) -> Result<Option<Position>, CommandError> {
+    async fn expire(&self, account: AccountId, contents: BucketContents) -> Result<Option<Position>, CommandError> {
         let Commands { vault, clock, .. } = &*self.commands;
-        let Contents { category, day } = contents;
+        let BucketContents { category, day } = contents;
         let fingerprint = vault.bucket_mark(account, category, day).await?;
         let fence = Command::Fence { contents, fingerprint, at: clock.now() };
         record(&self.commands, account, contents, fence).await?;
@@ -159,18 +159,18 @@ const fn last_day(day: Day) -> Day {
     Day::from_number(day.number() - 1)
 }
 
-fn parsed(row: &BucketRow) -> Option<(AccountId, Contents)> {
+fn parsed(row: &BucketRow) -> Option<(AccountId, BucketContents)> {
     Some((row.account_id.parse().ok()?, row.contents()))
 }
 
 async fn record(
     commands: &Commands,
     account: AccountId,
-    contents: Contents,
+    contents: BucketContents,
     command: Command,
 ) -> Result<Position, CommandError> {
     let (context, id) = (once(account, RETENTION), contents.of(account).uuid());
-    let done = execute::<Bucket>(&*commands.log, &*commands.clock, context, id, command).await;
+    let done = execute::<RetentionBucket>(&*commands.log, &*commands.clock, context, id, command).await;
     done.map(|done| done.position).map_err(CommandError::unavailable)
 }
 
@@ -180,7 +180,7 @@ async fn record(
     "the vault's store is an earlier copy than the history, with {0} keys of days whose time is over: start the server, \
      which destroys them again"
 )]
-struct Returned(usize);
+struct ReturnedKeys(usize);
 
 /// Destroys again the keys of buckets that the vault's store holds although the log names them as destroyed, or about to
 /// be, and keeps those that have left no trace from being made; how many lived. To be called while the list of requests is
@@ -190,7 +190,7 @@ pub(crate) async fn reapply(commands: &Commands) -> Result<u64, CommandError> {
     let (mut repeated, mut after) = (0, String::new());
     while let Some(page) = next_page(&commands.reads, &mut after).await? {
         for (row, (account, category, day), lives) in not_applied(vault, &page).await? {
-            let contents = Contents { category, day };
+            let contents = BucketContents { category, day };
             if lives && row.destruction.is_some() {
                 let fingerprint = vault.bucket_mark(account, category, day).await?;
                 let destruction = Destruction { number: vault.last_destruction().await? + 1, at: commands.clock.now() };
@@ -213,7 +213,7 @@ pub(crate) async fn compare(reads: &Reads, vault: &Vault) -> Result<(), CommandE
         let returned = not_applied(vault, &page).await?;
         living += returned.iter().filter(|(row, _, lives)| *lives && row.destruction.is_some()).count();
     }
-    if living > 0 { Err(CommandError::unavailable(Returned(living))) } else { Ok(()) }
+    if living > 0 { Err(CommandError::unavailable(ReturnedKeys(living))) } else { Ok(()) }
 }
 
 async fn next_page(reads: &Reads, after: &mut String) -> Result<Option<Vec<BucketRow>>, CommandError> {
@@ -228,7 +228,7 @@ async fn not_applied<'a>(
     vault: &Vault,
     page: &'a [BucketRow],
 ) -> Result<Vec<(&'a BucketRow, BucketKey, bool)>, CommandError> {
-    let key = |row| parsed(row).map(|(account, Contents { category, day })| (account, category, day));
+    let key = |row| parsed(row).map(|(account, BucketContents { category, day })| (account, category, day));
     let keys: Vec<BucketKey> = page.iter().filter_map(key).collect();
     let found = vault.buckets_not_destroyed(&keys).await?;
     let row = |bucket: &BucketKey| page.iter().find(|row| key(row) == Some(*bucket));

@@ -1,7 +1,7 @@
 //! Buckets: what an account keeps of one category and day, and when its key was destroyed. The retention processor's list.
 //! They stand at the same position as the requests of [`crate::privacy`]: what was destroyed is known as a whole.
 
-use wasend_domain::bucket::{Contents, Event as Change};
+use wasend_domain::bucket::{BucketContents, Event as Change};
 use wasend_domain::content::UnknownWebhook;
 use wasend_domain::inbox::Event as Inbox;
 use wasend_domain::{AccountId, Category, Day, Event, PersonalValue, Recorded, Time};
@@ -27,11 +27,11 @@ pub struct BucketRow {
 }
 
 impl BucketRow {
-    pub const fn contents(&self) -> Contents {
-        Contents { category: self.category, day: self.day }
+    pub const fn contents(&self) -> BucketContents {
+        BucketContents { category: self.category, day: self.day }
     }
 
-    fn new(account: AccountId, contents: Contents) -> Self {
+    fn new(account: AccountId, contents: BucketContents) -> Self {
         Self {
             id: contents.of(account).to_string(),
             account_id: account.to_string(),
@@ -115,7 +115,7 @@ impl Record for BucketRow {
 /// The bucket that the event puts something into.
 fn filled(event: &Event, recorded: &Recorded) -> Option<BucketRow> {
     let Event::Inbox(Inbox::Held { update, .. }) = event else { return None };
-    let contents = Contents { category: UnknownWebhook::CATEGORY, day: update.day() };
+    let contents = BucketContents { category: UnknownWebhook::CATEGORY, day: update.day() };
     Some(BucketRow::new(recorded.account_id, contents))
 }
 
@@ -138,7 +138,7 @@ pub(crate) fn fold(event: &Event, recorded: &Recorded, rows: &mut Rows) -> Resul
     let mut row = match (row, change) {
         (Some(row), _) => row,
         (None, Change::Fenced { category, day, .. }) => {
-            BucketRow::new(recorded.account_id, Contents { category: *category, day: *day })
+            BucketRow::new(recorded.account_id, BucketContents { category: *category, day: *day })
         }
         (None, _) => return Err(FoldError("a bucket's key is destroyed after it was named")),
     };

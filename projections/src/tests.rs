@@ -141,7 +141,7 @@ fn a_group_counts_who_belongs_to_it() {
 
 #[test]
 fn a_bucket_is_listed_from_what_is_put_into_it_until_its_key_is_destroyed() {
-    let contents = bucket::Contents { category: Category::UnknownWebhook, day: Day::from_number(19_675) };
+    let contents = bucket::BucketContents { category: Category::UnknownWebhook, day: Day::from_number(19_675) };
     let (category, day) = (contents.category, contents.day);
     let account = AccountId::from_uuid(OTHER.parse().unwrap());
     let id = contents.of(account).to_string();

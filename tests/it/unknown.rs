@@ -1,4 +1,4 @@
-//! What Meta reports in a form that is not understood: kept for a short time, and no longer than the people whom it names.
+//! What Meta reports in a form that is not understood: kept for a short time, and no longer than the people that it names.
 
 use serde_json::{Value, json};
 use wasend::config::{Sources, load};
@@ -100,7 +100,7 @@ async fn it_dies_with_the_person_whom_it_names(engine: Engine) {
         body(&json!({"field": "messages", "value": {
             "metadata": {"phone_number_id": id}, "statuses": "canary-14", "to": DIGITS}})),
         json!({"of_no_form": [{"user": DIGITS}], "song": "canary-15"}).to_string(),
-        // Parts that name nobody themselves, beside others that do.
+        // Parts that name no person themselves, beside others that do.
         messages(&id, json!({"contacts": [{"wa_id": DIGITS}], "songs": [{"text": "canary-16"}]})),
         messages(&id, json!({"contacts": [{"wa_id": DIGITS}], "messages": [{"id": "y", "type": "canary-17"}]})),
     ];
@@ -180,7 +180,7 @@ async fn one_about_a_person_who_is_erased_is_counted_and_not_kept(engine: Engine
     }
     assert_eq!(kept(&world).await, 0);
     assert!(metric(&world, "wasend_webhook_updates_total{kind=\"erased\"}").await >= 6.0);
-    // Who comes with the number now is somebody else: what is of a later moment is kept, what may be of an earlier is not.
+    // The number belongs to a new person now: what is of a later moment is kept, what may be of an earlier is not.
     client.mutate("createContact", json!({"phone": PHONE}), "errors { code }").await;
     known(&client, PHONE).await;
     post(&world, &parrots(&id, json!({"from": DIGITS, "song": "early", "timestamp": "1700000000"}))).await;

@@ -14,9 +14,9 @@ use crate::{
     vault::Vault,
 };
 
-/// A value and the subjects whom it is about, at least one. The first stands in the sealed value; the others are needed
+/// A value and the subjects that it is about, at least one. The first stands in the sealed value; the others are needed
 /// again to open it.
-pub type Joint<T> = (Vec<SubjectId>, Personal<T>);
+pub type JointValue<T> = (Vec<SubjectId>, Personal<T>);
 
 impl Vault {
     /// Seals values of one day, each under the account, all of its subjects and the day's retention key; one subject makes
@@ -25,7 +25,7 @@ impl Vault {
     pub async fn seal_jointly<T: PersonalValue>(
         &self,
         account: AccountId,
-        values: &[Joint<T>],
+        values: &[JointValue<T>],
         day: Day,
     ) -> Vec<Result<(Sealed<T>, BlindIndex), VaultError>> {
         let names = values.iter().flat_map(|(subjects, _)| joint_roots::<T>(account, subjects, day));
@@ -81,7 +81,7 @@ fn joint_roots<T: PersonalValue>(account: AccountId, subjects: &[SubjectId], day
 fn seal_with<T: PersonalValue>(
     ring: &Ring,
     account: AccountId,
-    (subjects, value): &Joint<T>,
+    (subjects, value): &JointValue<T>,
     day: Day,
 ) -> Result<(Sealed<T>, BlindIndex), VaultError> {
     let first = *subjects.first().ok_or(VaultError::UnknownSubject)?;

@@ -41,7 +41,7 @@ pub use destroy::BucketKey;
 pub use epoch::{EpochError, EpochKey, Named};
 pub use epoch_file::FileEpoch;
 pub use error::{Failure, OpenError, Suspension, VaultError};
-pub use joint::Joint;
+pub use joint::JointValue;
 pub use key::RootKey;
 pub use person::{Identity, NewPerson, Person};
 pub use rotation::{EpochStatus, Laggard, Phase, Rotation, Step};

@@ -1,5 +1,5 @@
-//! Whom a piece of JSON of unknown form names. What is looked for is a person's identity, wherever it stands: a field that
-//! Meta invents tomorrow is read like one of today.
+//! The identities of people in a piece of JSON of unknown form, in whatever field: one that Meta invents tomorrow is read
+//! like one of today.
 //!
 //! The text is looked through once from end to end, and no tree of it is built, so that nothing is too deep, too large or
 //! too odd: members that are repeated, numbers that no type holds and broken escapes are read like all others.
@@ -39,21 +39,21 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// What may be identities of people, and when it was said.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Mentions {
-    /// Digits, as many as a phone number has, without `+`. Many are no number of anybody's.
+pub struct MentionedIdentities {
+    /// Digits, as many as a phone number has, without `+`. Many are no person's number.
     pub numbers: BTreeSet<String>,
     pub bsuids: BTreeSet<String>,
     /// The earliest `timestamp`, in unix seconds.
     pub earliest: Option<i64>,
 }
 
-impl std::fmt::Debug for Mentions {
+impl std::fmt::Debug for MentionedIdentities {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         PERSONAL.fmt(f)
     }
 }
 
-impl Mentions {
+impl MentionedIdentities {
     /// Reads every member's name and every value of the JSON; other text gives what it happens to hold.
     ///
     /// Found are whole numbers in any punctuation, as texts or as JSON numbers; runs of digits in longer texts; BSUIDs; and

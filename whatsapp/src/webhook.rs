@@ -41,7 +41,7 @@ pub struct Change {
     pub phone_number_id: Option<String>,
     /// Meta's name of what changed, such as `messages`.
     pub field: Option<String>,
-    /// `value.contacts`: whom the updates are about, where they do not say it themselves.
+    /// `value.contacts`: the people of the updates, where these do not say it themselves.
     pub contacts: Option<RawJson>,
     /// Never empty.
     pub updates: Vec<Update>,

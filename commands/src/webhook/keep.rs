@@ -1,32 +1,32 @@
-//! What was not understood, kept for a short time: sealed under the key of its day and those of every known person whom it
-//! names, wherever it names them. A piece that names none of them is about those whom the rest of its change names.
+//! What was not understood, kept for a short time: sealed under the key of its day and those of every known person that it
+//! names, in whatever field. A piece that names none of them is about the people that the rest of its change names.
 
 use std::collections::{BTreeSet, HashMap};
 
-use wasend_domain::bucket::Contents;
+use wasend_domain::bucket::BucketContents;
 use wasend_domain::content::UnknownWebhook;
 use wasend_domain::inbox::{Command, Inbox, Reason};
 use wasend_domain::{AccountId, Category, InboxId, Personal, SubjectId, Time};
 use wasend_eventlog::{CommandId, Context, Failure, execute_new_all};
 use wasend_projections::numbers::NumberRow;
 use wasend_vault::{Identity, VaultError};
-use wasend_whatsapp::{Change, Mentions, Update};
+use wasend_whatsapp::{Change, MentionedIdentities, Update};
 
 use super::caller;
 use super::inbound::identities;
 use crate::{Caller, Code, CommandError, Commands, NO_CONTENT};
 
 /// A piece that was not understood, as Meta wrote it, with the change that brought it and the number that it came for.
-pub(super) struct Unknown<'a> {
+pub(super) struct UnknownPiece<'a> {
     pub number: &'a NumberRow,
     pub change: Option<&'a Change>,
     pub reason: Reason,
     pub raw: &'a str,
-    /// Whom it is certainly about.
+    /// The contact that it is certainly about.
     pub contact: Option<SubjectId>,
 }
 
-impl<'a> Unknown<'a> {
+impl<'a> UnknownPiece<'a> {
     pub const fn new(number: &'a NumberRow, change: Option<&'a Change>, reason: Reason, raw: &'a str) -> Self {
         Self { number, change, reason, raw, contact: None }
     }
@@ -34,7 +34,7 @@ impl<'a> Unknown<'a> {
 
 /// What became of the pieces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Kept {
+pub(super) struct KeptPieces {
     pub kept: usize,
     /// Those that name a person who is erased: nothing of them is kept.
     pub erased: usize,
@@ -42,38 +42,38 @@ pub(super) struct Kept {
 
 /// One identity that pieces name, in all its kinds, and whose it is.
 #[derive(Default)]
-struct Name {
+struct NamedIdentity {
     bearers: Vec<SubjectId>,
     erased_at: Option<Time>,
     suppressed: bool,
 }
 
-impl Name {
+impl NamedIdentity {
     /// Whether it is, for a piece of the moment, of a person who is erased. Without a moment a piece may be from before.
     fn is_erased(&self, moment: Option<Time>) -> bool {
         let before = self.erased_at.is_some_and(|erased| moment.is_none_or(|moment| erased >= moment));
-        // Where nobody bears it, when the piece was written says nothing.
+        // Where it has no bearer, the moment of the piece says nothing.
         before || (self.bearers.is_empty() && (self.erased_at.is_some() || self.suppressed))
     }
 }
 
 impl Commands {
     /// Keeps what was not understood until the time of its day is over. The same piece is kept once a day.
-    pub(super) async fn keep(&self, unknown: Vec<Unknown<'_>>) -> Result<Kept, CommandError> {
-        let mut by_account: HashMap<&str, Vec<Unknown<'_>>> = HashMap::new();
+    pub(super) async fn keep(&self, unknown: Vec<UnknownPiece<'_>>) -> Result<KeptPieces, CommandError> {
+        let mut by_account: HashMap<&str, Vec<UnknownPiece<'_>>> = HashMap::new();
         for piece in unknown {
             by_account.entry(&piece.number.account_id).or_default().push(piece);
         }
-        let mut all = Kept::default();
+        let mut all = KeptPieces::default();
         for pieces in by_account.into_values() {
             let Some(first) = pieces.first() else { continue };
-            let Kept { kept, erased } = self.keep_of_account(caller(first.number)?, &pieces).await?;
+            let KeptPieces { kept, erased } = self.keep_of_account(caller(first.number)?, &pieces).await?;
             (all.kept, all.erased) = (all.kept + kept, all.erased + erased);
         }
         Ok(all)
     }
 
-    async fn keep_of_account(&self, caller: Caller, pieces: &[Unknown<'_>]) -> Result<Kept, CommandError> {
+    async fn keep_of_account(&self, caller: Caller, pieces: &[UnknownPiece<'_>]) -> Result<KeptPieces, CommandError> {
         let (account, now) = (caller.account_id, self.clock.now());
         let own = self.account_subject(account).await?;
         let mut values = Vec::with_capacity(pieces.len());
@@ -84,7 +84,7 @@ impl Commands {
             values.push((people, Personal::new(UnknownWebhook(piece.raw.to_owned()))));
             reasons.push(piece.reason);
         }
-        let retention = Contents { category: Category::UnknownWebhook, day: now.day() }.reason();
+        let retention = BucketContents { category: Category::UnknownWebhook, day: now.day() }.reason();
         let mut commands = Vec::with_capacity(values.len());
         let sealed = self.vault.seal_jointly(account, &values, now.day()).await;
         for ((reason, (people, _)), sealed) in reasons.into_iter().zip(values).zip(sealed) {
@@ -105,17 +105,17 @@ impl Commands {
                 Err(failure) => return Err(CommandError::of(failure, "webhook", |_| Code::Invalid)),
             }
         }
-        Ok(Kept { kept, erased: pieces.len() - kept })
+        Ok(KeptPieces { kept, erased: pieces.len() - kept })
     }
 
-    /// The known people whom each of the pieces names; `None` for a piece that names a person who is erased.
+    /// The known people that each of the pieces names; `None` for a piece that names a person who is erased.
     async fn people_named(
         &self,
         account: AccountId,
-        pieces: &[Unknown<'_>],
+        pieces: &[UnknownPiece<'_>],
     ) -> Result<Vec<Option<BTreeSet<SubjectId>>>, CommandError> {
-        let mentions: Vec<_> = pieces.iter().map(|piece| Mentions::read(piece.raw)).collect();
-        let mut changes: Vec<(&Change, Mentions)> = Vec::new();
+        let mentions: Vec<_> = pieces.iter().map(|piece| MentionedIdentities::read(piece.raw)).collect();
+        let mut changes: Vec<(&Change, MentionedIdentities)> = Vec::new();
         for change in pieces.iter().filter_map(|piece| piece.change) {
             // Pieces of one change are mostly neighbours.
             if !changes.iter().rev().any(|(known, _)| std::ptr::eq(*known, change)) {
@@ -125,7 +125,7 @@ impl Commands {
         let all = mentions.iter().chain(changes.iter().map(|(_, found)| found));
         let texts: BTreeSet<&String> = all.flat_map(|found| found.numbers.iter().chain(&found.bsuids)).collect();
         let names = self.names(account, &texts).await?;
-        let people = |(piece, found): (&Unknown<'_>, &Mentions)| {
+        let people = |(piece, found): (&UnknownPiece<'_>, &MentionedIdentities)| {
             let mut people = bearers(&names, found)?;
             people.extend(piece.contact);
             let change =
@@ -138,12 +138,12 @@ impl Commands {
         Ok(pieces.iter().zip(&mentions).map(people).collect())
     }
 
-    /// Whose the numbers and BSUIDs are. Nobody is made known by it.
+    /// The bearers of the numbers and BSUIDs. A lookup makes no person known.
     async fn names<'a>(
         &self,
         account: AccountId,
         texts: &BTreeSet<&'a String>,
-    ) -> Result<HashMap<&'a str, Name>, CommandError> {
+    ) -> Result<HashMap<&'a str, NamedIdentity>, CommandError> {
         let mut wanted: Vec<(&str, Identity)> = Vec::with_capacity(texts.len() * 2);
         for text in texts {
             wanted.extend(identities(Some(text), None).into_iter().map(|identity| (text.as_str(), identity)));
@@ -153,7 +153,7 @@ impl Commands {
         let bearers = self.vault.find_many(account, &all).await?;
         let erased = self.vault.erased_at(account, &all, Time::from_micros(0)).await?;
         let suppressed = self.vault.suppressed(account, &all).await?;
-        let mut names: HashMap<&str, Name> = HashMap::with_capacity(texts.len());
+        let mut names: HashMap<&str, NamedIdentity> = HashMap::with_capacity(texts.len());
         for ((((text, _), bearer), erased_at), suppressed) in wanted.iter().zip(bearers).zip(erased).zip(suppressed) {
             let name = names.entry(text).or_default();
             name.bearers.extend(bearer);
@@ -164,21 +164,21 @@ impl Commands {
     }
 }
 
-/// Whom the parts of the change name that belong to no piece that is understood.
-fn around(change: &Change) -> Mentions {
+/// The identities in those parts of the change that belong to no piece that is understood.
+fn around(change: &Change) -> MentionedIdentities {
     let unknown = change.updates.iter().filter_map(|update| match update {
         Update::Unknown(raw) => Some(raw),
         _ => None,
     });
-    let mut all = Mentions::default();
+    let mut all = MentionedIdentities::default();
     for raw in change.contacts.iter().chain(unknown) {
-        all.extend(Mentions::read(raw.get()));
+        all.extend(MentionedIdentities::read(raw.get()));
     }
     all
 }
 
 /// Who bears what is mentioned; `None` if that includes a person who is erased.
-fn bearers(names: &HashMap<&str, Name>, found: &Mentions) -> Option<BTreeSet<SubjectId>> {
+fn bearers(names: &HashMap<&str, NamedIdentity>, found: &MentionedIdentities) -> Option<BTreeSet<SubjectId>> {
     let moment = found.earliest.map(Time::from_seconds);
     let mut people = BTreeSet::new();
     for name in found.numbers.iter().chain(&found.bsuids).filter_map(|text| names.get(text.as_str())) {
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_person_who_came_back_is_kept_apart_from_whom_was_erased() {
         let second = |second| Some(Time::from_seconds(second));
-        let name = |bearers: usize, erased_at, suppressed| Name {
+        let name = |bearers: usize, erased_at, suppressed| NamedIdentity {
             bearers: (0..bearers).map(|_| SubjectId::random()).collect(),
             erased_at,
             suppressed,

@@ -21,7 +21,7 @@ pub(super) struct Stranger<'a> {
     pub number: &'a NumberRow,
     pub reason: Reason,
     pub update: &'a StatusUpdate,
-    /// To whom its message was sent, if that is one of ours.
+    /// The recipient of its message, if that is one of ours.
     pub contact: Option<SubjectId>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasend_domain::bucket::{Bucket, Command, Contents};
+use wasend_domain::bucket::{BucketContents, Command, RetentionBucket};
 use wasend_domain::inbox::Event as Inbox;
 use wasend_domain::{Actor, Category, Day, Event, Opened, Recorded};
 use wasend_eventlog::{CommandId, Context, Filter, execute};
@@ -54,8 +54,8 @@ async fn readable(world: &World) -> Vec<Result<String, String>> {
     all
 }
 
-fn contents(day: Day) -> Contents {
-    Contents { category: Category::UnknownWebhook, day }
+fn contents(day: Day) -> BucketContents {
+    BucketContents { category: Category::UnknownWebhook, day }
 }
 
 async fn fence(world: &World, day: Day) {
@@ -66,7 +66,7 @@ async fn fence(world: &World, day: Day) {
     let command = CommandId::Fresh(uuid::Uuid::new_v4().to_string());
     let context = Context { account_id: account, actor: Actor::System("retention"), command };
     let id = contents(day).of(account).uuid();
-    let done = execute::<Bucket>(&*commands.log, &*commands.clock, context, id, fence).await.unwrap();
+    let done = execute::<RetentionBucket>(&*commands.log, &*commands.clock, context, id, fence).await.unwrap();
     world.projector.wait_for(done.position, GRACE).await.unwrap();
 }
 

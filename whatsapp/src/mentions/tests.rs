@@ -8,11 +8,11 @@ const NUMBER: &str = "16505551234";
 const BSUID: &str = "US.13491208655302741918";
 
 fn numbers(json: &str) -> Vec<String> {
-    Mentions::read(json).numbers.into_iter().collect()
+    MentionedIdentities::read(json).numbers.into_iter().collect()
 }
 
 fn names(json: &Value) -> bool {
-    Mentions::read(&json.to_string()).numbers.contains(NUMBER)
+    MentionedIdentities::read(&json.to_string()).numbers.contains(NUMBER)
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_number_is_found_in_every_field_and_form() {
 fn a_bsuid_is_found_alone_in_a_text_and_in_a_wamid() {
     let inside = wamid::outbound(BSUID);
     for text in [BSUID.to_owned(), format!("of {BSUID}."), inside] {
-        let found = Mentions::read(&json!({"user_id": text}).to_string());
+        let found = MentionedIdentities::read(&json!({"user_id": text}).to_string());
         assert_eq!(found.bsuids.into_iter().collect::<Vec<_>>(), [BSUID], "{text}");
     }
 }
@@ -53,12 +53,12 @@ fn a_bsuid_is_found_alone_in_a_text_and_in_a_wamid() {
 #[test]
 fn the_businesss_own_number_and_moments_are_nobodys() {
     let metadata = json!({"display_phone_number": "15550783881", "phone_number_id": 106_540_352_242_922_u64});
-    let found = Mentions::read(&json!({"metadata": metadata, "timestamp": "1700000000"}).to_string());
+    let found = MentionedIdentities::read(&json!({"metadata": metadata, "timestamp": "1700000000"}).to_string());
     assert!(found.is_empty(), "{:?}", found.numbers);
     assert_eq!(found.earliest, Some(1_700_000_000));
     let several = r#"[{"timestamp":"1700000009"},{"timestamp":1700000003},{"timestamp":"noon"}]"#;
-    assert_eq!(Mentions::read(several).earliest, Some(1_700_000_003));
-    assert_eq!(Mentions::read("{}").earliest, None);
+    assert_eq!(MentionedIdentities::read(several).earliest, Some(1_700_000_003));
+    assert_eq!(MentionedIdentities::read("{}").earliest, None);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn deep_and_huge_json_is_looked_through() {
 #[test]
 fn what_is_no_json_is_looked_through_as_well() {
     for text in ["", "\"", "\"\\", "{\"a", "}{][,:", "\"16505551234", "é16505551234é"] {
-        drop(Mentions::read(text));
+        drop(MentionedIdentities::read(text));
     }
     assert_eq!(numbers("\"16505551234"), [NUMBER]);
 }
@@ -121,7 +121,7 @@ proptest! {
     #[test]
     fn an_identity_anywhere_is_found(json in around(json!(NUMBER)), pretty in any::<bool>()) {
         let text = if pretty { serde_json::to_string_pretty(&json).unwrap() } else { json.to_string() };
-        prop_assert!(Mentions::read(&text).numbers.contains(NUMBER), "{}", text);
+        prop_assert!(MentionedIdentities::read(&text).numbers.contains(NUMBER), "{}", text);
     }
 
     #[test]
@@ -131,6 +131,6 @@ proptest! {
 
     #[test]
     fn any_text_is_survived(text in ".{0,200}", json in r#"[\[\]{}:,"\\0-9a-zé.eE+-]{0,80}"#) {
-        drop((Mentions::read(&text), Mentions::read(&json)));
+        drop((MentionedIdentities::read(&text), MentionedIdentities::read(&json)));
     }
 }

@@ -59,7 +59,7 @@ impl Opener {
             return Ok(payload);
         };
         let Some(fields) = fields.as_object_mut() else { return Ok(payload) };
-        // Under whom the value is sealed besides the subject in it.
+        // The subjects under which a value is sealed besides the one in it.
         let people = fields.get("people").cloned().unwrap_or_default();
         for (field, value) in fields.iter_mut() {
             let Some(sealed) = value.as_str() else { continue };
