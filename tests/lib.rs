@@ -4,6 +4,7 @@
 
 pub mod bytes;
 pub mod client;
+pub mod clock;
 pub mod database;
 pub mod hostile;
 pub mod live_backup;

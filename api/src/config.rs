@@ -26,6 +26,7 @@ pub struct Config {
     pub dispatch: Dispatch,
     pub contacts: Contacts,
     pub imports: Imports,
+    pub webhooks: Webhooks,
     pub vault: Vault,
     pub graphql: GraphQl,
     pub limits: Limits,
@@ -105,6 +106,13 @@ pub struct Imports {
     pub max_rows: u64,
     pub report_ttl: Duration,
     pub upload_ttl: Duration,
+}
+
+/// What Meta reports.
+#[derive(Debug, Clone, Default)]
+pub struct Webhooks {
+    /// How long after the end of its day what is not understood is kept.
+    pub unknown_ttl: Duration,
 }
 
 #[derive(Debug, Clone, Default)]

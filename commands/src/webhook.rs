@@ -14,6 +14,7 @@ use wasend_whatsapp::{Change, Payload, Update, signature};
 
 use crate::{Caller, CommandError, Commands};
 use inbound::Receipt;
+use keep::{KeptPieces, UnknownPiece};
 
 /// Most numbers and business accounts that one body may speak of: Meta puts up to 1,000 updates into one.
 const NAMED_MAX: usize = 1_000;
@@ -39,16 +40,17 @@ pub struct Taken {
     pub statuses: usize,
     pub inbound: usize,
     pub preferences: usize,
-    /// Statuses of messages to people who are erased, and messages that they wrote before: counted here and kept
-    /// nowhere.
+    /// Statuses of messages to people who are erased, messages that they wrote before, and what is not understood and
+    /// names them: counted here and kept nowhere.
     pub erased: usize,
-    /// Kept, sealed, because they were not understood or concern no message of ours.
+    /// Kept, sealed, for a short time, because they were not understood or concern no message of ours.
     pub kept: usize,
 }
 
 /// One update, for one number that it concerns.
 struct Concern<'a> {
     number: &'a NumberRow,
+    change: &'a Change,
     update: &'a Update,
 }
 
@@ -70,7 +72,7 @@ impl Commands {
                 strange.extend(once_an_account(numbers.iter().collect()).into_iter().map(|number| (number, change)));
             }
             for number in scope(change, concerned) {
-                concerns.extend(change.updates.iter().map(|update| Concern { number, update }));
+                concerns.extend(change.updates.iter().map(|update| Concern { number, change, update }));
             }
         }
         Ok(self.take(&concerns, &strange).await?)
@@ -127,33 +129,49 @@ impl Commands {
         let mut taken = Taken::default();
         let (mut statuses, mut messages, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
         for (number, change) in strange {
-            let raw = change.updates.iter().map(|update| (*number, Reason::UnknownMessage, raw(update)));
-            unknown.extend(raw);
+            let pieces = change.updates.iter().map(raw);
+            unknown.extend(pieces.map(|raw| UnknownPiece::new(number, Some(change), Reason::UnknownMessage, raw)));
         }
+        // Which change brought a message or status, by its wamid.
+        let mut changes: HashMap<&str, &Change> = HashMap::new();
         for concern in concerns {
-            let number = concern.number;
+            let (number, change) = (concern.number, concern.change);
             match concern.update {
-                Update::Status(update) => statuses.push((number, &**update)),
-                Update::Message(message) => messages.push((number, &**message)),
+                Update::Status(update) => {
+                    changes.insert(&update.wamid, change);
+                    statuses.push((number, &**update));
+                }
+                Update::Message(message) => {
+                    changes.insert(&message.wamid, change);
+                    messages.push((number, &**message));
+                }
                 Update::Preference(preference) if self.prefer(number, preference).await? => taken.preferences += 1,
-                Update::Preference(preference) => unknown.push((number, Reason::UnknownShape, preference.raw.get())),
-                Update::Unknown(raw) => unknown.push((number, Reason::UnknownShape, raw.get())),
+                Update::Preference(_) | Update::Unknown(_) => {
+                    unknown.push(UnknownPiece::new(number, Some(change), Reason::UnknownShape, raw(concern.update)));
+                }
             }
         }
         let left = self.receive_all(&messages).await?;
         taken.inbound = messages.len() - left.len();
         for (receipt, (number, message)) in left {
-            match receipt {
-                Receipt::Erased => taken.erased += 1,
-                _ => unknown.push((number, Reason::UnknownShape, message.raw.get())),
+            if receipt == Receipt::Erased {
+                taken.erased += 1;
+            } else {
+                let change = changes.get(message.wamid.as_str()).copied();
+                unknown.push(UnknownPiece::new(number, change, Reason::UnknownShape, message.raw.get()));
             }
         }
         let (strangers, erased) = self.report(&statuses).await?;
         taken.statuses = statuses.len() - strangers.len() - erased;
         taken.erased += erased;
-        unknown.extend(strangers.into_iter().map(|(number, reason, update)| (number, reason, update.raw.get())));
-        taken.kept = unknown.len();
-        self.keep(unknown).await?;
+        unknown.extend(strangers.into_iter().map(|stranger| {
+            let (number, reason, update) = (stranger.number, stranger.reason, stranger.update);
+            let change = changes.get(update.wamid.as_str()).copied();
+            UnknownPiece { contact: stranger.contact, ..UnknownPiece::new(number, change, reason, update.raw.get()) }
+        }));
+        let KeptPieces { kept, erased } = self.keep(unknown).await?;
+        taken.kept = kept;
+        taken.erased += erased;
         Ok(taken)
     }
 }

@@ -246,10 +246,15 @@ pub struct Attributes(pub std::collections::BTreeMap<String, String>);
 #[serde(transparent)]
 pub struct Label(pub String);
 
-/// A webhook's JSON, kept because it was not understood.
+/// A webhook's JSON, as versions before [`UnknownWebhook`] kept it: under the account's keys alone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RawWebhook(pub String);
+
+/// A webhook's JSON, kept for a short time because it was not understood.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnknownWebhook(pub String);
 
 impl PersonalValue for Content {
     const FIELD: &'static str = "message.content";
@@ -278,6 +283,10 @@ impl PersonalValue for Label {
 impl PersonalValue for RawWebhook {
     const FIELD: &'static str = "inbox.raw";
     const CATEGORY: Category = Category::Raw;
+}
+impl PersonalValue for UnknownWebhook {
+    const FIELD: &'static str = "inbox.update";
+    const CATEGORY: Category = Category::UnknownWebhook;
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use cqrs_es::Aggregate;
 use serde::Serialize;
 
-use crate::{Recorded, account, contact, group, import, inbox, message, number, privacy};
+use crate::{Recorded, account, bucket, contact, group, import, inbox, message, number, privacy};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "aggregate", content = "event", rename_all = "snake_case")]
@@ -16,6 +16,7 @@ pub enum Event {
     Inbox(inbox::Event),
     Privacy(privacy::Event),
     Import(import::Event),
+    Bucket(bucket::Event),
 }
 
 /// The event is of no known kind or its payload is not what its kind promises. Never names the payload's content.
@@ -39,6 +40,7 @@ impl Event {
             inbox::Inbox::TYPE => payload(recorded).map(Self::Inbox),
             privacy::PrivacyRequest::TYPE => payload(recorded).map(Self::Privacy),
             import::Import::TYPE => payload(recorded).map(Self::Import),
+            bucket::RetentionBucket::TYPE => payload(recorded).map(Self::Bucket),
             other => Err(Undecodable::Aggregate(other.to_owned())),
         }
     }

@@ -26,6 +26,8 @@ pub mod kind {
     pub enum Message {}
     /// A webhook that was kept because it was not understood.
     pub enum Inbox {}
+    /// What an account keeps of one category and day.
+    pub enum Bucket {}
     /// A request under a privacy law.
     pub enum PrivacyRequest {}
     /// An import of contacts.
@@ -44,6 +46,7 @@ pub type SubjectId = Id<kind::Subject>;
 pub type GroupId = Id<kind::Group>;
 pub type MessageId = Id<kind::Message>;
 pub type InboxId = Id<kind::Inbox>;
+pub type BucketId = Id<kind::Bucket>;
 pub type PrivacyRequestId = Id<kind::PrivacyRequest>;
 pub type ImportId = Id<kind::Import>;
 pub type UploadId = Id<kind::Upload>;

@@ -1,12 +1,13 @@
-//! What Meta says that no other aggregate takes: webhooks that were authentic but not understood are kept, sealed; an
-//! opt-out of a person whom the account does not know is on record, by a random id.
+//! What Meta says that no other aggregate takes: webhooks that were authentic but not understood are kept, sealed, for a
+//! short time, in which a version that understands them can be made; an opt-out of a person whom the account does not know
+//! is on record, by a random id.
 
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::content::RawWebhook;
-use crate::{Decide, Sealed, Time};
+use crate::content::{RawWebhook, UnknownWebhook};
+use crate::{Decide, Sealed, SubjectId, Time};
 
 /// One update of a webhook.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +20,8 @@ pub struct Inbox {
 pub enum Command {
     Keep {
         reason: Reason,
-        raw: Sealed<RawWebhook>,
+        update: Sealed<UnknownWebhook>,
+        people: Vec<SubjectId>,
         at: Time,
     },
     /// An opt-out of a person whom the account does not know was put on the vault's list, under this aggregate's id.
@@ -49,13 +51,17 @@ impl Reason {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    Kept {
-        reason: Reason,
-        raw: Sealed<RawWebhook>,
-        at: Time,
-    },
+    /// Version 1, which is read and not written any more: sealed under the account alone, and kept for good.
+    Kept { reason: Reason, raw: Sealed<RawWebhook>, at: Time },
     /// The vault's list of opt-outs has an entry of this aggregate's id: a store that lacks it is an earlier copy.
-    OptOutListed {
+    OptOutListed { at: Time },
+    /// Version 2. Sealed under the bucket of its day and the subject of every known person that it names: the first is
+    /// in the sealed value, `people` are the others. Destroying any of the keys makes it unreadable.
+    Held {
+        reason: Reason,
+        update: Sealed<UnknownWebhook>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        people: Vec<SubjectId>,
         at: Time,
     },
 }
@@ -63,14 +69,18 @@ pub enum Event {
 impl DomainEvent for Event {
     fn event_type(&self) -> String {
         match self {
-            Self::Kept { .. } => "WebhookKept",
+            Self::Kept { .. } | Self::Held { .. } => "WebhookKept",
             Self::OptOutListed { .. } => "OptOutListed",
         }
         .to_owned()
     }
 
     fn event_version(&self) -> String {
-        "1".to_owned()
+        match self {
+            Self::Kept { .. } | Self::OptOutListed { .. } => "1",
+            Self::Held { .. } => "2",
+        }
+        .to_owned()
     }
 }
 
@@ -91,7 +101,7 @@ impl Aggregate for Inbox {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Kept { .. } => self.kept = true,
+            Event::Kept { .. } | Event::Held { .. } => self.kept = true,
             Event::OptOutListed { .. } => self.opt_out_listed = true,
         }
     }
@@ -100,7 +110,7 @@ impl Aggregate for Inbox {
 impl Decide for Inbox {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         let event = match command {
-            Command::Keep { reason, raw, at } => Event::Kept { reason, raw, at },
+            Command::Keep { reason, update, people, at } => Event::Held { reason, update, people, at },
             Command::ListOptOut { at } => Event::OptOutListed { at },
         };
         Ok(self.news([event]))

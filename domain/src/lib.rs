@@ -9,9 +9,10 @@
 //! | [`decide`] | how an aggregate decides |
 //! | [`event`] | any event, decoded |
 //! | [`phone`], [`content`] | values that arrive from outside, parsed |
-//! | [`account`], [`number`], [`contact`], [`group`], [`message`], [`inbox`], [`import`], [`privacy`] | one aggregate each |
+//! | [`account`], [`number`], [`contact`], [`group`], [`message`], [`inbox`], [`import`], [`privacy`], [`bucket`] | one aggregate each |
 
 pub mod account;
+pub mod bucket;
 pub mod contact;
 pub mod content;
 pub mod decide;
@@ -34,8 +35,8 @@ mod released;
 pub use decide::Decide;
 pub use event::Event;
 pub use ids::{
-    AccountId, EventId, GroupId, Id, ImportId, InboxId, KeyId, MessageId, NumberId, PrivacyRequestId, SubjectId,
-    UploadId,
+    AccountId, BucketId, EventId, GroupId, Id, ImportId, InboxId, KeyId, MessageId, NumberId, PrivacyRequestId,
+    SubjectId, UploadId,
 };
 pub use personal::{BlindIndex, Category, Erased, Opened, Personal, PersonalValue, Purpose, Sealed};
 pub use record::{Actor, Metadata, Position, Recorded, StreamId};

@@ -47,7 +47,8 @@ pub enum Purpose {
 }
 
 /// What kind of personal data a value is: retention keys are cut by category and day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Category {
     /// Message bodies and template variables.
     Content,
@@ -57,21 +58,33 @@ pub enum Category {
     Profile,
     /// Texts that Meta sends with an error, and free texts of users.
     Note,
-    /// Webhooks that were not understood.
+    /// Files that are imported and reports of their rows; webhooks that versions before [`Self::UnknownWebhook`] kept.
     Raw,
     /// Names and labels of the account's own things.
     Label,
     /// Access tokens and secrets of connected numbers.
     Credential,
+    /// Webhooks that were not understood. The key of a day is destroyed when its time is over.
+    UnknownWebhook,
 }
 
 impl Category {
-    pub const ALL: [Self; 7] =
-        [Self::Content, Self::Identifier, Self::Profile, Self::Note, Self::Raw, Self::Label, Self::Credential];
+    pub const ALL: [Self; 8] = [
+        Self::Content,
+        Self::Identifier,
+        Self::Profile,
+        Self::Note,
+        Self::Raw,
+        Self::Label,
+        Self::Credential,
+        Self::UnknownWebhook,
+    ];
 
     pub const fn purpose(self) -> Purpose {
         match self {
-            Self::Content | Self::Identifier | Self::Profile | Self::Note | Self::Raw => Purpose::Messaging,
+            Self::Content | Self::Identifier | Self::Profile | Self::Note | Self::Raw | Self::UnknownWebhook => {
+                Purpose::Messaging
+            }
             Self::Label | Self::Credential => Purpose::Account,
         }
     }
@@ -86,7 +99,26 @@ impl Category {
             Self::Raw => "raw",
             Self::Label => "label",
             Self::Credential => "credential",
+            Self::UnknownWebhook => "unknown_webhook",
         }
+    }
+
+    /// A distinct number; never changed once released.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Content => 1,
+            Self::Identifier => 2,
+            Self::Profile => 3,
+            Self::Note => 4,
+            Self::Raw => 5,
+            Self::Label => 6,
+            Self::Credential => 7,
+            Self::UnknownWebhook => 8,
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|category| category.name() == name)
     }
 }
 
@@ -247,6 +279,16 @@ mod tests {
         let json = serde_json::to_string(&sealed).unwrap();
         let back: Sealed<String> = serde_json::from_str(&json).unwrap();
         assert_eq!((back.subject(), back.day(), back.ciphertext()), (sealed.subject(), sealed.day(), "AAEC"));
+    }
+
+    #[test]
+    fn a_category_is_written_by_its_name() {
+        for category in Category::ALL {
+            assert_eq!(serde_json::to_value(category).unwrap(), category.name());
+            assert_eq!(Category::named(category.name()), Some(category));
+        }
+        let codes: std::collections::BTreeSet<_> = Category::ALL.map(Category::code).into();
+        assert_eq!(codes.len(), Category::ALL.len());
     }
 
     #[test]

@@ -12,7 +12,10 @@ use crate::content::Kind;
 use crate::message::{self, CancelReason, Direction, Pricing, PricingCategory, UsageLine};
 use crate::number::{self, MetaIds};
 use crate::privacy::{self, Destruction, Exception, Ground, KeyMark, Regime};
-use crate::{AccountId, BlindIndex, Day, Event, EventId, Metadata, Recorded, Sealed, Time, group, import, inbox};
+use crate::{
+    AccountId, BlindIndex, Category, Day, Event, EventId, Metadata, Recorded, Sealed, Time, bucket, group, import,
+    inbox,
+};
 
 const RELEASED: &str = include_str!("../released/events.ndjson");
 const ID: &str = "018f0000-0000-7000-8000-000000000001";
@@ -97,7 +100,7 @@ fn written() -> Vec<Event> {
     ];
     let groups =
         [group::Event::Created { name: sealed() }, group::Event::Renamed { name: sealed() }, group::Event::Deleted {}];
-    let kept = inbox::Event::Kept { reason: inbox::Reason::UnknownShape, raw: sealed(), at };
+    let held = |people| inbox::Event::Held { reason: inbox::Reason::UnknownShape, update: sealed(), people, at };
     let (regime, ground, reason) = (Regime::Gdpr, Ground::WithdrawnConsent, Some(sealed()));
     let requests = [
         privacy::Event::Received { subject: id(), regime, ground, reason, due_at: at, at },
@@ -115,10 +118,20 @@ fn written() -> Vec<Event> {
     all.extend(numbers.into_iter().map(Event::Number));
     all.extend(accounts.into_iter().map(Event::Account));
     all.extend(groups.into_iter().map(Event::Group));
-    all.extend([kept, inbox::Event::OptOutListed { at }].map(Event::Inbox));
+    all.extend([held(vec![]), held(vec![id()]), inbox::Event::OptOutListed { at }].map(Event::Inbox));
     all.extend(requests.into_iter().map(Event::Privacy));
     all.extend(imports(at).into_iter().map(Event::Import));
+    all.extend(buckets(at).into_iter().map(Event::Bucket));
     all
+}
+
+fn buckets(at: Time) -> [bucket::Event; 3] {
+    let (category, day, fingerprint) = (Category::UnknownWebhook, Day::from_number(20_000), Some("ab".to_owned()));
+    [
+        bucket::Event::Fenced { category, day, fingerprint: fingerprint.clone(), at },
+        bucket::Event::Destroyed { category, day, destruction: Destruction { number: 1, at } },
+        bucket::Event::Repeated { category, day, fingerprint, destruction: Destruction { number: 2, at } },
+    ]
 }
 
 fn imports(at: Time) -> [import::Event; 5] {
@@ -156,6 +169,7 @@ fn parts(event: &Event) -> (&'static str, String, String, Value) {
         Event::Inbox(event) => of("inbox", event),
         Event::Privacy(event) => of("privacy_request", event),
         Event::Import(event) => of("import", event),
+        Event::Bucket(event) => of("bucket", event),
     }
 }
 

@@ -15,6 +15,7 @@
 //! | [`runners`] | what stays unknown is shown to people, what is not delivered in time expires |
 //! | [`erasure`] | people are erased, step by step |
 //! | [`anchor`] | the vault's store is told how far its log has come |
+//! | [`retention`] | what is kept for a time is destroyed when that is over |
 //! | [`rotation`] | the epochs end in which destroyed keys were wrapped |
 //! | [`options`] | how all this runs |
 
@@ -32,6 +33,7 @@ pub mod options;
 mod pace;
 mod prepare;
 mod queue;
+pub mod retention;
 pub mod rotation;
 pub mod runners;
 mod scout;
@@ -44,5 +46,6 @@ pub use erasure::{ErasureOptions, Erasures};
 pub use importer::Importer;
 pub use importer::options::{ImportLimits, ImportOptions};
 pub use options::{DispatchOptions, RunnerOptions, Waits};
+pub use retention::{Retention, RetentionOptions};
 pub use rotation::{RotationOptions, Rotations};
 pub use runners::Runners;

@@ -3,12 +3,13 @@
 //! | file | holds |
 //! |---|---|
 //! | [`engine`] | the one tail over the log, checkpoints, leases, rebuilds, and the queries' access to rows |
-//! | [`messages`] [`usage`] [`audit`] [`contacts`] [`accounts`] [`numbers`] [`outbox`] [`imports`] [`privacy`] | one read model each: tables and fold |
+//! | [`messages`] [`usage`] [`audit`] [`contacts`] [`accounts`] [`numbers`] [`outbox`] [`imports`] [`privacy`] [`buckets`] | one read model each: tables and fold |
 //! | [`uploads`] | files on their way in: working data, no read model |
 //! | [`list`] | filters and keyset pages over any of them |
 
 pub mod accounts;
 pub mod audit;
+pub mod buckets;
 pub mod contacts;
 pub mod engine;
 pub mod imports;

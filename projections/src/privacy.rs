@@ -3,6 +3,7 @@
 use wasend_domain::privacy::{Event as Change, Exception, State};
 use wasend_domain::{Event, Recorded, Time};
 
+use crate::buckets::{self, BUCKETS};
 use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
 use crate::messages::{moment, time};
 use crate::{FoldError, Keys, Projection, Rows};
@@ -156,9 +157,9 @@ impl Record for PrivacyRequestRow {
     }
 }
 
-static TABLES: &[&Table] = &[&REQUESTS];
+static TABLES: &[&Table] = &[&REQUESTS, &BUCKETS];
 
-/// The projection of the table.
+/// The projection of the requests and the buckets: of everything that must be destroyed in the vault.
 pub struct PrivacyRequests;
 
 impl Projection for PrivacyRequests {
@@ -167,7 +168,7 @@ impl Projection for PrivacyRequests {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn tables(&self) -> &'static [&'static Table] {
@@ -178,10 +179,11 @@ impl Projection for PrivacyRequests {
         if let Event::Privacy(_) = event {
             keys.touch::<PrivacyRequestRow>(recorded.aggregate_id.to_string());
         }
+        buckets::keys(event, recorded, keys);
     }
 
     fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
-        let Event::Privacy(change) = event else { return Ok(()) };
+        let Event::Privacy(change) = event else { return buckets::fold(event, recorded, rows) };
         let id = recorded.aggregate_id.to_string();
         if let Change::Received { subject, regime, ground, reason, due_at, at } = change {
             rows.put(PrivacyRequestRow {

@@ -4,12 +4,17 @@ use cqrs_es::DomainEvent;
 use wasend_domain::contact::{self, Source, Via};
 use wasend_domain::content::Kind;
 use wasend_domain::message::{self, CancelReason, Direction, PricingCategory, Status, UsageLine};
-use wasend_domain::{AccountId, BlindIndex, Day, Event, GroupId, NumberId, Recorded, Sealed, SubjectId, Time, group};
+use wasend_domain::{
+    AccountId, BlindIndex, Category, Day, Event, GroupId, NumberId, Recorded, Sealed, SubjectId, Time, bucket, group,
+    inbox, privacy,
+};
 
+use crate::buckets::BucketRow;
 use crate::contacts::{ContactRow, Contacts, GroupRow, MembershipRow};
 use crate::engine::testing::{folded, recorded};
 use crate::messages::{MessageRow, Messages, StatusRow};
 use crate::outbox::{Outbox, OutboxRow, Todo};
+use crate::privacy::PrivacyRequests;
 use crate::usage::{Usage, UsageRow};
 
 const ID: &str = "018f0000-0000-7000-8000-000000000001";
@@ -132,4 +137,32 @@ fn a_group_counts_who_belongs_to_it() {
     let tables = folded(Contacts, &events).unwrap();
     assert_eq!(tables.get::<GroupRow>(ID).map(|row| row.members), Some(0));
     assert_eq!(tables.all::<MembershipRow>().len(), 0);
+}
+
+#[test]
+fn a_bucket_is_listed_from_what_is_put_into_it_until_its_key_is_destroyed() {
+    let contents = bucket::BucketContents { category: Category::UnknownWebhook, day: Day::from_number(19_675) };
+    let (category, day) = (contents.category, contents.day);
+    let account = AccountId::from_uuid(OTHER.parse().unwrap());
+    let id = contents.of(account).to_string();
+    let held =
+        inbox::Event::Held { reason: inbox::Reason::UnknownShape, update: sealed("a"), people: vec![], at: at(0) };
+    let kept = inbox::Event::Kept { reason: inbox::Reason::UnknownShape, raw: sealed("b"), at: at(0) };
+    let mut all = history(ID, vec![kept, held.clone(), held], Event::Inbox);
+    let tables = folded(PrivacyRequests, &all).unwrap();
+    let [row] = tables.all::<BucketRow>().try_into().unwrap();
+    assert_eq!((row.id.as_str(), row.account_id.as_str(), row.contents()), (id.as_str(), OTHER, contents));
+    assert_eq!((row.fenced_at, row.destroyed_at), (None, None));
+    let destruction = |number| privacy::Destruction { number, at: at(number) };
+    let steps = vec![
+        bucket::Event::Fenced { category, day, fingerprint: Some("ab".into()), at: at(1) },
+        bucket::Event::Destroyed { category, day, destruction: destruction(2) },
+        bucket::Event::Repeated { category, day, fingerprint: None, destruction: destruction(3) },
+    ];
+    all.extend(history(&id, steps, Event::Bucket));
+    let row: BucketRow = folded(PrivacyRequests, &all).unwrap().get(&id).unwrap();
+    assert_eq!((row.fenced_at, row.destroyed_at, row.repeated_at), (Some(at(1)), Some(at(2)), Some(at(3))));
+    assert_eq!((row.fingerprint.as_deref(), row.destruction), (Some("ab"), Some(3)));
+    let destroyed = vec![bucket::Event::Destroyed { category, day, destruction: destruction(2) }];
+    assert!(folded(PrivacyRequests, &history(&id, destroyed, Event::Bucket)).is_err(), "it is named first");
 }

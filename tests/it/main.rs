@@ -47,4 +47,5 @@ mod rotation;
 mod scope;
 mod server;
 mod traces;
+mod unknown;
 mod webhook;

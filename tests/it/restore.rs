@@ -254,7 +254,8 @@ async fn a_log_older_than_the_vault_is_refused_until_it_is_accepted(engine: Engi
     let client = world.client();
     let send = json!({"numberId": world.number(), "contactId": subject, "text": {"body": "Offer"}});
     assert_eq!(client.send(send).await["errors"][0]["code"], "ERASED");
-    let input = json!({"subject": {"contactId": subject}, "regime": "GDPR", "ground": "OBJECTION", "reason": "once more"});
+    let input =
+        json!({"subject": {"contactId": subject}, "regime": "GDPR", "ground": "OBJECTION", "reason": "once more"});
     // Read models that another process folded until it was killed show the request only when they go on.
     let id = until("it can be asked for again", || async {
         let asked = client.mutate("requestErasure", input.clone(), "request { id } errors { code }").await;

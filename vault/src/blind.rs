@@ -100,17 +100,19 @@ impl Indexer {
 
     /// Under a key that is derived from the account's and the subject's, for nothing but fingerprints.
     fn of_subject(roots: [&RootKey; 2], account: AccountId, subject: SubjectId) -> Self {
+        let (account, subject) = (account.uuid(), subject.uuid());
+        Self::of_roots(&roots, &[b"wasend/fingerprint/v1", account.as_bytes(), subject.as_bytes()])
+    }
+
+    /// Under a key that is derived from all of the roots, for what the parts of `info` say.
+    pub fn of_roots(roots: &[&RootKey], info: &[&[u8]]) -> Self {
         let mut extract = HkdfExtract::<Sha256>::new(None);
         for root in roots {
             extract.input_ikm(root.bytes());
         }
         let (_, hkdf) = extract.finalize();
         let mut key = Zeroizing::new([0; 32]);
-        hkdf.expand_multi_info(
-            &[b"wasend/fingerprint/v1", account.uuid().as_bytes(), subject.uuid().as_bytes()],
-            &mut *key,
-        )
-        .expect("32 bytes are within the limits of HKDF");
+        hkdf.expand_multi_info(info, &mut *key).expect("32 bytes are within the limits of HKDF");
         Self(Hmac::new_from_slice(&*key).expect("HMAC takes a key of any length"))
     }
 

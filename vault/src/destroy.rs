@@ -1,10 +1,13 @@
-//! Destruction of keys: erasure, retention, off-boarding. It is durable when it answers, and may be repeated.
+//! Destruction of keys: erasure and retention. It is durable when it answers, and may be repeated.
 
 use std::collections::HashSet;
 
 use wasend_domain::{AccountId, Category, Day, Erased, Purpose, SubjectId};
 
 use crate::{error::Failure, key::KeyName, store::NewKey, vault::Vault};
+
+/// A retention key: of an account, a category and a day.
+pub type BucketKey = (AccountId, Category, Day);
 
 impl Vault {
     /// Destroys the subject's keys for the purposes, and gives the fingerprints of those that ever were. `why` names
@@ -17,13 +20,13 @@ impl Vault {
         why: &str,
     ) -> Result<Vec<String>, Failure> {
         let names: Vec<_> = purposes.iter().map(|purpose| KeyName::Subject(account, subject, *purpose)).collect();
-        self.destroy(&names, false, why, None).await
+        self.destroy(&names, false, why).await
     }
 
     /// Destroys all keys of the subject again, after the store was put back to an earlier copy, and keeps any from
     /// being made.
     pub async fn destroy_again(&self, account: AccountId, subject: SubjectId, why: &str) -> Result<(), Failure> {
-        self.destroy(&names_of(account, subject), true, why, None).await?;
+        self.destroy(&names_of(account, subject), true, why).await?;
         Ok(())
     }
 
@@ -63,14 +66,29 @@ impl Vault {
         day: Day,
         why: &str,
     ) -> Result<Vec<String>, Failure> {
-        self.destroy(&[KeyName::Bucket(account, category, day)], true, why, None).await
+        self.destroy(&[KeyName::Bucket(account, category, day)], true, why).await
     }
 
-    /// Destroys the account's root and index keys, without which its other keys open nothing, and empties its
-    /// directory.
-    pub async fn destroy_account(&self, account: AccountId, why: &str) -> Result<Vec<String>, Failure> {
-        let names = [KeyName::Account(account), KeyName::Index(account)];
-        self.destroy(&names, true, why, Some(account)).await
+    /// The fingerprint of the retention key of a category and day, if there ever was one.
+    pub async fn bucket_mark(
+        &self,
+        account: AccountId,
+        category: Category,
+        day: Day,
+    ) -> Result<Option<String>, Failure> {
+        let marks = self.store.marks(&[KeyName::Bucket(account, category, day).to_string()]).await?;
+        Ok(marks.into_iter().map(|(_, fingerprint)| fingerprint).find(|fingerprint| !fingerprint.is_empty()))
+    }
+
+    /// Those of the retention keys that the store does not show as destroyed, each with whether it lives: else there is no
+    /// trace of it, and it could be made.
+    pub async fn buckets_not_destroyed(&self, buckets: &[BucketKey]) -> Result<Vec<(BucketKey, bool)>, Failure> {
+        let id = |(account, category, day): &BucketKey| KeyName::Bucket(*account, *category, *day).to_string();
+        let all: Vec<_> = buckets.iter().map(id).collect();
+        let destroyed: HashSet<_> = self.store.destroyed(&all).await?.into_iter().collect();
+        let living: HashSet<_> = self.store.living(&all).await?.into_iter().map(|(id, _)| id).collect();
+        let found = buckets.iter().zip(&all).filter(|(_, id)| living.contains(*id) || !destroyed.contains(*id));
+        Ok(found.map(|(bucket, id)| (*bucket, living.contains(id))).collect())
     }
 
     /// Removes the subject's entry and its aliases: nothing finds it any more, and the same number is another subject
@@ -82,17 +100,11 @@ impl Vault {
     }
 
     #[tracing::instrument(name = "vault.destroy", skip_all)]
-    async fn destroy(
-        &self,
-        names: &[KeyName],
-        for_ever: bool,
-        why: &str,
-        directory: Option<AccountId>,
-    ) -> Result<Vec<String>, Failure> {
+    async fn destroy(&self, names: &[KeyName], for_ever: bool, why: &str) -> Result<Vec<String>, Failure> {
         let ids: Vec<_> = names.iter().map(ToString::to_string).collect();
         let graves: Vec<_> = names.iter().filter(|_| for_ever).map(|name| self.grave(*name)).collect();
         let record = Erased { since: self.clock.now(), why: why.to_owned() };
-        let destroyed = self.store.destroy(&ids, &graves, &record, directory, &self.lineage).await;
+        let destroyed = self.store.destroy(&ids, &graves, &record, &self.lineage).await;
         // Even if that failed: an error on the way back does not mean that it did not happen.
         self.cache.empty();
         let fingerprints = destroyed?;

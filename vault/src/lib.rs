@@ -7,7 +7,7 @@
 //! | [`epoch`](EpochKey), [`epoch_file`](FileEpoch) | the key that wraps all others, held outside the database |
 //! | `epochs`, [`rotation`](Rotation) | which epochs there are; how one ends and the next begins |
 //! | `key`, `ring`, `cache` | root keys: their names, how they are made and found, and how long memory holds them |
-//! | `seal`, `sealing` | the sealed form of one value; sealing and opening values of the domain |
+//! | `seal`, `sealing`, `joint` | the sealed form of one value; sealing and opening values of the domain, also of several people |
 //! | `blind` | keyed hashes, by which personal values are found |
 //! | `person`, `directory` | who a subject is, and finding or creating it |
 //! | `destroy`, `nodes` | destruction of keys; how it reaches every node |
@@ -25,6 +25,7 @@ mod epoch;
 mod epoch_file;
 mod epochs;
 mod error;
+mod joint;
 mod key;
 mod lineage;
 mod nodes;
@@ -39,9 +40,11 @@ mod suppression;
 mod vault;
 
 pub use anchor::LogAnchor;
+pub use destroy::BucketKey;
 pub use epoch::{EpochError, EpochKey, Named};
 pub use epoch_file::FileEpoch;
 pub use error::{Failure, OpenError, Suspension, VaultError};
+pub use joint::JointValue;
 pub use key::RootKey;
 pub use person::{Identity, NewPerson, Person};
 pub use rotation::{EpochStatus, Laggard, Phase, Rotation, Step};

@@ -198,7 +198,7 @@ impl Rotation {
         self.after = last;
         let gone = Erased { since: clock.now(), why: "its wrapping was damaged".to_owned() };
         if self.give_up_damaged && !self.damaged.is_empty() {
-            store.destroy(&std::mem::take(&mut self.damaged), &[], &gone, None, &self.vault.lineage).await?;
+            store.destroy(&std::mem::take(&mut self.damaged), &[], &gone, &self.vault.lineage).await?;
         }
         Ok(Step::Rewrapped(rewrapped.len()))
     }

@@ -60,7 +60,7 @@ impl Vault {
     }
 
     /// Makes the day's retention keys that are missing, if the account may still have any.
-    async fn ring_for_sealing(&self, names: &[KeyName]) -> Result<Ring, Failure> {
+    pub(crate) async fn ring_for_sealing(&self, names: &[KeyName]) -> Result<Ring, Failure> {
         let ring = self.ring(names).await?;
         let absent = |name: &&KeyName| matches!(name, KeyName::Bucket(..)) && !ring.has(**name);
         let missing: Vec<_> = names.iter().filter(absent).copied().collect();
@@ -73,7 +73,7 @@ impl Vault {
     }
 }
 
-fn distinct(names: impl Iterator<Item = KeyName>) -> Vec<KeyName> {
+pub(crate) fn distinct(names: impl Iterator<Item = KeyName>) -> Vec<KeyName> {
     let mut names: Vec<_> = names.collect();
     names.sort_unstable();
     names.dedup();
@@ -84,7 +84,7 @@ fn roots_of<T: PersonalValue>(account: AccountId, sealed: &Sealed<T>) -> [KeyNam
     roots(account, sealed.subject(), T::CATEGORY, sealed.day())
 }
 
-fn place<T: PersonalValue>(account: AccountId, subject: SubjectId, day: Day) -> Place<'static> {
+pub(crate) fn place<T: PersonalValue>(account: AccountId, subject: SubjectId, day: Day) -> Place<'static> {
     Place { account, subject, category: T::CATEGORY.name(), day: Some(day), field: T::FIELD }
 }
 

@@ -99,12 +99,22 @@ impl Vault {
         identities: &[Identity],
         since: Time,
     ) -> Result<Vec<bool>, VaultError> {
+        let erased = self.erased_at(account, identities, since).await?;
+        Ok(erased.into_iter().map(|erased| erased.is_some()).collect())
+    }
+
+    /// The same, with when that was.
+    pub async fn erased_at(
+        &self,
+        account: AccountId,
+        identities: &[Identity],
+        since: Time,
+    ) -> Result<Vec<Option<Time>>, VaultError> {
         if identities.is_empty() || !self.store.any_erased(account, since).await? {
-            return Ok(vec![false; identities.len()]);
+            return Ok(vec![None; identities.len()]);
         }
         let hashes = self.hashes(account, ERASED, identities).await?;
-        let found = latest(&hashes, self.store.erased(account, &hashes.concat(), since).await?);
-        Ok(found.into_iter().map(|erased| erased.is_some()).collect())
+        Ok(latest(&hashes, self.store.erased(account, &hashes.concat(), since).await?))
     }
 
     /// Forgets whose identities were erased before then.

@@ -120,6 +120,12 @@ fn text(raw: &RawValue) -> Option<String> {
     }
 }
 
+/// What a string in its quotes says; one whose escapes cannot be read, as it is written.
+pub(crate) fn unquoted(quoted: &str) -> String {
+    let text = serde_json::from_str::<Text>(quoted);
+    text.map_or_else(|_| quoted.trim_matches('"').to_owned(), |text| text.0.into_owned())
+}
+
 /// Seconds since 1970 from seconds or, as some have seen, milliseconds; `None` for anything else.
 pub(crate) fn unix_seconds(written: i64) -> Option<i64> {
     const FIRST_MILLISECONDS: i64 = 1_000_000_000_000;

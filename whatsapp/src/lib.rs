@@ -13,6 +13,7 @@
 //! | [`signature`] | webhook signatures and the subscription handshake |
 //! | [`webhook`] | a webhook's body, read without ever losing a part of it |
 //! | [`statuses`], [`inbound`], [`preferences`] | the three kinds of update that are understood |
+//! | [`mentions`] | the identities of people in JSON of unknown form |
 //! | [`json`] | lenient reading of JSON that others wrote |
 //! | [`simulator`] | a stand-in for Meta over real HTTP, scripted to misbehave as Meta does |
 //! | `redacted` | what replaces a hidden value in `Debug` |
@@ -22,6 +23,7 @@ pub mod errors;
 pub mod gateway;
 pub mod inbound;
 pub mod json;
+pub mod mentions;
 pub mod preferences;
 pub mod recipient;
 pub mod request;
@@ -39,6 +41,7 @@ pub use errors::{ErrorClass, classify};
 pub use gateway::{Gateway, GraphError, Line, MessageStatus, NotSent, SendFailure, Submission, Unknown};
 pub use inbound::InboundMessage;
 pub use json::RawJson;
+pub use mentions::MentionedIdentities;
 pub use preferences::{Preference, PreferenceValue};
 pub use recipient::{Recipient, is_bsuid};
 pub use request::{BodyParameters, Content, NamedParameter, SendRequest};

@@ -41,6 +41,8 @@ pub struct Change {
     pub phone_number_id: Option<String>,
     /// Meta's name of what changed, such as `messages`.
     pub field: Option<String>,
+    /// `value.contacts`: the people of the updates, where these do not say it themselves.
+    pub contacts: Option<RawJson>,
     /// Never empty.
     pub updates: Vec<Update>,
 }
@@ -87,7 +89,7 @@ impl Payload {
 
 impl Change {
     fn unknown(waba_id: Option<String>, raw: &RawValue) -> Self {
-        Self { waba_id, phone_number_id: None, field: None, updates: vec![Update::Unknown(raw.into())] }
+        Self { waba_id, phone_number_id: None, field: None, contacts: None, updates: vec![Update::Unknown(raw.into())] }
     }
 
     fn read(waba_id: Option<String>, raw: &RawValue) -> Self {
@@ -100,12 +102,13 @@ impl Change {
             .as_ref()
             .and_then(|value| value.object("metadata"))
             .and_then(|metadata| metadata.filled("phone_number_id"));
+        let contacts = value.as_ref().and_then(|value| value.get("contacts")).map(RawJson::from);
         let understood = matches!(field.as_deref(), None | Some("messages" | "user_preferences"));
         let mut updates = value.filter(|_| understood).map(|value| read_value(&value)).unwrap_or_default();
         if updates.is_empty() {
             updates.push(Update::Unknown(raw.into()));
         }
-        Self { waba_id, phone_number_id, field, updates }
+        Self { waba_id, phone_number_id, field, contacts, updates }
     }
 }
 

@@ -14,8 +14,8 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 use wasend_processors::{
-    Anchoring, DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer,
-    RotationOptions, Rotations, RunnerOptions, Runners, Waits,
+    Anchoring, DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer, Retention,
+    RetentionOptions, RotationOptions, Rotations, RunnerOptions, Runners, Waits,
 };
 
 use super::Failure;
@@ -43,6 +43,7 @@ struct Rooms {
     anchoring: Anchoring,
     erasures: Erasures,
     rotations: Rotations,
+    retention: Retention,
     importer: Importer,
     house: House,
 }
@@ -190,6 +191,12 @@ fn rooms(config: &Config, house: House) -> Rooms {
         house.leases.clone(),
         RotationOptions { after: config.vault.rotate_after, ..RotationOptions::default() },
     );
+    let retention = Retention::start(
+        house.commands.clone(),
+        house.projector.clone(),
+        house.leases.clone(),
+        RetentionOptions { unknown_webhooks: config.webhooks.unknown_ttl, ..RetentionOptions::default() },
+    );
     let importer = Importer::start(&house.commands, &house.projector, &house.leases, &importing(config));
     Rooms {
         engine,
@@ -203,6 +210,7 @@ fn rooms(config: &Config, house: House) -> Rooms {
         anchoring,
         erasures,
         rotations,
+        retention,
         importer,
         house,
     }
@@ -317,6 +325,7 @@ fn open(
         rooms.runners.shutdown(shutdown_grace).await;
         rooms.erasures.shutdown(shutdown_grace).await;
         rooms.rotations.shutdown(shutdown_grace).await;
+        rooms.retention.shutdown(shutdown_grace).await;
         rooms.importer.shutdown(shutdown_grace).await;
         rooms.anchoring.shutdown(shutdown_grace).await;
         rooms.house.close().await;

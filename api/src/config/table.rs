@@ -272,10 +272,17 @@ pub const SETTINGS: &[Setting] = &[
         |c, v| put(&mut c.imports.upload_ttl, parse::duration(v, SECOND, secs(30 * 86_400))),
     ),
     row(
+        "webhooks.unknown_ttl",
+        "WASEND_WEBHOOKS_UNKNOWN_TTL",
+        "7d",
+        "How long what Meta reports in a form that this version does not understand is kept, sealed, counted from the end of its day (UTC); then the day's key is destroyed, and the vault's epoch ends as after an erasure.",
+        |c, v| put(&mut c.webhooks.unknown_ttl, parse::duration(v, SECOND, secs(90 * 86_400))),
+    ),
+    row(
         "vault.rotate_after",
         "WASEND_VAULT_ROTATE_AFTER",
         "1h",
-        "How long after an erasure the vault's epoch ends: the living keys are wrapped by a new epoch key and the last one is destroyed, so that no older copy of the vault can be opened any more. `off`: only with `wasend vault rotate`. See docs/operations.md on what this means for backups.",
+        "How long after an erasure, or another destruction of a key, the vault's epoch ends: the living keys are wrapped by a new epoch key and the last one is destroyed, so that no older copy of the vault can be opened any more. `off`: only with `wasend vault rotate`. See docs/operations.md on what this means for backups.",
         |c, v| put(&mut c.vault.rotate_after, parse::duration_or_off(v, Duration::ZERO, secs(30 * 86_400))),
     ),
     row("graphql.max_depth", "WASEND_GRAPHQL_MAX_DEPTH", "20", "Deepest nesting of an operation's fields.", |c, v| {

@@ -38,7 +38,8 @@ impl AuditEvent {
         &self.0.event_type
     }
 
-    /// To what kind of thing: account, number, contact, group, message or inbox.
+    /// To what kind of thing: `account`, `number`, `contact`, `group`, `message`, `inbox`, `import`, `privacy_request` or
+    /// `bucket`.
     async fn aggregate_type(&self) -> &str {
         &self.0.aggregate_type
     }

@@ -30,6 +30,7 @@ pub const MESSAGES_EXPIRED: &str = "wasend_messages_expired_total";
 pub const ERASURES: &str = "wasend_erasures_total";
 pub const WEBHOOK_REJECTED: &str = "wasend_webhook_rejected_total";
 pub const WEBHOOK_UPDATES: &str = "wasend_webhook_updates_total";
+pub const RETENTION_KEYS_DESTROYED: &str = "wasend_retention_keys_destroyed_total";
 pub const IMPORT_ROWS: &str = "wasend_import_rows_total";
 pub const VAULT_CREATIONS_BATCH: &str = "wasend_vault_creations_batch";
 pub const VAULT_CACHE_HITS: &str = "wasend_vault_cache_hits_total";
@@ -102,6 +103,7 @@ pub const METRICS: &[Metric] = &[
     counter(ERASURES, "People erased."),
     counter(WEBHOOK_REJECTED, "Webhooks turned away, by reason."),
     counter(WEBHOOK_UPDATES, "Updates taken from webhooks, by kind."),
+    counter(RETENTION_KEYS_DESTROYED, "Keys of days whose time was over that were destroyed."),
     counter(IMPORT_ROWS, "Rows of files applied by imports."),
     events(VAULT_CREATIONS_BATCH, "Subjects and keys made durable in one transaction of the vault."),
     counter(VAULT_CACHE_HITS, "Keys found in the vault's cache."),

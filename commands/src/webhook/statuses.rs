@@ -16,7 +16,14 @@ use super::{caller, moment};
 use crate::consent::Heard;
 use crate::{Caller, CommandError, Commands};
 
-type Stranger<'a> = (&'a NumberRow, Reason, &'a StatusUpdate);
+/// A status that changes no message.
+pub(super) struct Stranger<'a> {
+    pub number: &'a NumberRow,
+    pub reason: Reason,
+    pub update: &'a StatusUpdate,
+    /// The recipient of its message, if that is one of ours.
+    pub contact: Option<SubjectId>,
+}
 
 /// A status of a message that we sent.
 struct Known<'a> {
@@ -46,8 +53,8 @@ impl Commands {
             let (known, unknown) = self.match_up(&updates).await?;
             let refused = known.iter().filter(|known| tells_of_opt_out(known.update));
             opt_outs.extend(refused.map(|known| (known.caller, Some(known.contact), known.update)));
-            for (number, _, update) in unknown.iter().filter(|(_, _, update)| tells_of_opt_out(update)) {
-                opt_outs.push((caller(number)?, None, update));
+            for stranger in unknown.iter().filter(|stranger| tells_of_opt_out(stranger.update)) {
+                opt_outs.push((caller(stranger.number)?, None, stranger.update));
             }
             strangers.extend(unknown);
             for known in self.living(known).await? {
@@ -136,8 +143,11 @@ impl Commands {
                 (Some(message), Some(origin)) if understood && origin.number.to_string() == number.id => {
                     known.push(Known { caller, message, contact: origin.contact, update, wamid_index });
                 }
-                _ if understood => strangers.push((*number, Reason::UnknownMessage, *update)),
-                _ => strangers.push((*number, Reason::UnknownShape, *update)),
+                _ => {
+                    let reason = if understood { Reason::UnknownMessage } else { Reason::UnknownShape };
+                    let contact = origin.map(|origin| origin.contact);
+                    strangers.push(Stranger { number, reason, update, contact });
+                }
             }
         }
         Ok((known, strangers))

@@ -18,7 +18,7 @@ use wasend_vault::{Phase, Suspension, Vault};
 
 use super::Open;
 use super::losses::{self, Loss};
-use crate::anchor;
+use crate::{anchor, retention};
 
 /// Requests that are compared in one step.
 const PAGE: u64 = 500;
@@ -32,7 +32,7 @@ const LAST: &str = "WHERE destruction > $1 ORDER BY destruction DESC, id LIMIT 1
 /// What a comparison found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reconciled {
-    /// Requests whose keys were there again, and are destroyed again.
+    /// Requests and days whose keys were there again, and are destroyed again.
     pub repeated: u64,
     /// People whom the store does not know, and for whose accounts nothing is sent any more.
     pub lost_people: u64,
@@ -105,6 +105,7 @@ pub async fn reconcile(commands: &Commands, projector: &Projector) -> Result<Rec
             done.repeated += u64::from(commands.reapply_erasure(open.account, open.request, open.subject).await?);
         }
     }
+    done.repeated += retention::reapply(commands).await?;
     vault.resume().await?;
     anchor::move_to_head(commands).await?;
     if done.repeated > 0 {
@@ -172,6 +173,9 @@ pub async fn compare(models: &Db, log: &dyn EventLog, vault: &Vault) -> Result<(
     }
     if living > 0 {
         return Err(CommandError::unavailable(ComparisonRefused::NotApplied(living)));
+    }
+    if head > 0 {
+        retention::compare(&reads, vault).await?;
     }
     Ok(vault.resume().await?)
 }

@@ -31,6 +31,7 @@ mod import;
 mod log;
 mod people;
 mod reconcile;
+mod retention;
 mod returning;
 mod world;
 

@@ -13,12 +13,14 @@ use url::Url;
 use wasend_commands::contact::ContactInput;
 use wasend_commands::message::{ContentInput, SendMessage, TextInput, To};
 use wasend_commands::number::ConnectNumber;
+use wasend_commands::webhook::Taken;
 use wasend_commands::{Caller, Commands, Keywords, Lines, SendingHolds, Templates};
 use wasend_domain::message::{Message, Status};
 use wasend_domain::{Actor, Clock, MessageId, NumberId, Personal, SubjectId, Time};
 use wasend_eventlog::{Db, DbOptions, EventLog, SqlLog, Stream, Upcasters, load};
 use wasend_processors::{
-    DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportOptions, Importer, RunnerOptions, Runners, Waits,
+    DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportOptions, Importer, Retention, RetentionOptions,
+    RunnerOptions, Runners, Waits,
 };
 use wasend_projections::{Leases, Options, Projector};
 use wasend_vault::{FileEpoch, StoreOptions, Vault, VaultOptions};
@@ -262,6 +264,11 @@ impl World {
         Erasures::start(commands.clone(), self.projector.clone(), self.leases.clone(), options)
     }
 
+    pub fn retention(&self) -> Retention {
+        let options = RetentionOptions { tick: Duration::from_millis(20), ..RetentionOptions::default() };
+        Retention::start(self.commands.clone(), self.projector.clone(), self.leases.clone(), options)
+    }
+
     /// So many cases, and a third of them on Postgres, where each takes longer.
     pub const fn share(&self, cases: usize) -> usize {
         if self.server.is_some() { cases.div_ceil(3) } else { cases }
@@ -290,9 +297,13 @@ impl World {
         let changes = json!([{"field": "messages", "value": value}]);
         let body =
             json!({"object": "whatsapp_business_account", "entry": [{"id": "419561257915477", "changes": changes}]});
-        let body = body.to_string();
+        self.webhook(&body.to_string()).await;
+    }
+
+    /// Meta reports, signed for the number.
+    pub async fn webhook(&self, body: &str) -> Taken {
         let signature = sign(SECRET, body.as_bytes());
-        self.commands.take_webhook(body.as_bytes(), Some(&signature)).await.unwrap();
+        self.commands.take_webhook(body.as_bytes(), Some(&signature)).await.unwrap()
     }
 
     pub fn script(&self, recipient: &str, behaviours: Vec<Behaviour>) {

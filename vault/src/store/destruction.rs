@@ -23,19 +23,15 @@ pub(super) const FINGERPRINTS: &str =
     "SELECT fingerprint FROM keys WHERE id IN ({list}) AND fingerprint <> '' ORDER BY id";
 pub(super) const DELETE_SUBJECT: &str = "DELETE FROM subjects WHERE account_id = $1 AND subject_id = $2";
 pub(super) const DELETE_ALIASES: &str = "DELETE FROM aliases WHERE account_id = $1 AND subject_id = $2";
-pub(super) const DELETE_ACCOUNT_SUBJECTS: &str = "DELETE FROM subjects WHERE account_id = $1";
-pub(super) const DELETE_ACCOUNT_ALIASES: &str = "DELETE FROM aliases WHERE account_id = $1";
 
 impl Store {
     /// Destroys the keys and gives the fingerprints of all of them that ever were. A key that is already destroyed
-    /// keeps its first date and reason. `graves` are put where a key might still come to be, so that none does;
-    /// `directory` is emptied of that account.
+    /// keeps its first date and reason. `graves` are put where a key might still come to be, so that none does.
     pub async fn destroy(
         &self,
         ids: &[String],
         graves: &[NewKey],
         record: &Erased,
-        directory: Option<AccountId>,
         lineage: &Lineage,
     ) -> Result<Vec<String>, Failure> {
         let zeros = "0".repeat(LONGEST);
@@ -55,11 +51,6 @@ impl Store {
             tx.execute(&with_list(RECORD, 3, chunk.len()), cells(when_and_why)).await?;
             let found: Vec<(String,)> = tx.fetch(&with_list(FINGERPRINTS, 1, chunk.len()), cells(Vec::new())).await?;
             fingerprints.extend(found.into_iter().map(|(fingerprint,)| fingerprint));
-        }
-        if let Some(account) = directory {
-            for sql in [DELETE_ACCOUNT_SUBJECTS, DELETE_ACCOUNT_ALIASES] {
-                tx.execute(sql, vec![account.to_string().into()]).await?;
-            }
         }
         tx.commit().await?;
         lineage.wrote(writes);

@@ -29,8 +29,6 @@ fn texts() -> Vec<String> {
         with_list(destruction::FINGERPRINTS, 1, 2),
         destruction::DELETE_SUBJECT.to_owned(),
         destruction::DELETE_ALIASES.to_owned(),
-        destruction::DELETE_ACCOUNT_SUBJECTS.to_owned(),
-        destruction::DELETE_ACCOUNT_ALIASES.to_owned(),
         rows(erasure::INSERT_SUPPRESSIONS, 3),
         with_list(erasure::SUPPRESSED, 2, 2),
         with_list(erasure::UNSUPPRESS, 3, 2),

@@ -107,26 +107,6 @@ async fn a_destroyed_retention_key_erases_that_day_and_category_alone_and_for_ev
 }
 
 #[tokio::test]
-async fn a_destroyed_account_key_erases_that_account_alone() {
-    on_both(async |house| {
-        let vault = house.vault().await;
-        let shelf = Shelf::fill(&vault).await;
-        let [account, other] = shelf.accounts;
-        let prints = vault.destroy_account(account, "closed").await.unwrap();
-        assert_eq!(prints.len(), 2);
-        assert_eq!(shelf.readable(&vault).await, [false, false, false, false, true, true, true, true]);
-        assert!(matches!(vault.find(account, &Identity::phone("+1")).await, Err(VaultError::Erased(_))));
-        assert!(matches!(vault.create_account(account).await, Err(VaultError::Erased(_))));
-        assert!(matches!(vault.create_subject(account).await, Err(VaultError::Erased(_))));
-        let identity = vault.identity(account, shelf.values[0].1.subject()).await;
-        assert!(matches!(identity, Ok(Opened::Erased(_))));
-        assert!(vault.find(other, &Identity::phone("+1")).await.unwrap().is_some());
-        vault.close().await;
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn destroying_again_changes_nothing_and_gives_the_same_fingerprints() {
     on_both(async |house| {
         let (vault, account) = house.with_account().await;

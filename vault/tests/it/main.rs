@@ -6,6 +6,7 @@ mod destruction;
 mod directory;
 mod epoch;
 mod house;
+mod joint;
 mod rotation;
 mod sealing;
 mod traces;

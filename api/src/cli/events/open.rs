@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use wasend_domain::account::Scope;
-use wasend_domain::content::{Attributes, Content, ErrorText, InboundContent, Label, RawWebhook, Wamid};
+use wasend_domain::content::{
+    Attributes, Content, ErrorText, InboundContent, Label, RawWebhook, UnknownWebhook, Wamid,
+};
 use wasend_domain::privacy::Reason;
-use wasend_domain::{AccountId, Opened, PersonalValue, Recorded, Sealed};
+use wasend_domain::{AccountId, Opened, PersonalValue, Recorded, Sealed, SubjectId};
 use wasend_projections::Reads;
 use wasend_vault::{OpenError, Vault};
 
@@ -57,6 +59,8 @@ impl Opener {
             return Ok(payload);
         };
         let Some(fields) = fields.as_object_mut() else { return Ok(payload) };
+        // The subjects under which a value is sealed besides the one in it.
+        let people = fields.get("people").cloned().unwrap_or_default();
         for (field, value) in fields.iter_mut() {
             let Some(sealed) = value.as_str() else { continue };
             let opened = match (recorded.event_type.as_str(), field.as_str()) {
@@ -69,6 +73,7 @@ impl Opener {
                 ("KeyIssued", "label") | ("NumberConnected", "display") => self.open::<Label>(sealed).await,
                 ("ErasureReceived", "reason") => self.open::<Reason>(sealed).await,
                 ("WebhookKept", "raw") => self.open::<RawWebhook>(sealed).await,
+                ("WebhookKept", "update") => self.open_jointly::<UnknownWebhook>(sealed, &people).await,
                 _ => continue,
             };
             *value = opened.map_err(|error| {
@@ -80,9 +85,23 @@ impl Opener {
 
     async fn open<T: PersonalValue + Send + Sync>(&self, sealed: &str) -> Result<Value, OpenError> {
         let sealed = Sealed::<T>::parse(sealed).map_err(|_| OpenError::Corrupt)?;
-        Ok(match self.vault.open(self.account_id, &sealed).await? {
-            Opened::Value(value) => serde_json::to_value(value.expose()).map_err(|_| OpenError::Corrupt)?,
-            Opened::Erased(erased) => json!({"erased": {"since": erased.since.to_string(), "why": erased.why}}),
-        })
+        shown(self.vault.open(self.account_id, &sealed).await?)
     }
+
+    async fn open_jointly<T: PersonalValue + Send + Sync>(
+        &self,
+        sealed: &str,
+        people: &Value,
+    ) -> Result<Value, OpenError> {
+        let sealed = Sealed::<T>::parse(sealed).map_err(|_| OpenError::Corrupt)?;
+        let others: Option<Vec<SubjectId>> = serde_json::from_value(people.clone()).map_err(|_| OpenError::Corrupt)?;
+        shown(self.vault.open_jointly(self.account_id, &sealed, &others.unwrap_or_default()).await?)
+    }
+}
+
+fn shown<T: PersonalValue>(opened: Opened<T>) -> Result<Value, OpenError> {
+    Ok(match opened {
+        Opened::Value(value) => serde_json::to_value(value.expose()).map_err(|_| OpenError::Corrupt)?,
+        Opened::Erased(erased) => json!({"erased": {"since": erased.since.to_string(), "why": erased.why}}),
+    })
 }

@@ -3,6 +3,7 @@
 use cqrs_es::Aggregate as _;
 use serde_json::json;
 use wasend_domain::account::Account;
+use wasend_domain::bucket::RetentionBucket;
 use wasend_domain::contact::Contact;
 use wasend_domain::group::Group;
 use wasend_domain::import::Import;
@@ -17,7 +18,7 @@ use super::{Failure, Filter, print_line};
 use crate::house::Stores;
 
 /// Every kind of aggregate.
-pub const TYPES: [&str; 8] = [
+pub const TYPES: [&str; 9] = [
     Account::TYPE,
     Number::TYPE,
     Contact::TYPE,
@@ -26,6 +27,7 @@ pub const TYPES: [&str; 8] = [
     Inbox::TYPE,
     Import::TYPE,
     PrivacyRequest::TYPE,
+    RetentionBucket::TYPE,
 ];
 
 /// Replays one aggregate and prints its state after each event.
@@ -42,6 +44,7 @@ pub async fn replay(stores: &Stores, filter: &Filter) -> Result<(), Failure> {
         Message::TYPE => steps::<Message>(stores, stream, filter).await,
         Import::TYPE => steps::<Import>(stores, stream, filter).await,
         PrivacyRequest::TYPE => steps::<PrivacyRequest>(stores, stream, filter).await,
+        RetentionBucket::TYPE => steps::<RetentionBucket>(stores, stream, filter).await,
         _ => steps::<Inbox>(stores, stream, filter).await,
     }
 }

@@ -1,0 +1,158 @@
+//! Buckets: what an account keeps of one category and day, and when its key was destroyed. The retention processor's list.
+//! They stand at the same position as the requests of [`crate::privacy`]: what was destroyed is known as a whole.
+
+use wasend_domain::bucket::{BucketContents, Event as Change};
+use wasend_domain::content::UnknownWebhook;
+use wasend_domain::inbox::Event as Inbox;
+use wasend_domain::{AccountId, Category, Day, Event, PersonalValue, Recorded, Time};
+
+use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::messages::{moment, time};
+use crate::{FoldError, Keys, Rows};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketRow {
+    pub id: String,
+    pub account_id: String,
+    pub category: Category,
+    pub day: Day,
+    /// When its key was named, to be destroyed.
+    pub fenced_at: Option<Time>,
+    pub fingerprint: Option<String>,
+    pub destroyed_at: Option<Time>,
+    /// The last destruction of its key, by the vault's count.
+    pub destruction: Option<i64>,
+    /// When the vault had been put back to a copy in which the key still was.
+    pub repeated_at: Option<Time>,
+}
+
+impl BucketRow {
+    pub const fn contents(&self) -> BucketContents {
+        BucketContents { category: self.category, day: self.day }
+    }
+
+    fn new(account: AccountId, contents: BucketContents) -> Self {
+        Self {
+            id: contents.of(account).to_string(),
+            account_id: account.to_string(),
+            category: contents.category,
+            day: contents.day,
+            fenced_at: None,
+            fingerprint: None,
+            destroyed_at: None,
+            destruction: None,
+            repeated_at: None,
+        }
+    }
+
+    /// What is left to do.
+    const fn todo(&self) -> &'static str {
+        if self.destroyed_at.is_none() { "expire" } else { "" }
+    }
+}
+
+pub(crate) static BUCKETS: Table = Table {
+    name: "buckets",
+    columns: &[
+        Column::text("account_id"),
+        Column::text("category"),
+        Column::int("day"),
+        Column::optional_int("fenced_at"),
+        Column::optional_text("fingerprint"),
+        Column::optional_int("destroyed_at"),
+        Column::optional_int("destruction"),
+        Column::optional_int("repeated_at"),
+        Column::text("todo"),
+    ],
+    indexes: &[&["todo", "day", "id"], &["account_id", "id"]],
+    append_only: false,
+};
+
+impl Record for BucketRow {
+    const TABLE: &'static Table = &BUCKETS;
+
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
+    fn into_cells(self) -> Vec<Cell> {
+        let todo = self.todo();
+        vec![
+            self.id.into(),
+            self.account_id.into(),
+            self.category.name().into(),
+            self.day.number().into(),
+            moment(self.fenced_at),
+            self.fingerprint.into(),
+            moment(self.destroyed_at),
+            self.destruction.into(),
+            moment(self.repeated_at),
+            todo.into(),
+        ]
+    }
+
+    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+        let (id, account_id) = (cells.text()?, cells.text()?);
+        let category = cells.text()?;
+        let category = Category::named(&category).ok_or_else(|| cells.damaged())?;
+        let row = Self {
+            id,
+            account_id,
+            category,
+            day: Day::from_number(cells.int()?),
+            fenced_at: cells.optional_int()?.map(time),
+            fingerprint: cells.optional_text()?,
+            destroyed_at: cells.optional_int()?.map(time),
+            destruction: cells.optional_int()?,
+            repeated_at: cells.optional_int()?.map(time),
+        };
+        // Follows from the rest.
+        cells.text()?;
+        Ok(row)
+    }
+}
+
+/// The bucket that the event puts something into.
+fn filled(event: &Event, recorded: &Recorded) -> Option<BucketRow> {
+    let Event::Inbox(Inbox::Held { update, .. }) = event else { return None };
+    let contents = BucketContents { category: UnknownWebhook::CATEGORY, day: update.day() };
+    Some(BucketRow::new(recorded.account_id, contents))
+}
+
+pub(crate) fn keys(event: &Event, recorded: &Recorded, keys: &mut Keys) {
+    if let Some(bucket) = filled(event, recorded) {
+        keys.touch::<BucketRow>(bucket.id);
+    } else if let Event::Bucket(_) = event {
+        keys.touch::<BucketRow>(recorded.aggregate_id.to_string());
+    }
+}
+
+pub(crate) fn fold(event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+    if let Some(bucket) = filled(event, recorded)
+        && rows.get::<BucketRow>(&bucket.id).is_none()
+    {
+        rows.put(bucket);
+    }
+    let Event::Bucket(change) = event else { return Ok(()) };
+    let row = rows.get::<BucketRow>(&recorded.aggregate_id.to_string()).cloned();
+    let mut row = match (row, change) {
+        (Some(row), _) => row,
+        (None, Change::Fenced { category, day, .. }) => {
+            BucketRow::new(recorded.account_id, BucketContents { category: *category, day: *day })
+        }
+        (None, _) => return Err(FoldError("a bucket's key is destroyed after it was named")),
+    };
+    match change {
+        Change::Fenced { fingerprint, at, .. } => {
+            (row.fenced_at, row.fingerprint) = (Some(*at), fingerprint.clone());
+        }
+        Change::Destroyed { destruction, .. } => {
+            (row.destroyed_at, row.destruction) = (Some(destruction.at), Some(destruction.number));
+        }
+        Change::Repeated { destruction, .. } => {
+            (row.repeated_at, row.destruction) = (Some(destruction.at), Some(destruction.number));
+        }
+    }
+    rows.put(row);
+    Ok(())
+}
