@@ -4,10 +4,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use wasend_domain::Unavailable;
 use wasend_domain::content::InvalidContent;
 use wasend_eventlog::{Failure, LogError};
 use wasend_projections::engine::sql::StoreError;
-use wasend_vault::{OpenError, VaultError};
+use wasend_vault::VaultError;
 
 /// What is wrong with a command. The names are part of the API and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,11 +30,12 @@ pub enum Code {
     IdempotencyKeyReused,
     Erased,
     ErasureHeld,
+    Unreadable,
     Busy,
 }
 
 impl Code {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Required,
         Self::TooLong,
         Self::Invalid,
@@ -51,6 +53,7 @@ impl Code {
         Self::IdempotencyKeyReused,
         Self::Erased,
         Self::ErasureHeld,
+        Self::Unreadable,
         Self::Busy,
     ];
 
@@ -73,6 +76,7 @@ impl Code {
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::Erased => "ERASED",
             Self::ErasureHeld => "ERASURE_HELD",
+            Self::Unreadable => "UNREADABLE",
             Self::Busy => "BUSY",
         }
     }
@@ -101,6 +105,9 @@ impl Code {
             Self::ErasureHeld => {
                 "A refused request for erasure holds the person's data; the message names it, and `liftErasureHold` ends it."
             }
+            Self::Unreadable => {
+                "A key or value that this needs is missing or damaged in the vault; the object's `unavailable` says which. The person can be erased."
+            }
             Self::Busy => "Many others are changing the same thing; try again.",
         }
     }
@@ -122,6 +129,11 @@ impl Refusal {
 
     pub fn not_found(field: &str, what: &str) -> Self {
         Self::new(field, Code::NotFound, format_args!("there is no such {what}"))
+    }
+
+    /// The refusal where a key or value is missing or damaged.
+    pub fn unreadable(field: &str, unavailable: Unavailable) -> Self {
+        Self::new(field, Code::Unreadable, unavailable)
     }
 
     /// The refusal for a text that the domain did not accept.
@@ -191,13 +203,11 @@ impl From<VaultError> for CommandError {
             VaultError::Erased(_) => {
                 Self::Refused(vec![Refusal { field: None, code: Code::Erased, message: error.to_string() }])
             }
+            VaultError::Unavailable(_) | VaultError::UnknownSubject => {
+                Self::Refused(vec![Refusal { field: None, code: Code::Unreadable, message: error.to_string() }])
+            }
             other => Self::unavailable(other),
         }
-    }
-}
-impl From<OpenError> for CommandError {
-    fn from(error: OpenError) -> Self {
-        Self::unavailable(error)
     }
 }
 impl From<wasend_vault::Failure> for CommandError {

@@ -42,7 +42,8 @@ pub struct Taken {
     /// Statuses of messages to people who are erased, and messages that they wrote before: counted here and kept
     /// nowhere.
     pub erased: usize,
-    /// Kept, sealed, because they were not understood or concern no message of ours.
+    /// Kept, sealed, because they were not understood, concern no message of ours, or were written by a person under
+    /// whose keys nothing can be sealed.
     pub kept: usize,
 }
 
@@ -79,7 +80,7 @@ impl Commands {
     /// The challenge to answer Meta's subscription handshake with, if some number has this verify token.
     pub async fn subscription_challenge(&self, query: &str) -> Result<Option<String>, CommandError> {
         for number in self.lines.all().await? {
-            let credentials = self.lines.credentials(&number).await?;
+            let Some(credentials) = self.lines.credentials_if_readable(&number).await? else { continue };
             if let Some(challenge) = signature::verify_subscription(query, &credentials.expose().verify_token) {
                 return Ok(Some(challenge));
             }
@@ -107,7 +108,7 @@ impl Commands {
         let mut signers = Vec::new();
         let mut verdicts: HashMap<String, bool> = HashMap::new();
         for number in candidates {
-            let credentials = self.lines.credentials(&number).await?;
+            let Some(credentials) = self.lines.credentials_if_readable(&number).await? else { continue };
             let secret = &credentials.expose().app_secret;
             let verdict = match verdicts.get(secret) {
                 Some(verdict) => *verdict,
@@ -145,6 +146,7 @@ impl Commands {
         for (receipt, (number, message)) in left {
             match receipt {
                 Receipt::Erased => taken.erased += 1,
+                Receipt::Unreadable => unknown.push((number, Reason::UnreadablePerson, message.raw.get())),
                 _ => unknown.push((number, Reason::UnknownShape, message.raw.get())),
             }
         }

@@ -12,7 +12,10 @@ use crate::content::Kind;
 use crate::message::{self, CancelReason, Direction, Pricing, PricingCategory, UsageLine};
 use crate::number::{self, MetaIds};
 use crate::privacy::{self, Destruction, Exception, Ground, KeyMark, Regime};
-use crate::{AccountId, BlindIndex, Day, Event, EventId, Metadata, Recorded, Sealed, Time, group, import, inbox};
+use crate::{
+    AccountId, BlindIndex, Day, Event, EventId, Metadata, Recorded, Sealed, Time, UnavailableCause, group, import,
+    inbox,
+};
 
 const RELEASED: &str = include_str!("../released/events.ndjson");
 const ID: &str = "018f0000-0000-7000-8000-000000000001";
@@ -95,14 +98,17 @@ fn written() -> Vec<Event> {
     ];
     let groups =
         [group::Event::Created { name: sealed() }, group::Event::Renamed { name: sealed() }, group::Event::Deleted {}];
-    let kept = inbox::Event::Kept { reason: inbox::Reason::UnknownShape, raw: sealed(), at };
+    let reasons = [inbox::Reason::UnknownShape, inbox::Reason::UnreadablePerson];
+    let kept = reasons.map(|reason| inbox::Event::Kept { reason, raw: sealed(), at });
+    let mark = |fingerprint: &str| KeyMark { id: "subject".into(), fingerprint: fingerprint.into() };
     let (regime, ground, reason) = (Regime::Gdpr, Ground::WithdrawnConsent, Some(sealed()));
     let requests = [
         privacy::Event::Received { subject: id(), regime, ground, reason, due_at: at, at },
         privacy::Event::Refused { exception: Exception::LegalClaims, at },
         privacy::Event::HoldLifted { at },
         privacy::Event::Executing { at },
-        privacy::Event::Fenced { keys: vec![KeyMark { id: "subject".into(), fingerprint: "ab".into() }], at },
+        privacy::Event::Fenced { keys: vec![mark("ab")], unreadable: None, at },
+        privacy::Event::Fenced { keys: vec![mark("")], unreadable: Some(UnavailableCause::KeyMissing), at },
         privacy::Event::KeysDestroyed { fingerprints: vec!["ab".into()], destruction: Destruction { number: 1, at } },
         privacy::Event::Completed { suppressed: true, at },
         privacy::Event::EpochDestroyed { epoch: 1, at },
@@ -113,14 +119,15 @@ fn written() -> Vec<Event> {
     all.extend(numbers.into_iter().map(Event::Number));
     all.extend(accounts.into_iter().map(Event::Account));
     all.extend(groups.into_iter().map(Event::Group));
-    all.push(Event::Inbox(kept));
+    all.extend(kept.into_iter().map(Event::Inbox));
     all.extend(requests.into_iter().map(Event::Privacy));
     all.extend(imports(at).into_iter().map(Event::Import));
     all
 }
 
 fn imports(at: Time) -> [import::Event; 5] {
-    let counters = import::Counters { total: 3, created: 1, warnings: 1, erased: 1, ..import::Counters::default() };
+    let counters =
+        import::Counters { total: 3, created: 1, warnings: 1, erased: 1, unreadable: 1, ..Default::default() };
     let start = import::Start {
         source: sealed(),
         upload: id(),

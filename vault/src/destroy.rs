@@ -7,8 +7,9 @@ use wasend_domain::{AccountId, Category, Day, Erased, Purpose, SubjectId};
 use crate::{error::Failure, key::KeyName, store::NewKey, vault::Vault};
 
 impl Vault {
-    /// Destroys the subject's keys for the purposes, and gives the fingerprints of those that ever were. `why` names
-    /// the request or rule and is kept in clear: it must not hold personal data.
+    /// Destroys the subject's keys for the purposes, keeps any from being made, and gives the fingerprints of those that
+    /// ever were. One that is missing or damaged is destroyed all the same: what it sealed is erased from then on. `why`
+    /// names the request or rule and is kept in clear: it must not hold personal data.
     pub async fn destroy_subject(
         &self,
         account: AccountId,
@@ -17,7 +18,7 @@ impl Vault {
         why: &str,
     ) -> Result<Vec<String>, Failure> {
         let names: Vec<_> = purposes.iter().map(|purpose| KeyName::Subject(account, subject, *purpose)).collect();
-        self.destroy(&names, false, why, None).await
+        self.destroy(&names, true, why, None).await
     }
 
     /// Destroys all keys of the subject again, after the store was put back to an earlier copy, and keeps any from
@@ -50,9 +51,15 @@ impl Vault {
         self.store.living(&Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose).to_string())).await
     }
 
-    /// Names and fingerprints of all keys that the subject ever had.
+    /// Names and fingerprints of all keys that the subject ever had. The one that every person has is named with an
+    /// empty fingerprint where the store lacks it.
     pub async fn marks(&self, account: AccountId, subject: SubjectId) -> Result<Vec<(String, String)>, Failure> {
-        self.store.marks(&Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose).to_string())).await
+        let mut marks = self.store.marks(&names_of(account, subject).map(|name| name.to_string())).await?;
+        let of_person = KeyName::Subject(account, subject, Purpose::Messaging).to_string();
+        if !marks.iter().any(|(id, _)| *id == of_person) {
+            marks.push((of_person, String::new()));
+        }
+        Ok(marks)
     }
 
     /// Destroys the retention key of a category and day, also for values that are yet to be sealed with it.

@@ -10,6 +10,7 @@
 //! | `seal`, `sealing` | the sealed form of one value; sealing and opening values of the domain |
 //! | `blind` | keyed hashes, by which personal values are found |
 //! | `person`, `directory` | who a subject is, and finding or creating it |
+//! | `mending` | finding people to whom no alias leads any more |
 //! | `destroy`, `nodes` | destruction of keys; how it reaches every node |
 //! | `lineage` | whether the store still is the one that this process has used |
 //! | `suppression` | who is not to be written to although nobody knows who they are |
@@ -25,6 +26,7 @@ mod epochs;
 mod error;
 mod key;
 mod lineage;
+mod mending;
 mod nodes;
 mod person;
 mod queue;
@@ -38,7 +40,7 @@ mod vault;
 
 pub use epoch::{EpochError, EpochKey, Named};
 pub use epoch_file::FileEpoch;
-pub use error::{Failure, OpenError, Suspension, VaultError};
+pub use error::{Failure, Suspension, VaultError};
 pub use key::RootKey;
 pub use person::{Identity, NewPerson, Person};
 pub use rotation::{EpochStatus, Laggard, Phase, Rotation, Step};

@@ -44,6 +44,8 @@ pub struct Vault {
     pub(crate) node: Node,
     pub(crate) queue: Queue,
     pub(crate) server: Arc<RootKey>,
+    /// Held while damaged rows of the index are mended.
+    pub(crate) mending: tokio::sync::Mutex<()>,
 }
 
 impl Vault {
@@ -61,7 +63,17 @@ impl Vault {
         let node = Node::join(&store, &epochs, (&cache, &lineage), &clock).await?;
         let server = server_key(&store, &epochs, &*clock, &lineage).await?;
         let queue = Queue::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&lineage));
-        Ok(Arc::new(Self { store, epochs, clock, cache, lineage, node, queue, server }))
+        Ok(Arc::new(Self {
+            store,
+            epochs,
+            clock,
+            cache,
+            lineage,
+            node,
+            queue,
+            server,
+            mending: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// Stores what is under way, then closes the store. Later calls that need it fail with [`Failure::Closed`] or a

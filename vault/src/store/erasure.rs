@@ -59,6 +59,13 @@ impl Store {
         tx.commit().await
     }
 
+    /// Puts the hashes on the list of erased people; one that is there keeps its later moment.
+    pub async fn remember_erased(&self, account: AccountId, erased: Listed<'_>) -> Result<(), Failure> {
+        let mut tx = self.begin().await?;
+        tx.insert(INSERT_ERASED, erased.rows(account)).await?;
+        tx.commit().await
+    }
+
     /// Puts the hashes on the list of opt-outs; one that is there keeps its later moment.
     pub async fn suppress(&self, account: AccountId, suppressed: Listed<'_>) -> Result<(), Failure> {
         let mut tx = self.begin().await?;

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use wasend_domain::account::Scope;
 use wasend_domain::content::{Attributes, Content, ErrorText, InboundContent, Label, RawWebhook, Wamid};
 use wasend_domain::privacy::Reason;
-use wasend_domain::{AccountId, Opened, PersonalValue, Recorded, Sealed};
+use wasend_domain::{AccountId, Opened, PersonalValue, Recorded, Sealed, Unavailable, UnavailableCause};
 use wasend_projections::Reads;
-use wasend_vault::{OpenError, Vault};
+use wasend_vault::Vault;
 
 use super::{Failure, parsed};
 use crate::auth::{ApiKey, Authenticator as _};
@@ -49,7 +49,7 @@ impl Opener {
         }
     }
 
-    /// The event's payload with each sealed value opened, or said to be erased. Credentials stay sealed: they are
+    /// The event's payload with each sealed value opened, or said to be erased, or said why it cannot be read. Credentials stay sealed: they are
     /// secrets of the account, not data of a person.
     pub async fn payload(&self, recorded: &Recorded) -> Result<Value, Failure> {
         let mut payload = parsed(recorded)?;
@@ -78,11 +78,22 @@ impl Opener {
         Ok(payload)
     }
 
-    async fn open<T: PersonalValue + Send + Sync>(&self, sealed: &str) -> Result<Value, OpenError> {
-        let sealed = Sealed::<T>::parse(sealed).map_err(|_| OpenError::Corrupt)?;
-        Ok(match self.vault.open(self.account_id, &sealed).await? {
-            Opened::Value(value) => serde_json::to_value(value.expose()).map_err(|_| OpenError::Corrupt)?,
-            Opened::Erased(erased) => json!({"erased": {"since": erased.since.to_string(), "why": erased.why}}),
-        })
+    async fn open<T: PersonalValue + Send + Sync>(&self, sealed: &str) -> Result<Value, wasend_vault::Failure> {
+        let damaged = Unavailable { why: UnavailableCause::ValueDamaged, subject: None };
+        let opened = match Sealed::<T>::parse(sealed) {
+            Ok(sealed) => self.vault.open(self.account_id, &sealed).await?,
+            Err(_) => Opened::Unavailable(damaged),
+        };
+        let value = match opened {
+            Opened::Value(value) => serde_json::to_value(value.expose()).ok(),
+            Opened::Erased(erased) => Some(json!({"erased": {"since": erased.since.to_string(), "why": erased.why}})),
+            Opened::Unavailable(unavailable) => Some(told(unavailable)),
+        };
+        Ok(value.unwrap_or_else(|| told(damaged)))
     }
+}
+
+fn told(Unavailable { why, subject }: Unavailable) -> Value {
+    let subject = subject.map(|subject| subject.to_string());
+    json!({"unavailable": {"why": why.name(), "reason": why.to_string(), "subjectId": subject}})
 }
