@@ -9,3 +9,4 @@ mod house;
 mod rotation;
 mod sealing;
 mod traces;
+mod unavailable;
