@@ -46,4 +46,5 @@ mod rotation;
 mod scope;
 mod server;
 mod traces;
+mod unreadable;
 mod webhook;

@@ -7,9 +7,9 @@ use wasend_domain::{AccountId, Category, Day, Erased, Purpose, SubjectId};
 use crate::{error::Failure, key::KeyName, store::NewKey, vault::Vault};
 
 impl Vault {
-    /// Destroys the subject's keys for the purposes, keeps any from being made, and gives the fingerprints of those that
-    /// ever were. One that is missing or damaged is destroyed all the same: what it sealed is erased from then on. `why`
-    /// names the request or rule and is kept in clear: it must not hold personal data.
+    /// Destroys the subject's keys for the purposes, and gives the fingerprints of those that ever were. One that is
+    /// damaged, and a person's own that is missing, is destroyed all the same: what it sealed is erased from then on.
+    /// `why` names the request or rule and is kept in clear: it must not hold personal data.
     pub async fn destroy_subject(
         &self,
         account: AccountId,
@@ -18,13 +18,15 @@ impl Vault {
         why: &str,
     ) -> Result<Vec<String>, Failure> {
         let names: Vec<_> = purposes.iter().map(|purpose| KeyName::Subject(account, subject, *purpose)).collect();
-        self.destroy(&names, true, why, None).await
+        let own: Vec<_> = names.iter().filter(|name| is_own(name)).copied().collect();
+        self.destroy(&names, &own, why, None).await
     }
 
     /// Destroys all keys of the subject again, after the store was put back to an earlier copy, and keeps any from
     /// being made.
     pub async fn destroy_again(&self, account: AccountId, subject: SubjectId, why: &str) -> Result<(), Failure> {
-        self.destroy(&names_of(account, subject), true, why, None).await?;
+        let names = names_of(account, subject);
+        self.destroy(&names, &names, why, None).await?;
         Ok(())
     }
 
@@ -55,10 +57,9 @@ impl Vault {
     /// empty fingerprint where the store lacks it.
     pub async fn marks(&self, account: AccountId, subject: SubjectId) -> Result<Vec<(String, String)>, Failure> {
         let mut marks = self.store.marks(&names_of(account, subject).map(|name| name.to_string())).await?;
-        let of_person = KeyName::Subject(account, subject, Purpose::Messaging).to_string();
-        if !marks.iter().any(|(id, _)| *id == of_person) {
-            marks.push((of_person, String::new()));
-        }
+        let own = names_of(account, subject).into_iter().filter(is_own).map(|name| name.to_string());
+        let missing: Vec<_> = own.filter(|own| !marks.iter().any(|(id, _)| id == own)).collect();
+        marks.extend(missing.into_iter().map(|id| (id, String::new())));
         Ok(marks)
     }
 
@@ -70,14 +71,15 @@ impl Vault {
         day: Day,
         why: &str,
     ) -> Result<Vec<String>, Failure> {
-        self.destroy(&[KeyName::Bucket(account, category, day)], true, why, None).await
+        let names = [KeyName::Bucket(account, category, day)];
+        self.destroy(&names, &names, why, None).await
     }
 
     /// Destroys the account's root and index keys, without which its other keys open nothing, and empties its
     /// directory.
     pub async fn destroy_account(&self, account: AccountId, why: &str) -> Result<Vec<String>, Failure> {
         let names = [KeyName::Account(account), KeyName::Index(account)];
-        self.destroy(&names, true, why, Some(account)).await
+        self.destroy(&names, &names, why, Some(account)).await
     }
 
     /// Removes the subject's entry and its aliases: nothing finds it any more, and the same number is another subject
@@ -88,16 +90,17 @@ impl Vault {
         Ok(removed)
     }
 
+    /// Destroys the keys; those of `for_ever` also where they are not there, so that none is ever made.
     #[tracing::instrument(name = "vault.destroy", skip_all)]
     async fn destroy(
         &self,
         names: &[KeyName],
-        for_ever: bool,
+        for_ever: &[KeyName],
         why: &str,
         directory: Option<AccountId>,
     ) -> Result<Vec<String>, Failure> {
         let ids: Vec<_> = names.iter().map(ToString::to_string).collect();
-        let graves: Vec<_> = names.iter().filter(|_| for_ever).map(|name| self.grave(*name)).collect();
+        let graves: Vec<_> = for_ever.iter().map(|name| self.grave(*name)).collect();
         let record = Erased { since: self.clock.now(), why: why.to_owned() };
         let destroyed = self.store.destroy(&ids, &graves, &record, directory, &self.lineage).await;
         // Even if that failed: an error on the way back does not mean that it did not happen.
@@ -124,4 +127,9 @@ impl Vault {
 /// The names of all keys that a subject can have.
 fn names_of(account: AccountId, subject: SubjectId) -> [KeyName; Purpose::ALL.len()] {
     Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose))
+}
+
+/// Whether it is the key that every person has.
+const fn is_own(name: &KeyName) -> bool {
+    matches!(name, KeyName::Subject(_, _, Purpose::Messaging))
 }

@@ -190,7 +190,7 @@ pub fn groups(commands: Arc<Commands>, account: AccountId) -> Bytes {
             let groups: Vec<GroupRow> = commands.reads.fetch(PAGE_OF_GROUPS, &binds).await?;
             let mut rows = Vec::with_capacity(groups.len() + 1);
             if after.is_empty() {
-                rows.push(["id", "name", "members", UNAVAILABLE].map(str::to_owned).to_vec());
+                rows.push(["id", "name", "members"].map(str::to_owned).to_vec());
             }
             let Some(last) = groups.last().map(|group| group.id.clone()) else {
                 return Ok((!rows.is_empty()).then_some((rows, "~".to_owned())));
@@ -199,13 +199,10 @@ pub fn groups(commands: Arc<Commands>, account: AccountId) -> Bytes {
             let readable: Vec<_> = sealed.iter().flatten().cloned().collect();
             let mut opened = commands.vault.open_many(account, &readable).await?.into_iter();
             for (group, sealed) in groups.into_iter().zip(sealed) {
-                let (name, lost) = match sealed.and_then(|_| opened.next()) {
-                    Some(Opened::Value(label)) => (label.into_exposed().0, ""),
-                    Some(Opened::Erased(_)) => (String::new(), ""),
-                    Some(Opened::Unavailable(lost)) => (String::new(), lost.why.name()),
-                    None => (String::new(), UnavailableCause::ValueDamaged.name()),
-                };
-                rows.push(vec![group.id, name, group.members.to_string(), lost.to_owned()]);
+                // Of a name that is erased or cannot be read the cell is empty; the query `group` says why.
+                let name = sealed.and_then(|_| opened.next()).and_then(Opened::value);
+                let name = name.map(|label| label.into_exposed().0).unwrap_or_default();
+                rows.push(vec![group.id, name, group.members.to_string()]);
             }
             Ok(Some((rows, last)))
         }
