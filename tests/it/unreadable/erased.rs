@@ -110,6 +110,7 @@ async fn a_damaged_alias_keeps_no_one_from_being_erased(engine: Engine) {
     }
     // A message to the number of the third goes to the contact that there is.
     let sent = client.send_text(&scene.world.number(), PHONES[2], "Again").await;
+    client.until_status(&sent, "READ").await;
     assert_eq!(client.message(&sent, "contactId").await["contactId"], scene.contacts[2]);
     scene.is_well().await;
 }
