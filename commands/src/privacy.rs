@@ -86,9 +86,13 @@ impl Commands {
             }
             let reason = match self.seal_reason(caller, subject, reason.clone()).await {
                 // It would be the person's own data, and there is no key of theirs to seal it under.
-                Err(VaultError::Unavailable(_) | VaultError::UnknownSubject) if exception.is_none() => None,
-                Err(VaultError::Unavailable(unavailable)) => {
-                    return Err(Refusal::unreadable("reason", unavailable).into());
+                Err(VaultError::Unavailable(_) | VaultError::UnknownSubject | VaultError::UnknownAccount)
+                    if exception.is_none() =>
+                {
+                    None
+                }
+                Err(error @ (VaultError::Unavailable(_) | VaultError::UnknownSubject)) => {
+                    return Err(Refusal::new("reason", Code::Unreadable, error).into());
                 }
                 reason => reason?,
             };

@@ -50,8 +50,8 @@ impl Vault {
     ) -> Result<HashMap<String, SubjectId>, VaultError> {
         // Those who meet the same rows at the same time read the entries once.
         let _turn = self.mending.lock().await;
-        let indexes: Vec<_> = damaged.iter().map(|(index, _)| index.as_str()).collect();
-        let (mut owners, damaged) = read_owners(self.store.aliases(account, &indexes).await?);
+        let asked: Vec<_> = damaged.iter().map(|(index, _)| index.as_str()).collect();
+        let (mut owners, damaged) = read_owners(self.store.aliases(account, &asked).await?);
         if damaged.is_empty() {
             return Ok(owners);
         }
@@ -87,8 +87,8 @@ impl Vault {
             let Some((last, _)) = rows.last() else { return Ok(bearers) };
             after.clone_from(last);
             for (subject, person) in self.open_page(account, rows).await? {
-                let indexes = person.identities().into_iter().flat_map(|identity| spellings(indexer, &identity));
-                for index in indexes.filter(|index| wanted.contains(index.as_str())) {
+                let borne = person.identities().into_iter().flat_map(|identity| spellings(indexer, &identity));
+                for index in borne.filter(|index| wanted.contains(index.as_str())) {
                     bearers.entry(index.as_str().to_owned()).or_insert(subject);
                 }
                 if bearers.len() >= enough {

@@ -178,9 +178,9 @@ impl Job {
         if let Some(why) = known.unreadable.get(&subject) {
             verdict.counters.unreadable += 1;
             verdict.reports.push((index, Wrong::Unreadable(*why)));
-            let opt_out = opts_out.filter(|word| exists && contact.state.heeds(*word)).and_then(Word::command);
+            let heeded = opts_out.filter(|word| exists && contact.state.heeds(*word)).and_then(Word::command);
             // That they do not want messages counts, whatever else the file says.
-            verdict.acts.extend(opt_out.map(|command| Act { subject, commands: vec![command], attributes: None }));
+            verdict.acts.extend(heeded.map(|command| Act { subject, commands: vec![command], attributes: None }));
             return;
         }
         let name_now = known.names.get(&subject).and_then(Option::as_ref);

@@ -71,7 +71,6 @@ async fn what_they_write_is_kept_and_the_rest_of_the_webhook_is_taken_in(engine:
     let scene = Scene::damaged(engine).await;
     let (world, client) = (&scene.world, scene.world.client());
     let id = world.phone_number_id().await;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
     let texts = ["Hi", "STOP", "Well"];
     let messages: Vec<_> = PHONES
         .iter()
@@ -79,10 +78,10 @@ async fn what_they_write_is_kept_and_the_rest_of_the_webhook_is_taken_in(engine:
         .enumerate()
         .map(|(n, (phone, text))| {
             let from = phone.trim_start_matches('+');
-            json!({"from": from, "id": format!("wamid.in{n}"), "timestamp": now.to_string(), "type": "text", "text": {"body": text}})
+            json!({"from": from, "id": format!("wamid.in{n}"), "timestamp": "1700000000", "type": "text", "text": {"body": text}})
         })
         .collect();
-    let status = |n: usize| json!({"id": format!("wamid.out{n}"), "status": "read", "timestamp": now.to_string(), "biz_opaque_callback_data": scene.messages[n]});
+    let status = |n: usize| json!({"id": format!("wamid.out{n}"), "status": "read", "timestamp": "1700000000", "biz_opaque_callback_data": scene.messages[n]});
     let value = json!({"messaging_product": "whatsapp", "metadata": {"display_phone_number": "1", "phone_number_id": id},
         "messages": messages, "statuses": [status(0), status(2)]});
     let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": "messages", "value": value}]}]});

@@ -37,6 +37,7 @@ fn texts() -> Vec<String> {
         erasure::COUNT_DESTRUCTION.to_owned(),
         with_list(erasure::DESTROYED, 1, 2),
         mending::PEOPLE_AFTER.to_owned(),
+        mending::HOLD_ENTRY.to_owned(),
         mending::POINT_ALIAS.to_owned(),
         mending::DROP_ALIAS.to_owned(),
         lineage::STATE.to_owned(),
