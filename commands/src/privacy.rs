@@ -26,7 +26,7 @@ pub struct ErasureInput {
     pub reason: Option<Personal<String>>,
 }
 
-/// Whom a request is about.
+/// The person that a request is about.
 struct Named {
     /// Of the input.
     field: &'static str,
@@ -171,8 +171,8 @@ impl Commands {
         Err(Refusal::new("id", Code::Busy, "many others are changing the same request").into())
     }
 
-    /// Whom the input names, and by which of its fields; only people are found, not what the account has itself. A
-    /// person to whom the index does not lead is searched for among all entries of the account's directory.
+    /// The person that the input names, and by which of its fields; only people are found, not what the account has
+    /// itself. One that the index does not lead to is searched for among all entries of the account's directory.
     async fn subject(&self, caller: Caller, input: &ErasureInput) -> Result<Named, CommandError> {
         let (field, identity) = match (&input.phone, &input.bsuid, &input.contact_id) {
             (Some(phone), None, None) => {

@@ -22,7 +22,7 @@ use crate::shared::{DISPATCHER, once};
 pub(crate) struct Prepared {
     /// Their attempt is recorded, and nobody else makes it.
     pub jobs: Vec<Job>,
-    /// Their attempt is recorded, but what they say, or whom they are for, cannot be read.
+    /// Their attempt is recorded, but what they say, or their recipient, cannot be read.
     pub unreadable: Vec<(Waiting, u32, UnavailableCause)>,
     /// They are withdrawn, or the list was behind; it shows so from these positions on.
     pub done: Vec<(MessageId, Position)>,

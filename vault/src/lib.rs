@@ -10,7 +10,7 @@
 //! | `seal`, `sealing` | the sealed form of one value; sealing and opening values of the domain |
 //! | `blind` | keyed hashes, by which personal values are found |
 //! | `person`, `directory` | who a subject is, and finding or creating it |
-//! | `mending` | finding people to whom no alias leads any more |
+//! | `mending` | finding people that no alias leads to any more |
 //! | `destroy`, `nodes` | destruction of keys; how it reaches every node |
 //! | `lineage` | whether the store still is the one that this process has used |
 //! | `suppression` | who is not to be written to although nobody knows who they are |

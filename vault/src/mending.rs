@@ -1,4 +1,4 @@
-//! Finding people to whom no alias leads any more: the directory's index is damaged, but their entries can be read.
+//! Finding people that no alias leads to any more: the directory's index is damaged, but their entries can be read.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,6 +20,7 @@ impl Vault {
     /// The subject whose entry bears the identity, by reading the entries of the account one page after the other until
     /// it is found: for an identity that the index does not lead from. An entry that cannot be read is passed over.
     pub async fn search(&self, account: AccountId, identity: &Identity) -> Result<Option<SubjectId>, VaultError> {
+        let _turn = self.searching.acquire().await.map_err(|_| Failure::Closed)?;
         let indexer = self.indexer(account).await?;
         let known = spellings(&indexer, identity);
         let wanted = known.iter().map(|index| index.as_str().to_owned()).collect();

@@ -37,7 +37,7 @@ impl Vault {
         };
         let (hashes, index) = match self.hashes_to_list(account, &identities).await {
             Ok(hashes) => (hashes, None),
-            // What cannot be hashed is erased all the same, and nobody else can look it up.
+            // What cannot be hashed is erased all the same, and cannot be looked up either.
             Err(VaultError::Unavailable(unavailable)) => (Hashes::default(), Some(unavailable.why)),
             Err(VaultError::UnknownAccount) => (Hashes::default(), Some(UnavailableCause::KeyMissing)),
             Err(error) => return Err(error),
@@ -114,7 +114,7 @@ impl Vault {
         subject: SubjectId,
         opted_in_at: Time,
     ) -> Result<(), VaultError> {
-        // Of a person of whom nothing can be read nothing is taken off.
+        // For a person who cannot be read nothing is taken off.
         let Some(person) = self.identity(account, subject).await?.value() else { return Ok(()) };
         self.unsuppress_identities(account, &person.expose().identities(), opted_in_at).await
     }

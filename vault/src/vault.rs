@@ -25,6 +25,9 @@ pub enum StoreOptions {
     Postgres(String),
 }
 
+/// Most directories that are read whole at the same time.
+const SEARCHES_MAX: usize = 2;
+
 /// What a vault is opened with.
 pub struct VaultOptions {
     pub store: StoreOptions,
@@ -44,6 +47,8 @@ pub struct Vault {
     pub(crate) node: Node,
     pub(crate) queue: Queue,
     pub(crate) server: Arc<RootKey>,
+    /// How many directories are searched at the same time.
+    pub(crate) searching: tokio::sync::Semaphore,
     /// Held while damaged rows of the index are mended.
     pub(crate) mending: tokio::sync::Mutex<()>,
 }
@@ -72,6 +77,7 @@ impl Vault {
             node,
             queue,
             server,
+            searching: tokio::sync::Semaphore::new(SEARCHES_MAX),
             mending: tokio::sync::Mutex::default(),
         }))
     }

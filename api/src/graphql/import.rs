@@ -72,7 +72,7 @@ struct ImportCounters {
     warnings: u64,
     /// Rows of people who were erased after the file was received: they were skipped.
     erased: u64,
-    /// Rows of contacts of whom the vault cannot read what it has: they were skipped, but for an opt-out.
+    /// Rows of contacts whose data in the vault cannot be read: they were skipped, but for an opt-out.
     unreadable: u64,
 }
 

@@ -20,7 +20,7 @@ pub struct Counters {
     /// Rows of people who were erased after the file was received. They were skipped.
     #[serde(default)]
     pub erased: u64,
-    /// Rows of people of whom the vault cannot read what it has. They were skipped.
+    /// Rows of people whose data in the vault cannot be read. They were skipped.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unreadable: u64,
 }

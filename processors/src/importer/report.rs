@@ -61,7 +61,7 @@ impl Job {
         for ((subject, reports), result) in reports.into_iter().zip(results) {
             match result {
                 Ok(value) => sealed.push(value),
-                // There is no key to seal the person's cells under: what is reported of the row names nobody.
+                // There is no key to seal the person's cells under: what is reported of the row names no person.
                 Err(VaultError::Unavailable(_) | VaultError::UnknownSubject | VaultError::Erased(_))
                     if subject != self.start.source.subject() =>
                 {

@@ -104,5 +104,5 @@ async fn what_they_write_is_kept_and_the_rest_of_the_webhook_is_taken_in(engine:
     })
     .await;
     let contacts = client.data("{ contacts { totalCount } }", json!({})).await;
-    assert_eq!(contacts["contacts"]["totalCount"], 3, "nobody new comes of it");
+    assert_eq!(contacts["contacts"]["totalCount"], 3, "no new contact comes of it");
 }

@@ -1,4 +1,4 @@
-//! Rows of the store that are missing or damaged: each is a value of its own, and spoils nothing else.
+//! Rows of the store that are missing or damaged: each is a typed value, and spoils nothing else.
 
 use std::time::Duration;
 
@@ -16,8 +16,7 @@ struct Three {
     values: Vec<Sealed<Body>>,
 }
 
-/// People with the numbers +1, +2 and +3, of whom the store has lost the first's key and holds a damaged one of the
-/// second's.
+/// People with the numbers +1, +2 and +3; the store has lost the first's key and holds a damaged one of the second's.
 async fn three(house: &House) -> (std::sync::Arc<Vault>, Three) {
     let (vault, account) = house.with_account().await;
     let mut subjects = Vec::new();
@@ -99,11 +98,11 @@ async fn a_damaged_alias_is_mended_wherever_it_is_met() {
         let (one, two) = (subject(&vault, account, "+1").await, subject(&vault, account, "+2").await);
         change(house, "UPDATE aliases SET subject_id = 'x' || subject_id").await;
         assert_eq!(vault.find(account, &Identity::phone("+1")).await.unwrap(), Some(one));
-        assert_eq!(subject(&vault, account, "+2").await, two, "nobody new comes of it");
+        assert_eq!(subject(&vault, account, "+2").await, two, "no new subject comes of it");
         let refused = vault.add_alias(account, one, &Identity::phone("+2")).await;
         assert!(matches!(refused, Err(VaultError::AliasTaken)));
 
-        // To whom it led cannot be read any more.
+        // The subject that it led to cannot be read any more.
         change(house, "UPDATE aliases SET subject_id = 'x' || subject_id").await;
         change(house, &format!("DELETE FROM keys WHERE subject_id = '{one}'")).await;
         vault.evict_all();

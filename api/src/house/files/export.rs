@@ -98,11 +98,16 @@ impl Exporter {
     async fn page(self, place: Place) -> Result<Option<(Vec<Vec<String>>, Place)>, CommandError> {
         let Some(names) = place.names else {
             let names = Arc::new(self.names().await?);
-            let header = titles(&FIXED, names.iter().cloned());
+            let mut header = titles(&FIXED, names.iter().cloned());
+            // Behind the attributes: files that are read by place stay as they were.
+            header.remove(FIXED.len() - 1);
+            header.push(UNAVAILABLE.to_owned());
             return Ok(Some((vec![header], Place { after: String::new(), names: Some(names) })));
         };
-        let (contacts, after) = self.contacts(&place.after).await?;
+        let (mut contacts, after) = self.contacts(&place.after).await?;
         let Some(after) = after else { return Ok(None) };
+        // Each row beside its own person.
+        contacts.retain(|contact| contact.id.parse::<SubjectId>().is_ok());
         let subjects: Vec<SubjectId> = contacts.iter().filter_map(|contact| contact.id.parse().ok()).collect();
         let people = self.commands.vault.identities(self.account, &subjects).await?;
         let attributes = self.attributes(&contacts).await?;
@@ -123,8 +128,9 @@ impl Exporter {
             let opted_out = if contact.opted_out { "true" } else { "" };
             let lost = lost.map(|lost| format!("{} {}", lost.why.name(), contact.id)).unwrap_or_default();
             let mut row =
-                vec![text(person.phone()), text(person.bsuid()), text(person.name.as_deref()), opted_out.into(), lost];
+                vec![text(person.phone()), text(person.bsuid()), text(person.name.as_deref()), opted_out.into()];
             row.extend(names.iter().map(|name| text(own.and_then(|own| own.0.get(name)).map(String::as_str))));
+            row.push(lost);
             rows.push(row);
         }
         Ok(Some((rows, Place { after, names: Some(names) })))

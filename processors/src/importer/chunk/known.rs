@@ -20,7 +20,7 @@ pub(crate) struct Known {
     pub contacts: HashMap<Uuid, Loaded<Contact>>,
     pub names: HashMap<SubjectId, Option<String>>,
     pub attributes: HashMap<SubjectId, BTreeMap<String, String>>,
-    /// Those of whom something that an update is compared with cannot be read.
+    /// Those whose name or attributes, with which an update is compared, cannot be read.
     pub unreadable: HashMap<SubjectId, UnavailableCause>,
     /// Rows of people who are new to the account and had opted out before they were erased.
     /// Each with the moment of the opt-out.
