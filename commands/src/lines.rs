@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use url::Url;
 use wasend_domain::number::Credentials;
-use wasend_domain::{AccountId, Personal, Sealed};
+use wasend_domain::{AccountId, Opened, Personal, Sealed};
 use wasend_projections::Cell;
 use wasend_projections::engine::reads::Reads;
 use wasend_projections::numbers::NumberRow;
@@ -47,8 +47,29 @@ impl Lines {
         let damaged = || wasend_eventlog::LogError::Damaged("a number's row".to_owned());
         let account: AccountId = row.account_id.parse().map_err(|_| damaged())?;
         let sealed = Sealed::<Credentials>::parse(&row.credentials).map_err(|_| damaged())?;
-        let opened = self.vault.open(account, &sealed).await?.value();
-        opened.ok_or_else(|| Refusal::new("numberId", Code::Erased, "the number's credentials were erased").into())
+        match self.vault.open(account, &sealed).await? {
+            Opened::Value(credentials) => Ok(credentials),
+            Opened::Erased(_) => {
+                Err(Refusal::new("numberId", Code::Erased, "the number's credentials were erased").into())
+            }
+            Opened::Unavailable(unavailable) => Err(Refusal::unreadable("numberId", unavailable).into()),
+        }
+    }
+
+    /// The same; none where they are erased or cannot be read, which ends nothing but the use of this number.
+    pub async fn credentials_if_readable(
+        &self,
+        row: &NumberRow,
+    ) -> Result<Option<Personal<Credentials>>, CommandError> {
+        match self.credentials(row).await {
+            Ok(credentials) => Ok(Some(credentials)),
+            Err(CommandError::Refused(refusals)) => {
+                let why = refusals.first().map(|refusal| refusal.message.as_str()).unwrap_or_default();
+                tracing::error!(number.id = %row.id, why, "a number's credentials cannot be read");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// What it takes to send from the number.

@@ -4,9 +4,9 @@ use wasend_domain::contact;
 use wasend_domain::content;
 use wasend_domain::phone::{Bsuid, PhoneNumber};
 use wasend_domain::privacy::{Command, Error, Exception, Ground, PrivacyRequest, Reason, Regime};
-use wasend_domain::{Personal, PrivacyRequestId, Sealed, SubjectId};
+use wasend_domain::{Opened, Personal, PrivacyRequestId, Sealed, SubjectId, Time};
 use wasend_eventlog::{Loaded, Plan, Rejected, Stream, load};
-use wasend_vault::{Identity, OpenError, VaultError};
+use wasend_vault::{Identity, VaultError};
 
 use crate::{Caller, Code, CommandError, Commands, Done, Refusal};
 
@@ -24,6 +24,17 @@ pub struct ErasureInput {
     pub regime: Regime,
     pub ground: Ground,
     pub reason: Option<Personal<String>>,
+}
+
+/// The person that a request is about.
+struct Named {
+    /// Of the input.
+    field: &'static str,
+    subject: SubjectId,
+    /// By what they were named, but for an id.
+    identity: Option<Identity>,
+    /// The directory's index does not lead from the identity to them.
+    is_astray: bool,
 }
 
 impl Commands {
@@ -57,7 +68,7 @@ impl Commands {
         let reason = check(&input)?;
         let (regime, ground) = (input.regime, input.ground);
         for _ in 0..ATTEMPTS {
-            let (field, subject) = self.subject(caller, &input).await?;
+            let Named { field, subject, identity, is_astray } = self.subject(caller, &input).await?;
             let mut contact = self.loaded_contact(caller, subject).await?;
             if let Some(request) = contact.state.erased {
                 if exception.is_some() {
@@ -70,9 +81,24 @@ impl Commands {
                 }
                 return Ok(Done { value: request, position: contact.position });
             }
-            let reason = self.seal_reason(caller, subject, reason.clone()).await?;
+            if let Some(identity) = identity.as_ref().filter(|_| is_astray) {
+                self.vault.mend_alias(caller.account_id, subject, identity).await?;
+            }
+            let reason = match self.seal_reason(caller, subject, reason.clone()).await {
+                // It would be the person's own data, and there is no key of theirs to seal it under.
+                Err(VaultError::Unavailable(_) | VaultError::UnknownSubject | VaultError::UnknownAccount)
+                    if exception.is_none() =>
+                {
+                    None
+                }
+                Err(error @ (VaultError::Unavailable(_) | VaultError::UnknownSubject)) => {
+                    return Err(Refusal::new("reason", Code::Unreadable, error).into());
+                }
+                reason => reason?,
+            };
             let (id, at) = (PrivacyRequestId::fresh(self.clock.now()), self.clock.now());
             let mut plan = Plan::new(Self::once(caller), at);
+            let opted_out_at = contact.state.opted_out_at();
             let mut request = Loaded::<PrivacyRequest>::default();
             let mut commands = vec![Command::Receive { subject, regime, ground, reason, at }];
             commands.extend(exception.map(|exception| Command::Refuse { exception, at }));
@@ -88,12 +114,31 @@ impl Commands {
                 plan.decide(id.uuid(), &mut request, command)
                     .map_err(|failure| CommandError::of(failure, "ground", request_code))?;
             }
+            if let Some(identity) = identity.filter(|_| exception.is_none()) {
+                self.list_unreadable(caller, subject, &identity, at, opted_out_at).await?;
+            }
             match self.log.append(vec![plan.into_append()]).await?.pop() {
                 Some(Ok(done)) => return Ok(Done { value: id, position: done.last }),
                 Some(Err(Rejected::Conflict { .. } | Rejected::CommandReused)) | None => {}
             }
         }
         Err(Refusal::new("subject", Code::Busy, "many others are changing the same contact").into())
+    }
+
+    /// Of a person whose entry cannot be read the vault knows no number when it erases them: the one that the request
+    /// names is put on the lists of erased people and of opt-outs now.
+    async fn list_unreadable(
+        &self,
+        caller: Caller,
+        subject: SubjectId,
+        identity: &Identity,
+        at: Time,
+        opted_out_at: Option<Time>,
+    ) -> Result<(), CommandError> {
+        if let Opened::Unavailable(_) = self.vault.identity(caller.account_id, subject).await? {
+            self.vault.list_unreadable(caller.account_id, identity, at, opted_out_at).await?;
+        }
+        Ok(())
     }
 
     /// Ends the hold of a refused request: its exception applies no longer, and the person may be erased.
@@ -126,21 +171,25 @@ impl Commands {
         Err(Refusal::new("id", Code::Busy, "many others are changing the same request").into())
     }
 
-    /// Whom the input names, and by which of its fields; only people are found, not what the account has itself.
-    async fn subject(&self, caller: Caller, input: &ErasureInput) -> Result<(&'static str, SubjectId), CommandError> {
-        let account = caller.account_id;
-        let (field, found) = match (&input.phone, &input.bsuid, &input.contact_id) {
+    /// The person that the input names, and by which of its fields; only people are found, not what the account has
+    /// itself. One that the index does not lead to is searched for among all entries of the account's directory.
+    async fn subject(&self, caller: Caller, input: &ErasureInput) -> Result<Named, CommandError> {
+        let (field, identity) = match (&input.phone, &input.bsuid, &input.contact_id) {
             (Some(phone), None, None) => {
                 let phone = PhoneNumber::parse(phone.expose());
                 let phone = phone.map_err(|error| Refusal::new("subject.phone", Code::InvalidPhone, error))?;
-                ("subject.phone", self.vault.find(account, &Identity::phone(phone.as_str())).await?)
+                ("subject.phone", Identity::phone(phone.as_str()))
             }
             (None, Some(bsuid), None) => {
                 let bsuid = bsuid.expose().parse::<Bsuid>();
                 let bsuid = bsuid.map_err(|error| Refusal::new("subject.bsuid", Code::Invalid, error))?;
-                ("subject.bsuid", self.vault.find(account, &Identity::bsuid(bsuid.as_str())).await?)
+                ("subject.bsuid", Identity::bsuid(bsuid.as_str()))
             }
-            (None, None, Some(id)) => ("subject.contactId", self.person(caller, id).await?),
+            (None, None, Some(id)) => {
+                let field = "subject.contactId";
+                let subject = self.person(caller, id).await?.ok_or_else(|| Refusal::not_found(field, "contact"))?;
+                return Ok(Named { field, subject, identity: None, is_astray: false });
+            }
             (None, None, None) => {
                 return Err(Refusal::new("subject", Code::Required, "give phone, bsuid or contactId").into());
             }
@@ -150,7 +199,12 @@ impl Commands {
                 );
             }
         };
-        Ok((field, found.ok_or_else(|| Refusal::not_found(field, "contact"))?))
+        let (found, is_astray) = match self.vault.find(caller.account_id, &identity).await? {
+            None => (self.vault.search(caller.account_id, &identity).await?, true),
+            found => (found, false),
+        };
+        let subject = found.ok_or_else(|| Refusal::not_found(field, "contact"))?;
+        Ok(Named { field, subject, identity: Some(identity), is_astray })
     }
 
     async fn person(&self, caller: Caller, id: &str) -> Result<Option<SubjectId>, CommandError> {
@@ -158,11 +212,11 @@ impl Commands {
         if self.loaded_contact(caller, id).await?.sequence > 0 {
             return Ok(Some(id));
         }
-        match self.vault.identity(caller.account_id, id).await {
-            Ok(_) => Ok(Some(id)),
-            Err(OpenError::Failure(failure)) => Err(failure.into()),
-            Err(_) => Ok(None),
-        }
+        let is_known = match self.vault.identity(caller.account_id, id).await? {
+            Opened::Value(_) | Opened::Erased(_) => true,
+            Opened::Unavailable(_) => self.vault.has_entry(caller.account_id, id).await?,
+        };
+        Ok(is_known.then_some(id))
     }
 
     async fn seal_reason(
@@ -170,7 +224,7 @@ impl Commands {
         caller: Caller,
         subject: SubjectId,
         reason: Option<Personal<Reason>>,
-    ) -> Result<Option<Sealed<Reason>>, CommandError> {
+    ) -> Result<Option<Sealed<Reason>>, VaultError> {
         let Some(reason) = reason else { return Ok(None) };
         match self.vault.seal(caller.account_id, subject, &reason, self.clock.now().day()).await {
             // The keys are destroyed and the log does not say so: it was put back to an earlier copy. The reason cannot

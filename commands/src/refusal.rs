@@ -4,10 +4,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use wasend_domain::Unavailable;
 use wasend_domain::content::InvalidContent;
 use wasend_eventlog::{Failure, LogError};
 use wasend_projections::engine::sql::StoreError;
-use wasend_vault::{OpenError, VaultError};
+use wasend_vault::VaultError;
 
 /// What is wrong with a command. The names are part of the API and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,11 +31,12 @@ pub enum Code {
     Erased,
     ErasureHeld,
     SendingHeld,
+    Unreadable,
     Busy,
 }
 
 impl Code {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Required,
         Self::TooLong,
         Self::Invalid,
@@ -53,6 +55,7 @@ impl Code {
         Self::Erased,
         Self::ErasureHeld,
         Self::SendingHeld,
+        Self::Unreadable,
         Self::Busy,
     ];
 
@@ -76,6 +79,7 @@ impl Code {
             Self::Erased => "ERASED",
             Self::ErasureHeld => "ERASURE_HELD",
             Self::SendingHeld => "SENDING_HELD",
+            Self::Unreadable => "UNREADABLE",
             Self::Busy => "BUSY",
         }
     }
@@ -107,6 +111,9 @@ impl Code {
             Self::SendingHeld => {
                 "Nothing is sent for the account until the operator has decided: the vault was restored and may lack opt-outs."
             }
+            Self::Unreadable => {
+                "A key or value that this needs is missing or damaged in the vault; the object's `unavailable` says which. The person can be erased."
+            }
             Self::Busy => "Many others are changing the same thing; try again.",
         }
     }
@@ -128,6 +135,11 @@ impl Refusal {
 
     pub fn not_found(field: &str, what: &str) -> Self {
         Self::new(field, Code::NotFound, format_args!("there is no such {what}"))
+    }
+
+    /// The refusal where a key or value is missing or damaged.
+    pub fn unreadable(field: &str, unavailable: Unavailable) -> Self {
+        Self::new(field, Code::Unreadable, unavailable)
     }
 
     /// The refusal for a text that the domain did not accept.
@@ -197,13 +209,11 @@ impl From<VaultError> for CommandError {
             VaultError::Erased(_) => {
                 Self::Refused(vec![Refusal { field: None, code: Code::Erased, message: error.to_string() }])
             }
+            VaultError::Unavailable(_) | VaultError::UnknownSubject => {
+                Self::Refused(vec![Refusal { field: None, code: Code::Unreadable, message: error.to_string() }])
+            }
             other => Self::unavailable(other),
         }
-    }
-}
-impl From<OpenError> for CommandError {
-    fn from(error: OpenError) -> Self {
-        Self::unavailable(error)
     }
 }
 impl From<wasend_vault::Failure> for CommandError {

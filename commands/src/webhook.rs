@@ -43,7 +43,8 @@ pub struct Taken {
     /// Statuses of messages to people who are erased, messages that they wrote before, and what is not understood and
     /// names them: counted here and kept nowhere.
     pub erased: usize,
-    /// Kept, sealed, for a short time, because they were not understood or concern no message of ours.
+    /// Kept, sealed, for a short time, because they were not understood, concern no message of ours, or were written by a
+    /// person under whose keys nothing can be sealed.
     pub kept: usize,
 }
 
@@ -81,7 +82,7 @@ impl Commands {
     /// The challenge to answer Meta's subscription handshake with, if some number has this verify token.
     pub async fn subscription_challenge(&self, query: &str) -> Result<Option<String>, CommandError> {
         for number in self.lines.all().await? {
-            let credentials = self.lines.credentials(&number).await?;
+            let Some(credentials) = self.lines.credentials_if_readable(&number).await? else { continue };
             if let Some(challenge) = signature::verify_subscription(query, &credentials.expose().verify_token) {
                 return Ok(Some(challenge));
             }
@@ -109,7 +110,7 @@ impl Commands {
         let mut signers = Vec::new();
         let mut verdicts: HashMap<String, bool> = HashMap::new();
         for number in candidates {
-            let credentials = self.lines.credentials(&number).await?;
+            let Some(credentials) = self.lines.credentials_if_readable(&number).await? else { continue };
             let secret = &credentials.expose().app_secret;
             let verdict = match verdicts.get(secret) {
                 Some(verdict) => *verdict,
@@ -154,12 +155,16 @@ impl Commands {
         let left = self.receive_all(&messages).await?;
         taken.inbound = messages.len() - left.len();
         for (receipt, (number, message)) in left {
-            if receipt == Receipt::Erased {
-                taken.erased += 1;
-            } else {
-                let change = changes.get(message.wamid.as_str()).copied();
-                unknown.push(UnknownPiece::new(number, change, Reason::UnknownShape, message.raw.get()));
-            }
+            let reason = match receipt {
+                Receipt::Erased => {
+                    taken.erased += 1;
+                    continue;
+                }
+                Receipt::Unreadable => Reason::UnreadablePerson,
+                _ => Reason::UnknownShape,
+            };
+            let change = changes.get(message.wamid.as_str()).copied();
+            unknown.push(UnknownPiece::new(number, change, reason, message.raw.get()));
         }
         let (strangers, erased) = self.report(&statuses).await?;
         taken.statuses = statuses.len() - strangers.len() - erased;

@@ -5,6 +5,10 @@ use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
+mod counters;
+
+pub use counters::Counters;
+
 use crate::phone::Region;
 use crate::{BlindIndex, Category, Decide, GroupId, PersonalValue, Sealed, Time, UploadId};
 
@@ -120,44 +124,6 @@ impl Mode {
             Self::CreateOnly => "CREATE_ONLY",
             Self::Update => "UPDATE",
             Self::Skip => "SKIP",
-        }
-    }
-}
-
-/// How many rows came out how. Each row is one of created, updated, unchanged, duplicate in the file, duplicate of an
-/// existing contact, invalid, and erased; suppressed and warnings are counted besides.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
-    pub total: u64,
-    pub created: u64,
-    pub updated: u64,
-    pub unchanged: u64,
-    pub duplicate_in_file: u64,
-    pub duplicate_existing: u64,
-    /// Rows of people who have opted out.
-    pub suppressed: u64,
-    pub invalid: u64,
-    /// Rows that were taken although their number fits no numbering plan.
-    pub warnings: u64,
-    /// Rows of people who were erased after the file was received. They were skipped.
-    #[serde(default)]
-    pub erased: u64,
-}
-
-impl Counters {
-    #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
-        Self {
-            total: self.total + other.total,
-            created: self.created + other.created,
-            updated: self.updated + other.updated,
-            unchanged: self.unchanged + other.unchanged,
-            duplicate_in_file: self.duplicate_in_file + other.duplicate_in_file,
-            duplicate_existing: self.duplicate_existing + other.duplicate_existing,
-            suppressed: self.suppressed + other.suppressed,
-            invalid: self.invalid + other.invalid,
-            warnings: self.warnings + other.warnings,
-            erased: self.erased + other.erased,
         }
     }
 }

@@ -38,6 +38,8 @@ pub enum Reason {
     UnknownShape,
     /// A status of a message that this server did not send.
     UnknownMessage,
+    /// A message of a person under whose keys nothing can be sealed: one is missing or damaged.
+    UnreadablePerson,
 }
 
 impl Reason {
@@ -45,6 +47,7 @@ impl Reason {
         match self {
             Self::UnknownShape => "unknown_shape",
             Self::UnknownMessage => "unknown_message",
+            Self::UnreadablePerson => "unreadable_person",
         }
     }
 }

@@ -38,6 +38,8 @@ pub use ids::{
     AccountId, BucketId, EventId, GroupId, Id, ImportId, InboxId, KeyId, MessageId, NumberId, PrivacyRequestId,
     SubjectId, UploadId,
 };
-pub use personal::{BlindIndex, Category, Erased, Opened, Personal, PersonalValue, Purpose, Sealed};
+pub use personal::{
+    BlindIndex, Category, Erased, Opened, Personal, PersonalValue, Purpose, Sealed, Unavailable, UnavailableCause,
+};
 pub use record::{Actor, Metadata, Position, Recorded, StreamId};
 pub use time::{Clock, Day, Time};

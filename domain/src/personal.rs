@@ -229,18 +229,81 @@ pub struct Erased {
     pub why: String,
 }
 
-/// A sealed value, opened: either readable or explicitly erased, never an empty value in between.
+/// Why a value cannot be read although it was not erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum UnavailableCause {
+    /// The vault has no key of the name, as after it was restored from a copy from before the key was made.
+    KeyMissing,
+    /// The key is there and does not unwrap.
+    KeyDamaged,
+    /// The directory has no entry of a person whose keys live.
+    EntryMissing,
+    /// The ciphertext is not what was written.
+    ValueDamaged,
+    /// The keys are others than those that sealed it, as after a lost key was made anew.
+    OtherKeys,
+}
+
+impl UnavailableCause {
+    pub const ALL: [Self; 5] =
+        [Self::KeyMissing, Self::KeyDamaged, Self::EntryMissing, Self::ValueDamaged, Self::OtherKeys];
+
+    /// The name in the API and in events; never changed once released.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KeyMissing => "KEY_MISSING",
+            Self::KeyDamaged => "KEY_DAMAGED",
+            Self::EntryMissing => "ENTRY_MISSING",
+            Self::ValueDamaged => "VALUE_DAMAGED",
+            Self::OtherKeys => "OTHER_KEYS",
+        }
+    }
+}
+
+impl fmt::Display for UnavailableCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KeyMissing => "a key that opens it is missing in the vault",
+            Self::KeyDamaged => "a key that opens it is damaged in the vault",
+            Self::EntryMissing => "its entry is missing in the vault's directory",
+            Self::ValueDamaged => "it is damaged",
+            Self::OtherKeys => "it was sealed with other keys than the vault has",
+        })
+    }
+}
+
+/// A value that cannot be read although it was not erased; a better copy of the store may make it readable again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unavailable {
+    pub why: UnavailableCause,
+    /// Whose it is, as far as that is known.
+    pub subject: Option<SubjectId>,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.subject {
+            Some(subject) => write!(f, "a value of {subject} cannot be read: {}", self.why),
+            None => write!(f, "a value cannot be read: {}", self.why),
+        }
+    }
+}
+
+/// A sealed value, opened: readable, explicitly erased, or explicitly unavailable; never an empty value in between.
+/// A value of which any key was destroyed is erased, whatever else is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opened<T> {
     Value(Personal<T>),
     Erased(Erased),
+    Unavailable(Unavailable),
 }
 
 impl<T> Opened<T> {
     pub fn value(self) -> Option<Personal<T>> {
         match self {
             Self::Value(value) => Some(value),
-            Self::Erased(_) => None,
+            Self::Erased(_) | Self::Unavailable(_) => None,
         }
     }
 }
@@ -271,6 +334,13 @@ mod tests {
         let secret = Personal::new("+16505551234");
         assert_eq!(format!("{secret:?}"), "[personal]");
         assert_eq!(format!("{:?}", Opened::Value(secret)), "Value([personal])");
+    }
+
+    #[test]
+    fn the_names_of_causes_are_those_in_events() {
+        for cause in UnavailableCause::ALL {
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.name());
+        }
     }
 
     #[test]

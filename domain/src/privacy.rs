@@ -9,7 +9,11 @@ use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::{Category, Decide, PersonalValue, Sealed, SubjectId, Time};
+mod exception;
+
+pub use exception::Exception;
+
+use crate::{Category, Decide, PersonalValue, Sealed, SubjectId, Time, UnavailableCause};
 
 /// Free text of the person who asked or of who took the request. It is sealed under the person it is about and dies
 /// with it; what must be accounted for afterwards (law, ground, dates) stands in clear and names nobody.
@@ -106,43 +110,6 @@ impl Ground {
     }
 }
 
-/// Why a request is not carried out (GDPR 17(3), 12(6); CCPA 1798.105(d), 1798.130).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Exception {
-    /// Freedom of expression and information.
-    Expression,
-    /// A law that requires the data to be kept.
-    LegalObligation,
-    /// Public health, research or archiving in the public interest.
-    PublicInterest,
-    /// Legal claims that are made or defended.
-    LegalClaims,
-    /// Who asks could not be identified.
-    Unidentified,
-}
-
-impl Exception {
-    pub const ALL: [Self; 5] =
-        [Self::Expression, Self::LegalObligation, Self::PublicInterest, Self::LegalClaims, Self::Unidentified];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Expression => "EXPRESSION",
-            Self::LegalObligation => "LEGAL_OBLIGATION",
-            Self::PublicInterest => "PUBLIC_INTEREST",
-            Self::LegalClaims => "LEGAL_CLAIMS",
-            Self::Unidentified => "UNIDENTIFIED",
-        }
-    }
-
-    /// Whether it keeps the person's data from being erased until it is lifted. That a requester could not be
-    /// identified says nothing about the data.
-    pub const fn holds(self) -> bool {
-        !matches!(self, Self::Unidentified)
-    }
-}
-
 /// How far a request is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -167,7 +134,8 @@ impl State {
     }
 }
 
-/// A key, by its name and by the hash that recognises it for ever without revealing it.
+/// A key, by its name and by the hash that recognises it for ever without revealing it. The hash of a key that the vault
+/// does not have is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyMark {
     pub id: String,
@@ -179,6 +147,9 @@ pub struct PrivacyRequest {
     pub subject: Option<SubjectId>,
     pub state: State,
     pub fence: Option<Vec<KeyMark>>,
+    /// Why the directory could not tell by what the person was known.
+    #[serde(default)]
+    pub unreadable: Option<UnavailableCause>,
     /// Which destruction of the vault's it was last, once the keys are destroyed.
     pub destruction: Option<Destruction>,
     /// When the epochs in which the keys were wrapped were over.
@@ -222,6 +193,7 @@ pub enum Command {
     /// Nothing of the person's is waiting or under way: these keys are about to be destroyed.
     Fence {
         keys: Vec<KeyMark>,
+        unreadable: Option<UnavailableCause>,
         at: Time,
     },
     Destroyed {
@@ -268,6 +240,9 @@ pub enum Event {
     },
     Fenced {
         keys: Vec<KeyMark>,
+        /// Why the directory could not tell by what the person was known: no hash of a number was put on a list.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unreadable: Option<UnavailableCause>,
         at: Time,
     },
     KeysDestroyed {
@@ -340,7 +315,7 @@ impl Aggregate for PrivacyRequest {
             Event::Refused { exception, .. } => (self.state, self.exception) = (State::Refused, Some(exception)),
             Event::HoldLifted { at } => self.hold_lifted = Some(at),
             Event::Executing { .. } => self.state = State::Executing,
-            Event::Fenced { keys, .. } => self.fence = Some(keys),
+            Event::Fenced { keys, unreadable, .. } => (self.fence, self.unreadable) = (Some(keys), unreadable),
             Event::KeysDestroyed { destruction, .. } => self.destruction = Some(destruction),
             Event::Completed { .. } => self.state = State::Completed,
             Event::EpochDestroyed { at, .. } => self.epoch_destroyed = Some(at),
@@ -370,7 +345,7 @@ impl Decide for PrivacyRequest {
             (Command::LiftHold { .. }, _) => return Err(Error::NoHold),
             (Command::Begin { at }, Received) => Event::Executing { at },
             (Command::Fence { .. }, Executing | Completed) if self.fence.is_some() => return Ok(vec![]),
-            (Command::Fence { keys, at }, Executing) => Event::Fenced { keys, at },
+            (Command::Fence { keys, unreadable, at }, Executing) => Event::Fenced { keys, unreadable, at },
             (Command::Destroyed { .. }, Executing | Completed) if self.destruction.is_some() => return Ok(vec![]),
             (Command::Destroyed { fingerprints, destruction }, Executing) if self.fence.is_some() => {
                 Event::KeysDestroyed { fingerprints, destruction }

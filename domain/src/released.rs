@@ -13,8 +13,8 @@ use crate::message::{self, CancelReason, Direction, Pricing, PricingCategory, Us
 use crate::number::{self, MetaIds};
 use crate::privacy::{self, Destruction, Exception, Ground, KeyMark, Regime};
 use crate::{
-    AccountId, BlindIndex, Category, Day, Event, EventId, Metadata, Recorded, Sealed, Time, bucket, group, import,
-    inbox,
+    AccountId, BlindIndex, Category, Day, Event, EventId, Metadata, Recorded, Sealed, Time, UnavailableCause, bucket,
+    group, import, inbox,
 };
 
 const RELEASED: &str = include_str!("../released/events.ndjson");
@@ -100,14 +100,22 @@ fn written() -> Vec<Event> {
     ];
     let groups =
         [group::Event::Created { name: sealed() }, group::Event::Renamed { name: sealed() }, group::Event::Deleted {}];
-    let held = |people| inbox::Event::Held { reason: inbox::Reason::UnknownShape, update: sealed(), people, at };
+    let held = |reason, people| inbox::Event::Held { reason, update: sealed(), people, at };
+    let updates = [
+        held(inbox::Reason::UnknownShape, vec![]),
+        held(inbox::Reason::UnknownShape, vec![id()]),
+        held(inbox::Reason::UnreadablePerson, vec![]),
+        inbox::Event::OptOutListed { at },
+    ];
+    let mark = |fingerprint: &str| KeyMark { id: "subject".into(), fingerprint: fingerprint.into() };
     let (regime, ground, reason) = (Regime::Gdpr, Ground::WithdrawnConsent, Some(sealed()));
     let requests = [
         privacy::Event::Received { subject: id(), regime, ground, reason, due_at: at, at },
         privacy::Event::Refused { exception: Exception::LegalClaims, at },
         privacy::Event::HoldLifted { at },
         privacy::Event::Executing { at },
-        privacy::Event::Fenced { keys: vec![KeyMark { id: "subject".into(), fingerprint: "ab".into() }], at },
+        privacy::Event::Fenced { keys: vec![mark("ab")], unreadable: None, at },
+        privacy::Event::Fenced { keys: vec![mark("")], unreadable: Some(UnavailableCause::KeyMissing), at },
         privacy::Event::KeysDestroyed { fingerprints: vec!["ab".into()], destruction: Destruction { number: 1, at } },
         privacy::Event::Completed { suppressed: true, at },
         privacy::Event::EpochDestroyed { epoch: 1, at },
@@ -118,7 +126,7 @@ fn written() -> Vec<Event> {
     all.extend(numbers.into_iter().map(Event::Number));
     all.extend(accounts.into_iter().map(Event::Account));
     all.extend(groups.into_iter().map(Event::Group));
-    all.extend([held(vec![]), held(vec![id()]), inbox::Event::OptOutListed { at }].map(Event::Inbox));
+    all.extend(updates.map(Event::Inbox));
     all.extend(requests.into_iter().map(Event::Privacy));
     all.extend(imports(at).into_iter().map(Event::Import));
     all.extend(buckets(at).into_iter().map(Event::Bucket));
@@ -135,7 +143,8 @@ fn buckets(at: Time) -> [bucket::Event; 3] {
 }
 
 fn imports(at: Time) -> [import::Event; 5] {
-    let counters = import::Counters { total: 3, created: 1, warnings: 1, erased: 1, ..import::Counters::default() };
+    let counters =
+        import::Counters { total: 3, created: 1, warnings: 1, erased: 1, unreadable: 1, ..Default::default() };
     let start = import::Start {
         source: sealed(),
         upload: id(),

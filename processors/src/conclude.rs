@@ -143,7 +143,8 @@ async fn outcomes(commands: &Commands, ended: &[Ended]) -> Vec<Option<Outcome>> 
         for (((index, _, _, held), sealed), wamid_index) in items.into_iter().zip(sealed).zip(indexes) {
             outcomes[index] = match sealed {
                 Ok(wamid) => Some(Outcome::Submitted { submission: Submission { wamid, wamid_index }, held }),
-                // The contact was erased during the call: that Meta has the message may be known, its id may not.
+                // The contact was erased during the call, or its key is missing or damaged since: that Meta has the message
+                // may be known, its id may not.
                 Err(Unsealed::Never) => Some(Outcome::Unknown),
                 Err(Unsealed::NotNow) => None,
             };

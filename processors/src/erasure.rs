@@ -195,13 +195,13 @@ impl Eraser {
         let Some(contact) = self.load::<Contact>(open, open.subject.uuid()).await? else { return Ok(()) };
         if request.fence.is_none() {
             let opted_out_at = contact.state.opted_out_at();
-            vault.unlink(open.account, open.subject, open.received_at, opted_out_at).await?;
+            let unreadable = vault.unlink(open.account, open.subject, open.received_at, opted_out_at).await?;
             if !self.settle(open, contact.position).await? {
                 return Ok(());
             }
             let marks = vault.marks(open.account, open.subject).await?;
             let keys = marks.into_iter().map(|(id, fingerprint)| KeyMark { id, fingerprint }).collect();
-            request = self.record(open, Command::Fence { keys, at: self.commands.clock.now() }).await?;
+            request = self.record(open, Command::Fence { keys, unreadable, at: self.commands.clock.now() }).await?;
         }
         let destruction = match request.destruction {
             Some(destruction) => destruction,
@@ -210,7 +210,9 @@ impl Eraser {
         if !vault.is_forgotten(destruction.number).await? {
             return Ok(());
         }
-        let (suppressed, at) = (contact.state.opted_out, self.commands.clock.now());
+        // Whose number could not be read is on no list by this request.
+        let suppressed = contact.state.opted_out && request.unreadable.is_none();
+        let at = self.commands.clock.now();
         self.record(open, Command::Complete { suppressed, at }).await?;
         metrics::counter!("wasend_erasures_total").increment(1);
         tracing::info!("a person is erased");

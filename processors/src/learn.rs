@@ -63,8 +63,8 @@ async fn learn(commands: &Commands, lesson: &Lesson) -> Result<(), CommandError>
             Err(VaultError::AliasTaken) => {
                 tracing::info!(contact.id = %contact, "Meta knows the contact by an identity of another contact");
             }
-            // It was erased while the message was on its way.
-            Err(VaultError::Erased(_) | VaultError::UnknownSubject) => return Ok(()),
+            // It was erased while the message was on its way, or cannot be read any more.
+            Err(VaultError::Erased(_) | VaultError::UnknownSubject | VaultError::Unavailable(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
     }

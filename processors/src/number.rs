@@ -307,8 +307,9 @@ impl Worker {
         for (message, position) in prepared.done {
             self.queue.recorded(message, position.max(shown + 1));
         }
-        for (waiting, attempt) in prepared.unreadable {
-            tracing::error!(message.id = %waiting.message, "what the message says cannot be read");
+        for (waiting, attempt, why) in prepared.unreadable {
+            let (message, contact) = (waiting.message, waiting.contact);
+            tracing::error!(message.id = %message, contact.id = %contact, %why, "a message cannot be read and is not sent");
             let ending = Ending::Refused { code: None, class: "unreadable", text: None };
             self.conclude(&waiting, attempt, ending).await;
         }

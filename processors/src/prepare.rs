@@ -7,9 +7,11 @@ use wasend_commands::{CommandError, Commands};
 use wasend_domain::contact::Contact;
 use wasend_domain::content::Content;
 use wasend_domain::message::{CancelReason, Command, Error, Event, Message};
-use wasend_domain::{AccountId, MessageId, NumberId, Opened, Personal, Position, SubjectId};
+use wasend_domain::{
+    AccountId, MessageId, NumberId, Opened, Personal, Position, SubjectId, Unavailable, UnavailableCause,
+};
 use wasend_eventlog::{Failure, Stream, execute_all, load};
-use wasend_vault::{Identity, OpenError, Person};
+use wasend_vault::{Identity, Person};
 
 use crate::call::{Job, request};
 use crate::queue::Waiting;
@@ -20,8 +22,8 @@ use crate::shared::{DISPATCHER, once};
 pub(crate) struct Prepared {
     /// Their attempt is recorded, and nobody else makes it.
     pub jobs: Vec<Job>,
-    /// Their attempt is recorded, but what they say cannot be read.
-    pub unreadable: Vec<(Waiting, u32)>,
+    /// Their attempt is recorded, but what they say, or their recipient, cannot be read.
+    pub unreadable: Vec<(Waiting, u32, UnavailableCause)>,
     /// They are withdrawn, or the list was behind; it shows so from these positions on.
     pub done: Vec<(MessageId, Position)>,
     /// The log did not take the record.
@@ -32,7 +34,7 @@ pub(crate) struct Prepared {
 enum Step {
     Send(Personal<Person>, Box<wasend_whatsapp::SendRequest>),
     Cancel(CancelReason),
-    Unreadable,
+    Unreadable(UnavailableCause),
 }
 
 /// Decides about the set and records it. On an error nothing was recorded.
@@ -107,8 +109,9 @@ async fn attempt(commands: &Commands, number: NumberId, set: Vec<(Waiting, Step)
                 person,
                 request: *request,
             }),
-            (Some(attempt), _) => prepared.unreadable.push((waiting, attempt)),
-            (None, _) => prepared.done.push((waiting.message, done.position)),
+            (Some(attempt), Step::Unreadable(why)) => prepared.unreadable.push((waiting, attempt, why)),
+            // What is cancelled is not attempted.
+            (Some(_), Step::Cancel(_)) | (None, _) => prepared.done.push((waiting.message, done.position)),
         }
     }
 }
@@ -131,11 +134,14 @@ async fn steps(commands: &Commands, account: AccountId, set: &[Waiting]) -> Resu
     let subjects: Vec<SubjectId> = set.iter().map(|waiting| waiting.contact).collect();
     let ids: Vec<_> = subjects.iter().map(SubjectId::uuid).collect();
     let contacts = load::<Contact>(&*commands.log, account, &ids).await?;
-    let contents: Vec<_> = set.iter().map(|waiting| waiting.content.clone()).collect();
-    let contents = commands.vault.open_many(account, &contents).await;
-    let people = commands.vault.identities(account, &subjects).await;
+    let sealed: Vec<_> = set.iter().filter_map(|waiting| waiting.content.clone()).collect();
+    let mut contents = commands.vault.open_many(account, &sealed).await?.into_iter();
+    let people = commands.vault.identities(account, &subjects).await?;
     let mut steps = Vec::with_capacity(set.len());
-    for ((waiting, content), person) in set.iter().zip(contents).zip(people) {
+    for (waiting, person) in set.iter().zip(people) {
+        let (why, subject) = (UnavailableCause::ValueDamaged, Some(waiting.contact));
+        let content = waiting.content.as_ref().and_then(|_| contents.next());
+        let content = content.unwrap_or(Opened::Unavailable(Unavailable { why, subject }));
         let (erased, opted_out) = match contacts.get(&waiting.contact.uuid()) {
             Some(Stream::Present(contact)) => (contact.state.erased.is_some(), contact.state.opted_out),
             _ => (false, false),
@@ -145,7 +151,7 @@ async fn steps(commands: &Commands, account: AccountId, set: &[Waiting]) -> Resu
         } else if opted_out {
             Step::Cancel(CancelReason::OptedOut)
         } else {
-            step(waiting, content, person)?
+            step(waiting, content, person)
         });
     }
     heed_suppressions(commands, account, &mut steps).await?;
@@ -157,7 +163,7 @@ async fn steps(commands: &Commands, account: AccountId, set: &[Waiting]) -> Resu
 async fn heed_suppressions(commands: &Commands, account: AccountId, steps: &mut [Step]) -> Result<(), CommandError> {
     let phone = |step: &Step| match step {
         Step::Send(person, _) => person.expose().phone().map(Identity::phone),
-        Step::Cancel(_) | Step::Unreadable => None,
+        Step::Cancel(_) | Step::Unreadable(_) => None,
     };
     let phones: Vec<_> = steps.iter().enumerate().filter_map(|(index, step)| Some((index, phone(step)?))).collect();
     let identities: Vec<_> = phones.iter().map(|(_, identity)| identity.clone()).collect();
@@ -168,22 +174,16 @@ async fn heed_suppressions(commands: &Commands, account: AccountId, steps: &mut 
     Ok(())
 }
 
-fn step(
-    waiting: &Waiting,
-    content: Result<Opened<Content>, OpenError>,
-    person: Result<Opened<Person>, OpenError>,
-) -> Result<Step, CommandError> {
+fn step(waiting: &Waiting, content: Opened<Content>, person: Opened<Person>) -> Step {
     let (content, person) = match (content, person) {
-        (Err(OpenError::Failure(failure)), _) | (_, Err(OpenError::Failure(failure))) => return Err(failure.into()),
-        // Removed from the directory, as an erasure does.
-        (Ok(Opened::Erased(_)), _) | (_, Ok(Opened::Erased(_)) | Err(OpenError::UnknownKey)) => {
-            return Ok(Step::Cancel(CancelReason::Erased));
+        (Opened::Erased(_), _) | (_, Opened::Erased(_)) => return Step::Cancel(CancelReason::Erased),
+        (Opened::Unavailable(Unavailable { why, .. }), _) | (_, Opened::Unavailable(Unavailable { why, .. })) => {
+            return Step::Unreadable(why);
         }
-        (Err(_), _) | (_, Err(_)) => return Ok(Step::Unreadable),
-        (Ok(Opened::Value(content)), Ok(Opened::Value(person))) => (content, person),
+        (Opened::Value(content), Opened::Value(person)) => (content, person),
     };
-    Ok(match request(waiting.message, person.expose(), content.into_exposed()) {
+    match request(waiting.message, person.expose(), content.into_exposed()) {
         Some(request) => Step::Send(person, Box::new(request)),
         None => Step::Cancel(CancelReason::Erased),
-    })
+    }
 }

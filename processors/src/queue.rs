@@ -25,7 +25,8 @@ pub(crate) struct Waiting {
     pub contact: SubjectId,
     /// Calls begun so far.
     pub attempts: u32,
-    pub content: Sealed<Content>,
+    /// None if what the list holds is no sealed value.
+    pub content: Option<Sealed<Content>>,
 }
 
 impl Waiting {
@@ -35,7 +36,7 @@ impl Waiting {
             account: row.account_id.parse().ok()?,
             contact: row.contact_id.parse().ok()?,
             attempts: row.attempts.try_into().ok()?,
-            content: Sealed::parse(&row.content).ok()?,
+            content: Sealed::parse(&row.content).ok(),
         })
     }
 }

@@ -78,6 +78,7 @@ static IMPORTS: Table = Table {
         Column::int("invalid"),
         Column::int("warnings"),
         Column::int("erased"),
+        Column::int("unreadable"),
         Column::optional_text("code"),
         Column::int("created_at"),
         Column::int("updated_at"),
@@ -108,7 +109,7 @@ impl Record for ImportRow {
             self.bytes_read.into(),
         ];
         let counts = [c.total, c.created, c.updated, c.unchanged, c.duplicate_in_file];
-        let more = [c.duplicate_existing, c.suppressed, c.invalid, c.warnings, c.erased];
+        let more = [c.duplicate_existing, c.suppressed, c.invalid, c.warnings, c.erased, c.unreadable];
         cells.extend(counts.into_iter().chain(more).map(Cell::count));
         cells.extend([
             self.code.into(),
@@ -140,6 +141,7 @@ impl Record for ImportRow {
             invalid: count()?,
             warnings: count()?,
             erased: count()?,
+            unreadable: count()?,
         };
         Ok(Self {
             id,
@@ -171,7 +173,7 @@ impl Projection for Imports {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn tables(&self) -> &'static [&'static Table] {

@@ -48,4 +48,5 @@ mod scope;
 mod server;
 mod traces;
 mod unknown;
+mod unreadable;
 mod webhook;

@@ -19,7 +19,7 @@ stories!(
 );
 
 /// Texts that hold no personal data, by their places. A new text is either personal, with a guard, or comes here.
-const PLAIN: [(&str, &str); 28] = [
+const PLAIN: [(&str, &str); 29] = [
     ("ApiKey", "hint"), // of the random secret; keys are for ADMIN alone
     ("AuditEvent", "actor"),
     ("AuditEvent", "aggregateType"),
@@ -45,6 +45,7 @@ const PLAIN: [(&str, &str); 28] = [
     ("TemplateContent", "name"),     // below MessageContent.template
     ("TemplateParameter", "name"),   // below MessageContent.template
     ("TemplateParameter", "text"),   // below MessageContent.template
+    ("Unavailability", "reason"),
     ("UsageLine", "category"),
     ("UserError", "field"),
     ("UserError", "message"),

@@ -10,8 +10,9 @@ use crate::{error::Failure, key::KeyName, store::NewKey, vault::Vault};
 pub type BucketKey = (AccountId, Category, Day);
 
 impl Vault {
-    /// Destroys the subject's keys for the purposes, and gives the fingerprints of those that ever were. `why` names
-    /// the request or rule and is kept in clear: it must not hold personal data.
+    /// Destroys the subject's keys for the purposes, and gives the fingerprints of those that ever were. One that is
+    /// damaged, and a person's own that is missing, is destroyed all the same: what it sealed is erased from then on.
+    /// `why` names the request or rule and is kept in clear: it must not hold personal data.
     pub async fn destroy_subject(
         &self,
         account: AccountId,
@@ -20,13 +21,15 @@ impl Vault {
         why: &str,
     ) -> Result<Vec<String>, Failure> {
         let names: Vec<_> = purposes.iter().map(|purpose| KeyName::Subject(account, subject, *purpose)).collect();
-        self.destroy(&names, false, why).await
+        let own: Vec<_> = names.iter().filter(|name| is_own(name)).copied().collect();
+        self.destroy(&names, &own, why).await
     }
 
     /// Destroys all keys of the subject again, after the store was put back to an earlier copy, and keeps any from
     /// being made.
     pub async fn destroy_again(&self, account: AccountId, subject: SubjectId, why: &str) -> Result<(), Failure> {
-        self.destroy(&names_of(account, subject), true, why).await?;
+        let names = names_of(account, subject);
+        self.destroy(&names, &names, why).await?;
         Ok(())
     }
 
@@ -53,9 +56,14 @@ impl Vault {
         self.store.living(&Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose).to_string())).await
     }
 
-    /// Names and fingerprints of all keys that the subject ever had.
+    /// Names and fingerprints of all keys that the subject ever had. The one that every person has is named with an
+    /// empty fingerprint where the store lacks it.
     pub async fn marks(&self, account: AccountId, subject: SubjectId) -> Result<Vec<(String, String)>, Failure> {
-        self.store.marks(&Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose).to_string())).await
+        let mut marks = self.store.marks(&names_of(account, subject).map(|name| name.to_string())).await?;
+        let own = names_of(account, subject).into_iter().filter(is_own).map(|name| name.to_string());
+        let missing: Vec<_> = own.filter(|own| !marks.iter().any(|(id, _)| id == own)).collect();
+        marks.extend(missing.into_iter().map(|id| (id, String::new())));
+        Ok(marks)
     }
 
     /// Destroys the retention key of a category and day, also for values that are yet to be sealed with it.
@@ -66,7 +74,8 @@ impl Vault {
         day: Day,
         why: &str,
     ) -> Result<Vec<String>, Failure> {
-        self.destroy(&[KeyName::Bucket(account, category, day)], true, why).await
+        let names = [KeyName::Bucket(account, category, day)];
+        self.destroy(&names, &names, why).await
     }
 
     /// The fingerprint of the retention key of a category and day, if there ever was one.
@@ -99,10 +108,11 @@ impl Vault {
         Ok(removed)
     }
 
+    /// Destroys the keys; those of `for_ever` also where they are not there, so that none is ever made.
     #[tracing::instrument(name = "vault.destroy", skip_all)]
-    async fn destroy(&self, names: &[KeyName], for_ever: bool, why: &str) -> Result<Vec<String>, Failure> {
+    async fn destroy(&self, names: &[KeyName], for_ever: &[KeyName], why: &str) -> Result<Vec<String>, Failure> {
         let ids: Vec<_> = names.iter().map(ToString::to_string).collect();
-        let graves: Vec<_> = names.iter().filter(|_| for_ever).map(|name| self.grave(*name)).collect();
+        let graves: Vec<_> = for_ever.iter().map(|name| self.grave(*name)).collect();
         let record = Erased { since: self.clock.now(), why: why.to_owned() };
         let destroyed = self.store.destroy(&ids, &graves, &record, &self.lineage).await;
         // Even if that failed: an error on the way back does not mean that it did not happen.
@@ -129,4 +139,9 @@ impl Vault {
 /// The names of all keys that a subject can have.
 fn names_of(account: AccountId, subject: SubjectId) -> [KeyName; Purpose::ALL.len()] {
     Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose))
+}
+
+/// Whether it is the key that every person has.
+const fn is_own(name: &KeyName) -> bool {
+    matches!(name, KeyName::Subject(_, _, Purpose::Messaging))
 }

@@ -3,12 +3,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use wasend_domain::{AccountId, BlindIndex, Opened, Personal, Purpose, SubjectId};
+use wasend_domain::{AccountId, BlindIndex, Opened, Personal, Purpose, SubjectId, Unavailable, UnavailableCause};
 use zeroize::Zeroizing;
 
 use crate::{
     blind::Indexer,
-    error::{Failure, OpenError, VaultError},
+    error::{Failure, VaultError},
     key::{Held, KeyName, RootKey},
     person::{Identity, NewPerson, Person},
     ring::{Ring, opened},
@@ -99,14 +99,18 @@ impl Vault {
         Ok(wanted.iter().map(|spellings| owner(&owners, spellings)).collect())
     }
 
+    /// Whose the indexes are. A row of the index that names no subject is mended first.
     async fn owners(
         &self,
         account: AccountId,
         indexes: impl Iterator<Item = &BlindIndex>,
-    ) -> Result<HashMap<String, SubjectId>, Failure> {
+    ) -> Result<HashMap<String, SubjectId>, VaultError> {
         let indexes: Vec<_> = indexes.map(BlindIndex::as_str).collect();
-        let rows = self.store.aliases(account, &indexes).await?;
-        Ok(rows.into_iter().filter_map(|(index, subject)| Some((index, subject.parse().ok()?))).collect())
+        let (mut owners, damaged) = read_owners(self.store.aliases(account, &indexes).await?);
+        if !damaged.is_empty() {
+            owners.extend(self.mend_damaged(account, damaged).await?);
+        }
+        Ok(owners)
     }
 
     async fn fill_known(
@@ -114,7 +118,7 @@ impl Vault {
         account: AccountId,
         aliases: &[Aliases],
         found: &mut [Option<(SubjectId, bool)>],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), VaultError> {
         let unknown = aliases.iter().zip(&*found).filter(|(_, found)| found.is_none());
         let owners = self.owners(account, unknown.flat_map(|(aliases, _)| &aliases.known)).await?;
         for (aliases, found) in aliases.iter().zip(found) {
@@ -172,24 +176,23 @@ impl Vault {
     }
 
     /// Who the subject is.
-    pub async fn identity(&self, account: AccountId, subject: SubjectId) -> Result<Opened<Person>, OpenError> {
-        self.identities(account, &[subject]).await.pop().unwrap_or(Err(OpenError::UnknownKey))
+    pub async fn identity(&self, account: AccountId, subject: SubjectId) -> Result<Opened<Person>, Failure> {
+        let found = self.identities(account, &[subject]).await?.pop();
+        let (why, subject) = (UnavailableCause::EntryMissing, Some(subject));
+        Ok(found.unwrap_or(Opened::Unavailable(Unavailable { why, subject })))
     }
 
-    /// Who the subjects are, in their order. One that was removed from the directory is erased if its key is
-    /// destroyed, and unknown ([`OpenError::UnknownKey`]) otherwise.
-    pub async fn identities(
-        &self,
-        account: AccountId,
-        subjects: &[SubjectId],
-    ) -> Vec<Result<Opened<Person>, OpenError>> {
-        match self.entries(account, subjects).await {
-            Ok((entries, ring)) => {
-                let open = |subject: &SubjectId| open_person(&ring, account, *subject, entries.get(subject));
-                subjects.iter().map(open).collect()
-            }
-            Err(failure) => subjects.iter().map(|_| Err(failure.clone().into())).collect(),
-        }
+    /// Who the subjects are, in their order. One that was removed from the directory is erased if its key is destroyed,
+    /// and unavailable otherwise.
+    pub async fn identities(&self, account: AccountId, subjects: &[SubjectId]) -> Result<Vec<Opened<Person>>, Failure> {
+        let (entries, ring) = self.entries(account, subjects).await?;
+        let open = |subject: &SubjectId| open_person(&ring, account, *subject, entries.get(subject));
+        Ok(subjects.iter().map(open).collect())
+    }
+
+    /// Whether the directory has an entry of the subject, readable or not.
+    pub async fn has_entry(&self, account: AccountId, subject: SubjectId) -> Result<bool, Failure> {
+        Ok(!self.store.people(account, &[subject]).await?.is_empty())
     }
 
     async fn entries(
@@ -236,10 +239,10 @@ impl Vault {
             for (subject, name) in &open {
                 let before = entries.remove(subject);
                 let mut person = match (open_person(&ring, account, *subject, before.as_ref()), &before) {
-                    (Ok(Opened::Value(person)), Some(_)) => person.into_exposed(),
-                    (Ok(Opened::Erased(erased)), _) => return Err(VaultError::Erased(erased)),
-                    (Err(OpenError::Failure(failure)), _) => return Err(failure.into()),
-                    _ => return Err(VaultError::UnknownSubject),
+                    (Opened::Value(person), Some(_)) => person.into_exposed(),
+                    (Opened::Erased(erased), _) => return Err(VaultError::Erased(erased)),
+                    (Opened::Unavailable(unavailable), _) => return Err(VaultError::Unavailable(unavailable)),
+                    (Opened::Value(_), None) => return Err(VaultError::UnknownSubject),
                 };
                 person.name = Some(name.expose().clone());
                 let after = seal_person(living(&ring, account, *subject)?, account, *subject, &person)?;
@@ -282,24 +285,24 @@ impl Vault {
         let (mut entries, ring) = self.entries(account, &[subject]).await?;
         let sealed = entries.remove(&subject);
         match (open_person(&ring, account, subject, sealed.as_ref()), sealed) {
-            (Ok(Opened::Value(person)), Some(sealed)) => Ok((sealed, person.into_exposed(), ring)),
-            (Ok(Opened::Erased(erased)), _) => Err(VaultError::Erased(erased)),
-            (Err(OpenError::Failure(failure)), _) => Err(failure.into()),
-            _ => Err(VaultError::UnknownSubject),
+            (Opened::Value(person), Some(sealed)) => Ok((sealed, person.into_exposed(), ring)),
+            (Opened::Erased(erased), _) => Err(VaultError::Erased(erased)),
+            (Opened::Unavailable(unavailable), _) => Err(VaultError::Unavailable(unavailable)),
+            (Opened::Value(_), None) => Err(VaultError::UnknownSubject),
         }
     }
 }
 
 /// The keyed hashes of a person's identities.
-struct Aliases {
+pub(crate) struct Aliases {
     /// Those that are stored, one for each identity.
-    own: Vec<BlindIndex>,
+    pub own: Vec<BlindIndex>,
     /// Those under which the person may be known, the likeliest first.
-    known: Vec<BlindIndex>,
+    pub known: Vec<BlindIndex>,
 }
 
 impl Aliases {
-    fn of(indexer: &Indexer, identities: &[Identity]) -> Self {
+    pub fn of(indexer: &Indexer, identities: &[Identity]) -> Self {
         let own = |identity: &Identity| indexer.index(identity.domain(), &identity.canonical());
         Self {
             own: identities.iter().map(own).collect(),
@@ -308,8 +311,20 @@ impl Aliases {
     }
 }
 
-fn spellings(indexer: &Indexer, identity: &Identity) -> Vec<BlindIndex> {
+pub(crate) fn spellings(indexer: &Indexer, identity: &Identity) -> Vec<BlindIndex> {
     identity.spellings().iter().map(|spelling| indexer.index(identity.domain(), spelling)).collect()
+}
+
+/// Whose the indexes are, and the rows that name no subject.
+pub(crate) fn read_owners(rows: Vec<(String, String)>) -> (HashMap<String, SubjectId>, Vec<(String, String)>) {
+    let (mut owners, mut damaged) = (HashMap::with_capacity(rows.len()), Vec::new());
+    for (index, subject) in rows {
+        match subject.parse() {
+            Ok(subject) => _ = owners.insert(index, subject),
+            Err(_) => damaged.push((index, subject)),
+        }
+    }
+    (owners, damaged)
 }
 
 fn owner(owners: &HashMap<String, SubjectId>, indexes: &[BlindIndex]) -> Option<SubjectId> {
@@ -317,7 +332,7 @@ fn owner(owners: &HashMap<String, SubjectId>, indexes: &[BlindIndex]) -> Option<
 }
 
 /// The key that, with the account's, seals the subject's entry.
-fn entry_key(account: AccountId, subject: SubjectId) -> (SubjectId, KeyName) {
+pub(crate) fn entry_key(account: AccountId, subject: SubjectId) -> (SubjectId, KeyName) {
     (subject, KeyName::Subject(account, subject, Purpose::Messaging))
 }
 
@@ -340,14 +355,15 @@ fn seal_person(
     seal::seal(&keys, &place(account, subject), &plaintext)
 }
 
-fn open_person(
+pub(crate) fn open_person(
     ring: &Ring,
     account: AccountId,
     subject: SubjectId,
     sealed: Option<&String>,
-) -> Result<Opened<Person>, OpenError> {
-    opened(ring.all([KeyName::Account(account), entry_key(account, subject).1])?, |keys| {
-        let plaintext = seal::open(&keys, &place(account, subject), sealed.ok_or(OpenError::UnknownKey)?)?;
-        serde_json::from_slice(&plaintext).map_err(|_| OpenError::Corrupt)
+) -> Opened<Person> {
+    opened(subject, ring.all(&[KeyName::Account(account), entry_key(account, subject).1]), |keys| {
+        let sealed = sealed.ok_or(UnavailableCause::EntryMissing)?;
+        let plaintext = seal::open(&keys, &place(account, subject), sealed)?;
+        serde_json::from_slice(&plaintext).map_err(|_| UnavailableCause::ValueDamaged)
     })
 }

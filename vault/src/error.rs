@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wasend_domain::Erased;
+use wasend_domain::{Erased, Unavailable};
 
 use crate::epoch::EpochError;
 
@@ -17,7 +17,8 @@ pub enum Failure {
     Directory { path: String, reason: String },
     #[error(transparent)]
     Epoch(#[from] EpochError),
-    /// A row's wrapping does not open although the epoch key is right: bit rot, or a hand in the store.
+    /// The server's own key does not unwrap although the epoch key is right, or a row that is always there is gone: bit
+    /// rot, or a hand in the store.
     #[error("a wrapped key is damaged: restore the vault's store from its backup")]
     DamagedKey,
     /// The same, found while an epoch was to end: nothing that cannot be put under the next one is thrown away.
@@ -80,26 +81,14 @@ pub enum VaultError {
     /// A key that this needs was destroyed: nothing new is kept under it.
     #[error("the key is destroyed since {}", .0.since)]
     Erased(Erased),
+    /// A key or an entry that this needs is missing or damaged.
+    #[error("{0}")]
+    Unavailable(Unavailable),
     /// Another subject of the account already bears the identity. The vault never merges two.
     #[error("another subject already bears this identity")]
     AliasTaken,
     #[error("a subject needs at least one identity")]
     NoIdentity,
-    #[error(transparent)]
-    Failure(#[from] Failure),
-}
-
-/// Why a sealed value could not be opened. An erased one is no error: see [`wasend_domain::Opened`].
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum OpenError {
-    /// No key of this account opens it: it belongs to another account, or was never sealed here.
-    #[error("no key of this account opens the value")]
-    UnknownKey,
-    /// It was sealed for another subject, field or account, or the keys are others.
-    #[error("the value was sealed with other keys or for another place")]
-    KeyMismatch,
-    #[error("the value is damaged")]
-    Corrupt,
     #[error(transparent)]
     Failure(#[from] Failure),
 }

@@ -1,14 +1,14 @@
 //! Values that are about several people at once: sealed under the keys of all of them, so that destroying any one of these
 //! makes them unreadable.
 
-use wasend_domain::{AccountId, BlindIndex, Day, Erased, Opened, Personal, PersonalValue, Sealed, SubjectId};
+use wasend_domain::{AccountId, BlindIndex, Day, Opened, Personal, PersonalValue, Sealed, SubjectId, UnavailableCause};
 use zeroize::Zeroizing;
 
 use crate::{
     blind::Indexer,
-    error::{Failure, OpenError, VaultError},
+    error::{Failure, VaultError},
     key::KeyName,
-    ring::{Ring, roots},
+    ring::{Ring, opened, roots},
     seal,
     sealing::{distinct, place},
     vault::Vault,
@@ -42,32 +42,16 @@ impl Vault {
         account: AccountId,
         sealed: &Sealed<T>,
         others: &[SubjectId],
-    ) -> Result<Opened<T>, OpenError> {
+    ) -> Result<Opened<T>, Failure> {
         let subjects: Vec<_> = std::iter::once(sealed.subject()).chain(others.iter().copied()).collect();
         let names = joint_roots::<T>(account, &subjects, sealed.day());
         let ring = self.ring(&distinct(names.iter().copied())).await?;
-        let (mut keys, mut first, mut unknown) = (Vec::with_capacity(names.len()), None::<Erased>, None);
-        for name in names {
-            match ring.all([name]) {
-                Ok(Ok([key])) => keys.push(key),
-                Ok(Err(erased)) if first.as_ref().is_none_or(|first| erased.since < first.since) => {
-                    first = Some(erased);
-                }
-                Ok(Err(_)) => {}
-                Err(error) => unknown = Some(error),
-            }
-        }
-        if let Some(erased) = first {
-            return Ok(Opened::Erased(erased));
-        }
-        if let Some(error) = unknown {
-            return Err(error);
-        }
-        let place = place::<T>(account, sealed.subject(), sealed.day());
-        let plaintext = seal::open(&keys, &place, sealed.ciphertext())?;
-        // serde's own error would quote the plaintext.
-        let value = serde_json::from_slice(&plaintext).map_err(|_| OpenError::Corrupt)?;
-        Ok(Opened::Value(Personal::new(value)))
+        Ok(opened(sealed.subject(), ring.all(&names), |keys| {
+            let place = place::<T>(account, sealed.subject(), sealed.day());
+            let plaintext = seal::open(&keys, &place, sealed.ciphertext())?;
+            // serde's own error would quote the plaintext.
+            serde_json::from_slice(&plaintext).map_err(|_| UnavailableCause::ValueDamaged)
+        }))
     }
 }
 

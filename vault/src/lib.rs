@@ -10,6 +10,7 @@
 //! | `seal`, `sealing`, `joint` | the sealed form of one value; sealing and opening values of the domain, also of several people |
 //! | `blind` | keyed hashes, by which personal values are found |
 //! | `person`, `directory` | who a subject is, and finding or creating it |
+//! | `mending` | finding people that no alias leads to any more |
 //! | `destroy`, `nodes` | destruction of keys; how it reaches every node |
 //! | [`anchor`](LogAnchor) | which log the store belongs to, and how far that had come |
 //! | `lineage` | whether the store still is the one that this process has used |
@@ -28,6 +29,7 @@ mod error;
 mod joint;
 mod key;
 mod lineage;
+mod mending;
 mod nodes;
 mod person;
 mod queue;
@@ -43,7 +45,7 @@ pub use anchor::LogAnchor;
 pub use destroy::BucketKey;
 pub use epoch::{EpochError, EpochKey, Named};
 pub use epoch_file::FileEpoch;
-pub use error::{Failure, OpenError, Suspension, VaultError};
+pub use error::{Failure, Suspension, VaultError};
 pub use joint::JointValue;
 pub use key::RootKey;
 pub use person::{Identity, NewPerson, Person};

@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use wasend_domain::{AccountId, Category, Day, Erased, Opened, SubjectId};
+use wasend_domain::{AccountId, Category, Day, Erased, Opened, Personal, SubjectId, Unavailable, UnavailableCause};
 
 use crate::{
     epoch::{EpochError, Named},
     epochs::Epochs,
-    error::{Failure, OpenError, VaultError},
+    error::{Failure, VaultError},
     key::{Held, KeyName, RootKey},
     store::{Batch, KeyRow, Store},
     vault::Vault,
@@ -26,31 +26,41 @@ impl Ring {
         match self.0.get(&name) {
             Some(Held::Live(key)) => Ok(key),
             Some(Held::Destroyed(erased)) => Err(VaultError::Erased(erased.clone())),
-            Some(Held::Damaged) => Err(Failure::DamagedKey.into()),
+            Some(Held::Damaged) => {
+                let (why, subject) = (UnavailableCause::KeyDamaged, name.subject());
+                Err(VaultError::Unavailable(Unavailable { why, subject }))
+            }
             None => Err(unknown),
         }
     }
 
-    /// All of the keys, to open something with them; erased since the first of them was destroyed.
-    pub fn all<const N: usize>(&self, names: [KeyName; N]) -> Result<Result<[&RootKey; N], Erased>, OpenError> {
-        let held = names.map(|name| self.0.get(&name));
+    /// All of the keys, to open something with them; erased since the first of them was destroyed, whatever is wrong with
+    /// the others.
+    pub fn all(&self, names: &[KeyName]) -> Result<Vec<&RootKey>, Lost> {
+        let held: Vec<_> = names.iter().map(|name| self.0.get(name)).collect();
         let erased = held.iter().filter_map(|held| match held {
             Some(Held::Destroyed(erased)) => Some(erased),
             _ => None,
         });
         if let Some(erased) = erased.min_by_key(|erased| erased.since) {
-            return Ok(Err(erased.clone()));
+            return Err(Lost::Erased(erased.clone()));
         }
-        let mut keys = Vec::with_capacity(N);
-        for held in held {
-            match held {
-                Some(Held::Live(key)) => keys.push(&**key),
-                Some(_) => return Err(Failure::DamagedKey.into()),
-                None => return Err(OpenError::UnknownKey),
-            }
-        }
-        keys.try_into().map(Ok).map_err(|_| OpenError::UnknownKey)
+        held.into_iter().map(living).collect()
     }
+}
+
+fn living(held: Option<&Held>) -> Result<&RootKey, Lost> {
+    match held {
+        Some(Held::Live(key)) => Ok(key),
+        Some(_) => Err(Lost::Unavailable(UnavailableCause::KeyDamaged)),
+        None => Err(Lost::Unavailable(UnavailableCause::KeyMissing)),
+    }
+}
+
+/// Why there are no keys to open a value with.
+pub(crate) enum Lost {
+    Erased(Erased),
+    Unavailable(UnavailableCause),
 }
 
 /// The three roots of a value.
@@ -145,13 +155,17 @@ fn named(row: &KeyRow) -> Named<'_, str> {
     Named { id: &row.id, kind: &row.kind, epoch: row.epoch, key: row.wrapped.as_str() }
 }
 
-/// What opening comes to, once it is known whether the keys are still there.
-pub(crate) fn opened<T, const N: usize>(
-    keys: Result<[&RootKey; N], Erased>,
-    open: impl FnOnce([&RootKey; N]) -> Result<T, OpenError>,
-) -> Result<Opened<T>, OpenError> {
-    match keys {
-        Ok(keys) => open(keys).map(|value| Opened::Value(wasend_domain::Personal::new(value))),
-        Err(erased) => Ok(Opened::Erased(erased)),
-    }
+/// What opening a value of the subject comes to, once it is known whether the keys are still there.
+pub(crate) fn opened<T>(
+    subject: SubjectId,
+    keys: Result<Vec<&RootKey>, Lost>,
+    open: impl FnOnce(Vec<&RootKey>) -> Result<T, UnavailableCause>,
+) -> Opened<T> {
+    let why = match keys.map(open) {
+        Ok(Ok(value)) => return Opened::Value(Personal::new(value)),
+        Err(Lost::Erased(erased)) => return Opened::Erased(erased),
+        Ok(Err(why)) | Err(Lost::Unavailable(why)) => why,
+    };
+    metrics::counter!("wasend_vault_unavailable_total", "why" => why.name()).increment(1);
+    Opened::Unavailable(Unavailable { why, subject: Some(subject) })
 }

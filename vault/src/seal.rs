@@ -11,13 +11,10 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hkdf::HkdfExtract;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use wasend_domain::{AccountId, Day, SubjectId};
+use wasend_domain::{AccountId, Day, SubjectId, UnavailableCause};
 use zeroize::Zeroizing;
 
-use crate::{
-    error::{Failure, OpenError},
-    key::RootKey,
-};
+use crate::{error::Failure, key::RootKey};
 
 const VERSION: u8 = 1;
 const SALT: usize = 16;
@@ -112,23 +109,23 @@ pub(crate) fn seal(roots: &[&RootKey], place: &Place<'_>, plaintext: &[u8]) -> R
 }
 
 /// The plaintext, unless the keys or the place are others or a single bit has changed.
-pub(crate) fn open(roots: &[&RootKey], place: &Place<'_>, text: &str) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let sealed = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| OpenError::Corrupt)?;
-    let (head, body) = sealed.split_at_checked(HEAD).ok_or(OpenError::Corrupt)?;
+pub(crate) fn open(roots: &[&RootKey], place: &Place<'_>, text: &str) -> Result<Zeroizing<Vec<u8>>, UnavailableCause> {
+    let sealed = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| UnavailableCause::ValueDamaged)?;
+    let (head, body) = sealed.split_at_checked(HEAD).ok_or(UnavailableCause::ValueDamaged)?;
     let (salt, commitment) = head[1..].split_at(SALT);
     if head[0] != VERSION {
-        return Err(OpenError::Corrupt);
+        return Err(UnavailableCause::ValueDamaged);
     }
     let derived = Derived::new(roots, salt, place.field);
     if !bool::from(derived.commitment().ct_eq(commitment)) {
-        return Err(OpenError::KeyMismatch);
+        return Err(UnavailableCause::OtherKeys);
     }
     let mut plaintext = Zeroizing::new(body.to_vec());
     derived
         .cipher()
         .decrypt_in_place(&derived.nonce(), &place.bytes(), &mut *plaintext)
-        .map_err(|_| OpenError::Corrupt)?;
-    unpad(&plaintext).map(|value| Zeroizing::new(value.to_vec())).ok_or(OpenError::Corrupt)
+        .map_err(|_| UnavailableCause::ValueDamaged)?;
+    unpad(&plaintext).map(|value| Zeroizing::new(value.to_vec())).ok_or(UnavailableCause::ValueDamaged)
 }
 
 fn unpad(padded: &[u8]) -> Option<&[u8]> {
@@ -185,9 +182,9 @@ mod tests {
         for missing in 0..3 {
             let mut wrong = refs(&roots);
             wrong[missing] = &other;
-            assert!(matches!(open(&wrong, &place, &text), Err(OpenError::KeyMismatch)));
+            assert!(matches!(open(&wrong, &place, &text), Err(UnavailableCause::OtherKeys)));
         }
-        assert!(matches!(open(&refs(&roots)[..2], &place, &text), Err(OpenError::KeyMismatch)));
+        assert!(matches!(open(&refs(&roots)[..2], &place, &text), Err(UnavailableCause::OtherKeys)));
     }
 
     #[test]
@@ -202,10 +199,10 @@ mod tests {
             Place { day: None, ..place },
         ];
         for wrong in elsewhere {
-            assert!(matches!(open(&refs(&roots), &wrong, &text), Err(OpenError::Corrupt)));
+            assert!(matches!(open(&refs(&roots), &wrong, &text), Err(UnavailableCause::ValueDamaged)));
         }
         let other_field = Place { field: "message.contents", ..place };
-        assert!(matches!(open(&refs(&roots), &other_field, &text), Err(OpenError::KeyMismatch)));
+        assert!(matches!(open(&refs(&roots), &other_field, &text), Err(UnavailableCause::OtherKeys)));
     }
 
     #[test]

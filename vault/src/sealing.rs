@@ -1,11 +1,13 @@
 //! Sealing and opening values of the domain.
 
-use wasend_domain::{AccountId, Day, Opened, Personal, PersonalValue, Sealed, SubjectId};
+use wasend_domain::{
+    AccountId, Category, Day, Opened, Personal, PersonalValue, Sealed, SubjectId, Unavailable, UnavailableCause,
+};
 use zeroize::Zeroizing;
 
 use crate::{
-    error::{Failure, OpenError, VaultError},
-    key::KeyName,
+    error::{Failure, VaultError},
+    key::{KeyName, RootKey},
     ring::{Ring, opened, roots},
     seal::{self, Place},
     vault::Vault,
@@ -40,23 +42,43 @@ impl Vault {
         }
     }
 
-    /// Opens a value, or says that it is erased.
-    pub async fn open<T: PersonalValue>(&self, account: AccountId, sealed: &Sealed<T>) -> Result<Opened<T>, OpenError> {
-        let ring = self.ring(&roots_of(account, sealed)).await?;
-        open_with(&ring, account, sealed)
+    /// For each of the subjects why nothing of the category can be sealed on that day, because a key is missing or
+    /// damaged; none where it can, or where a key is destroyed.
+    pub async fn unsealable(
+        &self,
+        account: AccountId,
+        category: Category,
+        subjects: &[SubjectId],
+        day: Day,
+    ) -> Result<Vec<Option<Unavailable>>, Failure> {
+        let names = |subject: &SubjectId| roots(account, *subject, category, day);
+        let ring = self.ring_for_sealing(&distinct(subjects.iter().flat_map(names))).await?;
+        let why = |subject: &SubjectId| match living(&ring, account, *subject, category, day) {
+            Err(VaultError::Unavailable(unavailable)) => Some(Unavailable { subject: Some(*subject), ..unavailable }),
+            Err(VaultError::UnknownSubject | VaultError::UnknownAccount) => {
+                Some(Unavailable { why: UnavailableCause::KeyMissing, subject: Some(*subject) })
+            }
+            _ => None,
+        };
+        Ok(subjects.iter().map(why).collect())
     }
 
-    /// Opens many values; the keys that memory does not hold are read together.
+    /// Opens a value, or says that it is erased or cannot be read.
+    pub async fn open<T: PersonalValue>(&self, account: AccountId, sealed: &Sealed<T>) -> Result<Opened<T>, Failure> {
+        let ring = self.ring(&roots_of(account, sealed)).await?;
+        Ok(open_with(&ring, account, sealed))
+    }
+
+    /// Opens many values, in their order; the keys that memory does not hold are read together. One that cannot be read
+    /// does not spoil the others.
     pub async fn open_many<T: PersonalValue>(
         &self,
         account: AccountId,
         sealed: &[Sealed<T>],
-    ) -> Vec<Result<Opened<T>, OpenError>> {
+    ) -> Result<Vec<Opened<T>>, Failure> {
         let names = sealed.iter().flat_map(|sealed| roots_of(account, sealed));
-        match self.ring(&distinct(names)).await {
-            Ok(ring) => sealed.iter().map(|sealed| open_with(&ring, account, sealed)).collect(),
-            Err(failure) => sealed.iter().map(|_| Err(failure.clone().into())).collect(),
-        }
+        let ring = self.ring(&distinct(names)).await?;
+        Ok(sealed.iter().map(|sealed| open_with(&ring, account, sealed)).collect())
     }
 
     /// Makes the day's retention keys that are missing, if the account may still have any.
@@ -95,22 +117,33 @@ fn seal_with<T: PersonalValue>(
     value: &Personal<T>,
     day: Day,
 ) -> Result<Sealed<T>, VaultError> {
-    let [account_root, subject_root, bucket] = roots(account, subject, T::CATEGORY, day);
-    let keys = [
-        ring.live(account_root, VaultError::UnknownAccount)?,
-        ring.live(subject_root, VaultError::UnknownSubject)?,
-        ring.live(bucket, VaultError::UnknownAccount)?,
-    ];
+    let keys = living(ring, account, subject, T::CATEGORY, day)?;
     let plaintext = Zeroizing::new(serde_json::to_vec(value.expose()).map_err(|_| Failure::Encoding)?);
     let text = seal::seal(&keys, &place::<T>(account, subject, day), &plaintext)?;
     Ok(Sealed::from_parts(subject, day, &text))
 }
 
-fn open_with<T: PersonalValue>(ring: &Ring, account: AccountId, sealed: &Sealed<T>) -> Result<Opened<T>, OpenError> {
-    opened(ring.all(roots_of(account, sealed))?, |keys| {
+/// The keys to seal a value with.
+fn living(
+    ring: &Ring,
+    account: AccountId,
+    subject: SubjectId,
+    category: Category,
+    day: Day,
+) -> Result<[&RootKey; 3], VaultError> {
+    let [account_root, subject_root, bucket] = roots(account, subject, category, day);
+    Ok([
+        ring.live(account_root, VaultError::UnknownAccount)?,
+        ring.live(subject_root, VaultError::UnknownSubject)?,
+        ring.live(bucket, VaultError::UnknownAccount)?,
+    ])
+}
+
+fn open_with<T: PersonalValue>(ring: &Ring, account: AccountId, sealed: &Sealed<T>) -> Opened<T> {
+    opened(sealed.subject(), ring.all(&roots_of(account, sealed)), |keys| {
         let place = place::<T>(account, sealed.subject(), sealed.day());
         let plaintext = seal::open(&keys, &place, sealed.ciphertext())?;
         // serde's own error would quote the plaintext.
-        serde_json::from_slice(&plaintext).map_err(|_| OpenError::Corrupt)
+        serde_json::from_slice(&plaintext).map_err(|_| UnavailableCause::ValueDamaged)
     })
 }

@@ -6,6 +6,7 @@ mod destruction;
 mod erasure;
 mod lineage;
 mod lookup;
+mod mending;
 #[cfg(test)]
 mod prepare;
 mod private;

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
-use wasend_domain::{AccountId, BlindIndex, InboxId, Opened, SubjectId, Time};
+use wasend_domain::{AccountId, BlindIndex, InboxId, Opened, SubjectId, Time, UnavailableCause};
 
 use crate::{
-    error::{OpenError, VaultError},
-    person::{Identity, Person},
+    directory::{Aliases, read_owners},
+    error::VaultError,
+    person::Identity,
     store::Listed,
     vault::Vault,
 };
@@ -20,23 +21,64 @@ impl Vault {
     /// The first half of an erasure: no identity leads to the subject any more, and a person who comes with one is a new
     /// one. That its identities were erased at `erased_at` is remembered for a short time. Who had opted out at
     /// `opted_out_at` is on the list of opt-outs from the same moment on. Repeating it changes nothing.
+    ///
+    /// Of a subject whose entry cannot be read nothing is put on a list; then it is said why.
     pub async fn unlink(
         &self,
         account: AccountId,
         subject: SubjectId,
         erased_at: Time,
         opted_out_at: Option<Time>,
-    ) -> Result<(), VaultError> {
-        let identities = match self.person(account, subject).await {
-            Ok(person) => person.map(|person| person.identities()).unwrap_or_default(),
-            // An entry that cannot be read is erased all the same.
-            Err(VaultError::UnknownSubject) if opted_out_at.is_none() => Vec::new(),
+    ) -> Result<Option<UnavailableCause>, VaultError> {
+        let (identities, entry) = match self.identity(account, subject).await? {
+            Opened::Value(person) => (person.into_exposed().identities(), None),
+            Opened::Erased(_) => (Vec::new(), None),
+            Opened::Unavailable(unavailable) => (Vec::new(), Some(unavailable.why)),
+        };
+        let (hashes, index) = match self.hashes_to_list(account, &identities).await {
+            Ok(hashes) => (hashes, None),
+            // What cannot be hashed is erased all the same, and cannot be looked up either.
+            Err(VaultError::Unavailable(unavailable)) => (Hashes::default(), Some(unavailable.why)),
+            Err(VaultError::UnknownAccount) => (Hashes::default(), Some(UnavailableCause::KeyMissing)),
             Err(error) => return Err(error),
         };
-        let erased = self.hashes(account, ERASED, &identities).await?.concat();
-        let suppressed = self.hashes(account, SUPPRESSION, &identities).await?.concat();
-        let suppressed = opted_out_at.map(|at| Listed { hashes: &suppressed, at });
-        self.store.unlink(account, subject, Listed { hashes: &erased, at: erased_at }, suppressed).await?;
+        let suppressed = opted_out_at.map(|at| Listed { hashes: &hashes.suppressed, at });
+        let erased = Listed { hashes: &hashes.erased, at: erased_at };
+        self.store.unlink(account, subject, erased, suppressed).await?;
+        // A damaged row of the index names the subject no more, and holds the hash of the number all the same.
+        for (index, said) in &hashes.damaged {
+            self.store.drop_alias(account, (index, said)).await?;
+        }
+        Ok(entry.or(index))
+    }
+
+    async fn hashes_to_list(&self, account: AccountId, identities: &[Identity]) -> Result<Hashes, VaultError> {
+        if identities.is_empty() {
+            return Ok(Hashes::default());
+        }
+        let aliases = Aliases::of(&self.indexer(account).await?, identities);
+        let known: Vec<_> = aliases.known.iter().map(BlindIndex::as_str).collect();
+        let (_, damaged) = read_owners(self.store.aliases(account, &known).await?);
+        Ok(Hashes {
+            erased: self.hashes(account, ERASED, identities).await?.concat(),
+            suppressed: self.hashes(account, SUPPRESSION, identities).await?.concat(),
+            damaged,
+        })
+    }
+
+    /// Puts one identity of a person whose entry cannot be read on the lists that [`Self::unlink`] could not put it on.
+    pub async fn list_unreadable(
+        &self,
+        account: AccountId,
+        identity: &Identity,
+        erased_at: Time,
+        opted_out_at: Option<Time>,
+    ) -> Result<(), VaultError> {
+        let hashes = self.hashes_to_list(account, std::slice::from_ref(identity)).await?;
+        self.store.remember_erased(account, Listed { hashes: &hashes.erased, at: erased_at }).await?;
+        if let Some(at) = opted_out_at {
+            self.store.remember_suppressed(account, Listed { hashes: &hashes.suppressed, at }).await?;
+        }
         Ok(())
     }
 
@@ -75,8 +117,9 @@ impl Vault {
         subject: SubjectId,
         opted_in_at: Time,
     ) -> Result<(), VaultError> {
-        let Some(person) = self.person(account, subject).await? else { return Ok(()) };
-        self.unsuppress_identities(account, &person.identities(), opted_in_at).await
+        // For a person who cannot be read nothing is taken off.
+        let Some(person) = self.identity(account, subject).await?.value() else { return Ok(()) };
+        self.unsuppress_identities(account, &person.expose().identities(), opted_in_at).await
     }
 
     /// The same for a person whom the directory does not know.
@@ -122,16 +165,6 @@ impl Vault {
         Ok(self.store.forget_erased(before).await?)
     }
 
-    async fn person(&self, account: AccountId, subject: SubjectId) -> Result<Option<Person>, VaultError> {
-        match self.identity(account, subject).await {
-            Ok(Opened::Value(person)) => Ok(Some(person.into_exposed())),
-            // Nothing is known any more by which it could be found.
-            Ok(Opened::Erased(_)) | Err(OpenError::UnknownKey) => Ok(None),
-            Err(OpenError::Failure(failure)) => Err(failure.into()),
-            Err(_) => Err(VaultError::UnknownSubject),
-        }
-    }
-
     /// For each of the identities a hash of every spelling: however it was or will be written, it is the same person's.
     async fn hashes(
         &self,
@@ -143,6 +176,15 @@ impl Vault {
         let hash = |spelling: String| indexer.index(domain, &spelling);
         Ok(identities.iter().map(|identity| numbered(identity).spellings().into_iter().map(hash).collect()).collect())
     }
+}
+
+/// The keyed hashes of all that a person is known by.
+#[derive(Default)]
+struct Hashes {
+    erased: Vec<BlindIndex>,
+    suppressed: Vec<BlindIndex>,
+    /// Rows of the index that name no subject, with what they say instead.
+    damaged: Vec<(String, String)>,
 }
 
 /// For each of the identities the latest moment under one of its spellings.

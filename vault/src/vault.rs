@@ -25,6 +25,9 @@ pub enum StoreOptions {
     Postgres(String),
 }
 
+/// Most directories that are read whole at the same time.
+const SEARCHES_MAX: usize = 2;
+
 /// What a vault is opened with.
 pub struct VaultOptions {
     pub store: StoreOptions,
@@ -44,6 +47,10 @@ pub struct Vault {
     pub(crate) node: Node,
     pub(crate) queue: Queue,
     pub(crate) server: Arc<RootKey>,
+    /// How many directories are searched at the same time.
+    pub(crate) searching: tokio::sync::Semaphore,
+    /// Held while damaged rows of the index are mended.
+    pub(crate) mending: tokio::sync::Mutex<()>,
 }
 
 impl Vault {
@@ -61,7 +68,18 @@ impl Vault {
         let node = Node::join(&store, &epochs, (&cache, &lineage), &clock).await?;
         let server = server_key(&store, &epochs, &*clock, &lineage).await?;
         let queue = Queue::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&lineage));
-        Ok(Arc::new(Self { store, epochs, clock, cache, lineage, node, queue, server }))
+        Ok(Arc::new(Self {
+            store,
+            epochs,
+            clock,
+            cache,
+            lineage,
+            node,
+            queue,
+            server,
+            searching: tokio::sync::Semaphore::new(SEARCHES_MAX),
+            mending: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// Stores what is under way, then closes the store. Later calls that need it fail with [`Failure::Closed`] or a

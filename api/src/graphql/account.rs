@@ -5,7 +5,7 @@ use wasend_domain::account::Scope;
 use wasend_domain::content::Label;
 use wasend_projections::accounts::AccountRow;
 
-use super::erasure::{Erasure, shown};
+use super::erasure::{Erasure, Shown, Unavailability, shown};
 use super::error::unavailable;
 use super::scalar::{DateTime, Position};
 use super::state::State;
@@ -24,13 +24,17 @@ impl Account {
     /// Null once it is erased. Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        let opened = label(ctx, &self.0.name).await?;
-        Ok(opened.0)
+        Ok(label(ctx, &self.0.name).await?.value)
     }
 
     /// Set once the account's own names are erased.
     async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
-        Ok(label(ctx, &self.0.name).await?.1)
+        Ok(label(ctx, &self.0.name).await?.erased)
+    }
+
+    /// Set while the account's own names cannot be read.
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+        Ok(label(ctx, &self.0.name).await?.unavailable)
     }
 
     async fn opened_at(&self) -> DateTime {
@@ -54,10 +58,10 @@ struct SendingHold {
 }
 
 /// Opens a label of the account's own, given in its sealed form.
-pub async fn label(ctx: &Context<'_>, sealed: &str) -> Result<(Option<String>, Option<Erasure>)> {
+pub async fn label(ctx: &Context<'_>, sealed: &str) -> Result<Shown<String>> {
     let account = ctx.actor()?.account_id;
-    let (label, erased) = shown(State::of(ctx).loaders.open::<Label>(account, sealed).await?);
-    Ok((label.map(|Label(text)| text), erased))
+    let opened = State::of(ctx).loaders.open::<Label>(account, sealed).await?;
+    Ok(shown(opened).map(|Label(text)| text))
 }
 
 #[derive(Default)]

@@ -8,7 +8,7 @@ use wasend_domain::{Opened, Personal};
 use wasend_projections::contacts::ContactRow;
 use wasend_vault::Person;
 
-use super::erasure::{Erasure, shown};
+use super::erasure::{Erasure, Unavailability, shown};
 use super::group::Group;
 use super::page::times;
 use super::scalar::DateTime;
@@ -69,36 +69,45 @@ impl Contact {
     /// scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn phone(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        let (person, _) = shown(self.person(ctx).await?);
+        let person = shown(self.person(ctx).await?).value;
         Ok(person.and_then(|person| person.phone().map(str::to_owned)))
     }
 
     /// Meta's business-scoped user id. Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn bsuid(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        let (person, _) = shown(self.person(ctx).await?);
+        let person = shown(self.person(ctx).await?).value;
         Ok(person.and_then(|person| person.bsuid().map(str::to_owned)))
     }
 
     /// Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        Ok(shown(self.person(ctx).await?).0.and_then(|person| person.name))
+        Ok(shown(self.person(ctx).await?).value.and_then(|person| person.name))
     }
 
     /// By name. Null once they are erased. Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn attributes(&self, ctx: &Context<'_>) -> Result<Option<Vec<Attribute>>> {
-        let (attributes, _) = shown(self.attributes_opened(ctx).await?);
+        let attributes = shown(self.attributes_opened(ctx).await?).value;
         let attribute = |(name, value)| Attribute { name, value };
         Ok(attributes.map(|Attributes(attributes)| attributes.into_iter().map(attribute).collect()))
     }
 
     /// Set once personal data of the contact's is erased: the fields that held it are null.
     async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
-        match shown(self.person(ctx).await?) {
-            (_, Some(erased)) => Ok(Some(erased)),
-            (_, None) => Ok(shown(self.attributes_opened(ctx).await?).1),
+        match shown(self.person(ctx).await?).erased {
+            Some(erased) => Ok(Some(erased)),
+            None => Ok(shown(self.attributes_opened(ctx).await?).erased),
+        }
+    }
+
+    /// Set while personal data of the contact's cannot be read although it was not erased: the fields that held it are
+    /// null, and the contact can be erased.
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+        match shown(self.person(ctx).await?).unavailable {
+            Some(unavailable) => Ok(Some(unavailable)),
+            None => Ok(shown(self.attributes_opened(ctx).await?).unavailable),
         }
     }
 

@@ -1,7 +1,7 @@
-//! What clients see in the place of personal data that was erased.
+//! What clients see in the place of personal data that was erased or cannot be read.
 
-use async_graphql::SimpleObject;
-use wasend_domain::{Erased, Opened};
+use async_graphql::{Enum, ID, SimpleObject};
+use wasend_domain::{Erased, Opened, Unavailable, UnavailableCause};
 
 use super::scalar::DateTime;
 
@@ -19,10 +19,64 @@ impl From<Erased> for Erasure {
     }
 }
 
+/// Why personal data cannot be read although it was not erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "UnavailableCause")]
+pub enum UnavailabilityCause {
+    /// The vault has no key of the name, as after it was restored from a copy from before the key was made.
+    KeyMissing,
+    /// The key is in the vault and does not unwrap.
+    KeyDamaged,
+    /// The vault's directory has no entry of a person whose keys live.
+    EntryMissing,
+    /// The value is not what was written.
+    ValueDamaged,
+    /// The vault has other keys than those that sealed the value.
+    OtherKeys,
+}
+
+/// Personal data cannot be read although it was not erased: the fields that held it are null. A better copy of the vault
+/// may make it readable again, and the person can be erased.
+#[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
+pub struct Unavailability {
+    pub why: UnavailabilityCause,
+    /// The same for people.
+    pub reason: String,
+    /// The random id under which the data was sealed: of a person, that of the contact.
+    pub subject_id: Option<ID>,
+}
+
+impl From<Unavailable> for Unavailability {
+    fn from(Unavailable { why, subject }: Unavailable) -> Self {
+        Self { why: why.into(), reason: why.to_string(), subject_id: subject.map(|subject| subject.to_string().into()) }
+    }
+}
+
+/// A value to show, or what became of it: at most one of the three is there.
+pub struct Shown<T> {
+    pub value: Option<T>,
+    pub erased: Option<Erasure>,
+    pub unavailable: Option<Unavailability>,
+}
+
+impl<T> Default for Shown<T> {
+    /// Of what was never given.
+    fn default() -> Self {
+        Self { value: None, erased: None, unavailable: None }
+    }
+}
+
+impl<T> Shown<T> {
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Shown<U> {
+        Shown { value: self.value.map(f), erased: self.erased, unavailable: self.unavailable }
+    }
+}
+
 /// The value to show, or what became of it.
-pub fn shown<T>(opened: Opened<T>) -> (Option<T>, Option<Erasure>) {
+pub fn shown<T>(opened: Opened<T>) -> Shown<T> {
     match opened {
-        Opened::Value(value) => (Some(value.into_exposed()), None),
-        Opened::Erased(erased) => (None, Some(erased.into())),
+        Opened::Value(value) => Shown { value: Some(value.into_exposed()), ..Shown::default() },
+        Opened::Erased(erased) => Shown { erased: Some(erased.into()), ..Shown::default() },
+        Opened::Unavailable(unavailable) => Shown { unavailable: Some(unavailable.into()), ..Shown::default() },
     }
 }

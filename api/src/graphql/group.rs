@@ -9,7 +9,7 @@ use wasend_projections::contacts::GroupRow;
 use wasend_projections::list::Filter;
 
 use super::account::label;
-use super::erasure::Erasure;
+use super::erasure::{Erasure, Unavailability};
 use super::error::{self, UserError, outcome};
 use super::page::{Connection, Ordered, Window, connect, cost};
 use super::scalar::{DateTime, Position};
@@ -28,12 +28,17 @@ impl Group {
     /// Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        Ok(label(ctx, &self.0.name).await?.0)
+        Ok(label(ctx, &self.0.name).await?.value)
     }
 
     /// Set once the name is erased.
     async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
-        Ok(label(ctx, &self.0.name).await?.1)
+        Ok(label(ctx, &self.0.name).await?.erased)
+    }
+
+    /// Set while the name cannot be read.
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+        Ok(label(ctx, &self.0.name).await?.unavailable)
     }
 
     /// How many contacts belong to it.

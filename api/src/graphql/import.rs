@@ -13,8 +13,8 @@ use wasend_projections::Cell;
 use wasend_projections::imports::{ImportRow, ImportState as StateOfRow};
 use wasend_projections::list::Filter;
 
-use super::erasure::{Erasure, shown};
-use super::error::{self, UserError, unavailable};
+use super::erasure::{Erasure, Shown, Unavailability, shown};
+use super::error::{self, UserError};
 use super::page::{Connection, Ordered, Window, connect, cost};
 use super::scalar::{DateTime, Position};
 use super::state::{Changed, State};
@@ -55,8 +55,8 @@ enum ImportField {
     Ignore,
 }
 
-/// How many rows came out how. Each is one of created, updated, unchanged, duplicateInFile, duplicateExisting, invalid
-/// and erased.
+/// How many rows came out how. Each is one of created, updated, unchanged, duplicateInFile, duplicateExisting, invalid,
+/// erased and unreadable.
 #[derive(SimpleObject)]
 struct ImportCounters {
     total: u64,
@@ -72,6 +72,8 @@ struct ImportCounters {
     warnings: u64,
     /// Rows of people who were erased after the file was received: they were skipped.
     erased: u64,
+    /// Rows of contacts whose data in the vault cannot be read: they were skipped, but for an opt-out.
+    unreadable: u64,
 }
 
 impl From<Counters> for ImportCounters {
@@ -87,6 +89,7 @@ impl From<Counters> for ImportCounters {
             invalid,
             warnings,
             erased,
+            unreadable,
         } = counters;
         Self {
             total,
@@ -99,6 +102,7 @@ impl From<Counters> for ImportCounters {
             invalid,
             warnings,
             erased,
+            unreadable,
         }
     }
 }
@@ -123,12 +127,17 @@ impl Import {
     /// Null once it is erased. Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn filename(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        Ok(self.source(ctx).await?.0.map(|source| source.filename))
+        Ok(self.source(ctx).await?.value.map(|source| source.filename))
     }
 
     /// Set once the file's name is erased.
     async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
-        Ok(self.source(ctx).await?.1)
+        Ok(self.source(ctx).await?.erased)
+    }
+
+    /// Set while the file's name cannot be read.
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+        Ok(self.source(ctx).await?.unavailable)
     }
 
     async fn mode(&self) -> Option<ImportMode> {
@@ -171,7 +180,7 @@ impl Import {
 }
 
 impl Import {
-    async fn source(&self, ctx: &Context<'_>) -> Result<(Option<Source>, Option<Erasure>)> {
+    async fn source(&self, ctx: &Context<'_>) -> Result<Shown<Source>> {
         let account = ctx.actor()?.account_id;
         Ok(shown(State::of(ctx).loaders.open::<Source>(account, &self.0.source).await?))
     }
@@ -342,7 +351,7 @@ impl Watching {
         loop {
             let row = match self.state.reads.get::<ImportRow>(&self.id).await {
                 Ok(row) => row.filter(|row| row.account_id == self.account.to_string())?,
-                Err(error) => return Some((Err(unavailable(error)), None)),
+                Err(error) => return Some((Err(error::unavailable(error)), None)),
             };
             if self.last.as_ref() != Some(&row) {
                 let ended = row.state.has_ended();

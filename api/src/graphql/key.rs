@@ -11,7 +11,7 @@ use wasend_projections::accounts::KeyRow;
 use wasend_projections::list::Filter;
 
 use super::account::label;
-use super::erasure::Erasure;
+use super::erasure::{Erasure, Shown, Unavailability};
 use super::error::{self, UserError};
 use super::page::{Connection, Ordered, Window, connect, cost};
 use super::scalar::{DateTime, Position};
@@ -57,18 +57,17 @@ impl ApiKey {
     /// Needs the scope ADMIN.
     #[graphql(guard = "require(account::Scope::Admin)")]
     async fn label(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        match &self.0.label {
-            Some(sealed) => Ok(label(ctx, sealed).await?.0),
-            None => Ok(None),
-        }
+        Ok(self.shown(ctx).await?.value)
     }
 
     /// Set once the label is erased.
     async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
-        match &self.0.label {
-            Some(sealed) => Ok(label(ctx, sealed).await?.1),
-            None => Ok(None),
-        }
+        Ok(self.shown(ctx).await?.erased)
+    }
+
+    /// Set while the label cannot be read.
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+        Ok(self.shown(ctx).await?.unavailable)
     }
 
     async fn issued_at(&self) -> DateTime {
@@ -82,6 +81,15 @@ impl ApiKey {
     /// Since when it no longer works.
     async fn revoked_at(&self) -> Option<DateTime> {
         self.0.revoked_at.map(DateTime)
+    }
+}
+
+impl ApiKey {
+    async fn shown(&self, ctx: &Context<'_>) -> Result<Shown<String>> {
+        match &self.0.label {
+            Some(sealed) => label(ctx, sealed).await,
+            None => Ok(Shown::default()),
+        }
     }
 }
 

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use async_graphql::Result;
 use async_graphql::dataloader::{DataLoader, Loader};
-use wasend_domain::{AccountId, Opened, PersonalValue, Sealed, SubjectId};
+use wasend_domain::{AccountId, Opened, PersonalValue, Sealed, SubjectId, Unavailable, UnavailableCause};
 use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
 use wasend_projections::imports::ImportRow;
 use wasend_projections::messages::{MessageRow, StatusRow};
 use wasend_projections::numbers::NumberRow;
 use wasend_projections::privacy::{HOLDING, PrivacyRequestRow};
 use wasend_projections::{Cell, Reads, Record, accounts::KeyRow};
-use wasend_vault::{OpenError, Person, Vault};
+use wasend_vault::{Person, Vault};
 
 use crate::problem::Code;
 
@@ -61,29 +61,24 @@ impl Owned for NumberRow {
     }
 }
 
-/// Why something could not be loaded; the log tells more.
+/// A store did not answer; the log tells more. A single row that cannot be read is a value, and never this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Failed {
-    #[error("the server cannot answer for now; repeat the request after a while")]
-    Unavailable,
-    #[error("a stored value cannot be read")]
-    Damaged,
-}
+#[error("the server cannot answer for now; repeat the request after a while")]
+pub struct Failed;
 
 impl Failed {
     fn store(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "a read model cannot be read");
-        Self::Unavailable
+        Self
     }
 
-    fn opening(error: impl std::fmt::Display, damaged: bool) -> Self {
-        tracing::error!(%error, "a personal value cannot be opened");
-        if damaged { Self::Damaged } else { Self::Unavailable }
+    fn vault(error: impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "personal values cannot be opened");
+        Self
     }
 
     fn graphql(self) -> async_graphql::Error {
-        let code = if self == Self::Damaged { Code::Internal } else { Code::Unavailable };
-        code.graphql(self.to_string())
+        Code::Unavailable.graphql(self.to_string())
     }
 }
 
@@ -145,13 +140,13 @@ impl Loaders {
     where
         T: PersonalValue + Clone + Send + Sync + 'static,
     {
-        let opened = self.0.load_one(Key::<Value<T>>::new(account, sealed)).await.and_then(found);
-        opened.map_err(Failed::graphql)
+        let opened = self.0.load_one(Key::<Value<T>>::new(account, sealed)).await;
+        opened.map(found).map_err(Failed::graphql)
     }
 
     /// Who a contact is.
     pub async fn person(&self, account: AccountId, contact: &str) -> Result<Opened<Person>> {
-        self.0.load_one(Key::<Who>::new(account, contact)).await.and_then(found).map_err(Failed::graphql)
+        self.0.load_one(Key::<Who>::new(account, contact)).await.map(found).map_err(Failed::graphql)
     }
 
     /// What became of a message, step by step.
@@ -192,8 +187,9 @@ impl Loader<Key<Holds>> for Source {
     }
 }
 
-fn found<T>(loaded: Option<Result<T, Failed>>) -> Result<T, Failed> {
-    loaded.unwrap_or(Err(Failed::Damaged))
+/// What was loaded; nothing is loaded for a text of which not even the form is right.
+fn found<T>(loaded: Option<Opened<T>>) -> Opened<T> {
+    loaded.unwrap_or(Opened::Unavailable(Unavailable { why: UnavailableCause::ValueDamaged, subject: None }))
 }
 
 struct Source {
@@ -214,7 +210,7 @@ impl<R: Owned> Loader<Key<R>> for Source {
 }
 
 impl<T: PersonalValue + Clone + Send + Sync + 'static> Loader<Key<Value<T>>> for Source {
-    type Value = Result<Opened<T>, Failed>;
+    type Value = Opened<T>;
     type Error = Failed;
 
     async fn load(&self, keys: &[Key<Value<T>>]) -> Result<HashMap<Key<Value<T>>, Self::Value>, Failed> {
@@ -222,16 +218,15 @@ impl<T: PersonalValue + Clone + Send + Sync + 'static> Loader<Key<Value<T>>> for
         for (account, keys) in by_account(keys) {
             let readable: Vec<_> = keys.iter().filter_map(|key| Some((*key, Sealed::parse(&key.text).ok()?))).collect();
             let sealed: Vec<Sealed<T>> = readable.iter().map(|(_, sealed)| sealed.clone()).collect();
-            let opened = self.vault.open_many(account, &sealed).await;
-            let pairs = readable.into_iter().zip(opened);
-            loaded.extend(pairs.map(|((key, _), opened)| (key.clone(), opened.map_err(unopened))));
+            let opened = self.vault.open_many(account, &sealed).await.map_err(Failed::vault)?;
+            loaded.extend(readable.into_iter().zip(opened).map(|((key, _), opened)| (key.clone(), opened)));
         }
         Ok(loaded)
     }
 }
 
 impl Loader<Key<Who>> for Source {
-    type Value = Result<Opened<Person>, Failed>;
+    type Value = Opened<Person>;
     type Error = Failed;
 
     async fn load(&self, keys: &[Key<Who>]) -> Result<HashMap<Key<Who>, Self::Value>, Failed> {
@@ -239,9 +234,8 @@ impl Loader<Key<Who>> for Source {
         for (account, keys) in by_account(keys) {
             let readable: Vec<_> = keys.iter().filter_map(|key| Some((*key, key.text.parse().ok()?))).collect();
             let subjects: Vec<SubjectId> = readable.iter().map(|(_, subject)| *subject).collect();
-            let people = self.vault.identities(account, &subjects).await;
-            let pairs = readable.into_iter().zip(people);
-            loaded.extend(pairs.map(|((key, _), person)| (key.clone(), person.map_err(unopened))));
+            let people = self.vault.identities(account, &subjects).await.map_err(Failed::vault)?;
+            loaded.extend(readable.into_iter().zip(people).map(|((key, _), person)| (key.clone(), person)));
         }
         Ok(loaded)
     }
@@ -271,11 +265,6 @@ impl Loader<Key<Groups>> for Source {
         let ids = |rows: Vec<MembershipRow>| rows.into_iter().map(|row| row.group_id).collect();
         Ok(memberships.into_iter().map(|(key, rows)| (key, ids(rows))).collect())
     }
-}
-
-fn unopened(error: OpenError) -> Failed {
-    let damaged = !matches!(error, OpenError::Failure(_));
-    Failed::opening(error, damaged)
 }
 
 fn by_account<T>(keys: &[Key<T>]) -> HashMap<AccountId, Vec<&Key<T>>> {

@@ -107,12 +107,12 @@ impl Message {
         content::open(ctx, &self.row).await
     }
 
-    /// Meta's id of it. Null until Meta took it, and once it is erased. Needs the scope READ.
+    /// Meta's id of it. Null until Meta took it, once it is erased, and while it cannot be read. Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn wamid(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let Some(sealed) = &self.row.wamid else { return Ok(None) };
-        let (wamid, _) = shown(State::of(ctx).loaders.open::<Wamid>(ctx.actor()?.account_id, sealed).await?);
-        Ok(wamid.map(|Wamid(text)| text))
+        let opened = State::of(ctx).loaders.open::<Wamid>(ctx.actor()?.account_id, sealed).await?;
+        Ok(shown(opened).value.map(|Wamid(text)| text))
     }
 
     /// How many calls to Meta were begun.

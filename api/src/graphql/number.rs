@@ -8,7 +8,7 @@ use wasend_projections::list::Filter;
 use wasend_projections::numbers::NumberRow;
 
 use super::account::label;
-use super::erasure::Erasure;
+use super::erasure::{Erasure, Unavailability};
 use super::page::{Connection, Ordered, Window, connect, cost};
 use super::scalar::{DateTime, Position};
 use super::state::State;
@@ -50,12 +50,17 @@ impl Number {
     /// The number as people read it. Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn display_phone_number(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        Ok(label(ctx, &self.0.display).await?.0)
+        Ok(label(ctx, &self.0.display).await?.value)
     }
 
     /// Set once the number's own names are erased.
     async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
-        Ok(label(ctx, &self.0.display).await?.1)
+        Ok(label(ctx, &self.0.display).await?.erased)
+    }
+
+    /// Set while the number's own names cannot be read.
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+        Ok(label(ctx, &self.0.display).await?.unavailable)
     }
 
     /// Root of the API that it speaks to; the server's own when null.

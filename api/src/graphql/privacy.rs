@@ -5,12 +5,12 @@ use wasend_commands::privacy::ErasureInput;
 use wasend_commands::{Caller, CommandError, Done};
 use wasend_domain::account::Scope;
 use wasend_domain::privacy::{self, Reason};
-use wasend_domain::{Opened, Personal, PrivacyRequestId};
+use wasend_domain::{Personal, PrivacyRequestId};
 use wasend_projections::Cell;
 use wasend_projections::list::Filter;
 use wasend_projections::privacy::PrivacyRequestRow;
 
-use super::erasure::{Erasure, shown};
+use super::erasure::{Erasure, Shown, Unavailability, shown};
 use super::error::{self, UserError};
 use super::page::{Connection, Ordered, Window, connect, cost};
 use super::scalar::{DateTime, Position};
@@ -117,16 +117,22 @@ impl PrivacyRequest {
         self.0.hold_lifted_at.map(DateTime)
     }
 
-    /// The free text given with it. It is the person's own data: null once the person is erased.
+    /// The free text given with it. It is the person's own data: null once the person is erased, and where the vault had
+    /// no key of theirs to keep it under.
     /// Needs the scope PRIVACY.
     #[graphql(guard = "require(Scope::Privacy)")]
     async fn reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        Ok(self.opened(ctx).await?.0)
+        Ok(self.opened(ctx).await?.value)
     }
 
     /// Set once the reason is erased.
     async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
-        Ok(self.opened(ctx).await?.1)
+        Ok(self.opened(ctx).await?.erased)
+    }
+
+    /// Set while the reason cannot be read.
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+        Ok(self.opened(ctx).await?.unavailable)
     }
 
     /// The random id of the contact that it is about.
@@ -175,7 +181,8 @@ impl PrivacyRequest {
         self.0.fingerprints.split_whitespace().collect()
     }
 
-    /// The person had opted out, and a keyed hash keeps the number from being written to.
+    /// The person had opted out, and a keyed hash keeps the number from being written to. False where the vault could not
+    /// read the number.
     async fn suppressed(&self) -> bool {
         self.0.suppressed
     }
@@ -187,11 +194,10 @@ impl PrivacyRequest {
 }
 
 impl PrivacyRequest {
-    async fn opened(&self, ctx: &Context<'_>) -> Result<(Option<String>, Option<Erasure>)> {
-        let Some(sealed) = &self.0.reason else { return Ok((None, None)) };
-        let opened: Opened<Reason> = State::of(ctx).loaders.open(ctx.actor()?.account_id, sealed).await?;
-        let (reason, erased) = shown(opened);
-        Ok((reason.map(|Reason(text)| text), erased))
+    async fn opened(&self, ctx: &Context<'_>) -> Result<Shown<String>> {
+        let Some(sealed) = &self.0.reason else { return Ok(Shown::default()) };
+        let opened = State::of(ctx).loaders.open::<Reason>(ctx.actor()?.account_id, sealed).await?;
+        Ok(shown(opened).map(|Reason(text)| text))
     }
 }
 

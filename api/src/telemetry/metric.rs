@@ -37,6 +37,7 @@ pub const VAULT_CACHE_HITS: &str = "wasend_vault_cache_hits_total";
 pub const VAULT_CACHE_MISSES: &str = "wasend_vault_cache_misses_total";
 pub const VAULT_ROTATIONS: &str = "wasend_vault_rotations_total";
 pub const VAULT_ROLLBACKS: &str = "wasend_vault_rollbacks_total";
+pub const VAULT_UNAVAILABLE: &str = "wasend_vault_unavailable_total";
 pub const VAULT_ROTATION_WAITING: &str = "wasend_vault_rotation_waiting";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +111,10 @@ pub const METRICS: &[Metric] = &[
     counter(VAULT_CACHE_MISSES, "Keys that the vault had to read from its store."),
     counter(VAULT_ROTATIONS, "Epochs of the vault's keys that have ended."),
     counter(VAULT_ROLLBACKS, "Times that the vault's store was found put back or replaced under this process."),
+    counter(
+        VAULT_UNAVAILABLE,
+        "Values that could not be read although they were not erased, by why: a key missing or damaged, or the value.",
+    ),
     gauge(VAULT_ROTATION_WAITING, "Nodes that the end of an epoch waits for."),
 ];
 

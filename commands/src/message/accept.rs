@@ -8,7 +8,7 @@ use wasend_domain::contact::{self, Contact, Source};
 use wasend_domain::content::Content;
 use wasend_domain::message::{Command, Message};
 use wasend_domain::phone::Recipient;
-use wasend_domain::{MessageId, Personal, Sealed, SubjectId};
+use wasend_domain::{Category, MessageId, Personal, Sealed, SubjectId};
 use wasend_eventlog::{Append, Loaded, Plan, Rejected, Stream, load};
 use wasend_projections::messages::MessageRow;
 use wasend_projections::numbers::NumberRow;
@@ -94,7 +94,12 @@ impl Commands {
             return Ok(Some(Refusal::new("numberId", Code::NumberDisconnected, message)));
         }
         let Content::Template(template) = content else { return Ok(None) };
-        Ok(match self.templates.shape(number, &template.name, &template.language).await? {
+        let known = match self.templates.shape(number, &template.name, &template.language).await {
+            // The number's credentials: nothing but what is sent from it is refused.
+            Err(CommandError::Refused(refusals)) => return Ok(refusals.into_iter().next()),
+            known => known?,
+        };
+        Ok(match known {
             Known::Unknown => None,
             Known::Absent => {
                 let message = "there is no approved template of this name and language";
@@ -223,13 +228,14 @@ impl Commands {
                 return Ok(());
             }
             let mut planned = match self.plan(caller, &items, &mut contacts).await {
-                // A recipient's key was destroyed since it was looked up: who is there now decides.
+                // A recipient's key was destroyed since it was looked up, or cannot be used: who is there now decides.
                 Err(CommandError::Refused(_)) => Vec::new(),
                 planned => planned?,
             };
             if planned.is_empty() {
                 contacts = self.contacts(caller, &mut items, answers).await?;
                 self.refuse_destroyed(caller, &mut items, answers).await?;
+                self.refuse_unreadable(caller, &mut items, answers).await?;
                 continue;
             }
             let batch: Vec<Append> = planned.iter_mut().filter_map(|(append, _)| append.take()).collect();
@@ -274,6 +280,31 @@ impl Commands {
             }
             there.contains(id)
         });
+        Ok(())
+    }
+
+    /// Refuses what cannot be sealed, because a key that it needs is missing or damaged.
+    async fn refuse_unreadable(
+        &self,
+        caller: Caller,
+        items: &mut Vec<Item>,
+        answers: &mut [Option<Answer>],
+    ) -> Result<(), CommandError> {
+        let subjects: Vec<_> = items.iter().filter_map(|item| item.subject).collect();
+        let (account, day) = (caller.account_id, self.clock.now().day());
+        let mut found = self.vault.unsealable(account, Category::Content, &subjects, day).await?.into_iter();
+        let mut kept = Vec::with_capacity(items.len());
+        for item in items.drain(..) {
+            match item.subject.and_then(|_| found.next().flatten()) {
+                None => kept.push(item),
+                Some(unavailable) => {
+                    let field = if matches!(item.checked.to, Addressee::Contact(_)) { "contactId" } else { "to" };
+                    let refusal = Refusal::unreadable(field, unavailable);
+                    answers[item.index] = Some(self.refused(caller, &item, refusal).await);
+                }
+            }
+        }
+        *items = kept;
         Ok(())
     }
 

@@ -141,6 +141,9 @@ impl Commands {
         }
         let fingerprint = match self.vault.fingerprint(caller.account_id, first.contact, content).await {
             Err(VaultError::Erased(_)) => return Err(erased()),
+            Err(error @ (VaultError::Unavailable(_) | VaultError::UnknownSubject)) => {
+                return Err(Refusal::new("idempotencyKey", Code::Unreadable, error).into());
+            }
             fingerprint => of_subject(&fingerprint?),
         };
         let is_same = match first.recorded.metadata.fingerprint() {

@@ -39,14 +39,25 @@ pub(super) enum Receipt {
     Anonymous,
     /// It was written by a person who was erased since: a late webhook brings no one back.
     Erased,
+    /// A key of the person who wrote it is missing or damaged.
+    Unreadable,
+}
+
+/// What is to be recorded of a message.
+enum Receiving {
+    Command(Box<Command>),
+    /// The contact's key is destroyed.
+    Destroyed,
+    /// A key is missing or damaged.
+    Unreadable,
 }
 
 /// How many senders' messages are recorded at the same time, so that one commit serves many of them.
 const SENDERS: usize = 64;
 
 impl Commands {
-    /// Records inbound messages, each sender's in their order; gives back those that do not say who wrote them and
-    /// those that were written by people who were erased since.
+    /// Records inbound messages, each sender's in their order; gives back those that do not say who wrote them,
+    /// and those that were written by people who were erased since or cannot be read.
     pub(super) async fn receive_all<'a>(
         &self,
         messages: &[(&'a NumberRow, &'a InboundMessage)],
@@ -112,7 +123,17 @@ impl Commands {
                 tokio::time::sleep(UNLINKING).await;
                 continue;
             }
-            let Some(receive) = self.received(caller, number_id, contact, message).await? else { continue };
+            let receive = match self.received(caller, number_id, contact, message).await? {
+                Receiving::Command(command) => *command,
+                Receiving::Destroyed => continue,
+                Receiving::Unreadable => {
+                    // What the person says about being written to counts, whatever else can be kept of it.
+                    if let Some(keyword) = keyword {
+                        self.hear(caller, &person.identities, keyword).await?;
+                    }
+                    return Ok(Receipt::Unreadable);
+                }
+            };
             let mut plan = Plan::new(context.clone(), self.clock.now());
             plan.guard(contact.uuid(), &known);
             for command in self.consents(caller, &known.state, &person.identities, keyword).await? {
@@ -156,28 +177,31 @@ impl Commands {
         Ok(!self.log.command(caller.account_id, id).await?.is_empty())
     }
 
-    /// What is recorded of the message; nothing if the contact's key is destroyed.
+    /// What is recorded of the message.
     async fn received(
         &self,
         caller: Caller,
         number: NumberId,
         contact: SubjectId,
         message: &InboundMessage,
-    ) -> Result<Option<Command>, CommandError> {
+    ) -> Result<Receiving, CommandError> {
         let (account, now) = (caller.account_id, self.clock.now());
         let wamid = Personal::new(message.wamid.clone());
         let wamid_index = self.vault.index(account, "wamid", &wamid).await?;
         let said = InboundContent { text: message.text.clone(), raw: message.raw.get().to_owned() };
-        let content = match self.vault.seal(account, contact, &Personal::new(said), now.day()).await {
-            Err(VaultError::Erased(_)) => return Ok(None),
-            content => content?,
+        let sealed = async {
+            let content = self.vault.seal(account, contact, &Personal::new(said), now.day()).await?;
+            Ok::<_, VaultError>((content, self.vault.seal(account, contact, &wamid.map(Wamid), now.day()).await?))
         };
-        let wamid = match self.vault.seal(account, contact, &wamid.map(Wamid), now.day()).await {
-            Err(VaultError::Erased(_)) => return Ok(None),
-            wamid => wamid?,
+        let (content, wamid) = match sealed.await {
+            Ok(sealed) => sealed,
+            Err(VaultError::Erased(_)) => return Ok(Receiving::Destroyed),
+            Err(VaultError::Unavailable(_) | VaultError::UnknownSubject) => return Ok(Receiving::Unreadable),
+            Err(error) => return Err(error.into()),
         };
         let (kind, at) = (Kind::named(&message.kind), moment(message.timestamp, now));
-        Ok(Some(Command::Receive { number, contact, kind, content, wamid, wamid_index, at }))
+        let receive = Command::Receive { number, contact, kind, content, wamid, wamid_index, at };
+        Ok(Receiving::Command(Box::new(receive)))
     }
 
     /// Takes in that a user stopped or resumed marketing messages; false if it does not say who, what or since when.

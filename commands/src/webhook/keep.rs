@@ -87,10 +87,16 @@ impl Commands {
         let retention = BucketContents { category: Category::UnknownWebhook, day: now.day() }.reason();
         let mut commands = Vec::with_capacity(values.len());
         let sealed = self.vault.seal_jointly(account, &values, now.day()).await;
-        for ((reason, (people, _)), sealed) in reasons.into_iter().zip(values).zip(sealed) {
+        for ((reason, (mut people, raw)), sealed) in reasons.into_iter().zip(values).zip(sealed) {
             let (update, index) = match sealed {
                 // The key of one of the people was destroyed this moment.
                 Err(VaultError::Erased(erased)) if erased.why != retention => continue,
+                // Nothing can be sealed under one of the people: the day alone limits how long it is kept.
+                Err(VaultError::Unavailable(_) | VaultError::UnknownSubject) => {
+                    people = vec![own];
+                    let alone = self.vault.seal_jointly(account, &[(people.clone(), raw)], now.day()).await;
+                    alone.into_iter().next().ok_or(VaultError::UnknownSubject)??
+                }
                 sealed => sealed?,
             };
             let command = CommandId::Repeatable { id: index.as_str().to_owned(), fingerprint: NO_CONTENT.to_owned() };

@@ -4,11 +4,12 @@ use wasend_domain::contact::{Contact, Via};
 use wasend_domain::content::{ErrorText, Wamid};
 use wasend_domain::inbox::Reason;
 use wasend_domain::message::{Command, Message, Pricing, PricingCategory, StatusWord, Submission};
-use wasend_domain::{BlindIndex, MessageId, Personal, SubjectId};
+use wasend_domain::{BlindIndex, MessageId, Personal, Sealed, SubjectId};
 use wasend_eventlog::{Stream, execute_all, load};
 use wasend_projections::Cell;
 use wasend_projections::messages::MessageRow;
 use wasend_projections::numbers::NumberRow;
+use wasend_vault::VaultError;
 use wasend_whatsapp::{ErrorClass, Status, StatusUpdate};
 
 use super::inbound::identities;
@@ -165,8 +166,8 @@ impl Commands {
         let (account, now) = (caller.account_id, self.clock.now());
         let at = moment(update.timestamp, now);
         let wamid = Personal::new(Wamid(update.wamid.clone()));
-        let wamid = self.vault.seal(account, *contact, &wamid, now.day()).await?;
-        let submission = Some(Submission { wamid, wamid_index: wamid_index.clone() });
+        let wamid = unless_unreadable(self.vault.seal(account, *contact, &wamid, now.day()).await)?;
+        let submission = wamid.map(|wamid| Submission { wamid, wamid_index: wamid_index.clone() });
         let word = match update.status {
             Status::Delivered => StatusWord::Delivered,
             Status::Read | Status::Played => StatusWord::Read,
@@ -174,7 +175,8 @@ impl Commands {
                 let error = update.errors.first();
                 let detail = match error.map(error_text).filter(|text| !text.is_empty()) {
                     Some(text) => {
-                        Some(self.vault.seal(account, *contact, &Personal::new(ErrorText(text)), now.day()).await?)
+                        let text = Personal::new(ErrorText(text));
+                        unless_unreadable(self.vault.seal(account, *contact, &text, now.day()).await)?
                     }
                     None => None,
                 };
@@ -189,6 +191,15 @@ impl Commands {
             billable: pricing.billable.unwrap_or(false),
         });
         Ok(Command::Report { word, pricing, submission, at })
+    }
+}
+
+/// Nothing if a key of the person is missing or damaged: the status itself is recorded without it.
+fn unless_unreadable<T>(sealed: Result<Sealed<T>, VaultError>) -> Result<Option<Sealed<T>>, VaultError> {
+    match sealed {
+        Ok(sealed) => Ok(Some(sealed)),
+        Err(VaultError::Unavailable(_) | VaultError::UnknownSubject) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -175,6 +175,14 @@ impl Job {
             }
             return;
         }
+        if let Some(why) = known.unreadable.get(&subject) {
+            verdict.counters.unreadable += 1;
+            verdict.reports.push((index, Wrong::Unreadable(*why)));
+            let heeded = opts_out.filter(|word| exists && contact.state.heeds(*word)).and_then(Word::command);
+            // That they do not want messages counts, whatever else the file says.
+            verdict.acts.extend(heeded.map(|command| Act { subject, commands: vec![command], attributes: None }));
+            return;
+        }
         let name_now = known.names.get(&subject).and_then(Option::as_ref);
         let renamed = parsed.name.as_ref().filter(|name| Some(*name) != name_now);
         let touched = renamed.is_some() || (parsed.name.is_some() && intent.contains(&row.line));

@@ -10,6 +10,8 @@ use super::cell::unguard;
 pub(crate) const COLUMNS_MAX: usize = 500;
 /// Before the title of a column that is an attribute whatever its name.
 pub const ATTRIBUTE: &str = "attribute:";
+/// Title of the column in which an export says why a contact could not be read; an import passes over it.
+pub const UNAVAILABLE: &str = "wasend_unavailable";
 const PHONE: [&str; 14] = [
     "phone",
     "phone_number",
@@ -49,6 +51,11 @@ pub(crate) fn columns(header: &csv::StringRecord, source: &Source) -> Result<Vec
         mapping.map(|mapping| mapping.field.clone())
     };
     let mut fields: Vec<Option<Field>> = titles.iter().map(|title| mapped(title)).collect();
+    for (field, title) in fields.iter_mut().zip(&titles) {
+        if normal(title) == UNAVAILABLE {
+            field.get_or_insert(Field::Ignore);
+        }
+    }
     // Of several columns that could be it, the likeliest title is; the others are attributes.
     let mut claim = |field: Field, aliases: &[&str]| {
         if fields.contains(&Some(field.clone())) {

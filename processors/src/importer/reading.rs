@@ -111,14 +111,14 @@ async fn open(commands: &Commands, upload: &Upload, first: u64) -> Result<Vec<Ve
     let parts = parts.map_err(|error| unreadable(error.into()))?;
     let sealed: Result<Vec<_>, _> = parts.iter().map(|(_, text)| Sealed::<Frame>::parse(text)).collect();
     let opened = commands.vault.open_many(upload.account_id, &sealed.map_err(|_| lost())?).await;
+    let opened = opened.map_err(|failure| unreadable(failure.into()))?;
     let mut pieces = Vec::with_capacity(opened.len());
     for frame in opened {
         match frame {
-            Ok(Opened::Value(frame)) => {
+            Opened::Value(frame) => {
                 pieces.push(BASE64_STANDARD.decode(&frame.expose().0).map_err(|_| lost())?);
             }
-            Ok(Opened::Erased(_)) => return Err(lost()),
-            Err(error) => return Err(unreadable(error.into())),
+            Opened::Erased(_) | Opened::Unavailable(_) => return Err(lost()),
         }
     }
     Ok(pieces)

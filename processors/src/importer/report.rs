@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use wasend_commands::{CommandError, Commands};
 use wasend_domain::import::{RowReport, RowReports};
-use wasend_domain::{AccountId, ImportId, Opened, Personal, Sealed, SubjectId};
+use wasend_domain::{AccountId, ImportId, Opened, Personal, Sealed, SubjectId, Unavailable, UnavailableCause};
 use wasend_projections::uploads::Part;
+use wasend_vault::VaultError;
 
 use super::chunk::Job;
 use super::reading::Chunk;
@@ -53,32 +54,69 @@ impl Job {
         let now = self.commands.clock.now();
         let reports: Vec<_> =
             reports.into_iter().map(|(subject, rows)| (subject, Personal::new(RowReports(rows)))).collect();
-        let sealed = self.commands.vault.seal_many(self.account, &reports, now.day()).await;
-        let sealed = sealed.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let day = now.day();
+        let mut sealed = Vec::with_capacity(reports.len());
+        let mut emptied = Vec::new();
+        let results = self.commands.vault.seal_many(self.account, &reports, day).await;
+        for ((subject, reports), result) in reports.into_iter().zip(results) {
+            match result {
+                Ok(value) => sealed.push(value),
+                // There is no key to seal the person's cells under: what is reported of the row names no person.
+                Err(VaultError::Unavailable(_) | VaultError::UnknownSubject | VaultError::Erased(_))
+                    if subject != self.start.source.subject() =>
+                {
+                    emptied.extend(reports.into_exposed().0.into_iter().map(emptied_row));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if !emptied.is_empty() {
+            let reports = Personal::new(RowReports(emptied));
+            sealed.push(self.commands.vault.seal(self.account, self.start.source.subject(), &reports, day).await?);
+        }
         let text = sealed.iter().map(Sealed::as_str).collect::<Vec<_>>().join(AND);
         Ok(self.commands.uploads.put(&self.id, Part::Report, part, &[&text], now).await?)
     }
 }
 
-/// The report's rows from a part on, in the order of the file, and the part after them; none after the last. Rows about
-/// people who were erased meanwhile are left out.
+fn emptied_row(row: RowReport) -> RowReport {
+    RowReport { cells: row.cells.iter().map(|_| String::new()).collect(), ..row }
+}
+
+/// A page of a report.
+pub struct ReportPage {
+    /// In the order of the file. Rows about people who were erased meanwhile are left out.
+    pub rows: Vec<RowReport>,
+    /// Why rows about one person each cannot be read.
+    pub unavailable: Vec<Unavailable>,
+    /// The part after them.
+    pub next: u64,
+}
+
+/// The report's rows from a part on; none after the last.
 pub async fn report(
     commands: &Commands,
     account: AccountId,
     id: ImportId,
     from: u64,
-) -> Result<Option<(Vec<RowReport>, u64)>, CommandError> {
+) -> Result<Option<ReportPage>, CommandError> {
     let parts = commands.uploads.parts(&id, Part::Report, from, PAGE).await?;
     let Some((last, _)) = parts.last() else { return Ok(None) };
-    let next = last + 1;
-    let texts = parts.iter().flat_map(|(_, text)| text.split(AND));
-    let sealed: Vec<_> = texts.filter_map(|text| Sealed::<RowReports>::parse(text).ok()).collect();
-    let mut rows = Vec::new();
-    for opened in commands.vault.open_many(account, &sealed).await {
-        if let Opened::Value(reports) = opened? {
-            rows.extend(reports.into_exposed().0);
+    let mut page = ReportPage { rows: vec![], unavailable: vec![], next: last + 1 };
+    let mut sealed = Vec::new();
+    for text in parts.iter().flat_map(|(_, text)| text.split(AND)).filter(|text| !text.is_empty()) {
+        match Sealed::<RowReports>::parse(text) {
+            Ok(value) => sealed.push(value),
+            Err(_) => page.unavailable.push(Unavailable { why: UnavailableCause::ValueDamaged, subject: None }),
         }
     }
-    rows.sort_by_key(|row| row.line);
-    Ok(Some((rows, next)))
+    for opened in commands.vault.open_many(account, &sealed).await? {
+        match opened {
+            Opened::Value(reports) => page.rows.extend(reports.into_exposed().0),
+            Opened::Erased(_) => {}
+            Opened::Unavailable(unavailable) => page.unavailable.push(unavailable),
+        }
+    }
+    page.rows.sort_by_key(|row| row.line);
+    Ok(Some(page))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use wasend_commands::account::LABEL_MAX;
 use wasend_commands::contact::{ATTRIBUTE_NAME_MAX, ATTRIBUTE_VALUE_MAX, ATTRIBUTES_MAX};
+use wasend_domain::UnavailableCause;
 use wasend_domain::import::{Field, RowReport};
 use wasend_domain::phone::{Bsuid, InvalidPhone, PhoneNumber, Region};
 use wasend_vault::Identity;
@@ -60,6 +61,8 @@ pub enum Wrong {
     PhoneNotValid,
     /// The person was erased after the file was received.
     Erased,
+    /// The account has the contact, and the vault cannot read what it has of them.
+    Unreadable(UnavailableCause),
 }
 
 impl Wrong {
@@ -84,6 +87,7 @@ impl Wrong {
             Self::DuplicateExisting => "DUPLICATE_EXISTING",
             Self::PhoneNotValid => "PHONE_NOT_VALID",
             Self::Erased => "ERASED",
+            Self::Unreadable(_) => "CONTACT_UNREADABLE",
         }
     }
 
@@ -104,6 +108,7 @@ impl Wrong {
             Self::OtherContacts => "the phone number and the BSUID belong to two different contacts".to_owned(),
             Self::DuplicateInFile(line) => format!("the same person as in line {line}"),
             Self::Erased => "the person was erased after the file was received; the row was skipped".to_owned(),
+            Self::Unreadable(why) => format!("a value of the contact cannot be read: {why}; the row was skipped"),
             Self::DuplicateExisting => "the account has this contact already".to_owned(),
             Self::PhoneNotValid => "imported, but the number fits no numbering plan".to_owned(),
         }
@@ -123,7 +128,8 @@ impl Row {
     pub fn report(&self, wrong: Wrong) -> RowReport {
         let clean = |cell: &String| match wrong {
             // Nothing of an erased person is kept, not even to report the row.
-            Wrong::Erased => String::new(),
+            // Of one who cannot be read neither: it could not be erased with them.
+            Wrong::Erased | Wrong::Unreadable(_) => String::new(),
             _ if holds_card_number(cell) => REMOVED.to_owned(),
             _ => cell.replace('\0', ""),
         };

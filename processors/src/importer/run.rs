@@ -77,7 +77,7 @@ impl Run {
         };
         let source = match self.commands.vault.open(account, &start.source).await.map_err(CommandError::from)? {
             Opened::Value(source) => Arc::new(source.into_exposed()),
-            Opened::Erased(_) => return Err(Stopped::File(FileError::UploadLost)),
+            Opened::Erased(_) | Opened::Unavailable(_) => return Err(Stopped::File(FileError::UploadLost)),
         };
         let region = source.region();
         let (commands, received_at) = (Arc::clone(&self.commands), upload.created_at.min(start.at));

@@ -154,9 +154,10 @@ async fn ended(world: &World, caller: Caller, id: ImportId) -> Outcome {
     let upload = import.started.unwrap().upload;
     world.eventually(|| async { world.commands.uploads.get(upload).await.unwrap().is_none() }).await;
     let (mut rows, mut next) = (Vec::new(), 0);
-    while let Some((more, after)) = report(&world.commands, caller.account_id, id, next).await.unwrap() {
-        rows.extend(more.into_iter().map(|row| (row.line, row.code, row.reason, row.cells)));
-        next = after;
+    while let Some(page) = report(&world.commands, caller.account_id, id, next).await.unwrap() {
+        rows.extend(page.rows.into_iter().map(|row| (row.line, row.code, row.reason, row.cells)));
+        assert_eq!(page.unavailable, []);
+        next = page.next;
     }
     Outcome { end: import.ended, counters: import.counters, report: rows }
 }

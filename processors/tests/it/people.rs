@@ -32,7 +32,7 @@ pub async fn people(world: &World, caller: Caller) -> BTreeMap<String, Seen> {
         let attributes = match &contact.attributes {
             Some(sealed) => match world.commands.vault.open(caller.account_id, sealed).await.unwrap() {
                 Opened::Value(attributes) => attributes.into_exposed().0,
-                Opened::Erased(erased) => panic!("{}", erased.why),
+                other => panic!("{:?}", other.value()),
             },
             None => BTreeMap::new(),
         };

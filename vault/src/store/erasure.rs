@@ -60,6 +60,20 @@ impl Store {
         tx.commit().await
     }
 
+    /// Puts the hashes on the list of erased people; one that is there keeps its later moment.
+    pub async fn remember_erased(&self, account: AccountId, erased: Listed<'_>) -> Result<(), Failure> {
+        let mut tx = self.begin().await?;
+        tx.insert(INSERT_ERASED, erased.rows(account)).await?;
+        tx.commit().await
+    }
+
+    /// Puts the hashes on the list of opt-outs; one that is there keeps its later moment.
+    pub async fn remember_suppressed(&self, account: AccountId, suppressed: Listed<'_>) -> Result<(), Failure> {
+        let mut tx = self.begin().await?;
+        tx.insert(INSERT_SUPPRESSIONS, suppressed.rows(account)).await?;
+        tx.commit().await
+    }
+
     /// Puts the hashes on the list of opt-outs, and the listing's id beside; one that is there keeps its later moment.
     /// Whether that changed anything: else the id is not kept.
     pub async fn suppress(

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr, Statement};
 
-use super::{Store, anchor, creation, destruction, erasure, lineage, lookup, rotation, sql::with_list};
+use super::{Store, anchor, creation, destruction, erasure, lineage, lookup, mending, rotation, sql::with_list};
 
 fn texts() -> Vec<String> {
     let rows = |sql: &str, width: usize| {
@@ -40,6 +40,10 @@ fn texts() -> Vec<String> {
         erasure::DESTRUCTIONS.to_owned(),
         erasure::COUNT_DESTRUCTION.to_owned(),
         with_list(erasure::DESTROYED, 1, 2),
+        mending::PEOPLE_AFTER.to_owned(),
+        mending::HOLD_ENTRY.to_owned(),
+        mending::POINT_ALIAS.to_owned(),
+        mending::DROP_ALIAS.to_owned(),
         lineage::STATE.to_owned(),
         lineage::JOIN.to_owned(),
         lineage::LEAVE.to_owned(),

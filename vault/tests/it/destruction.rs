@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use wasend_domain::{AccountId, Category, Day, Opened, Personal, Purpose, Sealed, SubjectId};
-use wasend_vault::{Identity, OpenError, Vault, VaultError};
+use wasend_domain::{AccountId, Category, Day, Opened, Personal, Purpose, Sealed, SubjectId, UnavailableCause};
+use wasend_vault::{Identity, Vault, VaultError};
 
-use crate::house::{Body, TODAY, body, on_both, read, subject};
+use crate::house::{Body, TODAY, body, cause, on_both, read, subject};
 
 const YESTERDAY: Day = Day::from_number(19_999);
 
@@ -167,9 +167,9 @@ async fn a_number_that_comes_again_after_its_removal_is_somebody_else() {
         assert!(person.expose().wa_ids.is_empty());
 
         vault.remove_from_directory(account, second).await.unwrap();
-        assert!(matches!(vault.identity(account, second).await, Err(OpenError::UnknownKey)));
+        assert_eq!(cause(vault.identity(account, second).await), Some(UnavailableCause::EntryMissing));
         let refused = vault.update_profile(account, second, Some(&Personal::new("Ada".into()))).await;
-        assert!(matches!(refused, Err(VaultError::UnknownSubject)));
+        assert!(matches!(refused, Err(VaultError::Unavailable(_))));
         vault.close().await;
     })
     .await;

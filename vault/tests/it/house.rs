@@ -12,7 +12,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, postgres::PgConnectOptions};
 use tempfile::TempDir;
-use wasend_domain::{AccountId, Category, Clock, Day, Opened, Personal, PersonalValue, Sealed, SubjectId, Time};
+use wasend_domain::{
+    AccountId, Category, Clock, Day, Opened, Personal, PersonalValue, Sealed, SubjectId, Time, UnavailableCause,
+};
 use wasend_vault::{Failure, FileEpoch, Identity, NewPerson, StoreOptions, Vault, VaultOptions};
 
 pub const TODAY: Day = Day::from_number(20_000);
@@ -160,5 +162,28 @@ pub async fn read(vault: &Vault, account: AccountId, sealed: &Sealed<Body>) -> R
     match vault.open(account, sealed).await.unwrap() {
         Opened::Value(value) => Ok(value.into_exposed().0),
         Opened::Erased(erased) => Err(erased.why),
+        Opened::Unavailable(unavailable) => Err(unavailable.why.name().to_owned()),
     }
+}
+
+/// Why it cannot be read, if it cannot.
+pub fn cause<T>(opened: Result<Opened<T>, Failure>) -> Option<UnavailableCause> {
+    match opened.unwrap() {
+        Opened::Unavailable(unavailable) => Some(unavailable.why),
+        Opened::Value(_) | Opened::Erased(_) => None,
+    }
+}
+
+/// Changes the store as a hand in it does.
+pub async fn change(house: &House, sql: &str) {
+    if let Some(url) = &house.database {
+        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+        connection.execute("SET search_path = vault").await.unwrap();
+        connection.execute(AssertSqlSafe(sql)).await.unwrap();
+        return;
+    }
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(house.directory.path().join("vault.db"));
+    let mut connection = options.busy_timeout(Duration::from_secs(10)).connect().await.unwrap();
+    connection.execute(AssertSqlSafe(sql)).await.unwrap();
+    connection.close().await.unwrap();
 }

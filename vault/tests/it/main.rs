@@ -10,3 +10,4 @@ mod joint;
 mod rotation;
 mod sealing;
 mod traces;
+mod unavailable;

@@ -10,9 +10,9 @@ use wasend_domain::content::{
     Attributes, Content, ErrorText, InboundContent, Label, RawWebhook, UnknownWebhook, Wamid,
 };
 use wasend_domain::privacy::Reason;
-use wasend_domain::{AccountId, Opened, PersonalValue, Recorded, Sealed, SubjectId};
+use wasend_domain::{AccountId, Opened, PersonalValue, Recorded, Sealed, SubjectId, Unavailable, UnavailableCause};
 use wasend_projections::Reads;
-use wasend_vault::{OpenError, Vault};
+use wasend_vault::Vault;
 
 use super::{Failure, parsed};
 use crate::auth::{ApiKey, Authenticator as _};
@@ -51,8 +51,8 @@ impl Opener {
         }
     }
 
-    /// The event's payload with each sealed value opened, or said to be erased. Credentials stay sealed: they are
-    /// secrets of the account, not data of a person.
+    /// The event's payload with each sealed value opened, or said to be erased, or said why it cannot be read. Credentials
+    /// stay sealed: they are secrets of the account, not data of a person.
     pub async fn payload(&self, recorded: &Recorded) -> Result<Value, Failure> {
         let mut payload = parsed(recorded)?;
         let Some(fields) = payload.as_object_mut().and_then(|event| event.values_mut().next()) else {
@@ -83,25 +83,34 @@ impl Opener {
         Ok(payload)
     }
 
-    async fn open<T: PersonalValue + Send + Sync>(&self, sealed: &str) -> Result<Value, OpenError> {
-        let sealed = Sealed::<T>::parse(sealed).map_err(|_| OpenError::Corrupt)?;
-        shown(self.vault.open(self.account_id, &sealed).await?)
+    async fn open<T: PersonalValue + Send + Sync>(&self, sealed: &str) -> Result<Value, wasend_vault::Failure> {
+        let Ok(sealed) = Sealed::<T>::parse(sealed) else { return Ok(told(DAMAGED)) };
+        Ok(shown(self.vault.open(self.account_id, &sealed).await?))
     }
 
     async fn open_jointly<T: PersonalValue + Send + Sync>(
         &self,
         sealed: &str,
         people: &Value,
-    ) -> Result<Value, OpenError> {
-        let sealed = Sealed::<T>::parse(sealed).map_err(|_| OpenError::Corrupt)?;
-        let others: Option<Vec<SubjectId>> = serde_json::from_value(people.clone()).map_err(|_| OpenError::Corrupt)?;
-        shown(self.vault.open_jointly(self.account_id, &sealed, &others.unwrap_or_default()).await?)
+    ) -> Result<Value, wasend_vault::Failure> {
+        let others: Result<Option<Vec<SubjectId>>, _> = serde_json::from_value(people.clone());
+        let (Ok(sealed), Ok(others)) = (Sealed::<T>::parse(sealed), others) else { return Ok(told(DAMAGED)) };
+        Ok(shown(self.vault.open_jointly(self.account_id, &sealed, &others.unwrap_or_default()).await?))
     }
 }
 
-fn shown<T: PersonalValue>(opened: Opened<T>) -> Result<Value, OpenError> {
-    Ok(match opened {
-        Opened::Value(value) => serde_json::to_value(value.expose()).map_err(|_| OpenError::Corrupt)?,
+/// What is said of a value that is not even of the sealed form.
+const DAMAGED: Unavailable = Unavailable { why: UnavailableCause::ValueDamaged, subject: None };
+
+fn shown<T: PersonalValue>(opened: Opened<T>) -> Value {
+    match opened {
+        Opened::Value(value) => serde_json::to_value(value.expose()).unwrap_or_else(|_| told(DAMAGED)),
         Opened::Erased(erased) => json!({"erased": {"since": erased.since.to_string(), "why": erased.why}}),
-    })
+        Opened::Unavailable(unavailable) => told(unavailable),
+    }
+}
+
+fn told(Unavailable { why, subject }: Unavailable) -> Value {
+    let subject = subject.map(|subject| subject.to_string());
+    json!({"unavailable": {"why": why.name(), "reason": why.to_string(), "subjectId": subject}})
 }

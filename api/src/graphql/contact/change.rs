@@ -82,7 +82,9 @@ impl ContactMutation {
         let (state, caller) = State::write(ctx)?;
         let CreateContactInput { phone, bsuid, name, attributes } = input;
         let done = match contact(phone, bsuid, name, attributes) {
-            Ok(contact) => state.commands.create_contact(caller, contact).await,
+            Ok(contact) => {
+                state.commands.create_contact(caller, contact).await.map_err(|error| unreadable(error, "phone"))
+            }
             Err(error) => Err(error),
         };
         payload(state, caller, done).await
@@ -94,7 +96,9 @@ impl ContactMutation {
         let UpdateContactInput { id, phone, bsuid, name, attributes } = input;
         let given = error::id("id", "contact", &id).and_then(|id| Ok((id, contact(phone, bsuid, name, attributes)?)));
         let done = match given {
-            Ok((id, contact)) => state.commands.update_contact(caller, id, contact).await,
+            Ok((id, contact)) => {
+                state.commands.update_contact(caller, id, contact).await.map_err(|error| unreadable(error, "id"))
+            }
             Err(error) => Err(error),
         };
         payload(state, caller, done).await
@@ -169,6 +173,10 @@ async fn named(
 
 fn absent(error: CommandError, field: &str) -> CommandError {
     error::about(error, Code::NotFound, field)
+}
+
+fn unreadable(error: CommandError, field: &str) -> CommandError {
+    error::about(error, Code::Unreadable, field)
 }
 
 async fn payload(state: &State, caller: Caller, done: Result<Done<SubjectId>, CommandError>) -> Result<ContactPayload> {

@@ -7,10 +7,11 @@ use wasend_domain::message::Direction;
 use wasend_projections::messages::MessageRow;
 
 use crate::auth::{ContextExt, require};
-use crate::graphql::erasure::{Erasure, shown};
+use crate::graphql::erasure::{Erasure, Shown, Unavailability, shown};
 use crate::graphql::state::State;
 
-/// What a message says: a text, a template with its variables, or what came in. All null once it is erased.
+/// What a message says: a text, a template with its variables, or what came in. All null once it is erased, and
+/// while it cannot be read.
 #[derive(Default, SimpleObject)]
 pub struct MessageContent {
     /// The body of a text message, or the text of an inbound one that has any. Needs the scope READ.
@@ -26,6 +27,8 @@ pub struct MessageContent {
     raw: Option<String>,
     /// Set once the content is erased.
     erased: Option<Erasure>,
+    /// Set while the content cannot be read although it was not erased.
+    unavailable: Option<Unavailability>,
 }
 
 /// A template message.
@@ -48,13 +51,12 @@ struct TemplateParameter {
 pub async fn open(ctx: &Context<'_>, row: &MessageRow) -> Result<MessageContent> {
     let (loaders, account) = (&State::of(ctx).loaders, ctx.actor()?.account_id);
     let inbound = row.origin().is_some_and(|origin| origin.direction == Direction::Inbound);
-    if inbound {
-        let (content, erased) = shown(loaders.open::<InboundContent>(account, &row.content).await?);
-        Ok(MessageContent { erased, ..content.map(received).unwrap_or_default() })
+    let Shown { value, erased, unavailable } = if inbound {
+        shown(loaders.open::<InboundContent>(account, &row.content).await?).map(received)
     } else {
-        let (content, erased) = shown(loaders.open::<Content>(account, &row.content).await?);
-        Ok(MessageContent { erased, ..content.map(sent).unwrap_or_default() })
-    }
+        shown(loaders.open::<Content>(account, &row.content).await?).map(sent)
+    };
+    Ok(MessageContent { erased, unavailable, ..value.unwrap_or_default() })
 }
 
 fn received(InboundContent { text, raw }: InboundContent) -> MessageContent {

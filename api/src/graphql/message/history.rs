@@ -7,7 +7,7 @@ use wasend_projections::messages::{MessageRow, StatusRow};
 
 use super::words::MessageStatus;
 use crate::auth::{ContextExt, require};
-use crate::graphql::erasure::{Erasure, shown};
+use crate::graphql::erasure::{Erasure, Shown, Unavailability, shown};
 use crate::graphql::scalar::{DateTime, Position};
 use crate::graphql::state::State;
 
@@ -63,10 +63,10 @@ impl MessageError {
         Some(Self { code: failure.code, class: failure.class.clone(), detail: row.error_detail.clone() })
     }
 
-    async fn text(&self, ctx: &Context<'_>) -> Result<(Option<String>, Option<Erasure>)> {
-        let Some(sealed) = &self.detail else { return Ok((None, None)) };
-        let (text, erased) = shown(State::of(ctx).loaders.open::<ErrorText>(ctx.actor()?.account_id, sealed).await?);
-        Ok((text.map(|ErrorText(text)| text), erased))
+    async fn text(&self, ctx: &Context<'_>) -> Result<Shown<String>> {
+        let Some(sealed) = &self.detail else { return Ok(Shown::default()) };
+        let opened = State::of(ctx).loaders.open::<ErrorText>(ctx.actor()?.account_id, sealed).await?;
+        Ok(shown(opened).map(|ErrorText(text)| text))
     }
 }
 
@@ -78,7 +78,7 @@ impl MessageError {
         self.code
     }
 
-    /// What kind of failure it is.
+    /// What kind of failure it is; `unreadable` if the message or its recipient could not be read and nothing was sent.
     async fn class(&self) -> &str {
         &self.class
     }
@@ -86,11 +86,16 @@ impl MessageError {
     /// What Meta said about it. Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn detail(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        Ok(self.text(ctx).await?.0)
+        Ok(self.text(ctx).await?.value)
     }
 
     /// Set once the detail is erased.
     async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
-        Ok(self.text(ctx).await?.1)
+        Ok(self.text(ctx).await?.erased)
+    }
+
+    /// Set while the detail cannot be read.
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+        Ok(self.text(ctx).await?.unavailable)
     }
 }

@@ -9,16 +9,17 @@ use futures::{StreamExt, stream};
 use wasend_commands::{CommandError, Commands};
 use wasend_domain::content::{Attributes, Label};
 use wasend_domain::import::RowReport;
-use wasend_domain::{AccountId, ImportId, Opened, Sealed, SubjectId};
+use wasend_domain::{AccountId, ImportId, Opened, Sealed, SubjectId, Unavailable, UnavailableCause};
 use wasend_processors::importer::cell::guard;
-use wasend_processors::importer::columns::titles;
+use wasend_processors::importer::columns::{UNAVAILABLE, titles};
 use wasend_processors::importer::report::report;
 use wasend_projections::Cell;
 use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
+use wasend_vault::Person;
 
 /// Rows read at once.
 const PAGE: usize = 500;
-const FIXED: [&str; 4] = ["phone", "bsuid", "name", "opted_out"];
+const FIXED: [&str; 5] = ["phone", "bsuid", "name", "opted_out", UNAVAILABLE];
 
 pub type Bytes = BoxStream<'static, Result<Piece, CommandError>>;
 
@@ -54,7 +55,7 @@ pub fn errors(commands: Arc<Commands>, account: AccountId, id: ImportId) -> Byte
     pages(0_u64, move |from| {
         let commands = Arc::clone(&commands);
         async move {
-            let Some((reports, next)) = report(&commands, account, id, from).await? else { return Ok(None) };
+            let Some(page) = report(&commands, account, id, from).await? else { return Ok(None) };
             let row = |report: RowReport| {
                 let about = if report.line == 1 {
                     ["line", "code", "reason"].map(str::to_owned)
@@ -63,7 +64,13 @@ pub fn errors(commands: Arc<Commands>, account: AccountId, id: ImportId) -> Byte
                 };
                 about.into_iter().chain(report.cells).collect()
             };
-            Ok(Some((reports.into_iter().map(row).collect(), next)))
+            let lost = |unavailable: Unavailable| {
+                vec![String::new(), "UNREADABLE".to_owned(), format!("rows that are not shown: {unavailable}")]
+            };
+            Ok(Some((
+                page.rows.into_iter().map(row).chain(page.unavailable.into_iter().map(lost)).collect(),
+                page.next,
+            )))
         }
     })
 }
@@ -91,25 +98,39 @@ impl Exporter {
     async fn page(self, place: Place) -> Result<Option<(Vec<Vec<String>>, Place)>, CommandError> {
         let Some(names) = place.names else {
             let names = Arc::new(self.names().await?);
-            let header = titles(&FIXED, names.iter().cloned());
+            let mut header = titles(&FIXED, names.iter().cloned());
+            // Behind the attributes: files that are read by place stay as they were.
+            header.remove(FIXED.len() - 1);
+            header.push(UNAVAILABLE.to_owned());
             return Ok(Some((vec![header], Place { after: String::new(), names: Some(names) })));
         };
-        let (contacts, after) = self.contacts(&place.after).await?;
+        let (mut contacts, after) = self.contacts(&place.after).await?;
         let Some(after) = after else { return Ok(None) };
+        // Each row beside its own person.
+        contacts.retain(|contact| contact.id.parse::<SubjectId>().is_ok());
         let subjects: Vec<SubjectId> = contacts.iter().filter_map(|contact| contact.id.parse().ok()).collect();
-        let people = self.commands.vault.identities(self.account, &subjects).await;
+        let people = self.commands.vault.identities(self.account, &subjects).await?;
         let attributes = self.attributes(&contacts).await?;
         let mut rows = Vec::with_capacity(contacts.len());
         for (contact, person) in contacts.iter().zip(people) {
-            // There is nothing left to export of one who was erased.
-            let Opened::Value(person) = person? else { continue };
-            let person = person.expose();
+            let (person, lost) = match person {
+                Opened::Value(person) => (person.into_exposed(), None),
+                // There is nothing left to export of one who was erased.
+                Opened::Erased(_) => continue,
+                Opened::Unavailable(unavailable) => (Person::default(), Some(unavailable)),
+            };
+            let (own, lost) = match attributes.get(&contact.id) {
+                Some(Opened::Value(own)) => (Some(own.expose()), lost),
+                Some(Opened::Unavailable(unavailable)) => (None, lost.or(Some(*unavailable))),
+                Some(Opened::Erased(_)) | None => (None, lost),
+            };
             let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
             let opted_out = if contact.opted_out { "true" } else { "" };
+            let lost = lost.map(|lost| format!("{} {}", lost.why.name(), contact.id)).unwrap_or_default();
             let mut row =
                 vec![text(person.phone()), text(person.bsuid()), text(person.name.as_deref()), opted_out.into()];
-            let own = attributes.get(&contact.id);
-            row.extend(names.iter().map(|name| text(own.and_then(|own| own.get(name)).map(String::as_str))));
+            row.extend(names.iter().map(|name| text(own.and_then(|own| own.0.get(name)).map(String::as_str))));
+            row.push(lost);
             rows.push(row);
         }
         Ok(Some((rows, Place { after, names: Some(names) })))
@@ -122,7 +143,8 @@ impl Exporter {
             let (contacts, next) = self.contacts(&after).await?;
             let Some(next) = next else { return Ok(names.into_iter().collect()) };
             after = next;
-            names.extend(self.attributes(&contacts).await?.into_values().flat_map(BTreeMap::into_keys));
+            let own = self.attributes(&contacts).await?.into_values().filter_map(Opened::value);
+            names.extend(own.flat_map(|own| own.into_exposed().0.into_keys()));
         }
     }
 
@@ -146,20 +168,20 @@ impl Exporter {
         Ok((ids.iter().filter_map(|id| rows.remove(id)).collect(), next))
     }
 
-    async fn attributes(
-        &self,
-        contacts: &[ContactRow],
-    ) -> Result<BTreeMap<String, BTreeMap<String, String>>, CommandError> {
-        let sealed = |contact: &ContactRow| {
-            Some((contact.id.clone(), Sealed::<Attributes>::parse(contact.attributes.as_deref()?).ok()?))
-        };
-        let (ids, sealed): (Vec<_>, Vec<_>) = contacts.iter().filter_map(sealed).unzip();
-        let mut found = BTreeMap::new();
-        for (id, opened) in ids.into_iter().zip(self.commands.vault.open_many(self.account, &sealed).await) {
-            if let Opened::Value(attributes) = opened? {
-                found.insert(id, attributes.into_exposed().0);
+    /// The attributes of those that have any, by their ids.
+    async fn attributes(&self, contacts: &[ContactRow]) -> Result<BTreeMap<String, Opened<Attributes>>, CommandError> {
+        let damaged = || Opened::Unavailable(Unavailable { why: UnavailableCause::ValueDamaged, subject: None });
+        let (mut found, mut ids, mut sealed) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for (id, text) in contacts.iter().filter_map(|contact| Some((&contact.id, contact.attributes.as_deref()?))) {
+            match Sealed::<Attributes>::parse(text) {
+                Ok(value) => {
+                    ids.push(id.clone());
+                    sealed.push(value);
+                }
+                Err(_) => _ = found.insert(id.clone(), damaged()),
             }
         }
+        found.extend(ids.into_iter().zip(self.commands.vault.open_many(self.account, &sealed).await?));
         Ok(found)
     }
 }
@@ -179,10 +201,14 @@ pub fn groups(commands: Arc<Commands>, account: AccountId) -> Bytes {
             let Some(last) = groups.last().map(|group| group.id.clone()) else {
                 return Ok((!rows.is_empty()).then_some((rows, "~".to_owned())));
             };
-            let sealed: Vec<_> = groups.iter().filter_map(|group| Sealed::<Label>::parse(&group.name).ok()).collect();
-            for (group, opened) in groups.iter().zip(commands.vault.open_many(account, &sealed).await) {
-                let name = opened?.value().map(|label| label.into_exposed().0).unwrap_or_default();
-                rows.push(vec![group.id.clone(), name, group.members.to_string()]);
+            let sealed: Vec<_> = groups.iter().map(|group| Sealed::<Label>::parse(&group.name).ok()).collect();
+            let readable: Vec<_> = sealed.iter().flatten().cloned().collect();
+            let mut opened = commands.vault.open_many(account, &readable).await?.into_iter();
+            for (group, sealed) in groups.into_iter().zip(sealed) {
+                // Of a name that is erased or cannot be read the cell is empty; the query `group` says why.
+                let name = sealed.and_then(|_| opened.next()).and_then(Opened::value);
+                let name = name.map(|label| label.into_exposed().0).unwrap_or_default();
+                rows.push(vec![group.id, name, group.members.to_string()]);
             }
             Ok(Some((rows, last)))
         }

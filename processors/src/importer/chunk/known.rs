@@ -6,7 +6,7 @@ use uuid::Uuid;
 use wasend_commands::CommandError;
 use wasend_domain::contact::Contact;
 use wasend_domain::import::Mode;
-use wasend_domain::{SubjectId, Time};
+use wasend_domain::{Opened, SubjectId, Time, UnavailableCause};
 use wasend_eventlog::{Loaded, Stream, load};
 use wasend_vault::Identity;
 
@@ -20,6 +20,8 @@ pub(crate) struct Known {
     pub contacts: HashMap<Uuid, Loaded<Contact>>,
     pub names: HashMap<SubjectId, Option<String>>,
     pub attributes: HashMap<SubjectId, BTreeMap<String, String>>,
+    /// Those whose name or attributes, with which an update is compared, cannot be read.
+    pub unreadable: HashMap<SubjectId, UnavailableCause>,
     /// Rows of people who are new to the account and had opted out before they were erased.
     /// Each with the moment of the opt-out.
     pub suppressed: HashMap<usize, Time>,
@@ -81,10 +83,10 @@ impl Job {
         let contacts: HashMap<Uuid, Loaded<Contact>> =
             found.into_iter().filter_map(|(id, stream)| Some((id, Stream::present(stream)?))).collect();
         let suppressed = self.suppressed(chunk, &subjects, &contacts).await?;
-        let (names, attributes, made) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (names, attributes, unreadable, made) = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
         // Looked up after the directory: a person whom it does not know any more is among them.
         let erased = self.erased(chunk).await?;
-        let mut state = Known { subjects, contacts, names, attributes, suppressed, erased, made };
+        let mut state = Known { subjects, contacts, names, attributes, unreadable, suppressed, erased, made };
         self.open(&known, &mut state).await?;
         Ok(state)
     }
@@ -138,17 +140,22 @@ impl Job {
             !exists || self.start.mode == Mode::Update
         };
         let subjects: Vec<_> = subjects.iter().filter(compared).copied().collect();
-        for (subject, person) in subjects.iter().zip(vault.identities(self.account, &subjects).await) {
-            let person = person?.value();
-            known.names.insert(*subject, person.and_then(|person| person.into_exposed().name));
+        for (subject, person) in subjects.iter().zip(vault.identities(self.account, &subjects).await?) {
+            if let Opened::Unavailable(unavailable) = &person {
+                known.unreadable.insert(*subject, unavailable.why);
+            }
+            known.names.insert(*subject, person.value().and_then(|person| person.into_exposed().name));
         }
         let sealed = |subject: &SubjectId| {
             let contact = known.contacts.get(&subject.uuid())?;
             Some((*subject, contact.state.attributes.clone()?))
         };
         let (owners, sealed): (Vec<_>, Vec<_>) = subjects.iter().filter_map(sealed).unzip();
-        for (subject, attributes) in owners.into_iter().zip(vault.open_many(self.account, &sealed).await) {
-            let attributes = attributes?.value().map(|attributes| attributes.into_exposed().0);
+        for (subject, attributes) in owners.into_iter().zip(vault.open_many(self.account, &sealed).await?) {
+            if let Opened::Unavailable(unavailable) = &attributes {
+                known.unreadable.insert(subject, unavailable.why);
+            }
+            let attributes = attributes.value().map(|attributes| attributes.into_exposed().0);
             known.attributes.insert(subject, attributes.unwrap_or_default());
         }
         Ok(())
