@@ -110,7 +110,8 @@ async fn it_dies_with_the_person_whom_it_names(engine: Engine) {
     post(&world, &parrots(&id, json!({"from": STRANGER, "song": "stranger-canary"}))).await;
     let before = told(&world, &client).await;
     for n in 1..=bodies.len() {
-        assert!(before.contains(&format!("canary-{n}")), "canary-{n} is kept: {before}");
+        let ends = ['\\', ','];
+        assert!(ends.iter().any(|end| before.contains(&format!("canary-{n}{end}"))), "canary-{n} is kept: {before}");
     }
     let count = kept(&world).await;
     post(&world, &bodies[0]).await;
@@ -120,9 +121,7 @@ async fn it_dies_with_the_person_whom_it_names(engine: Engine) {
 
     let request = erase(&client, PHONE).await;
     let after = told(&world, &client).await;
-    for n in 1..=bodies.len() {
-        assert!(!after.contains(&format!("canary-{n}\"")) && !after.contains(&format!("canary-{n},")), "canary-{n}");
-    }
+    assert!(!after.contains("canary-"), "{after}");
     assert!(!after.contains("6505554321") && !after.contains("555-4321"), "{after}");
     let why = format!("erasure request {}", request["id"].as_str().expect("an id"));
     assert!(after.contains(&why));
