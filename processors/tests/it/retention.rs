@@ -48,6 +48,7 @@ async fn readable(world: &World) -> Vec<Result<String, String>> {
         let opened = world.commands.vault.open_jointly(world.caller.account_id, &update, &people).await.unwrap();
         all.push(match opened {
             Opened::Erased(erased) => Err(erased.why),
+            Opened::Unavailable(unavailable) => Err(unavailable.why.name().to_owned()),
             Opened::Value(value) => Ok(value.into_exposed().0),
         });
     }
