@@ -4,6 +4,7 @@ use super::*;
 
 stories!(
     a_message_to_one_who_cannot_be_read_fails_and_its_neighbours_are_sent,
+    credentials_that_cannot_be_read_stop_their_number_alone,
     an_import_passes_over_those_who_cannot_be_read,
     what_they_write_is_kept_and_the_rest_of_the_webhook_is_taken_in,
 );
@@ -38,6 +39,36 @@ async fn a_message_to_one_who_cannot_be_read_fails_and_its_neighbours_are_sent(e
     assert!(fields[0].ends_with("contactId") && fields[1].is_empty() && fields[2].ends_with("to"), "{sent}");
     assert_eq!((&errors[0], &errors[2]), (&refused(&fields[0]), &refused(&fields[2])), "{sent}");
     client.until_status(sent["results"][1]["message"]["id"].as_str().expect("accepted"), "READ").await;
+}
+
+async fn credentials_that_cannot_be_read_stop_their_number_alone(engine: Engine) {
+    let mut world = World::start(engine).await;
+    let (other, others_number) = world.another_account().await;
+    let account = world.client().data("{ account { id } }", json!({})).await["account"]["id"].take();
+    world.stop().await;
+    let account = account.as_str().expect("an id");
+    change(&world, &format!("DELETE FROM keys WHERE id LIKE 'bucket/{account}/credential/%'")).await;
+    world = world.restart().await;
+    let client = world.client();
+    let other = Client::new(&world.url, &other.key);
+    let waiting = client.send_text(&world.number(), PHONES[0], "Waiting").await;
+    let sent = other.send_text(&others_number, PHONES[1], "Hello").await;
+    other.until_status(&sent, "READ").await;
+    let handshake = "webhooks/whatsapp?hub.mode=subscribe&hub.challenge=12345&hub.verify_token=verify-me";
+    assert_eq!(get(&client, handshake).await, "12345", "the other account's token");
+    assert_eq!(client.message(&waiting, "status attempts").await, json!({"status": "ACCEPTED", "attempts": 0}));
+
+    let given = json!({"id": world.number(), "accessToken": "another", "verifyToken": "another"});
+    let refused = client.mutate("updateNumberCredentials", given.clone(), "errors { code }").await;
+    assert_eq!(refused["errors"][0]["code"], "UNREADABLE", "what stays cannot be read: {refused}");
+    let mut given = given;
+    given["appSecret"] = json!("another");
+    let done = client.mutate("updateNumberCredentials", given, "errors { code message }").await;
+    assert_eq!(done["errors"], json!([]));
+    until("the message is tried", || async {
+        (client.message(&waiting, "attempts").await["attempts"] != 0).then_some(())
+    })
+    .await;
 }
 
 async fn an_import_passes_over_those_who_cannot_be_read(engine: Engine) {
