@@ -44,7 +44,7 @@ pub async fn create(server: &str, name: &str) -> String {
     url.into()
 }
 
-/// Drops what [`create`] made, whoever is connected to it.
+/// Drops what [`create`] made, even with open connections.
 pub async fn remove(server: &str, url: &str) {
     let url = Url::parse(url).expect("the database has a URL");
     run(server, &format!("DROP DATABASE {} WITH (FORCE)", url.path().trim_start_matches('/'))).await;

@@ -39,7 +39,7 @@ pub struct Http {
     pub listen: Listen,
     /// The address under which clients and Meta reach this server.
     pub public_url: Option<Url>,
-    /// An address of its own for `/metrics`.
+    /// A separate address for `/metrics`.
     pub metrics_listen: Option<Listen>,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
@@ -93,9 +93,9 @@ pub struct Dispatch {
 /// What inbound messages mean for contacts.
 #[derive(Debug, Clone, Default)]
 pub struct Contacts {
-    /// Whoever writes one of these opts out.
+    /// Messages that opt their sender out.
     pub stop_words: Vec<String>,
-    /// Whoever writes one of these opts in again.
+    /// Messages that opt their sender in again.
     pub start_words: Vec<String>,
 }
 

@@ -104,7 +104,7 @@ impl House {
             upload_limit: config.imports.max_file as u64,
             clock: stores.clock.clone(),
         });
-        // Before anybody can ask for anything.
+        // Before the first request is served.
         if let Err(failure) = compare(&commands, &projector).await {
             close(simulator, &projector, &stores).await;
             return Err(failure);

@@ -13,7 +13,7 @@ use crate::server::Server;
 /// It is stopped while its history grows: what is measured afterwards is the server's own work.
 pub struct Aged {
     pub server: Server,
-    /// Whom the history knows.
+    /// The people in the history.
     pub contacts: Vec<SubjectId>,
 }
 

@@ -61,7 +61,7 @@ async fn measure(bench: &Bench, engine: Engine, clients: usize, name: &str, peop
     bench.report.line(&line)
 }
 
-/// Writes to everybody of [`People::known`], and waits until the read models know them too.
+/// Writes to all of [`People::known`], and waits until the read models know them too.
 pub async fn introduce(server: &Server) -> anyhow::Result<()> {
     let connection = Connection::open(&server.url()?).await?;
     let position = Caller::new(server, connection, &People::known()).call(A_CALL).await?;
@@ -74,7 +74,7 @@ pub fn message(number: &str, to: &str) -> Value {
     json!({"numberId": number, "to": to, "text": {"body": "Your parcel has left our house."}})
 }
 
-/// A client with a connection of its own.
+/// A client with its own connection.
 pub struct Caller {
     connection: Connection,
     authorization: String,

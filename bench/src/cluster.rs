@@ -21,7 +21,7 @@ impl Cluster {
             .args(["sh", "-c", "echo \"$WASEND_TEST_POSTGRES\"; exec cat >/dev/null"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Of its own, so that Ctrl-C does not stop it under clients that are still being told.
+            // A separate process group, so that Ctrl-C does not stop it before its clients.
             .process_group(0)
             .spawn()
             .with_context(|| format!("{} cannot be run", script.display()))?;

@@ -75,7 +75,7 @@ async fn compare(bench: &Bench, world: &World, peer_store: &Store, clients: usiz
     bench.report.line(&line)
 }
 
-/// What both sides have: the vault that seals, and whom it knows.
+/// What both sides have: the vault that seals, and the people in it.
 #[derive(Clone)]
 struct World {
     stores: Arc<Stores>,

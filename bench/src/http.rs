@@ -22,7 +22,7 @@ impl Connection {
         let stream = TcpStream::connect(&host).await?;
         stream.set_nodelay(true)?;
         let (requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        // Ends when the sender is dropped; a failure is told to whoever asks next.
+        // Ends when the sender is dropped; the next caller gets its failure.
         tokio::spawn(async move { drop(connection.await) });
         Ok(Self { requests, host })
     }

@@ -9,7 +9,7 @@
 //! | `report` | lines, as a table or as JSON |
 //! | `environment` | the machine and the engines, as they say themselves |
 //! | `cluster` | a private Postgres |
-//! | `server`, `http`, `people` | a server in a process of its own, its clients, and whom they write to |
+//! | `server`, `http`, `people` | a server in a separate process, its clients, and their recipients |
 //! | `history`, `life`, `lives`, `aged` | a past like that of a house in use; what a message goes through; a server with a past |
 //! | `accepted`, `event` | the event that is appended |
 //! | `stock`, `views`, `program` | the peer: cqrs-es with sqlite-es or postgres-es, in `bench/stock`; its read model |

@@ -1,4 +1,4 @@
-//! Whom messages are sent to.
+//! The recipients of messages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,12 +18,12 @@ const NUMBERS: u64 = 100_000_000;
 const KNOWN: u64 = 1_000;
 
 impl People {
-    /// A thousand people, all of whom are known once each was written to.
+    /// A thousand people, all known once each was written to.
     pub fn known() -> Self {
         Self { next: Arc::default(), many: KNOWN, first: 0 }
     }
 
-    /// Somebody else every time.
+    /// Another person every time.
     pub fn new() -> Self {
         Self { next: Arc::default(), many: NUMBERS - KNOWN, first: KNOWN }
     }

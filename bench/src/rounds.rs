@@ -18,7 +18,7 @@ pub trait Side: Send + Sync {
     async fn round(&self, clients: usize, duration: Duration) -> anyhow::Result<Measured>;
 }
 
-/// A round that was played in a process of its own.
+/// A round that was played in a separate process.
 #[derive(Deserialize)]
 pub struct Answer {
     operations: u64,

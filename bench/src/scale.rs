@@ -28,7 +28,7 @@ const WAITING: u32 = 1_000;
 /// Between an answer and the next append of the same client, in which it prepares that.
 const PREPARING: f64 = 0.005;
 const ACCOUNTS: u32 = 10_000;
-/// How long the simulation runs, in seconds of its own.
+/// How long the simulation runs, in simulated seconds.
 const SIMULATED: f64 = 20.0;
 
 pub struct Scale;
@@ -121,7 +121,7 @@ fn simulate(cost: Cost, nodes: u32) -> (f64, f64) {
             now = end;
         }
         if now <= before {
-            // Nobody was ready: on to whoever is first.
+            // No node was ready: on to the first that will be.
             now = waiting.iter().filter_map(|node| node.front().copied()).fold(f64::INFINITY, f64::min);
         }
     }

@@ -61,7 +61,7 @@ async fn measure(bench: &Bench, engine: Engine, clients: usize, name: &str, peop
     bench.report.line(&line)
 }
 
-/// A client with a connection of its own.
+/// A client with its own connection.
 pub struct Sender {
     connection: Connection,
     authorization: String,

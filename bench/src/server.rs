@@ -1,4 +1,4 @@
-//! A server to measure: this program itself as `serve`, in a process of its own with a store of its own.
+//! A server to measure: this program itself as `serve`, in a separate process with a separate store.
 
 use std::time::{Duration, Instant};
 

@@ -58,7 +58,7 @@ fn check(row: &str, lines_an_engine: usize, peer: bool) {
 fn run(row: &str) -> (Value, Vec<Value>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wasend-bench"));
     command.args([row, "--json", "--seconds", "0.2", "--clients", "2", "--size", "300"]);
-    // One of them starts the Postgres of its own that people get; the others are quicker with the tests' one.
+    // One of them starts a private Postgres, as users get; the others are quicker with the tests' one.
     if row != "appends" {
         command.args(["--postgres", &std::env::var("WASEND_TEST_POSTGRES").expect("run the tests with scripts/test")]);
     }

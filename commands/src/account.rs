@@ -75,7 +75,7 @@ impl Commands {
         done.map(|done| done.position).map_err(|failure| CommandError::of(failure, field, code))
     }
 
-    /// Seals a name that the account gave to one of its own things.
+    /// Seals a label chosen by the account.
     pub(crate) async fn seal_label(&self, account: AccountId, label: Label) -> Result<Sealed<Label>, CommandError> {
         let subject = self.account_subject(account).await?;
         Ok(self.vault.seal(account, subject, &Personal::new(label), self.clock.now().day()).await?)

@@ -70,7 +70,7 @@ impl Heard {
 }
 
 impl Commands {
-    /// When one of the identities was put on the list of opt-outs of people whom the account does not know.
+    /// When one of the identities was put on the list of opt-outs of people unknown to the account.
     pub(crate) async fn suppressed_at(
         &self,
         account: AccountId,
@@ -125,7 +125,7 @@ impl Commands {
         self.hear(caller, identities, heard).await
     }
 
-    /// Records a word for the contact that one of the identities leads to. Of a person whom the account does not know,
+    /// Records a choice for the contact that one of the identities leads to. Of a person unknown to the account,
     /// or does not know any more, an opt-out is kept on the list, by keyed hashes.
     pub(crate) async fn hear(&self, caller: Caller, identities: &[Identity], heard: Heard) -> Result<(), CommandError> {
         if identities.is_empty() || self.tell_bearer(caller, identities, heard).await? {

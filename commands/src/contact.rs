@@ -64,7 +64,7 @@ impl Commands {
         }
         match self.log.append(vec![plan.into_append()]).await?.pop() {
             Some(Ok(done)) => Ok(Done { value: subject, position: done.last }),
-            // Somebody else made it known first.
+            // Another command made it known first.
             Some(Err(_)) | None => Err(duplicate().into()),
         }
     }

@@ -58,7 +58,7 @@ impl SendingHolds {
 
 impl Commands {
     /// Sends nothing more for the account until [`Self::resume_sending`]: the vault's store knows nothing of
-    /// `lost_people` whom the log speaks of, or lacks opt-outs. What waits to be sent stays in its queue. Repeating it
+    /// `lost_people` that the log speaks of, or lacks opt-outs. What waits to be sent stays in its queue. Repeating it
     /// for as many people or fewer changes nothing.
     pub async fn hold_sending(&self, account: AccountId, lost_people: u64) -> Result<Position, CommandError> {
         let command = Command::HoldSending { lost_people, at: self.clock.now() };

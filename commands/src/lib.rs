@@ -48,7 +48,7 @@ pub use templates::Templates;
 /// The fingerprint of commands that have no content beside their key.
 const NO_CONTENT: &str = "-";
 
-/// On whose behalf a command comes, and by whom.
+/// The account that a command is for, and the actor that gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Caller {
     pub account_id: AccountId,
@@ -78,7 +78,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// The context of a command that nobody will repeat.
+    /// The context of a command that is given once and never repeated.
     pub(crate) fn once(caller: Caller) -> Context {
         let command = CommandId::Fresh(uuid::Uuid::new_v4().to_string());
         Context { account_id: caller.account_id, actor: caller.actor, command }

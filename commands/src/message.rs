@@ -29,7 +29,7 @@ pub struct SendMessage {
     pub idempotency_key: Option<String>,
 }
 
-/// Whom it is for: a phone number or BSUID, or a contact that the account has.
+/// The recipient: a phone number or BSUID, or a contact that the account has.
 #[derive(Debug, Clone)]
 pub enum To {
     Address(Personal<String>),

@@ -14,7 +14,7 @@ use crate::{CommandError, Lines};
 
 /// How long an answer is believed; Meta may approve, pause or change a template at any time.
 const FRESH: Duration = Duration::from_secs(300);
-/// How long an absence is believed: somebody may be waiting for an approval.
+/// How long an absence is believed: short, since an approval may be awaited.
 const FRESH_ABSENCE: Duration = Duration::from_secs(15);
 /// How many templates are remembered at most.
 const REMEMBERED: usize = 10_000;

@@ -69,7 +69,7 @@ impl Commands {
             let concerned: Vec<_> = numbers.iter().filter(|number| concerns_number(change, number)).collect();
             if concerned.is_empty() {
                 // Signed for one number, but speaking of another: a sibling that is not connected here, or one that is
-                // and whose secret did not sign. Kept as the signer's, whichever it is, so that nobody learns.
+                // and whose secret did not sign. Kept as the signer's in both cases, so that the answer tells none.
                 strange.extend(once_an_account(numbers.iter().collect()).into_iter().map(|number| (number, change)));
             }
             for number in scope(change, concerned) {
@@ -114,7 +114,7 @@ impl Commands {
             let secret = &credentials.expose().app_secret;
             let verdict = match verdicts.get(secret) {
                 Some(verdict) => *verdict,
-                // Nobody's body is worth more than that before it is believed.
+                // No body is worth more work than that before its signature is verified.
                 None if verdicts.len().saturating_mul(raw.len()) > HASHED_MAX => break,
                 None => signature::verify(secret, raw, signature).is_ok(),
             };

@@ -119,7 +119,7 @@ pub enum Event {
     KeyRevoked {
         key: KeyId,
     },
-    /// The vault's store is an earlier copy than the log. It knows nothing of `lost_people` whom the log speaks of, and may
+    /// The vault's store is an earlier copy than the log. It knows nothing of `lost_people` that the log speaks of, and may
     /// lack opt-outs: nothing is sent.
     SendingHeld {
         lost_people: u64,
@@ -226,7 +226,7 @@ impl Account {
     fn revoke(&self, key: KeyId) -> Result<Vec<Event>, Error> {
         let known = self.keys.get(&key).ok_or(Error::KeyNotFound)?;
         let administers = |key: &Key| !key.revoked && key.scopes.contains(&Scope::Admin);
-        // Without it nobody could ever administer the account again.
+        // Without it the account could never be administered again.
         if administers(known) && self.keys.values().filter(|key| administers(key)).count() == 1 {
             return Err(Error::LastAdminKey);
         }

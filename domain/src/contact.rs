@@ -233,7 +233,7 @@ impl Aggregate for Contact {
 impl Decide for Contact {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         let event = match command {
-            // Also of a person whom only the directory knows, as after a crash between the two.
+            // Also of a person that only the directory knows, as after a crash between the two.
             Command::Erase(request) => return self.erase(request),
             _ if self.erased.is_some() => return Err(Error::Erased),
             Command::Hold(request) if self.holds.contains(&request) => return Ok(vec![]),

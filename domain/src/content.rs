@@ -241,7 +241,7 @@ pub struct ErrorText(pub String);
 #[serde(transparent)]
 pub struct Attributes(pub std::collections::BTreeMap<String, String>);
 
-/// A name or label that a customer gave to one of its own things.
+/// A name or label chosen by the customer.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Label(pub String);

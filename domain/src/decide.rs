@@ -1,4 +1,4 @@
-//! How an aggregate decides: a pure function of its own history and the command.
+//! How an aggregate decides: a pure function of the aggregate's history and the command.
 
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;

@@ -18,7 +18,7 @@ pub mod kind {
     pub enum Key {}
     /// A WhatsApp phone number connected to an account.
     pub enum Number {}
-    /// A data subject: whom the vault knows and the log does not.
+    /// A data subject: a person known to the vault and not to the log.
     pub enum Subject {}
     /// A group of contacts.
     pub enum Group {}

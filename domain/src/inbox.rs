@@ -24,7 +24,7 @@ pub enum Command {
         people: Vec<SubjectId>,
         at: Time,
     },
-    /// An opt-out of a person whom the account does not know was put on the vault's list, under this aggregate's id.
+    /// An opt-out of a person unknown to the account was put on the vault's list, under this aggregate's id.
     ListOptOut {
         at: Time,
     },

@@ -1,4 +1,4 @@
-//! Whom a message is for: a phone number, or Meta's business-scoped user id.
+//! The recipient of a message: a phone number, or Meta's business-scoped user id.
 
 use std::{fmt, str::FromStr};
 
@@ -215,7 +215,7 @@ impl FromStr for Bsuid {
     }
 }
 
-/// Whom a message is for, as the caller named them.
+/// The recipient of a message, as the caller named it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Recipient {
     Phone(PhoneNumber),

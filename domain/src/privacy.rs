@@ -16,7 +16,7 @@ pub use exception::Exception;
 use crate::{Category, Decide, PersonalValue, Sealed, SubjectId, Time, UnavailableCause};
 
 /// Free text of the person who asked or of who took the request. It is sealed under the person it is about and dies
-/// with it; what must be accounted for afterwards (law, ground, dates) stands in clear and names nobody.
+/// with it; what must be accounted for afterwards (law, ground, dates) stands in clear and names no person.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Reason(pub String);

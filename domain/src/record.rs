@@ -27,7 +27,7 @@ pub enum Actor {
     System(&'static str),
     /// Meta, through the webhook.
     Meta,
-    /// Whoever operates the server, through the command line.
+    /// The operator of the server, through the command line.
     Operator,
 }
 

@@ -40,7 +40,7 @@ pub enum CommandId {
     Fresh(String),
     /// May be repeated by its sender. The fingerprint stands for the content: the same id with another one is refused,
     /// and writes nothing either. Of a content that is personal it is a keyed hash, which may be made under another key
-    /// when the command is repeated; then whoever made it judges whether the content is another one. The id does not
+    /// when the command is repeated; then the caller judges whether the content is another one. The id does not
     /// have the 36 characters of a UUID.
     Repeatable { id: String, fingerprint: String },
 }

@@ -125,7 +125,7 @@ impl Db {
     }
 
     /// The database of the read models that are folded from this one's log: on Postgres this one, on SQLite a file beside
-    /// it (`log-models.db` for `log.db`), made if missing. A file of their own has a write lock of its own, so that no
+    /// it (`log-models.db` for `log.db`), made if missing. A separate file has a separate write lock, so that no
     /// append waits for a fold; named after the log, it is never taken for that of another.
     pub async fn models(&self, options: &DbOptions) -> Result<Self, OpenError> {
         match self {
@@ -195,7 +195,7 @@ impl Db {
                 pool => break pool?,
             }
         };
-        // sqlx takes no lock of its own on SQLite: the write lock keeps a second process waiting.
+        // sqlx takes no migration lock on SQLite: the write lock keeps a second process waiting.
         let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
         migrations.run_direct(None, &mut *transaction, false).await?;
         transaction.commit().await?;

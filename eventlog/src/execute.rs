@@ -21,7 +21,7 @@ pub struct Executed<A: Executable> {
     pub state: A,
     /// What this command recorded; nothing if it changed nothing or was repeated.
     pub events: Vec<A::Event>,
-    /// Whoever has read up to here sees the command's effect.
+    /// The position from which on a reader sees the command's effect.
     pub position: Position,
     /// It had been executed before.
     pub repeated: bool,

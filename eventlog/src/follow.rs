@@ -29,7 +29,7 @@ pub(crate) async fn head(db: &Db) -> Result<Position, LogError> {
     rows::position(position)
 }
 
-/// Asks for the head for as long as anybody watches.
+/// Asks for the head for as long as it has watchers.
 pub(crate) async fn poll(db: Db, known: watch::Sender<Position>) {
     let every = match &db {
         Db::Sqlite(_) => POLL_SQLITE,

@@ -46,7 +46,7 @@ where
         Arc::new(Self { lanes: Mutex::default(), work: Box::new(work), together })
     }
 
-    /// The answer, or none if the work on its set ended without one. What is begun is finished, even if whoever asked
+    /// The answer, or none if the work on its set ended without one. What is begun is finished, even if the caller
     /// has gone away.
     pub async fn ask(self: &Arc<Self>, lane: L, question: Q) -> Option<A> {
         let (answer, answered) = oneshot::channel();
@@ -66,11 +66,11 @@ where
 
     async fn run(self: Arc<Self>, lane: L) {
         while let Some((questions, askers)) = self.next(lane) {
-            // A task of its own, so that a panic ends this set and not the lane.
+            // A separate task, so that a panic ends this set and not the lane.
             match tokio::spawn((self.work)(lane, questions)).await {
                 Ok(answers) => {
                     for (asker, answer) in askers.into_iter().zip(answers) {
-                        // Whoever has gone away is not waiting for it.
+                        // A caller that has gone away does not wait for it.
                         drop(asker.send(answer));
                     }
                 }

@@ -168,7 +168,7 @@ fn expectations(append: &Append, tips: &mut HashMap<StreamId, Tip>) -> Option<Re
     None
 }
 
-/// A stream without events belongs to nobody.
+/// A stream without events belongs to no account.
 fn put(tips: &mut HashMap<StreamId, Tip>, stream: StreamId, tip: Tip) {
     if tip.sequence == 0 {
         tips.remove(&stream);
@@ -279,7 +279,7 @@ mod tests {
     fn a_stream_belongs_to_one_account() {
         let other = AccountId::from_uuid(Uuid::from_u128(2));
         let batch = [
-            // Rejected for its second part, it leaves its first stream to whoever comes next.
+            // Rejected for its second part, it leaves its first stream to the next append.
             append(fresh(), vec![part(1, 0, 1), part(2, 7, 1)]),
             Append { account_id: other, ..append(fresh(), vec![part(1, 0, 1)]) },
             append(fresh(), vec![part(1, 1, 1)]),

@@ -26,7 +26,7 @@ const UUID_LENGTH: usize = 36;
 /// Loads of a few streams that come together are one query.
 type Loads = Gather<(), Vec<StreamId>, Result<Vec<Recorded>, LogError>>;
 
-/// Who asks for more streams than these has gathered them himself.
+/// Loads of more streams than this bypass the batcher.
 const GATHERED: usize = 8;
 
 struct Loading<'a>(&'a AtomicUsize);

@@ -5,7 +5,7 @@ use wasend_domain::{AccountId, Actor, EventId, Metadata, StreamId, Time};
 
 use crate::{Append, CommandId, Executable, Loaded, LogError, NewEvent, StreamAppend};
 
-/// On whose behalf a command is executed, by whom, and which one it is.
+/// The account that a command is executed for, its actor, and its id.
 #[derive(Debug, Clone)]
 pub struct Context {
     pub account_id: AccountId,

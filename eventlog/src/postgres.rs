@@ -14,7 +14,7 @@ use crate::judge::{self, Known, KnownRow, Verdict};
 use crate::rows::stored;
 use crate::writer::{Committed, Engine};
 
-/// The lock on the head puts the batches of all nodes in one order. It must be a statement of its own: each
+/// The lock on the head puts the batches of all nodes in one order. It must be a separate statement: each
 /// statement sees what was committed when it began, and [`KNOWN`] must see what the lock's last holder committed.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT position FROM log_head WHERE id = 1 FOR UPDATE";
 
@@ -44,7 +44,7 @@ const APPEND: &str =
 const FOUND: &str = "SELECT position FROM events \
      WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3 AND event_id = $4";
 
-/// A node that hangs while it holds the head gives it up after a while, and nobody waits for it for ever. The writer
+/// A node that hangs while it holds the head gives it up after a while, and no other waits for it for ever. The writer
 /// looks up by index alone, and must not be talked out of it by statistics from when the table was small; so one plan
 /// does for every batch, and none is planned anew.
 const SESSION: &str = "\
@@ -141,8 +141,8 @@ enum Attempt<'a> {
     Done(Committed),
     /// They do not hold, or there was nothing to send: nothing was written.
     Refuted,
-    /// The answer did not arrive. Whether the batch was committed shows in the log once its head is held: whoever
-    /// still holds it may yet commit, and whoever comes later meets the unique index.
+    /// The answer did not arrive. Whether the batch was committed shows in the log once its head is held: the
+    /// transaction that holds it may yet commit, and a later one meets the unique index.
     Lost(Verdict<'a>),
 }
 

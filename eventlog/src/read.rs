@@ -165,7 +165,7 @@ pub(crate) async fn read(db: &Db, after: Position, limit: usize, filter: &Filter
         let query = query.persistent(planned_once).bind(stored(after)).bind(stored(until)).bind(limit);
         only.iter().fold(query, |query, (_, text)| query.bind(text))
     });
-    // Whoever reads everything meets every position.
+    // A reader of everything meets every position.
     if only.is_empty()
         && let Some((position, _)) = (after + 1..).zip(&events).find(|(position, event)| event.position != *position)
     {

@@ -27,7 +27,7 @@ pub(crate) const fn columns(db: &Db) -> &'static str {
 
 const SEPARATOR: char = '\u{1f}';
 
-/// A row of Postgres, which keeps checksums of its own.
+/// A row of Postgres, which checksums its pages.
 pub(crate) type Row = (i64, String, String, String, i64, String, String, String, i64, String, String, String);
 
 /// A row of SQLite.

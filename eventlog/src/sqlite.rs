@@ -59,7 +59,7 @@ impl SqliteEngine {
             return Ok(None);
         }
         let inserted = if ROWS.contains(&verdict.events.len()) {
-            // A statement alone is a transaction of its own.
+            // A single statement is a transaction.
             insert(connection, &verdict, now).await
         } else {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;

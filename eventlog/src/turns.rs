@@ -12,7 +12,7 @@ static QUEUES: [Mutex<()>; TURNS] = [const { Mutex::const_new(()) }; TURNS];
 /// Waits for the turn of all these aggregates.
 pub(crate) async fn take(ids: impl Iterator<Item = Uuid>) -> Vec<MutexGuard<'static, ()>> {
     let mut queues: Vec<usize> = ids.map(|id| usize::from(id.as_bytes()[15]) % TURNS).collect();
-    // Everybody waits in the same order, so nobody waits for ever.
+    // All wait in the same order, so none waits for ever.
     queues.sort_unstable();
     queues.dedup();
     let mut turns = Vec::new();

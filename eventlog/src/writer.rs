@@ -63,7 +63,7 @@ impl Queue {
         answered.await.map_err(|_| LogError::Closed)?
     }
 
-    /// Lets in nobody after those who are already waiting.
+    /// Refuses appends after those that already wait.
     pub async fn close(&self) {
         // A writer that is gone is closed already.
         drop(self.0.send(Message::Close).await);
@@ -87,7 +87,7 @@ async fn write(
     mut messages: mpsc::Receiver<Message>,
 ) {
     while let Some(message) = messages.recv().await {
-        // Those whom the last batch has answered may already want more: let them in before this one starts.
+        // Callers answered by the last batch may already want more: let them in before this one starts.
         tokio::task::yield_now().await;
         let jobs = gather(message, &mut messages);
         if !jobs.is_empty() {

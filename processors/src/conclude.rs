@@ -31,7 +31,7 @@ pub(crate) struct Ended {
     pub reply: mpsc::UnboundedSender<Recorded>,
 }
 
-/// The outcome is recorded, and whoever has read up to `position` sees it.
+/// The outcome is recorded, and shows to readers from `position` on.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorded {
     pub message: MessageId,
@@ -96,7 +96,7 @@ async fn record(commands: &Commands, ended: Vec<Ended>) -> Vec<Ended> {
                 *commands.log.watch().borrow() + 1
             }
         };
-        // Nobody waits any more if the number's loop has ended.
+        // The receiver is gone if the number's loop has ended.
         drop(ended.reply.send(Recorded { message: ended.message, position }));
     }
     left

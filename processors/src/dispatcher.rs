@@ -173,7 +173,7 @@ impl Manager {
             Ok(number) => drop(self.workers.remove(&number)),
             Err(error) => {
                 tracing::error!(panicked = error.is_panic(), "a number's loop did not end in order");
-                // Which one is not told: those that nobody listens to any more.
+                // Which one is not told: those without a receiver.
                 self.workers.retain(|_, worker| worker.seen.receiver_count() > 0);
             }
         }

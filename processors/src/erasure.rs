@@ -98,7 +98,7 @@ struct Eraser {
     options: ErasureOptions,
 }
 
-/// A request that is not done, and whom it is about.
+/// A request that is not done, and the person it is about.
 pub(crate) struct Open {
     pub account: AccountId,
     pub request: PrivacyRequestId,
@@ -112,7 +112,7 @@ impl Open {
         Some(Self { account, request: row.id.parse().ok()?, subject, received_at: row.received_at })
     }
 
-    /// What everybody reads in the place of what was erased.
+    /// What is shown in the place of what was erased.
     pub fn why(&self) -> String {
         erasure_reason(self.request)
     }

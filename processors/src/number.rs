@@ -39,7 +39,7 @@ pub(crate) struct Worker {
     pub(crate) pace: Pace,
     /// The number was stopped at this position; the read model shows it from there on.
     pub(crate) stopped_at: Option<Position>,
-    /// What the list showed when it was last searched for calls that nobody concludes.
+    /// What the list showed when it was last searched for calls without an outcome.
     searched_at: Position,
     /// The number as it stood last, and its way to Meta.
     known: Option<(NumberRow, Arc<Line>)>,

@@ -17,7 +17,7 @@ pub struct DispatchOptions {
     pub call_timeout: Duration,
     /// How long a node that has died keeps the others from sending for its numbers.
     pub lease: Duration,
-    /// A call whose outcome nobody has recorded for so long was made by a node that is gone. Longer than
+    /// A call without a recorded outcome for so long was made by a node that is gone. Longer than
     /// `call_timeout`.
     pub orphan_after: Duration,
     /// How much of a second's messages may go out at once after a pause.

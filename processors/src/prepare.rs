@@ -1,4 +1,4 @@
-//! From messages that are due to calls that may be made: who may still be written to, what is to be said and to whom,
+//! From messages that are due to calls that may be made: checks of consent, the content, the recipient,
 //! and the record that an attempt begins, each for the whole set at once.
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use crate::shared::{DISPATCHER, once};
 /// What became of the messages of a set.
 #[derive(Default)]
 pub(crate) struct Prepared {
-    /// Their attempt is recorded, and nobody else makes it.
+    /// Their attempt is recorded, and no other node makes it.
     pub jobs: Vec<Job>,
     /// Their attempt is recorded, but what they say, or their recipient, cannot be read.
     pub unreadable: Vec<(Waiting, u32, UnavailableCause)>,

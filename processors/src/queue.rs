@@ -129,7 +129,7 @@ impl Queue {
         }
         let next = if more { None } else { self.next(reads, now).await? };
         self.ready.retain(|row| !self.flights.contains_key(&row.message) && !self.parked.contains_key(&row.contact));
-        // Whoever was left out comes back by its own time, not by reading again and again.
+        // A withheld message comes back at its due time, not by reading the list again and again.
         let next = next.into_iter().chain(self.parked.values().copied()).min();
         self.read = Some(Read { position, more: more && !self.ready.is_empty(), next });
         Ok(())

@@ -28,7 +28,7 @@ const OVER: &str = "WHERE todo = 'end_epoch' AND destruction <= $1 ORDER BY id L
 #[derive(Debug, Clone)]
 pub struct RotationOptions {
     /// How long after something was destroyed its epoch ends; what is destroyed meanwhile ends with it. Without it an
-    /// epoch ends only when somebody says so.
+    /// epoch ends only by `wasend vault`.
     pub after: Option<Duration>,
     /// How often is looked whether one is to end.
     pub tick: Duration,
@@ -84,7 +84,7 @@ struct Rotator {
     owner: String,
     options: RotationOptions,
     rotation: Rotation,
-    /// Whom was waited for last.
+    /// The nodes that were waited for last.
     laggards: Vec<Laggard>,
     stop: CancellationToken,
 }
@@ -152,7 +152,7 @@ impl Rotator {
         Ok(())
     }
 
-    /// Says whom is waited for, once.
+    /// Logs the nodes that are waited for, once.
     #[expect(clippy::cast_precision_loss, reason = "a metric")]
     fn wait_for(&mut self, laggards: Vec<Laggard>) {
         metrics::gauge!("wasend_vault_rotation_waiting").set(laggards.len() as f64);

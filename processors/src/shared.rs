@@ -34,7 +34,7 @@ impl News {
         Self { position, last: Instant::now() }
     }
 
-    /// The position, when it has changed. Whoever gives up waiting misses nothing.
+    /// The position, when it has changed. Giving up the wait loses nothing.
     pub async fn next(&mut self) -> Option<Position> {
         tokio::time::sleep_until(self.last + LOOK_EVERY).await;
         self.position.changed().await.ok()?;
@@ -82,7 +82,7 @@ pub(crate) const fn caller(account_id: AccountId) -> Caller {
     Caller { account_id, actor: DISPATCHER }
 }
 
-/// Whom Meta has throttled beyond one number. Kept apart by account: what one account does never slows another.
+/// Throttling by Meta beyond one number. Kept apart by account: what one account does never slows another.
 #[derive(Default)]
 pub(crate) struct Pauses(Mutex<HashMap<(AccountId, Scope), Time>>);
 

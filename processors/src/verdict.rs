@@ -27,7 +27,7 @@ pub(crate) enum Ending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consequence {
     None,
-    /// Nothing is sent from the number until somebody has repaired what Meta complains about.
+    /// Nothing is sent from the number until the cause of Meta's error is repaired.
     StopNumber {
         code: i64,
     },

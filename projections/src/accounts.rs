@@ -17,7 +17,7 @@ pub struct AccountRow {
     pub opened_at: Time,
     /// Set while nothing is sent for the account, because the vault's store was put back to an earlier copy.
     pub sending_held_at: Option<Time>,
-    /// People whom the vault's store does not know any more, when sending was held last.
+    /// People that the vault's store does not know any more, when sending was held last.
     pub lost_people: u64,
 }
 

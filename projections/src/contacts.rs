@@ -259,7 +259,7 @@ fn contact(change: &ContactEvent, recorded: &Recorded, rows: &mut Rows) -> Resul
     }
     let known = rows.get::<ContactRow>(&id).cloned();
     if known.is_none() && matches!(change, ContactEvent::Erased { .. }) {
-        // Somebody whom only the directory knew.
+        // A person that only the directory knew.
         return Ok(());
     }
     let mut row = known.ok_or(FoldError("a contact begins with its creation"))?;
@@ -293,7 +293,7 @@ fn contact(change: &ContactEvent, recorded: &Recorded, rows: &mut Rows) -> Resul
     Ok(())
 }
 
-/// A group that was deleted has no row; whoever leaves it later leaves nothing.
+/// A deleted group has no row; leaving it later changes nothing.
 fn member(rows: &mut Rows, group: &str, by: i64) {
     if let Some(row) = rows.get::<GroupRow>(group).cloned() {
         rows.put(GroupRow { members: row.members + by, ..row });

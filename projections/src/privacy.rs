@@ -12,7 +12,7 @@ use crate::{FoldError, Keys, Projection, Rows};
 pub struct PrivacyRequestRow {
     pub id: String,
     pub account_id: String,
-    /// Whom it is about: a random id.
+    /// The person it is about: a random id.
     pub contact_id: String,
     pub state: State,
     pub regime: String,

@@ -16,7 +16,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes a cluster in a directory of its own, in `within` or where temporary files are, and starts it.
+    /// Makes a cluster in a separate directory, in `within` or where temporary files are, and starts it.
     pub fn start(within: Option<&Path>) -> Self {
         let mut builder = tempfile::Builder::new();
         builder.prefix("wasend-faults");
@@ -96,7 +96,7 @@ impl Cluster {
     pub fn processes(&self) -> Vec<u32> {
         let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
         let Some(server) = file.lines().next().and_then(|line| line.trim().parse().ok()) else { return Vec::new() };
-        // After a kill the file is still there, and by now the number may be somebody else's.
+        // After a kill the file is still there, and by now the number may be another process's.
         if !process::title(server).contains(&self.data().display().to_string()) {
             return Vec::new();
         }

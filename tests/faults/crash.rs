@@ -70,7 +70,7 @@ pub async fn run(verdict: &mut Verdict, engine: Engine, kills: u32, seed: u64) {
     check::all(verdict, &world, &client, &meta, &book, (&statuses, &audit)).await;
 }
 
-/// Some recipients for whom Meta does what it does now and then.
+/// Recipients for which Meta does what it does now and then.
 fn odd_recipients(meta: &crate::meta::Meta) {
     use serde_json::json;
     let oddities = [

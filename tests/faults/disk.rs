@@ -11,9 +11,9 @@ use tempfile::TempDir;
 /// How a disk is made small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Means {
-    /// A file system of its own in memory, for root
+    /// A separate file system in memory, for root
     Tmpfs,
-    /// A limit on the size of the processes' files, for anybody: writing fails as on a broken disk
+    /// A limit on the size of the processes' files, for any user: writing fails as on a broken disk
     Limit,
 }
 

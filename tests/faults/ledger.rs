@@ -1,4 +1,4 @@
-//! What was acknowledged, to be held against what is there afterwards.
+//! What was acknowledged, to be compared with the state afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,9 +18,9 @@ pub struct Book {
     pub received: usize,
     /// Who was erased, by phone number.
     pub erased: BTreeMap<String, Erased>,
-    /// Everybody who was written to, imported or wrote in.
+    /// All people who were written to, imported or wrote in.
     pub people: BTreeSet<String>,
-    /// How long single sends took since somebody last looked.
+    /// How long single sends took since the last look.
     pub latencies: Vec<Duration>,
     /// Requests that were not answered, or answered with a failure.
     pub unanswered: usize,
@@ -36,7 +36,7 @@ pub struct Erased {
 }
 
 impl Book {
-    /// A message to somebody was acknowledged at this position.
+    /// A message was acknowledged at this position.
     pub fn book(&mut self, to: &str, message: &str, position: u64) {
         self.people.insert(to.to_owned());
         self.messages.insert(message.to_owned(), position);

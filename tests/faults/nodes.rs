@@ -29,7 +29,7 @@ pub async fn run(verdict: &mut Verdict, kills: u32, seed: u64) {
     let mut worlds = [world, other];
     let (mut sending, mut reading) = (Vec::new(), Vec::new());
     for kill in 0..kills as usize {
-        // Whoever has been up for longer does all the work: after each kill that is the other one.
+        // The node that has been up for longer does all the work: after each kill that is the other one.
         tokio::time::sleep(Duration::from_secs(3)).await;
         let (dies, lives) = (kill % 2, (kill + 1) % 2);
         worlds[dies].kill().await;

@@ -1,4 +1,4 @@
-//! One order of events for everybody: appenders and readers in processes of their own on one database, while others
+//! One order of events for all: appenders and readers in separate processes on one database, while others
 //! hold the head of the log, roll back, are cut off and killed.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -141,7 +141,7 @@ async fn kill_backends(cluster: Option<Cluster>, mut rng: Rng) -> (u32, Option<C
     (killed, cluster)
 }
 
-/// Somebody else who holds the head of the log for a while: to give up, to be cut off, or to write an event slowly, as
+/// A client that holds the head of the log for a while: to give up, to be cut off, or to write an event slowly, as
 /// any node may.
 async fn disturb(url: String, engine: Engine, seed: u64) {
     let mut rng = Rng::with_seed(seed);

@@ -50,7 +50,7 @@ pub fn resident(id: u32) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }
 
-/// Waits until nothing is left of them, not even for whoever has to take note of their end.
+/// Waits until nothing is left of them, not even a zombie for their parent to reap.
 pub fn until_gone(ids: &[u32]) {
     while ids.iter().any(|id| fs::exists(format!("/proc/{id}")).unwrap_or(true)) {
         std::thread::sleep(Duration::from_millis(5));

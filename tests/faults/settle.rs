@@ -68,8 +68,8 @@ async fn left(client: &Client, meta: &Meta, book: &Book) -> Vec<String> {
     left
 }
 
-/// The messages whose call was begun and has no outcome yet, neither known nor given up. Of somebody who was erased
-/// nobody can tell any more which message a late status is about.
+/// The messages whose call was begun and has no outcome yet, neither known nor given up. Of an erased person
+/// it cannot be told any more which message a late status is about.
 async fn unknown(client: &Client, book: &Book) -> Option<Vec<String>> {
     let erased: BTreeSet<&String> = book.erased.values().flat_map(|person| &person.messages).collect();
     let query = "query($after: String) { messages(filter: {status: [ATTEMPTED], unresolved: false}, first: 100,

@@ -1,4 +1,4 @@
-//! One server between its clients and Meta, on a store of its own.
+//! One server between its clients and Meta, on a separate store.
 
 use std::sync::Arc;
 

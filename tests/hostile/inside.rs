@@ -43,7 +43,7 @@ impl Inside {
         let runtime = runtime.expect("a runtime starts");
         let directory = tempfile::tempdir().expect("a directory is made");
         let data_dir = directory.path().join("data").to_string_lossy().into_owned();
-        // Nobody listens there: nothing here is sent.
+        // An address without a listener: nothing here is sent.
         let flags = vec![("data_dir", data_dir), ("meta.base_url", "http://127.0.0.1:9/".to_owned())];
         let config = config::load(Sources { flags, ..Sources::default() }).expect("the settings are right");
         let (house, account, stranger, secret, router) = runtime.block_on(async {

@@ -10,7 +10,7 @@ use super::Inside;
 
 const PLAINTEXT: &str = "wamid.of+16505551234";
 
-/// The first byte chooses: the rest is a text of its own, or places and bytes to change in a genuine one. Whatever it
+/// The first byte chooses: the rest is a text by itself, or places and bytes to change in a genuine one. Whatever it
 /// is, it opens only if it is the genuine ciphertext, in its own place.
 pub fn trial(inside: &Inside, data: &[u8]) {
     static GENUINE: OnceLock<String> = OnceLock::new();

@@ -82,7 +82,7 @@ async fn nothing_of_one_account_reaches_the_other(engine: Engine) {
     let posted =
         world.simulator.raw(theirs["number"]["phoneNumberId"].as_str().expect("digits"), &forged.to_string()).await;
     assert_eq!(posted["webhook_status"], 401, "{posted}");
-    // Not even beside a business account of the other's own; and it is answered like a number that nobody has.
+    // Not even beside a business account of the other's own; and it is answered like an unknown number.
     let mut waba = forged.clone();
     // Nor by the other's own number, naming my message.
     let lines = [&ids["number"]["phoneNumberId"], &json!("1000000000"), &theirs["number"]["phoneNumberId"]];

@@ -47,7 +47,7 @@ async fn thousands_listen(engine: Engine) {
     assert!(grown < 400 * MIB, "{} MiB for 2,000 subscriptions", grown / MIB);
 }
 
-/// A subscription over server-sent events by somebody who takes in next to nothing.
+/// A subscription over server-sent events by a client that reads next to nothing.
 async fn deaf(world: &World, client: &Client) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4_096).expect("a small buffer");

@@ -77,7 +77,7 @@ async fn a_damaged_log_without_models_is_told_of_and_not_served(engine: Engine) 
     let (damage, mend) = if world.database.is_none() {
         ("payload = payload || ' '", "payload = rtrim(payload)")
     } else {
-        // Postgres has checksums of its own; a value that is no id is noticed on both.
+        // Postgres checksums its pages; a value that is no id is noticed on both.
         ("event_id = 'x' || event_id", "event_id = substr(event_id, 2)")
     };
     let update = |set: &str| format!("UPDATE events SET {set} WHERE position = 3");

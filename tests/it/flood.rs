@@ -1,5 +1,5 @@
-//! Too much, too deep, too slow: requests out of all proportion get a clear error, memory stays bounded, and everybody
-//! else is served in the meantime. No more than one engine's worth of it: nothing here reaches a store.
+//! Too much, too deep, too slow: requests out of all proportion get a clear error, memory stays bounded, and all
+//! others are served in the meantime. No more than one engine's worth of it: nothing here reaches a store.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,7 +41,7 @@ async fn begun(world: &World, head: &str, body: &[u8]) -> TcpStream {
     stream
 }
 
-/// Somebody who does nothing wrong is served.
+/// A client that does nothing wrong is served.
 async fn others_are_served(world: &World) {
     let client = world.client();
     let served = tokio::time::timeout(PATIENCE, client.data("{ messages { totalCount } }", json!({})));
@@ -130,7 +130,7 @@ async fn bodies_take_bounded_memory() {
     let world = Start::default().with("WASEND_BODY_MEMORY", "32MiB").on(Engine::Sqlite).await;
     let client = world.client();
     let before = world.peak_memory();
-    // Whoever has no key, or no signature that could be one, is not even listened to.
+    // Requests without a key, or without a well-formed signature, are refused before their body is read.
     let large = vec![b' '; 3 << 20];
     let cases = [
         ("no key", post(&client, "graphql").body(large.clone()), 413, "PAYLOAD_TOO_LARGE"),
@@ -152,7 +152,7 @@ async fn bodies_take_bounded_memory() {
         let answer = answered(request).await;
         assert!((answer.0, &*answer.1) == (status, code) || answer.2 == 0, "{what}: {answer:?}");
     }
-    // Bodies without a length that never end, of an account and of whoever pretends to be Meta.
+    // Bodies without a length that never end, of an account and of a client that pretends to be Meta.
     let piece = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
     let body = piece.repeat(3);
     let graphql = format!(

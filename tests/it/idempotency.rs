@@ -1,4 +1,4 @@
-//! Idempotency keys of messages to people who are erased: neither the log nor the answers tell what was sent to whom.
+//! Idempotency keys of messages to people who are erased: neither the log nor the answers tell content or recipient.
 
 use std::collections::BTreeSet;
 

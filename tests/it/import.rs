@@ -140,7 +140,7 @@ async fn double_spellings_find_the_contact_that_is_there(engine: Engine) {
     let both = "phone\n+5511976543210\n+551176543210\n";
     let counters = import(&client, json!({"content": both})).await;
     assert_eq!((&counters["created"], &counters["duplicateInFile"]), (&json!(1), &json!(1)));
-    // A landline is somebody else than the mobile with a ninth digit.
+    // A landline is another person than the mobile with a ninth digit.
     let counters = import(&client, json!({"content": "phone\n+5511923456789\n"})).await;
     assert_eq!(counters["created"], 1);
 }

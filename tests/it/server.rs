@@ -24,7 +24,7 @@ async fn a_first_start_says_what_to_do_next(engine: Engine) {
     for hint in ["API key in ", "$(cat '", "/graphql", "GraphiQL", "curl", "sendMessage", "messageStatusChanged"] {
         assert!(printed.contains(hint), "{hint} in {printed}");
     }
-    // Nobody who reads what a service prints learns the key; the server's user finds it in a file.
+    // The key is not in what a service prints; the server's user finds it in a file.
     assert!(!printed.contains("wsk_"), "{printed}");
     let file = world.data.path().join("first-api-key");
     assert!(printed.contains(&format!("API key in {}\n", file.display())), "{printed}");
@@ -146,7 +146,7 @@ async fn a_data_directory_has_one_server(engine: Engine) {
         let (ok, _, complaint) = world.try_run(&["serve"]).await;
         assert!(!ok && complaint.contains("another server"), "{complaint}");
     }
-    // The tools run beside it, and whoever comes after a kill gets the directory.
+    // The tools run beside it, and the next server after a kill gets the directory.
     world.run(&["projections", "list"]).await;
     world.kill().await;
     let world = world.restart().await;
@@ -260,7 +260,7 @@ async fn many_clients_at_once(engine: Engine) {
     assert_eq!(world.simulator.messages().await["repeated"], json!({}));
 }
 
-/// It has a store of its own, and fails where what it tells is not so.
+/// It has a separate store, and fails where what it tells is not so.
 #[tokio::test]
 async fn the_demo_shows_what_it_says() {
     let mut demo = tokio::process::Command::new(wasend_tests::world::binary());

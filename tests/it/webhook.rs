@@ -131,7 +131,7 @@ async fn users_write_in(engine: Engine) {
     .await;
     let contacts = client.data("{ contacts { totalCount } }", json!({})).await;
     assert_eq!(contacts["contacts"]["totalCount"], 1);
-    // Somebody who hides the number is known by the BSUID.
+    // A person who hides the number is known by the BSUID.
     let posted = world
         .simulator
         .inbound(json!({"phone_number_id": id, "user_id": "US.13491208655302741918", "name": "Hidden", "text": "Hi"}))

@@ -50,7 +50,7 @@ impl Vault {
         self.store.replace_anchor((position, &event, recorded_at)).await
     }
 
-    /// Those of the subjects of whom the store has no key, living or destroyed: it does not know them.
+    /// Those of the subjects without a key in the store, living or destroyed: it does not know them.
     pub async fn unknown_subjects(
         &self,
         subjects: &[(AccountId, SubjectId)],

@@ -91,7 +91,7 @@ impl KeyCache {
         true
     }
 
-    /// Forgets every key, clearing its bytes as soon as nobody is using them.
+    /// Forgets every key, clearing its bytes as soon as they are not in use.
     pub fn empty(&self) {
         let mut state = self.lock();
         let (destructions, heard) = (state.destructions + 1, state.heard);

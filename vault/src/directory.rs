@@ -39,7 +39,7 @@ impl Vault {
         self.subjects(account, people, true).await
     }
 
-    /// The same for persons whom [`Self::find_many`] has just not found: they are not looked up before they are created.
+    /// The same for persons just not found by [`Self::find_many`]: they are not looked up before they are created.
     pub async fn subjects_for_unknown(
         &self,
         account: AccountId,
@@ -218,7 +218,7 @@ impl Vault {
             let (before, mut person, ring) = self.entry(account, subject).await?;
             person.name = name.map(|name| name.expose().clone());
             let after = seal_person(living(&ring, account, subject)?, account, subject, &person)?;
-            // False if somebody else changed the entry meanwhile.
+            // False if the entry was changed meanwhile.
             if self.store.update_person((account, subject), (&before, &after)).await? {
                 return Ok(());
             }
@@ -249,7 +249,7 @@ impl Vault {
                 changes.push((*subject, before.unwrap_or_default(), after));
             }
             let done = self.store.update_people(account, &changes).await?;
-            // Those that somebody else changed meanwhile stay.
+            // Those that were changed meanwhile stay.
             open = open.into_iter().zip(done).filter(|(_, done)| !done).map(|(profile, _)| profile).collect();
         }
         Ok(())
@@ -273,7 +273,7 @@ impl Vault {
             let (before, mut person, ring) = self.entry(account, subject).await?;
             person.add(identity);
             let after = seal_person(living(&ring, account, subject)?, account, subject, &person)?;
-            // False if somebody else took it, or changed the entry, meanwhile.
+            // False if it was taken, or the entry changed, meanwhile.
             if self.store.add_alias((account, subject), index, (&before, &after)).await? {
                 return Ok(());
             }

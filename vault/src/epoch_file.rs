@@ -1,4 +1,4 @@
-//! Epoch keys in files beside the database. Whoever can read the files and the database can read everything, and
+//! Epoch keys in files beside the database. With the files and the database everything can be read, and
 //! overwriting a file is no proof that its bytes are gone from a disk: a key management service is the stronger holder.
 
 use std::{

@@ -14,7 +14,7 @@
 //! | `destroy`, `nodes` | destruction of keys; how it reaches every node |
 //! | [`anchor`](LogAnchor) | which log the store belongs to, and how far that had come |
 //! | `lineage` | whether the store still is the one that this process has used |
-//! | `suppression` | who is not to be written to although nobody knows who they are |
+//! | `suppression` | keyed hashes of people who must not be written to |
 //! | `queue`, `store` | group commit of what is created; both engines |
 
 mod anchor;

@@ -2,7 +2,7 @@
 //!
 //! A store that is put back to an earlier copy under a running server (point-in-time recovery, a standby that lagged and
 //! was promoted, a restored backup) holds keys again that were destroyed since. So each process remembers the newest
-//! destruction that it has heard of, by number and random tag, and how many of its own transactions the store has
+//! destruction that it has heard of, by number and random tag, and how many of its transactions the store has
 //! acknowledged. A store that lacks either is another one: from then on nothing is opened or sealed, until what the log
 //! says was destroyed is destroyed again ([`crate::Vault::resume`]).
 

@@ -1,10 +1,10 @@
 //! How a destruction of keys, and an epoch, reaches every node. Keys live in the memory of each; a node uses those that
 //! it remembers only for a few seconds after it has last asked the store whether one was destroyed, and says up to which
-//! destruction it has forgotten them. So whoever destroys a key can know, and not only hope, that nobody has it any
-//! more. In the same way a node says which epochs it can use, and whose keys it has destroyed.
+//! destruction it has forgotten them. So a process that destroys a key can know, and not only hope, that no node has it
+//! any more. In the same way a node says which epochs it can use, and whose keys it has destroyed.
 //!
 //! SQLite has one server process and perhaps a command of the terminal beside it, on one machine and with one directory
-//! of keys. They ask as well; nobody waits for their answer.
+//! of keys. They ask as well; their answer is not waited for.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -38,7 +38,7 @@ pub(crate) struct Node {
     beating: AbortHandle,
 }
 
-/// What a node asks, and whom it answers.
+/// What a node asks of the store, and what it answers.
 pub(crate) struct Pulse {
     name: String,
     label: String,

@@ -46,7 +46,7 @@ impl Identity {
     }
 
     /// What its keyed hash is made of: the spellings of one phone number have one hash, so that they are one person's
-    /// whoever comes first.
+    /// in any order.
     pub(crate) fn canonical(&self) -> String {
         self.spelled().map_or_else(|| self.value().expose().clone(), |phone| phone.canonical().into())
     }
@@ -64,7 +64,7 @@ impl Identity {
     }
 }
 
-/// Whom to find, or else to create: any of the identities, all of one person.
+/// The person to find, or else to create: any of the identities, all of one person.
 #[derive(Debug, Clone, Default)]
 pub struct NewPerson {
     pub identities: Vec<Identity>,

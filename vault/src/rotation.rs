@@ -2,7 +2,7 @@
 //! that every older copy of the keys (backups, write-ahead logs, dead rows) is noise, and what was destroyed in them is
 //! destroyed for good.
 //!
-//! Each step is one durable change; whoever comes after a process that died goes on from what the store says.
+//! Each step is one durable change; the next process after one that died goes on from what the store says.
 //!
 //! | step | what is so after it |
 //! |---|---|
@@ -23,7 +23,7 @@ use crate::{
     vault::Vault,
 };
 
-/// Keys in one transaction: few enough that nobody waits long for one of them.
+/// Keys in one transaction: few enough that no other transaction waits long for one of them.
 const BATCH: i64 = 500;
 
 /// Takes the vault through the end of an epoch, step by step.
@@ -40,7 +40,7 @@ pub struct Rotation {
 pub enum Step {
     /// No rotation is under way.
     Idle,
-    /// The epoch is announced, or given up because its key was lost before anybody used it.
+    /// The epoch is announced, or given up because its key was lost before it was used.
     Announced,
     Switched,
     /// So many keys are under the current epoch now.
@@ -159,7 +159,7 @@ impl Rotation {
 
     async fn switch(&mut self, epoch: i64, usable: i64) -> Result<Step, Failure> {
         let (store, alive_at) = (&self.vault.store, self.vault.alive_at());
-        // Who announced it may have died before anybody else had its key.
+        // The process that announced it may have died before another had its key.
         if usable < epoch && store.abandon_epoch(epoch, alive_at).await? {
             tracing::warn!(epoch, "no node has the key of the announced epoch; it is given up");
             self.begin().await?;

@@ -60,7 +60,7 @@ impl Store {
             .after_release(|connection, _| Box::pin(is_at_rest(connection)))
             .connect_with(options.clone())
             .await?;
-        // sqlx takes no lock of its own on SQLite: the write lock keeps a second process waiting.
+        // sqlx takes no migration lock on SQLite: the write lock keeps a second process waiting.
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         migrator(&[
             (1, include_str!("../../migrations/sqlite-vault/0001_vault.sql")),

@@ -1,4 +1,4 @@
-//! Lists of people whom the directory does not know: keyed hashes of the numbers and ids of those who are not to be
+//! Lists of people that the directory does not know: keyed hashes of the numbers and ids of those who are not to be
 //! written to, and for a short time of those who were erased.
 
 use std::collections::HashMap;
@@ -95,7 +95,7 @@ impl Vault {
         Ok(latest(&hashes, self.store.suppressed(account, &hashes.concat()).await?))
     }
 
-    /// Puts a person whom the directory does not know on the list of opt-outs. An earlier opt-out changes nothing. The
+    /// Puts a person that the directory does not know on the list of opt-outs. An earlier opt-out changes nothing. The
     /// random id of the listing if there is one, to be recorded in the log: a store that lacks it has lost the opt-out
     /// ([`Self::lost_listings`]).
     pub async fn suppress(
@@ -122,7 +122,7 @@ impl Vault {
         self.unsuppress_identities(account, &person.expose().identities(), opted_in_at).await
     }
 
-    /// The same for a person whom the directory does not know.
+    /// The same for a person that the directory does not know.
     pub async fn unsuppress_identities(
         &self,
         account: AccountId,

@@ -23,7 +23,7 @@ pub enum ErrorClass {
     ThrottleApp,
     /// Meta suspects spam from this number: hours of rest, and a human should look.
     LongBackoff,
-    /// The number cannot send until somebody repairs it (token, permission, registration). Keep the queue.
+    /// The number cannot send until it is repaired (token, permission, registration). Keep the queue.
     StopNumber,
     /// The whole business account is locked or unpaid. Keep the queue.
     StopAccount,
@@ -56,7 +56,7 @@ impl ErrorClass {
         }
     }
 
-    /// Whether the same message may be sent again without anybody repairing anything.
+    /// Whether the same message may be sent again without a repair.
     pub fn is_retryable(self) -> bool {
         match self {
             Self::Transient { .. }
@@ -74,7 +74,7 @@ impl ErrorClass {
         }
     }
 
-    /// Whether the queue behind the number must rest until somebody acts; the message itself is not at fault.
+    /// Whether the queue behind the number must rest until an operator acts; the message itself is not at fault.
     pub fn stops_sending(self) -> bool {
         matches!(self, Self::StopNumber | Self::StopAccount)
     }

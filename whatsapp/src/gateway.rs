@@ -97,7 +97,7 @@ pub enum SendFailure {
     /// Nothing reached Meta: safe to send again.
     #[error("not sent: {0}")]
     NotSent(NotSent),
-    /// Meta answered with an error of its own: the message was not accepted.
+    /// Meta answered with a server error: the message was not accepted.
     #[error("refused with code {} (HTTP {})", .0.code, .0.http_status)]
     Refused(Box<GraphError>),
     /// Meta may have accepted the message: it must not be sent again, a status webhook will tell.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::redacted::PERSONAL;
 
-/// JSON kept as it came, byte for byte. It may hold anything about anybody, hence never printed.
+/// JSON kept as it came, byte for byte. It may hold personal data, hence never printed.
 #[derive(Clone)]
 pub struct RawJson(Box<RawValue>);
 

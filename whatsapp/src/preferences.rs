@@ -32,7 +32,7 @@ pub struct Preference {
 }
 
 impl Preference {
-    /// `None` for a preference that names nobody, or nothing.
+    /// `None` for a preference without a person or a value.
     pub(crate) fn read(raw: &RawValue) -> Option<Self> {
         let preference = Object::read(raw)?;
         let wa_id = preference.filled("wa_id");

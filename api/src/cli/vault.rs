@@ -29,7 +29,7 @@ pub enum Command {
     },
     /// Epochs, and the nodes that use the vault
     Status,
-    /// People whom the log speaks of and the vault knows nothing of, since it was restored from an earlier copy
+    /// People that the log speaks of and the vault knows nothing of, since it was restored from an earlier copy
     #[command(after_help = LOST)]
     Lost {
         /// Show one account alone

@@ -13,7 +13,7 @@ pub struct Setting {
     pub name: &'static str,
     /// Its environment variable.
     pub env: &'static str,
-    /// Its value when nobody says otherwise, in the form in which people write it.
+    /// The default, in the form in which it is written in a file or in the environment.
     pub default: Option<&'static str>,
     pub doc: &'static str,
     /// Whether its value may hold a password, and so never appears in an error.
@@ -103,7 +103,7 @@ pub const SETTINGS: &[Setting] = &[
     optional(
         "metrics_listen",
         "WASEND_METRICS_LISTEN",
-        "Serves `/metrics` at an address of its own, to all who reach it. Without it: at `listen`, to programs of the same machine alone; a proxy there must not pass the path on.",
+        "Serves `/metrics` at a separate address, to all who reach it. Without it: at `listen`, to programs of the same machine alone; a proxy there must not pass the path on.",
         |c, v| put_some(&mut c.http.metrics_listen, parse::listen(v)),
     ),
     row(

@@ -53,7 +53,7 @@ impl Account {
 #[derive(Debug, SimpleObject)]
 struct SendingHold {
     since: DateTime,
-    /// Contacts of whom the vault knows nothing any more.
+    /// Contacts that the vault knows nothing of any more.
     lost_people: i32,
 }
 

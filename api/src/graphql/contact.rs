@@ -37,7 +37,7 @@ enum ContactSource {
     Import,
 }
 
-/// Through which door somebody opted out or in.
+/// The channel through which a contact opted out or in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "contact::Via")]
 enum ConsentVia {
@@ -58,7 +58,7 @@ struct Attribute {
     value: String,
 }
 
-/// Somebody to whom the account writes, or who wrote to it.
+/// A person that the account writes to, or that wrote to it.
 #[Object]
 impl Contact {
     async fn id(&self) -> ID {

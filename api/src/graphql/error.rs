@@ -36,7 +36,7 @@ impl UserError {
 
 impl From<Refusal> for UserError {
     fn from(Refusal { field, code, message }: Refusal) -> Self {
-        // One text, whether the id is malformed, nobody's or another account's.
+        // One text, whether the id is malformed, unknown or another account's.
         let message = if code == Refused::NotFound { code.about().to_owned() } else { message };
         Self { code: ErrorCode(code), field, message }
     }

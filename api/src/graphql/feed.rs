@@ -2,7 +2,7 @@
 //! for all accounts, and passes it on through a bounded channel.
 //!
 //! Rows of such a table appear in the order of their positions, because one fold after the other writes them. So
-//! whoever has read up to a row has met everything before it: the last row read is all there is to remember.
+//! a reader that has come to a row has met everything before it and needs to remember the last row alone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,8 +26,8 @@ const WAITING: usize = 8;
 const HISTORY: usize = 200;
 /// How often news is looked for that no position announces: a projection that catches up on its own.
 const POLL: Duration = Duration::from_secs(2);
-/// How often the table is looked at while nobody listens. Who comes then is passed on what came since the last look,
-/// which costs him what he has read himself a second time.
+/// How often the table is read without subscribers. A new subscriber is passed the rows since the last read, some of
+/// which it has read from the table already.
 const LOOK: Duration = Duration::from_millis(250);
 /// The wait after a failure of the database.
 pub const PAUSE: Duration = Duration::from_millis(500);
@@ -165,7 +165,7 @@ impl<R: Told> Source<R> {
             Some(last) if sender.receiver_count() > 0 => last,
             Some(_) if self.looked.elapsed() < LOOK => return Ok(()),
             known => {
-                // Nobody listened before the look at the table: who comes after it reads what it shows by himself.
+                // No subscriber before the read: a later one reads these rows from the table.
                 let head = head::<R>(reads).await?;
                 self.looked = Instant::now();
                 match known {
@@ -217,7 +217,7 @@ impl<R: Told> Follower<R> {
                     return Some(row.clone());
                 }
             }
-            // Nobody who only waits keeps rows alive.
+            // A subscriber that only waits keeps no rows alive.
             self.take(Arc::default());
             if self.live {
                 match self.news.recv().await {

@@ -33,7 +33,7 @@ pub fn stored(position: Position) -> i64 {
     i64::try_from(position).unwrap_or(i64::MAX)
 }
 
-/// The contact whom a phone number or BSUID belongs to.
+/// The contact that has a phone number or BSUID.
 pub async fn contact_of(state: &State, account: AccountId, address: &str) -> Result<Option<String>> {
     let identity = match Recipient::parse(address) {
         Ok(Recipient::Phone(phone)) => Identity::phone(phone.as_str()),

@@ -124,7 +124,7 @@ pub struct Loaders(DataLoader<Source>);
 
 impl Loaders {
     pub fn new(reads: Reads, vault: Arc<Vault>) -> Self {
-        // Whoever asks at the same time asks before the task yields; a timer would add a millisecond or two to each
+        // Loads of the same moment are submitted before the task yields; a timer would add a millisecond or two to each
         // level of a query.
         let spawn = |load| tokio::spawn(async { (tokio::task::yield_now().await, load.await).1 });
         Self(DataLoader::new(Source { reads, vault }, spawn).delay(Duration::ZERO))

@@ -89,7 +89,7 @@ impl Message {
         self.row.origin().map(|origin| origin.contact.to_string().into())
     }
 
-    /// Whom it was sent to, or who sent it. Needs the scope READ.
+    /// The recipient of an outbound message, the sender of an inbound one. Needs the scope READ.
     #[graphql(guard = "require(Scope::Read)")]
     async fn contact(&self, ctx: &Context<'_>) -> Result<Option<Contact>> {
         let Some(origin) = self.row.origin() else { return Ok(None) };

@@ -83,7 +83,7 @@ fn word<T: Copy, U: From<T>>(all: &[T], name: fn(T) -> &'static str, text: &str)
     all.iter().find(|one| name(**one) == text).map(|one| U::from(*one))
 }
 
-/// A request to erase somebody, and what was done about it.
+/// A request to erase a person, and what was done about it.
 #[Object]
 impl PrivacyRequest {
     async fn id(&self) -> ID {
@@ -107,7 +107,7 @@ impl PrivacyRequest {
         word(&privacy::Exception::ALL, privacy::Exception::name, self.0.exception.as_deref()?)
     }
 
-    /// It was refused for a reason that keeps the person's data: nobody erases them until `liftErasureHold` ends this.
+    /// It was refused for a reason that keeps the person's data: they are not erased until `liftErasureHold` ends this.
     async fn holds(&self) -> bool {
         self.0.holds()
     }
@@ -245,7 +245,7 @@ impl PrivacyQuery {
     }
 }
 
-/// Whom a request is about: exactly one of these.
+/// The person that a request is about: exactly one of these.
 #[derive(InputObject)]
 struct ErasureSubjectInput {
     /// In international form.
@@ -291,8 +291,8 @@ pub struct PrivacyMutation;
 
 #[Object]
 impl PrivacyMutation {
-    /// Has somebody erased: from now on nothing is accepted for them, and once the request is `COMPLETED` nothing of
-    /// theirs can be read any more, anywhere. Whoever is erased already is answered with the request of then.
+    /// Has a person erased: from now on nothing is accepted for them, and once the request is `COMPLETED` nothing of
+    /// theirs can be read any more, anywhere. A person erased before is answered with the request of then.
     #[graphql(guard = "require(Scope::Privacy)")]
     async fn request_erasure(&self, ctx: &Context<'_>, input: RequestErasureInput) -> Result<PrivacyRequestPayload> {
         let (state, caller) = State::write(ctx)?;

@@ -29,7 +29,7 @@ impl World {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let data_dir = directory.path().join("data").to_string_lossy().into_owned();
-        // Nobody listens there: nothing here is sent.
+        // An address without a listener: nothing here is sent.
         let flags = vec![("data_dir", data_dir), ("meta.base_url", "http://127.0.0.1:9/".to_owned())];
         let config = config::load(Sources { flags, ..Sources::default() }).unwrap();
         let house = House::open(&config).await.unwrap();

@@ -65,7 +65,7 @@ impl<E: Executor> Engine for E {
     }
 }
 
-/// An operation that parses, on behalf of somebody.
+/// A parsed operation and the caller that it runs for.
 struct Prepared {
     request: Request,
     /// None when the request does not say which of the document's operations it means.

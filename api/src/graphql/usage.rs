@@ -60,7 +60,7 @@ struct Usage {
     account: AccountId,
     from: Day,
     to: Day,
-    /// None for all numbers; a number of nobody's has no usage.
+    /// None for all numbers; an unknown number has no usage.
     number: Option<String>,
     total: UsageLine,
 }

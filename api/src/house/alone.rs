@@ -1,5 +1,5 @@
-//! One server a data directory. The kernel frees the lock however its holder ends, so whoever gets it knows that the one
-//! before is gone, and need not wait until the leases of the dead run out.
+//! One server per data directory. The kernel frees the lock however its holder ends, so the next holder knows that the
+//! one before is gone, and need not wait until the leases of the dead run out.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;

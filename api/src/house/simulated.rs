@@ -35,7 +35,7 @@ impl Connected {
         Ok(SimulatedLine {
             phone_number_id: row.phone_number_id.clone(),
             waba_id: row.waba_id.clone(),
-            // Its own number is what a business shows to everybody; the simulator needs one of the right form only.
+            // The display number is public; the simulator needs one of the right form only.
             display_phone_number: "15550783881".to_owned(),
             access_token: credentials.access_token,
             app_secret: credentials.app_secret,

@@ -29,7 +29,7 @@ pub struct Welcome {
     pub account: AccountId,
     /// Handed over once.
     pub secret: Personal<String>,
-    /// Connected to the simulator; none where a real Meta is configured, which needs credentials of its own.
+    /// Connected to the simulator; none where a real Meta is configured, which needs its credentials.
     pub number: Option<NumberId>,
 }
 
@@ -64,7 +64,7 @@ async fn open(house: &House) -> Result<Welcome, CommandError> {
     Ok(Welcome { account, secret: key.secret, number })
 }
 
-/// A number that only the simulator knows, with credentials nobody else can guess.
+/// A number that only the simulator knows, with random credentials.
 pub fn simulated_number() -> ConnectNumber {
     let random = || uuid::Uuid::new_v4().simple().to_string();
     let digits = || (uuid::Uuid::new_v4().as_u128() % 900_000_000_000_000 + 100_000_000_000_000).to_string();

@@ -1,5 +1,5 @@
 //! How much of the server one account may use at once, so that none crowds out the others. Callers without a key share
-//! one small account among themselves, and so do webhooks, which anybody may send.
+//! one small account among themselves, and so do webhooks, which arrive without authentication.
 
 use std::{
     collections::HashMap,
@@ -26,7 +26,7 @@ const ANONYMOUS_OPERATIONS: usize = 16;
 const ANONYMOUS_STREAMS: usize = 64;
 /// An account's part of the memory for bodies.
 const SHARE: usize = 4;
-/// Bytes of a body that are charged to nobody, so that small requests get through whatever large ones do.
+/// Bytes of a body that are not charged, so that small requests get through whatever large ones do.
 pub const FREE: usize = 16 << 10;
 const KIB: usize = 1 << 10;
 

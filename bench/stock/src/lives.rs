@@ -25,7 +25,7 @@ struct Given {
 }
 
 impl Lives {
-    /// A new message's, to one of the people whom the benchmark knows.
+    /// A new message's, to one of the people that the benchmark knows.
     pub async fn ask(&self, contact: usize) -> anyhow::Result<Life> {
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let (sender, life) = oneshot::channel();

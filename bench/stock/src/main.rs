@@ -1,4 +1,4 @@
-//! The peer: cqrs-es's event store with the repositories of sqlite-es and postgres-es, in a process of its own.
+//! The peer: cqrs-es's event store with the repositories of sqlite-es and postgres-es, in a separate process.
 //!
 //! `stock-peer sqlite|postgres URL CONNECTIONS` reads an order a line and answers each with a line of JSON:
 //!

@@ -1,4 +1,4 @@
-//! Appends to UmaDB as `wasend-bench` appends to its own log, a process of its own: `umadb-appender URL BYTES` reads
+//! Appends to UmaDB as `wasend-bench` appends to its own log, in a separate process: `umadb-appender URL BYTES` reads
 //! how many clients shall append for how many seconds, one pair a line, and answers each with a line of JSON.
 
 #[path = "../../src/load.rs"]

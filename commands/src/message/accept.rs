@@ -111,7 +111,7 @@ impl Commands {
         })
     }
 
-    /// The contacts of the recipients, of whom those that are not known are made so.
+    /// The contacts of the recipients; unknown ones are created.
     async fn contacts(
         &self,
         caller: Caller,
@@ -215,7 +215,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Seals and appends; those that met a conflict are decided again on what is there now.
+    /// Seals and appends; those that met a conflict are decided again on the current state.
     async fn append(
         &self,
         caller: Caller,
@@ -254,7 +254,7 @@ impl Commands {
                 answers[item.index] = Some(answer);
             }
             items = open;
-            // Somebody who was erased meanwhile is somebody new.
+            // A person who was erased meanwhile is a new contact.
             contacts = self.contacts(caller, &mut items, answers).await?;
         }
         Ok(())
@@ -327,7 +327,7 @@ impl Commands {
             let mut plan = Plan::new(context, now);
             let contact = contacts.entry(subject.uuid()).or_default();
             let create = contact::Command::Create { source: Source::Message, attributes: None };
-            // Whoever opts out or is erased meanwhile is not written to: the message is decided again.
+            // A person who opts out or is erased meanwhile is not written to: the message is decided again.
             plan.guard(subject.uuid(), contact);
             plan.decide(subject.uuid(), contact, create)
                 .map_err(|failure| CommandError::of(failure, "to", crate::contact::code))?;

@@ -1,4 +1,4 @@
-//! What the caller gave, checked as far as it can be without asking anybody.
+//! Validation of the input, as far as it goes without any store.
 
 use serde_json::json;
 use wasend_domain::content::{self, Content, Parameter, Template};

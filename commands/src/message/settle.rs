@@ -58,7 +58,7 @@ impl Commands {
     }
 
     /// Answers the repetitions among the messages to recipients who are not known: the recipient may be a person who is
-    /// erased, and whom a repetition must not make known again.
+    /// erased, and a repetition must not make the person known again.
     pub(super) async fn answer_strangers(
         &self,
         caller: Caller,

@@ -119,7 +119,7 @@ impl Commands {
             };
             let mut known = self.loaded_contact(caller, contact).await?;
             if known.state.erased.is_some() {
-                // In a moment nothing leads from the number to whom it was, and who writes is somebody new.
+                // An erasure is unlinking this number: retried, after which the sender gets a new subject.
                 tokio::time::sleep(UNLINKING).await;
                 continue;
             }

@@ -37,7 +37,7 @@ struct Known<'a> {
 
 impl Commands {
     /// Records statuses as a set: one load, one append. Answers those that are of no message of ours, or in words that
-    /// are not understood, and how many were of people who are erased, of whom nothing is recorded.
+    /// are not understood, and how many were of erased people, about which nothing is recorded.
     pub(super) async fn report<'a>(
         &self,
         updates: &[(&'a NumberRow, &'a StatusUpdate)],

@@ -13,7 +13,7 @@ pub enum Event {
         number: NumberId,
         contact: SubjectId,
         kind: Kind,
-        /// The template's name; it is the account's own and names nobody.
+        /// The template's name; it is chosen by the account and names no person.
         template: Option<String>,
         content: Sealed<Content>,
         at: Time,

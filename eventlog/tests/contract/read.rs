@@ -124,7 +124,7 @@ async fn what_was_lost_or_changed_on_the_disk_is_damage(home: Home) {
         error.to_string()
     };
     assert!(damaged("DELETE FROM events WHERE position = 2").await.contains("position 2"));
-    // Postgres keeps checksums of its own.
+    // Postgres checksums its pages.
     if let Home::Sqlite(_) = &home {
         let error = damaged("UPDATE events SET payload = replace(payload, '1', '2') WHERE position = 1").await;
         assert!(error.contains("position 1"), "{error}");

@@ -101,7 +101,7 @@ async fn a_log_older_than_the_checksums_is_read(home: Home) {
 async fn rows_of_the_release_are_read_with_their_checksums_and_without(home: Home) {
     let log = home.log().await;
     let Db::Sqlite(sqlite) = log.db() else {
-        // PostgreSQL keeps checksums of its own.
+        // PostgreSQL checksums its pages.
         return;
     };
     let sums = [Some(CHECKSUM_1), None];

@@ -1,4 +1,4 @@
-//! What a vault's store that was put back to an earlier copy has lost, as far as the log can tell: people whom it does not
+//! What a vault's store that was put back to an earlier copy has lost, as far as the log can tell: people that it does not
 //! know any more, and opt-outs that it does not list. What they said about being written to went with it, so that nothing
 //! is sent for their accounts until the operator has decided.
 
@@ -22,9 +22,9 @@ const LAG: Duration = Duration::from_secs(60);
 /// What the store has lost of one account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Loss {
-    /// Those of whom the store has no key, and whether the log has them as opted out.
+    /// Those without a key in the store, and whether the log has them as opted out.
     pub people: BTreeMap<SubjectId, bool>,
-    /// Opt-outs of people whom the account did not know.
+    /// Opt-outs of people unknown to the account.
     pub opt_outs: u64,
     /// Contacts that got another number or id, by which the store may not find them.
     pub changed: u64,
@@ -56,7 +56,7 @@ pub async fn find(
     Ok(losses)
 }
 
-/// People of whom the store has no key, over the whole history.
+/// People without a key in the store, over the whole history.
 pub async fn find_all(log: &dyn EventLog, vault: &Vault) -> Result<BTreeMap<AccountId, Loss>, CommandError> {
     let (mut losses, _) = since(log, vault, 0).await?;
     losses.retain(|_, loss| loss.is_certain());

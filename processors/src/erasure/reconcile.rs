@@ -34,7 +34,7 @@ const LAST: &str = "WHERE destruction > $1 ORDER BY destruction DESC, id LIMIT 1
 pub struct Reconciled {
     /// Requests and days whose keys were there again, and are destroyed again.
     pub repeated: u64,
-    /// People whom the store does not know, and for whose accounts nothing is sent any more.
+    /// People that the store does not know, and for whose accounts nothing is sent any more.
     pub lost_people: u64,
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn read(
             sender.blocking_send(Ok(chunk)).is_ok()
         };
         if let Err(broken) = (Rows { source: &source, limits: &limits, judge, row, pass }).read(decoded) {
-            // Whoever no longer listens needs no answer.
+            // A receiver that is gone needs no answer.
             drop(sender.blocking_send(Err(broken)));
         }
     });

@@ -1,4 +1,4 @@
-//! What an import has to tell of rows that were not taken as they are. A row about somebody whom the account knows is
+//! What an import has to tell of rows that were not taken as they are. A row about a person that the account knows is
 //! sealed under that person's key and is erased with them; the others are sealed under the import's own.
 
 use std::collections::{BTreeMap, HashMap};

@@ -23,7 +23,7 @@ pub struct Row {
     pub parsed: Result<Parsed, Wrong>,
 }
 
-/// A row that says whom it is about.
+/// A row that names its person.
 #[derive(Clone)]
 pub struct Parsed {
     pub phone: Option<PhoneNumber>,
@@ -116,7 +116,7 @@ impl Wrong {
 }
 
 impl Row {
-    /// Whom the row is about, as far as that can be told of one that could not be read: whatever looks like a number.
+    /// The person of a row that could not be read, as far as it can be told: whatever looks like a number.
     pub fn identities(&self, region: Option<Region>) -> Vec<Identity> {
         let number = |cell: &String| PhoneNumber::parse_in(unguard(cell.trim()), region).ok();
         match &self.parsed {

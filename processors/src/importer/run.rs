@@ -101,7 +101,7 @@ impl Run {
     ) -> Result<bool, Stopped> {
         let done = import.state.chunks;
         let chunks = read(&self.commands, upload, source, &self.options.limits, true);
-        // Nobody stands in two chunks but as a repeated row, so the people of the next are prepared meanwhile.
+        // A person is in two chunks only as a repeated row, so the people of the next are prepared meanwhile.
         let (sender, mut prepared) = mpsc::channel(1);
         let preparing = prepare(Arc::clone(job), chunks, done, sender).in_current_span();
         let preparing = AbortOnDropHandle::new(tokio::spawn(preparing));
@@ -195,7 +195,7 @@ pub(crate) fn lease_of(id: ImportId) -> String {
     format!("import/{id}")
 }
 
-/// Which rows of the chunk are about somebody whom an earlier line was about, and which line that was.
+/// Which rows of the chunk are about the person of an earlier line, and which line that was.
 fn repeats(chunk: &Chunk, seen: &mut HashMap<Key, u64>) -> HashMap<usize, u64> {
     let mut repeats = HashMap::new();
     for (index, row) in chunk.rows.iter().enumerate() {

@@ -66,7 +66,7 @@ async fn a_call_that_died_with_its_node_is_never_repeated(world: &World) {
 
 async fn shutdown_waits_for_calls_and_hands_the_numbers_over(world: &World) {
     world.script(ADA, vec![Behaviour::Delay { ms: 300 }]);
-    // Nobody could wait for such a lease to expire.
+    // No test could wait for such a lease to expire.
     let long = DispatchOptions { lease: Duration::from_secs(3_600), ..options() };
     let first = world.dispatcher(long.clone());
     let slow = world.send(ADA).await;

@@ -176,7 +176,7 @@ async fn among_everything_else_an_erasure_is_whole(world: &World) {
     }
 }
 
-/// Nothing can be read of whom the person was, nothing came after the fence, and who is there now is somebody else.
+/// Nothing of the erased person can be read, nothing came after the fence, and the present contact is another person.
 async fn is_whole(world: &World, phone: &str, old: SubjectId, request: PrivacyRequestId) {
     let (commands, account) = (&world.commands, world.caller.account_id);
     let why = format!("erasure request {request}");
@@ -208,7 +208,7 @@ async fn is_whole(world: &World, phone: &str, old: SubjectId, request: PrivacyRe
     for reason in reason.collect::<Vec<_>>() {
         is_erased::<Reason>(world, &reason, &why).await;
     }
-    // Whoever has the number now began after it, and is one person.
+    // The present owner of the number began after it, and is one person.
     let now = commands.vault.find(account, &Identity::phone(phone)).await.unwrap();
     assert_ne!(now, Some(old));
     let mut bearers = BTreeMap::new();

@@ -171,7 +171,7 @@ async fn import(world: &World, caller: Caller, file: &str, (chunk, piece): (usiz
 }
 
 /// An account that knows some of the people already: one by name, one who has opted out, one who had opted out before
-/// being erased, and one whom only the directory knows, as after a crash.
+/// being erased, and one that only the directory knows, as after a crash.
 async fn acquainted(world: &World) -> Caller {
     let caller = world.account().await;
     let (commands, account) = (&world.commands, caller.account_id);
@@ -213,7 +213,7 @@ async fn a_file_has_one_outcome_however_often_and_however_it_is_cut(world: &Worl
             assert_eq!(again.counters, same, "{rows:#?}");
             assert_eq!(people(world, cut_up).await, known, "{rows:#?}");
         }
-        // The same rows as two files: whoever comes first wins where existing contacts are left alone.
+        // The same rows as two files: the first wins where existing contacts are left alone.
         let one_file = acquainted(world).await;
         let skipped = import(world, one_file, &whole, (1_000, 1 << 20), Mode::Skip).await;
         let (first, second) = rows.split_at(cut.min(rows.len()));

@@ -17,7 +17,7 @@ pub struct Mortal {
     /// The last one is still written.
     pub written: bool,
     pub died: Notify,
-    /// So many times whoever loads contacts panics.
+    /// So many loads of contacts panic.
     pub stumbles: AtomicI64,
 }
 

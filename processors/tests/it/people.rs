@@ -1,4 +1,4 @@
-//! Whom an account knows, read from its log and its directory.
+//! The people that an account knows, read from its log and its directory.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct Seen {
     pub opted_out: bool,
 }
 
-/// Everybody whom the account knows, by their number or BSUID. Nobody is known twice.
+/// All people that the account knows, by their number or BSUID. None is known twice.
 pub async fn people(world: &World, caller: Caller) -> BTreeMap<String, Seen> {
     let mut people = BTreeMap::new();
     for (subject, contact) in contacts(world, caller).await {

@@ -149,7 +149,7 @@ async fn an_import_that_goes_on_after_a_death_skips_who_was_erased_meanwhile(wor
     });
     let node = world.importer(&world.over(log.clone()), &options(1));
     log.died.notified().await;
-    // It had prepared the chunks that come next, and made known whom the account did not know.
+    // It had prepared the chunks that come next, and made subjects of the unknown people.
     drop(node);
     erase(world, ada).await;
     world.clock.advance(options(1).lease + Duration::from_secs(1));

@@ -281,7 +281,7 @@ impl World {
         Caller { account_id: opened.value.0, actor: Actor::Operator }
     }
 
-    /// Somebody writes to the number.
+    /// A person writes to the number.
     pub async fn inbound(&self, wa_id: &str, texts: &[String]) {
         let message = |text: &String| {
             let id = format!("wamid.{}", MessageId::random());

@@ -1,5 +1,5 @@
 //! Reading and folding ahead: the batches of some builds that stand together are read, folded and handed over one
-//! after the other, while whoever writes them is still busy with the one before.
+//! after the other, while the daemon still writes the one before.
 
 use std::sync::Arc;
 
@@ -144,7 +144,7 @@ impl Folder {
             let loaded = match batch::load(&mut on, &self.builds, &events, &mut before).instrument(span).await {
                 Ok(loaded) => loaded,
                 Err(error) => {
-                    // Nobody waits for it any more if this fails.
+                    // The receiver is gone if this fails.
                     drop(sender.send(Err(error)).await);
                     return self.conn;
                 }
@@ -164,7 +164,7 @@ impl Folder {
             match further.await {
                 Ok(Ok(further)) => events = Arc::new(further),
                 Ok(Err(error)) => {
-                    // Nobody waits for it any more if this fails.
+                    // The receiver is gone if this fails.
                     drop(self.sender.send(Err(error)).await);
                     return self.conn;
                 }

@@ -48,7 +48,7 @@ impl Build {
         Ok(())
     }
 
-    /// Makes the indexes that are missing, each in a transaction of its own, so that other writers come in between.
+    /// Makes the indexes that are missing, each in a separate transaction, so that other writers come in between.
     /// `number` sets their names apart from those of other builds. What a table of Postgres holds is not known to the
     /// plans of queries until it is analysed.
     pub async fn index(&self, conn: &mut Conn, number: i64) -> Result<(), sqlx::Error> {

@@ -141,7 +141,7 @@ impl Step<'_> {
         }
         let mut ends = Vec::with_capacity(self.places.len());
         for (at, place) in self.places.iter().enumerate() {
-            // Whoever folds has died: nothing of the batch may stay.
+            // The fold has panicked: nothing of the batch may stay.
             let Some(mut folded) = folded.try_next().await? else { return Ok(Written::Fenced) };
             self.end(on, place, &folded).await?;
             let (put, deleted) = rows(&folded);

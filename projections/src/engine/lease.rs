@@ -67,7 +67,7 @@ impl Leases {
         Ok(!sql::fetch(&self.db, &sql, &binds, &[Kind::Text]).await?.is_empty())
     }
 
-    /// Ends every lease, for whoever knows that the nodes that had them are gone. One that lives renews its own.
+    /// Ends every lease. For callers that know the holders to be gone; a node that lives renews its own.
     pub async fn end_all(&self) -> Result<(), StoreError> {
         with_transaction!(&self.db, tx => { sqlx::query(END_ALL).execute(&mut *tx).await?; });
         Ok(())

@@ -25,11 +25,11 @@ use crate::engine::tail::{Means, Signals, Tail};
 pub struct Options {
     /// Most events that are folded in one transaction.
     pub batch: usize,
-    /// The same while nobody reads what is written: as long as no projection is live, and by a rebuild.
+    /// The same while the tables have no readers: as long as no projection is live, and by a rebuild.
     pub bulk: usize,
     /// How long a node that has died keeps the others from folding.
     pub lease: Duration,
-    /// How often progress is looked for that nobody has told of.
+    /// How often progress is looked for that was not notified.
     pub poll: Duration,
     pub(crate) decode: Decode,
 }

@@ -81,7 +81,7 @@ impl From<sqlx::Error> for RebuildError {
     }
 }
 
-/// Rebuilds a projection from a process that runs no engine of its own.
+/// Rebuilds a projection from a process that runs no engine.
 pub async fn rebuild(
     db: Db,
     log: Arc<dyn EventLog>,
@@ -233,7 +233,7 @@ impl Rebuild<'_> {
             let fence = (self.owner.as_str(), self.means.clock.now());
             let written = commit::commit(conn, &places, (*position, &events), fence, &mut folded).await?;
             if !matches!(written, Written::Done(_)) {
-                // If whoever folds has died of it, this panics as well.
+                // If the fold panics, this panics as well.
                 lane.end().await;
             }
             accepted(written, (*position, &events))?;

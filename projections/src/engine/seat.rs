@@ -53,7 +53,7 @@ impl Seat {
         error!(projection.name = name, event.position = at, error = %poison, "the projection stopped at an event");
     }
 
-    /// Lets a projection that was poisoned try again: whoever takes its lease may run mended code.
+    /// Lets a projection that was poisoned try again: the node that takes its lease may run mended code.
     pub async fn resume(&self, means: &Means) -> Result<(), StoreError> {
         let mut conn = Conn::durable(&means.db).await?;
         let mut tx = conn.begin().await?;

@@ -1,5 +1,5 @@
 //! The tail: follows the log for every build at once. Those at the front go together, in one transaction a batch;
-//! one that lags catches up by batches of its own in between, until it stands where the others do.
+//! one that lags catches up by separate batches in between, until it stands where the others do.
 
 mod damage;
 
@@ -69,7 +69,7 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-/// The front's batches, and those of whoever lags most.
+/// The front's batches, and those of the shard that lags most.
 const FRONT: usize = 0;
 const LAST: usize = 1;
 
@@ -147,7 +147,7 @@ impl Tail {
         }
     }
 
-    /// One step of the front and one of whoever lags most; false if there was nothing to do.
+    /// One step of the front and one of the shard that lags most; false if there was nothing to do.
     async fn turn(&mut self) -> Result<bool, Failure> {
         let due = self.means.clock.now() >= self.tend_at;
         if due || self.may_take_over().await? {
@@ -175,7 +175,7 @@ impl Tail {
         groups.into_iter().collect()
     }
 
-    /// Most events of a batch. As long as nobody reads what is written a large one is better: a row that many of its
+    /// Most events of a batch. As long as the tables have no readers a large one is better: a row that many of its
     /// events change is written once.
     fn most(&self) -> usize {
         let any_live = self.seats.iter().any(|seat| seat.state == State::Live);

@@ -101,7 +101,7 @@ pub(crate) struct MemoryLog {
     events: Mutex<Vec<Recorded>>,
     head: watch::Sender<Position>,
     pub reads: AtomicU64,
-    /// Whoever reads the event at this position is told of damage, or does not get it.
+    /// Reads of the event at this position report damage, or do not get it.
     pub bad: Mutex<Option<(Position, Bad)>>,
 }
 
@@ -135,7 +135,7 @@ impl MemoryLog {
     }
 }
 
-/// An event as the log holds it, of nobody in particular.
+/// An event as the log holds it, of an arbitrary account.
 pub(crate) fn recorded(position: Position, event_type: &str, payload: String) -> Recorded {
     Recorded {
         position,

@@ -1,5 +1,5 @@
 //! Turns at the database: however much one account asks at once, it has half of the connections at most, and the rest
-//! of its questions wait for each other instead of for everybody.
+//! of its queries wait for each other alone.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

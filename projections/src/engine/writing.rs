@@ -58,7 +58,7 @@ async fn on_postgres(conn: &mut PgConnection, changed: &[(&Shape, Changes)]) -> 
 }
 
 /// Writes them if another statement, with what is bound to it, changes exactly so many rows; false if it does not, and
-/// nothing is changed. A transaction of its own.
+/// nothing is changed. One transaction.
 pub(crate) async fn write_if(
     conn: &mut Conn,
     condition: (String, Vec<Cell>),

@@ -50,7 +50,7 @@ pub async fn run(url: &str, name: &str, from: u64, to: u64) {
     let mut rng = Rng::new();
     for n in from..to {
         let place = append(&log, name, n, rng.usize(1..20)).await;
-        // Whoever reads this knows that the command is done.
+        // A reader of this line knows that the command is done.
         if writeln!(std::io::stdout(), "{} {}", place.first, place.last).is_err() {
             return;
         }

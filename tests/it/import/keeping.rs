@@ -142,7 +142,7 @@ async fn who_is_erased_after_a_file_was_uploaded_does_not_come_back(engine: Engi
     let client = world.client();
     let skipped = import(&client, json!({"uploadId": uploaded})).await;
     assert_eq!(skipped, json!({"total": 2, "created": 1, "erased": 1}));
-    // Whoever is in a file that comes after the erasure is a new contact.
+    // A person in a file that comes after the erasure is a new contact.
     let again = import(&client, json!({"content": file})).await;
     assert_eq!(again, json!({"total": 2, "created": 1, "unchanged": 1}));
 }

@@ -32,7 +32,7 @@ pub(crate) struct NewKey {
     pub fingerprint: String,
 }
 
-/// A subject to be stored, unless one of its aliases is already somebody's.
+/// A subject to be stored, unless one of its aliases is already taken.
 pub(crate) struct NewSubject {
     pub account: AccountId,
     pub subject: SubjectId,
@@ -74,7 +74,7 @@ impl Store {
         Ok(batch.subjects.iter().map(|new| claims.owner(new)).collect())
     }
 
-    /// False if another subject bears the alias already, or nobody changed in the meantime is to be found under
+    /// False if another subject bears the alias already, or none is to be found unchanged under
     /// `before`: then nothing is stored.
     pub async fn add_alias(
         &self,
@@ -170,7 +170,7 @@ fn aliases(new: &NewSubject) -> impl Iterator<Item = Alias> {
 }
 
 impl Tx {
-    /// Claims the aliases. A subject that finds one of its own taken gives way and leaves the others free again.
+    /// Claims the aliases. A subject that finds one of its aliases taken gives way and leaves the others free again.
     async fn claim(&mut self, claims: &mut Claims) -> Result<(), Failure> {
         let claimed: Vec<_> = claims.owners.iter().map(|(alias, subject)| (alias, subject.to_string())).collect();
         let row = |((account, index), subject): &(&Alias, String)| {
@@ -197,7 +197,7 @@ impl Tx {
         Ok(())
     }
 
-    /// To whom each of the claimed aliases belongs now.
+    /// The subject that each of the claimed aliases belongs to now.
     async fn taken(&mut self, claimed: &[(&Alias, String)]) -> Result<Vec<(Alias, SubjectId)>, Failure> {
         let mut taken = Vec::with_capacity(claimed.len());
         for of_account in claimed.chunk_by(|one, two| one.0.0 == two.0.0) {

@@ -1,6 +1,6 @@
 //! Epochs and nodes: what a rotation changes.
 //!
-//! Whoever stores a key, joins as a node or moves the epoch on locks the row of `current_epoch` first. So no key is
+//! Storing a key, joining as a node and moving the epoch on lock the row of `current_epoch` first. So no key is
 //! stored under an epoch that has passed, and no node slips in between the question whether all are ready and the step.
 
 use wasend_domain::Time;

@@ -107,7 +107,7 @@ async fn the_spellings_of_a_number_are_one_subjects_whoever_comes_first() {
             let other = subject(&one, account, "+551123456789").await;
             let taken = one.add_alias(account, other, &Identity::phone(&spellings[1])).await;
             assert!(matches!(taken, Err(VaultError::AliasTaken)));
-            // Whoever had opted out is on the list under both.
+            // A person who had opted out is on the list under both.
             let at = Time::from_seconds(7);
             one.unlink(account, bearer, at, Some(at)).await.unwrap();
             let numbers = spellings.each_ref().map(Identity::phone);

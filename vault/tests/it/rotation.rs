@@ -48,7 +48,7 @@ impl Town {
         self.erased.push(subject);
     }
 
-    /// Everybody is found and read who is not erased, nobody else is, and who is new can be taken in.
+    /// All who are not erased are found and read, the erased are not, and new people can be taken in.
     async fn is_well(&self, vault: &Vault, newcomer: &str) {
         for (sealed, opened) in self.values.iter().zip(vault.open_many(self.account, &self.values).await.unwrap()) {
             let erased = self.erased.contains(&sealed.subject());

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
-    /// A phone number in any spelling, a BSUID, or `*` for whoever has no script of their own.
+    /// A phone number in any spelling, a BSUID, or `*` for recipients without a script.
     pub recipient: String,
     pub behaviours: Vec<Behaviour>,
     /// For how many requests; without it until it is replaced or deleted.
@@ -57,7 +57,7 @@ pub enum Behaviour {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         times: Option<u32>,
     },
-    /// HTTP 502 without an envelope; the message is not accepted, but nobody can tell.
+    /// HTTP 502 without an envelope; the message is not accepted, but the caller cannot tell.
     GatewayErrorBefore {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         times: Option<u32>,
@@ -82,7 +82,7 @@ pub enum Behaviour {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pricing_type: Option<String>,
     },
-    /// Webhooks carry members that nobody has seen before, on every level.
+    /// Webhooks carry unknown members, on every level.
     UnknownFields,
 }
 

@@ -91,7 +91,7 @@ pub(super) fn value_of(line: &SimulatedLine) -> Value {
     })
 }
 
-/// The BSUID of whoever has this number: always the same within one business account, another in the next.
+/// The BSUID of the person with this number: always the same within one business account, another in the next.
 pub(super) fn user_id(line: &SimulatedLine, number: &str) -> String {
     let digest = Sha256::digest(format!("{} {number}", line.waba_id));
     let digits: String = digest.iter().take(20).map(|byte| char::from(b'0' + byte % 10)).collect();

@@ -103,7 +103,7 @@ impl Simulator {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Everything that the simulator serves. Serve it on a listener of its own: an answer that is dropped on purpose
+    /// Everything that the simulator serves. Serve it on a separate listener: an answer that is dropped on purpose
     /// takes its connection with it.
     pub fn router(&self) -> Router {
         let mut router = control::routes();

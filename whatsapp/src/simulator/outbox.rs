@@ -94,7 +94,7 @@ impl Outbox {
         Some(status)
     }
 
-    /// Posts changes until they are taken, or given up. Like Meta, drops them if nobody has subscribed.
+    /// Posts changes until they are taken, or given up. Like Meta, drops them without a subscriber.
     async fn deliver(&self, line: &SimulatedLine, changes: &[Value], escaped: bool) {
         if self.webhook_url().is_none() {
             return;

@@ -45,7 +45,7 @@ impl Refusal {
     }
 }
 
-/// Meta's answer when it has a fault of its own: the caller may try again.
+/// Meta's answer to an internal fault: the caller may try again.
 impl From<LinesUnavailable> for Refusal {
     fn from(_: LinesUnavailable) -> Self {
         Self::new(503, 131_016)

@@ -37,7 +37,7 @@ struct MessageFilter {
     /// Any of these.
     status: Option<Vec<MessageStatus>>,
     direction: Option<Direction>,
-    /// Whether somebody should look at it.
+    /// Whether the message needs attention by a person.
     unresolved: Option<bool>,
     /// Accepted or received at this moment or later.
     accepted_after: Option<DateTime>,

@@ -14,7 +14,7 @@ const KEPT: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 const BYTES_MAX: usize = 4 << 10;
 const TOKENS_MAX: usize = 256;
 
-/// Keeps documents by their text, for whoever sends them. One that holds a value or an alias is never kept
+/// Keeps parsed documents by their text, for all callers. One that holds a value or an alias is never kept
 /// ([`Look::is_plain`]), so that nothing about a person stays.
 pub struct Documents(Mutex<LruCache<String, ExecutableDocument>>);
 

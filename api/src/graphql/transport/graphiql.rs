@@ -12,7 +12,7 @@ const STYLE: &[u8] = include_bytes!("../../../assets/graphiql/graphiql.css.gz");
 const REACT: &[u8] = include_bytes!("../../../assets/graphiql/react.js.gz");
 const REACT_DOM: &[u8] = include_bytes!("../../../assets/graphiql/react-dom.js.gz");
 
-/// The page may load from this server alone. Its editor sets styles and fonts of its own.
+/// The page may load from this server alone. Its editor sets styles and fonts.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; img-src 'self' data:; \
                       frame-ancestors 'none'";
 

@@ -95,8 +95,8 @@ async fn execute(shell: &Shell, parts: &Parts, body: Body, media: Media) -> Resu
     Ok(hold(write(&run(shell, prepared).await, media), (turn, charge)))
 }
 
-/// What a request holds until its answer is sent, so that whoever does not read what they asked for can ask for no
-/// more than their part.
+/// What a request holds until its answer is sent, so that a client that does not read its answers can ask for no more
+/// than its share.
 async fn turn(shell: &Shell, identity: &Identity, media: Media) -> Result<Permit, Refusal> {
     Ok(match media {
         Media::EventStream => shell.quotas.stream(&identity.caller)?,
@@ -162,7 +162,7 @@ impl From<Denied> for Refusal {
 }
 
 fn refuse(refusal: Refusal, media: Media) -> Response {
-    // Whoever asked for events gets the refusal as JSON: no stream was begun.
+    // A client that asked for events gets the refusal as JSON: no stream was begun.
     let media = if media == Media::EventStream { Media::Json } else { media };
     write(&Answer::refusal(refusal), media)
 }

@@ -40,7 +40,7 @@ pub fn only(answer: &Answer) -> Response {
 }
 
 fn next(answer: &Answer) -> String {
-    // JSON has no line breaks of its own, so that one line of data holds it.
+    // Serialised JSON has no line breaks, so that one line of data holds it.
     format!("event: next\ndata: {}\n\n", answer.json())
 }
 

@@ -46,7 +46,7 @@ pub async fn upgrade(shell: Shell, mut parts: Parts, identity: Identity) -> Resp
             tracker.track_future(Connection::new(shell, identity).run(socket))
         });
     // Among them is how the client spelled its headers, and hyper then spells the answer's alike: some clients (gql of
-    // Python) look for `Sec-WebSocket-Protocol` in exactly this case, and else speak a protocol that nobody chose.
+    // Python) look for `Sec-WebSocket-Protocol` in exactly this case, and else speak a protocol not negotiated.
     response.extensions_mut().extend(parts.extensions);
     response
 }

@@ -27,20 +27,19 @@ pub(crate) struct Known {
     pub suppressed: HashMap<usize, Time>,
     /// Rows of people who were erased after the file was received.
     pub erased: HashSet<usize>,
-    /// The subjects of those whom nobody knew before, by their rows.
+    /// The subjects of people unknown before, by their rows.
     pub made: HashMap<usize, SubjectId>,
 }
 
 impl Known {
-    /// Whether somebody is just being erased: in a moment nothing leads to them any more, and who stands in the file is
-    /// somebody new.
+    /// Whether a person is just being erased: once unlinked, the person in the file is a new subject.
     pub fn is_closing(&self) -> bool {
         self.contacts.values().any(|contact| contact.state.erased.is_some())
     }
 }
 
 impl Job {
-    /// Looks a chunk's people up, and makes subjects of those whom nobody knows.
+    /// Looks a chunk's people up, and makes subjects of the unknown ones.
     pub(crate) async fn learn(&self, chunk: &Chunk, repeats: &HashMap<usize, u64>) -> Result<Known, CommandError> {
         loop {
             let mut known = self.known(chunk, repeats).await?;
@@ -84,7 +83,7 @@ impl Job {
             found.into_iter().filter_map(|(id, stream)| Some((id, Stream::present(stream)?))).collect();
         let suppressed = self.suppressed(chunk, &subjects, &contacts).await?;
         let (names, attributes, unreadable, made) = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
-        // Looked up after the directory: a person whom it does not know any more is among them.
+        // Looked up after the directory: a person that it does not know any more is among them.
         let erased = self.erased(chunk).await?;
         let mut state = Known { subjects, contacts, names, attributes, unreadable, suppressed, erased, made };
         self.open(&known, &mut state).await?;

@@ -1,4 +1,4 @@
-//! People whom the account does not know yet.
+//! People unknown to the account.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use super::super::row::Parsed;
 use super::{Act, Job, Known, Verdict};
 
 impl Job {
-    /// Makes subjects of those whom nobody knows; false if one came to be known meanwhile.
+    /// Makes subjects of the unknown ones; false if one came to be known meanwhile.
     pub(super) async fn make_new(
         &self,
         chunk: &Chunk,

@@ -39,7 +39,7 @@ async fn every_event_is_folded_once_across_restarts(engine: Engine) {
     let handle = tokio::runtime::Handle::current();
     tokio::task::block_in_place(|| {
         runner.run(&strategy, |(seed, runs)| {
-            // Each case has tables of its own.
+            // Each case has separate tables.
             let version = 1 + version.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             handle.block_on(restarts(&own, version, seed, &runs));
             Ok(())

@@ -214,7 +214,7 @@ impl Connection {
 
     async fn keep_alive(&mut self, sink: &mut Sink) -> Result<(), End> {
         self.silence += 1;
-        // Nobody answered two pings: the connection is dead, and only its own end does not know.
+        // Two pings were not answered: the connection is dead without having been closed.
         if self.silence > 2 {
             return Err(End::Gone);
         }
