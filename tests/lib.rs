@@ -23,7 +23,7 @@ pub use world::{Start, World};
 use std::time::Duration;
 
 /// How long anything may take that has to happen some time.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const STORY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Tries again until there is an answer; a story that waits in vain fails here.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
@@ -35,5 +35,5 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: im
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, trying).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+    tokio::time::timeout(STORY_TIMEOUT, trying).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
 }

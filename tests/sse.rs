@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use crate::{Client, PATIENCE};
+use crate::{Client, STORY_TIMEOUT};
 
 /// How long a subscription may run: longer than any test.
-const LONGEST: Duration = Duration::from_secs(2 * 3_600);
+const SUBSCRIPTION_TIMEOUT: Duration = Duration::from_secs(2 * 3_600);
 
 /// A running subscription.
 pub struct Events {
@@ -24,7 +24,7 @@ impl Client {
     /// The same; fails when the server does not answer.
     pub async fn try_subscribe_sse(&self, query: &str, variables: Value) -> reqwest::Result<Events> {
         let request = self.http.post(format!("{}graphql/stream", self.url)).bearer_auth(&self.key);
-        let request = request.header("accept", "text/event-stream").timeout(LONGEST);
+        let request = request.header("accept", "text/event-stream").timeout(SUBSCRIPTION_TIMEOUT);
         let answer = request.json(&json!({"query": query, "variables": variables})).send().await?.error_for_status()?;
         let bytes = answer.bytes_stream().map(|chunk| chunk.map(|chunk| chunk.to_vec()));
         Ok(Events { bytes: Box::pin(bytes), buffer: String::new() })
@@ -34,7 +34,7 @@ impl Client {
 impl Events {
     /// The next execution result; fails the story if the stream ends or stays silent.
     pub async fn next(&mut self) -> Value {
-        let next = tokio::time::timeout(PATIENCE, self.try_next()).await;
+        let next = tokio::time::timeout(STORY_TIMEOUT, self.try_next()).await;
         next.expect("the subscription tells something").expect("the stream goes on")
     }
 

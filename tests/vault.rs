@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
-use wasend_vault::{EpochKey, FileEpoch, Named};
+use wasend_vault::{EpochKey, FileEpoch, NamedKey};
 
 use crate::World;
 use crate::bytes::Needle;
@@ -64,7 +64,7 @@ pub async fn opened(directory: &Path, rows: &[KeyRow]) -> Vec<[u8; 32]> {
         }
         let named = |(id, kind, epoch, key): &'_ KeyRow| (id.clone(), kind.clone(), *epoch, key.clone());
         for (id, kind, epoch, key) in rows.iter().map(named) {
-            let named = Named { id: &id, kind: &kind, epoch, key: key.as_str() };
+            let named = NamedKey { id: &id, kind: &kind, epoch, key: key.as_str() };
             let found = holder.unwrap(&[named]).await.expect("loaded");
             opened.extend(found.into_iter().flatten().map(|key| *key.bytes()));
         }

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::{Client, PATIENCE};
+use crate::{Client, STORY_TIMEOUT};
 
 /// A connection of the sub-protocol `graphql-transport-ws`.
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -45,7 +45,7 @@ impl Socket {
     /// The next message that is no ping.
     pub async fn next(&mut self) -> Value {
         loop {
-            match tokio::time::timeout(PATIENCE, self.0.next()).await.expect("the server says something") {
+            match tokio::time::timeout(STORY_TIMEOUT, self.0.next()).await.expect("the server says something") {
                 Some(Ok(Message::Text(text))) => {
                     let message: Value = serde_json::from_str(&text).expect("JSON");
                     if message["type"] == "ping" {

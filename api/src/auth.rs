@@ -10,110 +10,110 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     http::{HeaderMap, header::AUTHORIZATION, request::Parts},
 };
-use wasend_domain::{AccountId, KeyId, account::Scope};
+use wasend_domain::{AccountId, KeyId, account::KeyScope};
 
-use crate::problem::{Code, Problem};
+use crate::problem::{Problem, ProblemCode};
 
-pub use context::{ContextExt, Require, require};
+pub use context::{ContextExt, ScopeGuard, require};
 pub use key::ApiKey;
 
 /// The holder of a living key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Actor {
+pub struct KeyHolder {
     pub account_id: AccountId,
     pub key_id: KeyId,
-    pub scopes: BTreeSet<Scope>,
+    pub scopes: BTreeSet<KeyScope>,
 }
 
-impl Actor {
-    pub fn may(&self, scope: Scope) -> bool {
+impl KeyHolder {
+    pub fn may(&self, scope: KeyScope) -> bool {
         self.scopes.contains(&scope)
     }
 }
 
 /// Checks keys.
 #[async_trait]
-pub trait Authenticator: Send + Sync {
+pub trait KeyAuthenticator: Send + Sync {
     /// Who holds the key; none when it is unknown, rotated away or revoked. `secret` has the form of a key.
-    async fn authenticate(&self, secret: &str) -> Result<Option<Actor>, Unavailable>;
+    async fn authenticate(&self, secret: &str) -> Result<Option<KeyHolder>, KeysUnavailable>;
 }
 
 /// Keys cannot be checked for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("keys cannot be checked for now")]
-pub struct Unavailable;
+pub struct KeysUnavailable;
 
 /// On whose behalf a request runs.
 #[derive(Debug, Clone, Default)]
-pub enum Caller {
+pub enum RequestCaller {
     /// No key was presented: introspection works, every field that needs a key answers UNAUTHENTICATED.
     #[default]
     Anonymous,
-    Holder(Arc<Actor>),
+    Holder(Arc<KeyHolder>),
 }
 
 /// A caller with the key that was presented, for connections that outlive one check.
 #[derive(Debug, Clone, Default)]
-pub struct Identity {
-    pub caller: Caller,
+pub struct CallerIdentity {
+    pub caller: RequestCaller,
     key: Option<ApiKey>,
 }
 
 /// How long a store may take to say whose key it is.
-const LOOKUP: Duration = Duration::from_secs(10);
+const KEY_LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a presented key gives no identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
+pub enum KeyDenied {
     #[error("the API key is unknown or revoked")]
     Invalid,
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+    Unavailable(#[from] KeysUnavailable),
 }
 
-impl Denied {
-    pub const fn code(self) -> Code {
+impl KeyDenied {
+    pub const fn code(self) -> ProblemCode {
         match self {
-            Self::Invalid => Code::Unauthenticated,
-            Self::Unavailable(_) => Code::Unavailable,
+            Self::Invalid => ProblemCode::Unauthenticated,
+            Self::Unavailable(_) => ProblemCode::Unavailable,
         }
     }
 }
 
-impl Identity {
+impl CallerIdentity {
     /// From the headers of a request. A key that is presented and wrong is refused, never taken for none.
-    pub async fn of_headers(authenticator: &dyn Authenticator, headers: &HeaderMap) -> Result<Self, Denied> {
+    pub async fn of_headers(authenticator: &dyn KeyAuthenticator, headers: &HeaderMap) -> Result<Self, KeyDenied> {
         let mut presented = headers.get_all(AUTHORIZATION).iter();
         match (presented.next(), presented.next()) {
             (None, _) => Ok(Self::default()),
             (Some(value), None) => {
-                let value = value.to_str().map_err(|_| Denied::Invalid)?;
+                let value = value.to_str().map_err(|_| KeyDenied::Invalid)?;
                 Self::of_credentials(authenticator, value).await
             }
-            _ => Err(Denied::Invalid),
+            _ => Err(KeyDenied::Invalid),
         }
     }
 
     /// From `Bearer wsk_…`, the scheme in any case (RFC 9110, 11.1).
-    pub async fn of_credentials(authenticator: &dyn Authenticator, credentials: &str) -> Result<Self, Denied> {
-        let (scheme, secret) = credentials.trim().split_once(' ').ok_or(Denied::Invalid)?;
+    pub async fn of_credentials(authenticator: &dyn KeyAuthenticator, credentials: &str) -> Result<Self, KeyDenied> {
+        let (scheme, secret) = credentials.trim().split_once(' ').ok_or(KeyDenied::Invalid)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Denied::Invalid);
+            return Err(KeyDenied::Invalid);
         }
         Self::of_secret(authenticator, secret.trim()).await
     }
 
     /// From a bare `wsk_…`.
-    pub async fn of_secret(authenticator: &dyn Authenticator, secret: &str) -> Result<Self, Denied> {
-        let key = ApiKey::parse(secret).ok_or(Denied::Invalid)?;
-        let found = tokio::time::timeout(LOOKUP, authenticator.authenticate(key.expose())).await;
-        let actor = found.unwrap_or(Err(Unavailable))?.ok_or(Denied::Invalid)?;
-        Ok(Self { caller: Caller::Holder(Arc::new(actor)), key: Some(key) })
+    pub async fn of_secret(authenticator: &dyn KeyAuthenticator, secret: &str) -> Result<Self, KeyDenied> {
+        let key = ApiKey::parse(secret).ok_or(KeyDenied::Invalid)?;
+        let found = tokio::time::timeout(KEY_LOOKUP_TIMEOUT, authenticator.authenticate(key.expose())).await;
+        let actor = found.unwrap_or(Err(KeysUnavailable))?.ok_or(KeyDenied::Invalid)?;
+        Ok(Self { caller: RequestCaller::Holder(Arc::new(actor)), key: Some(key) })
     }
 
     /// Comes back once the key no longer works, which is looked up `every` so often; never for an anonymous caller,
     /// and not because keys cannot be checked for a while.
-    pub async fn until_revoked(&self, authenticator: &dyn Authenticator, every: Duration) {
+    pub async fn until_revoked(&self, authenticator: &dyn KeyAuthenticator, every: Duration) {
         let Some(key) = &self.key else { return std::future::pending().await };
         loop {
             tokio::time::sleep(every).await;
@@ -125,21 +125,21 @@ impl Identity {
 }
 
 /// For plain HTTP handlers: the holder of the key, or a 401 problem.
-impl<S> FromRequestParts<S> for Actor
+impl<S> FromRequestParts<S> for KeyHolder
 where
     S: Send + Sync,
-    Arc<dyn Authenticator>: FromRef<S>,
+    Arc<dyn KeyAuthenticator>: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let authenticator = <Arc<dyn Authenticator>>::from_ref(state);
-        let identity = Identity::of_headers(&*authenticator, &parts.headers)
+        let authenticator = <Arc<dyn KeyAuthenticator>>::from_ref(state);
+        let identity = CallerIdentity::of_headers(&*authenticator, &parts.headers)
             .await
             .map_err(|denied| Problem::new(denied.code(), denied.to_string()))?;
         match identity.caller {
-            Caller::Holder(actor) => Ok(Arc::unwrap_or_clone(actor)),
-            Caller::Anonymous => Err(Problem::new(Code::Unauthenticated, "an API key is needed")),
+            RequestCaller::Holder(actor) => Ok(Arc::unwrap_or_clone(actor)),
+            RequestCaller::Anonymous => Err(Problem::new(ProblemCode::Unauthenticated, "an API key is needed")),
         }
     }
 }
@@ -153,14 +153,14 @@ pub(crate) mod fake {
     use super::*;
 
     pub struct OneKey {
-        pub actor: Actor,
+        pub actor: KeyHolder,
         pub revoked: AtomicBool,
         pub down: AtomicBool,
     }
 
     impl OneKey {
-        pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Arc<Self> {
-            let actor = Actor {
+        pub fn new(scopes: impl IntoIterator<Item = KeyScope>) -> Arc<Self> {
+            let actor = KeyHolder {
                 account_id: AccountId::random(),
                 key_id: KeyId::random(),
                 scopes: scopes.into_iter().collect(),
@@ -174,10 +174,10 @@ pub(crate) mod fake {
     }
 
     #[async_trait]
-    impl Authenticator for OneKey {
-        async fn authenticate(&self, secret: &str) -> Result<Option<Actor>, Unavailable> {
+    impl KeyAuthenticator for OneKey {
+        async fn authenticate(&self, secret: &str) -> Result<Option<KeyHolder>, KeysUnavailable> {
             if self.down.load(Ordering::SeqCst) {
-                return Err(Unavailable);
+                return Err(KeysUnavailable);
             }
             let known = secret == Self::key() && !self.revoked.load(Ordering::SeqCst);
             Ok(known.then(|| self.actor.clone()))
@@ -193,42 +193,42 @@ mod tests {
 
     use super::{fake::OneKey, *};
 
-    async fn identify(values: &[&str]) -> Result<Identity, Denied> {
+    async fn identify(values: &[&str]) -> Result<CallerIdentity, KeyDenied> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        Identity::of_headers(&*OneKey::new([Scope::Read]), &headers).await
+        CallerIdentity::of_headers(&*OneKey::new([KeyScope::Read]), &headers).await
     }
 
     #[tokio::test]
     async fn no_key_is_anonymous_and_a_wrong_one_is_refused() {
-        assert!(matches!(identify(&[]).await.unwrap().caller, Caller::Anonymous));
+        assert!(matches!(identify(&[]).await.unwrap().caller, RequestCaller::Anonymous));
         let other = ApiKey::from_bytes(&[8; 32]);
         for wrong in ["", "Bearer", "Bearer ", "Bearer wsk_x", "Basic dTpw", &format!("Bearer {}", other.expose())] {
-            assert_eq!(identify(&[wrong]).await.unwrap_err(), Denied::Invalid, "{wrong}");
+            assert_eq!(identify(&[wrong]).await.unwrap_err(), KeyDenied::Invalid, "{wrong}");
         }
     }
 
     #[tokio::test]
     async fn the_scheme_is_read_in_any_case_and_given_once() {
         let credentials = format!("bEaReR {}", OneKey::key());
-        assert!(matches!(identify(&[&credentials]).await.unwrap().caller, Caller::Holder(_)));
-        assert_eq!(identify(&[&credentials, &credentials]).await.unwrap_err(), Denied::Invalid);
+        assert!(matches!(identify(&[&credentials]).await.unwrap().caller, RequestCaller::Holder(_)));
+        assert_eq!(identify(&[&credentials, &credentials]).await.unwrap_err(), KeyDenied::Invalid);
     }
 
     #[tokio::test]
     async fn an_unreachable_store_is_not_a_wrong_key() {
         let authenticator = OneKey::new([]);
         authenticator.down.store(true, Ordering::SeqCst);
-        let denied = Identity::of_secret(&*authenticator, &OneKey::key()).await.unwrap_err();
-        assert_eq!(denied.code(), Code::Unavailable);
+        let denied = CallerIdentity::of_secret(&*authenticator, &OneKey::key()).await.unwrap_err();
+        assert_eq!(denied.code(), ProblemCode::Unavailable);
     }
 
     #[tokio::test]
     async fn a_revocation_is_noticed() {
         let authenticator = OneKey::new([]);
-        let identity = Identity::of_secret(&*authenticator, &OneKey::key()).await.unwrap();
+        let identity = CallerIdentity::of_secret(&*authenticator, &OneKey::key()).await.unwrap();
         authenticator.revoked.store(true, Ordering::SeqCst);
         identity.until_revoked(&*authenticator, Duration::from_millis(1)).await;
     }

@@ -13,16 +13,16 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config, ConfigErrors, Sources};
+use crate::config::{self, Config, ConfigErrors, ConfigSources};
 
 /// Sends WhatsApp messages through Meta's Cloud API, and can prove what became of each.
 #[derive(Debug, Parser)]
 #[command(name = "wasend", version, about, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: CliSettings,
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CliCommand>,
 }
 
 const EXAMPLES: &str = "\
@@ -39,7 +39,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration.";
 /// The settings that have a flag.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Settings")]
-pub struct Settings {
+pub struct CliSettings {
     /// TOML file with settings [environment: WASEND_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -56,32 +56,32 @@ pub struct Settings {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Run the server (the default)
     Serve,
     /// Play a message, an import and an erasure against a temporary store, and tell them
     Demo,
     /// Accounts of businesses
     #[command(subcommand)]
-    Account(account::Command),
+    Account(account::AccountCommand),
     /// Export or replay the event history as NDJSON
-    Events(events::Arguments),
+    Events(events::EventsArguments),
     /// Read models
     #[command(subcommand)]
-    Projections(projections::Command),
+    Projections(projections::ProjectionsCommand),
     /// Epochs of the keys that seal personal data
     #[command(subcommand)]
-    Vault(vault::Command),
+    Vault(vault::VaultCommand),
     /// Print the GraphQL schema
     Schema,
     /// Write or check the generated references
     #[command(hide = true)]
-    Reference(reference::Arguments),
+    Reference(reference::ReferenceArguments),
 }
 
 /// Why a command ends without having done its work.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum CliFailure {
     #[error(transparent)]
     Config(#[from] ConfigErrors),
     #[error("{0}")]
@@ -93,7 +93,7 @@ pub enum Failure {
     Damaged(String),
 }
 
-impl Failure {
+impl CliFailure {
     /// With its causes, for a person at a terminal.
     pub fn because(what: &str, error: &dyn std::error::Error) -> Self {
         let mut text = format!("{what}: {error}");
@@ -113,11 +113,11 @@ impl Failure {
     }
 }
 
-impl Settings {
+impl CliSettings {
     /// Reads everything that can be set.
     pub fn load(self) -> Result<Config, ConfigErrors> {
         let flags = [("data_dir", self.data_dir), ("database_url", self.database_url), ("listen", self.listen)];
-        config::load(Sources {
+        config::load(ConfigSources {
             file: self.config,
             environment: std::env::vars_os().collect(),
             flags: flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
@@ -136,30 +136,30 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<(), Failure> {
+fn run(cli: Cli) -> Result<(), CliFailure> {
     // These two say the same whatever is set.
     match &cli.command {
-        Some(Command::Schema) => {
+        Some(CliCommand::Schema) => {
             schema::print();
             return Ok(());
         }
-        Some(Command::Reference(arguments)) => return reference::run(arguments),
+        Some(CliCommand::Reference(arguments)) => return reference::run(arguments),
         _ => {}
     }
     let config = cli.settings.load()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::because("the runtime cannot start", &error))?;
+        .map_err(|error| CliFailure::because("the runtime cannot start", &error))?;
     runtime.block_on(async {
-        match cli.command.unwrap_or(Command::Serve) {
-            Command::Serve => serve::run(config).await,
-            Command::Demo => demo::run(config).await,
-            Command::Account(command) => account::run(config, command).await,
-            Command::Events(arguments) => events::run(config, arguments).await,
-            Command::Projections(command) => projections::run(config, command).await,
-            Command::Vault(command) => vault::run(config, command).await,
-            Command::Schema | Command::Reference(_) => Ok(()),
+        match cli.command.unwrap_or(CliCommand::Serve) {
+            CliCommand::Serve => serve::run(config).await,
+            CliCommand::Demo => demo::run(config).await,
+            CliCommand::Account(command) => account::run(config, command).await,
+            CliCommand::Events(arguments) => events::run(config, arguments).await,
+            CliCommand::Projections(command) => projections::run(config, command).await,
+            CliCommand::Vault(command) => vault::run(config, command).await,
+            CliCommand::Schema | CliCommand::Reference(_) => Ok(()),
         }
     })
 }

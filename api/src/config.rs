@@ -10,37 +10,37 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use url::Url;
 
-pub use load::{ConfigError, ConfigErrors, Sources, load};
+pub use load::{ConfigError, ConfigErrors, ConfigSources, load};
 pub use reference::reference;
 pub use table::{SETTINGS, Setting};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    pub http: Http,
+    pub http: HttpConfig,
     /// Prints the key of a first start also where no terminal shows it.
     pub print_first_key: bool,
-    pub storage: Storage,
-    pub meta: Meta,
-    pub simulator: Simulator,
-    pub dispatch: Dispatch,
-    pub contacts: Contacts,
-    pub imports: Imports,
-    pub webhooks: Webhooks,
-    pub vault: Vault,
-    pub graphql: GraphQl,
-    pub limits: Limits,
-    pub log: Log,
+    pub storage: StorageConfig,
+    pub meta: MetaConfig,
+    pub simulator: SimulatorConfig,
+    pub dispatch: DispatchConfig,
+    pub contacts: ContactsConfig,
+    pub imports: ImportsConfig,
+    pub webhooks: WebhooksConfig,
+    pub vault: VaultConfig,
+    pub graphql: GraphqlConfig,
+    pub limits: LimitsConfig,
+    pub log: LogConfig,
 }
 
 /// The server's doors.
 #[derive(Debug, Clone, Default)]
-pub struct Http {
-    pub listen: Listen,
+pub struct HttpConfig {
+    pub listen: ListenAddress,
     /// The address under which clients and Meta reach this server.
     pub public_url: Option<Url>,
     /// A separate address for `/metrics`.
-    pub metrics_listen: Option<Listen>,
+    pub metrics_listen: Option<ListenAddress>,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     /// Bytes.
@@ -52,7 +52,7 @@ pub struct Http {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Storage {
+pub struct StorageConfig {
     pub data_dir: PathBuf,
     /// SQLite in `data_dir` when absent.
     pub database_url: Option<DatabaseUrl>,
@@ -63,7 +63,7 @@ pub struct Storage {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Meta {
+pub struct MetaConfig {
     /// The built-in simulator when absent.
     pub base_url: Option<Url>,
     /// Further roots that a number may name as its own.
@@ -72,15 +72,15 @@ pub struct Meta {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Simulator {
+pub struct SimulatorConfig {
     pub enabled: bool,
-    pub listen: Listen,
+    pub listen: ListenAddress,
     /// Between the statuses it reports.
     pub delay: Duration,
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Dispatch {
+pub struct DispatchConfig {
     pub concurrency: usize,
     pub max_attempts: u32,
     pub backoff_base: Duration,
@@ -92,7 +92,7 @@ pub struct Dispatch {
 
 /// What inbound messages mean for contacts.
 #[derive(Debug, Clone, Default)]
-pub struct Contacts {
+pub struct ContactsConfig {
     /// Messages that opt their sender out.
     pub stop_words: Vec<String>,
     /// Messages that opt their sender in again.
@@ -100,7 +100,7 @@ pub struct Contacts {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Imports {
+pub struct ImportsConfig {
     /// Bytes.
     pub max_file: usize,
     pub max_rows: u64,
@@ -110,19 +110,19 @@ pub struct Imports {
 
 /// What Meta reports.
 #[derive(Debug, Clone, Default)]
-pub struct Webhooks {
+pub struct WebhooksConfig {
     /// How long after the end of its day what is not understood is kept.
     pub unknown_ttl: Duration,
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Vault {
+pub struct VaultConfig {
     /// How long after something was destroyed its epoch ends; only by hand when absent.
     pub rotate_after: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct GraphQl {
+pub struct GraphqlConfig {
     pub max_depth: usize,
     pub max_complexity: usize,
     /// Operations in one HTTP request; 1 turns batches off.
@@ -139,7 +139,7 @@ pub struct GraphQl {
 
 /// What one account may use at once, and all together.
 #[derive(Debug, Clone, Default)]
-pub struct Limits {
+pub struct LimitsConfig {
     pub max_operations: usize,
     pub max_streams: usize,
     /// Bytes.
@@ -147,7 +147,7 @@ pub struct Limits {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Log {
+pub struct LogConfig {
     /// A level, or directives of tracing-subscriber's `EnvFilter`.
     pub filter: String,
     pub format: LogFormat,
@@ -164,9 +164,9 @@ pub enum LogFormat {
 
 /// An address to listen on; port 0 takes a free one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listen(pub SocketAddr);
+pub struct ListenAddress(pub SocketAddr);
 
-impl Default for Listen {
+impl Default for ListenAddress {
     fn default() -> Self {
         Self(SocketAddr::from(([127, 0, 0, 1], 0)))
     }

@@ -37,4 +37,4 @@ mod usage;
 mod tests;
 
 pub use schema::{Schema, build_schema, schema_sdl};
-pub use state::State;
+pub use state::GraphqlState;

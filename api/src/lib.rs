@@ -8,14 +8,14 @@
 //! | [`auth`] | who is asking |
 //! | [`problem`] | every error a caller can see |
 //! | [`graphql`] | GraphQL: the schema, and its transports over HTTP, WebSocket and SSE |
-//! | [`house`] | the rooms put together |
+//! | [`bootstrap`] | the rooms put together |
 //! | [`http`] | all routes, the server, limits |
 
 pub mod auth;
+pub mod bootstrap;
 pub mod cli;
 pub mod config;
 pub mod graphql;
-pub mod house;
 pub mod http;
 pub mod problem;
 pub mod telemetry;

@@ -1,5 +1,5 @@
 //! Every error that a caller can see and that is not the refusal of a command: as `extensions.code` of a GraphQL
-//! error, and as `code` of an HTTP problem (RFC 9457). Refusals have a list of their own, [`wasend_commands::Code`],
+//! error, and as `code` of an HTTP problem (RFC 9457). Refusals have a list of their own, [`wasend_commands::RefusalCode`],
 //! and appear as `errors[].code` in a mutation's payload; [`reference`] prints both.
 
 mod reference;
@@ -14,7 +14,7 @@ pub use reference::reference;
 
 /// What went wrong, in the word that clients branch on. A word, once released, keeps its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
+pub enum ProblemCode {
     // Of the request as such.
     BadRequest,
     Unauthenticated,
@@ -44,25 +44,25 @@ pub enum Code {
 
 /// Where a code can appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
+pub enum CodeVisibility {
     /// HTTP problems and GraphQL errors.
     Everywhere,
     /// GraphQL errors only.
     GraphQl,
 }
 
-struct Row {
+struct CodeRow {
     name: &'static str,
     status: u16,
-    seen: Seen,
+    seen: CodeVisibility,
     doc: &'static str,
 }
 
-const fn row(name: &'static str, status: u16, seen: Seen, doc: &'static str) -> Row {
-    Row { name, status, seen, doc }
+const fn row(name: &'static str, status: u16, seen: CodeVisibility, doc: &'static str) -> CodeRow {
+    CodeRow { name, status, seen, doc }
 }
 
-impl Code {
+impl ProblemCode {
     /// Every code, in the order of the reference.
     #[rustfmt::skip]
     pub const ALL: [Self; 21] = [
@@ -76,8 +76,8 @@ impl Code {
 
     /// The list itself.
     #[rustfmt::skip]
-    const fn row(self) -> Row {
-        use Seen::{Everywhere, GraphQl};
+    const fn row(self) -> CodeRow {
+        use CodeVisibility::{Everywhere, GraphQl};
         match self {
             Self::BadRequest => row("BAD_REQUEST", 400, Everywhere, "The request is malformed: not JSON, or a parameter is missing or of the wrong type."),
             Self::Unauthenticated => row("UNAUTHENTICATED", 401, Everywhere, "No API key was presented where one is needed, or it is unknown, rotated away or revoked."),
@@ -112,7 +112,7 @@ impl Code {
         StatusCode::from_u16(self.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    pub const fn seen(self) -> Seen {
+    pub const fn seen(self) -> CodeVisibility {
         self.row().seen
     }
 
@@ -137,13 +137,13 @@ impl Code {
 /// An error of plain HTTP: `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    pub code: Code,
+    pub code: ProblemCode,
     /// What is wrong this time; shown to the caller.
     pub detail: String,
 }
 
 impl Problem {
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
     }
 }
@@ -166,7 +166,7 @@ impl IntoResponse for Problem {
     }
 }
 
-impl Code {
+impl ProblemCode {
     /// What HTTP asks to go with the status.
     pub fn add_headers(self, headers: &mut axum::http::HeaderMap) {
         match self.status() {
@@ -188,15 +188,15 @@ mod tests {
 
     #[test]
     fn the_list_is_complete_and_in_order() {
-        assert!(Code::ALL.into_iter().enumerate().all(|(index, code)| code as usize == index));
-        assert_eq!(Code::Internal as usize + 1, Code::ALL.len());
-        let names: std::collections::BTreeSet<_> = Code::ALL.into_iter().map(Code::name).collect();
-        assert_eq!(names.len(), Code::ALL.len());
+        assert!(ProblemCode::ALL.into_iter().enumerate().all(|(index, code)| code as usize == index));
+        assert_eq!(ProblemCode::Internal as usize + 1, ProblemCode::ALL.len());
+        let names: std::collections::BTreeSet<_> = ProblemCode::ALL.into_iter().map(ProblemCode::name).collect();
+        assert_eq!(names.len(), ProblemCode::ALL.len());
     }
 
     #[tokio::test]
     async fn a_problem_follows_rfc_9457() {
-        let response = Problem::new(Code::Unauthenticated, "an API key is needed").into_response();
+        let response = Problem::new(ProblemCode::Unauthenticated, "an API key is needed").into_response();
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
         assert!(response.headers().contains_key(header::WWW_AUTHENTICATE));

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{LogConfig, LogFormat};
 
 /// Logs or metrics cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum TelemetryError {
 }
 
 /// Sends logs to standard error, and panics into the log. Once a process.
-pub fn log(config: &Log) -> Result<(), TelemetryError> {
+pub fn log(config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&config.filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let terminal = std::io::stderr().is_terminal();
@@ -82,7 +82,7 @@ mod tests {
         let names: std::collections::BTreeSet<_> = metric::METRICS.iter().map(|metric| metric.name).collect();
         assert_eq!(names.len(), metric::METRICS.len());
         for metric in metric::METRICS {
-            assert_eq!(metric.kind == metric::Kind::Histogram, !metric.buckets.is_empty(), "{}", metric.name);
+            assert_eq!(metric.kind == metric::MetricKind::Histogram, !metric.buckets.is_empty(), "{}", metric.name);
         }
     }
 }

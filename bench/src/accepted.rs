@@ -1,7 +1,7 @@
 //! The event that is appended, a message to send, as large as a real one. Also of the peer's process.
 
 use uuid::Uuid;
-use wasend_domain::content::Kind;
+use wasend_domain::content::ContentKind;
 use wasend_domain::message::Event;
 use wasend_domain::{MessageId, NumberId, Sealed, SubjectId, Time};
 
@@ -18,7 +18,7 @@ pub fn accepted(now: Time) -> Event {
     Event::Accepted {
         number: NumberId::from_uuid(Uuid::nil()),
         contact,
-        kind: Kind::Text,
+        kind: ContentKind::Text,
         template: None,
         content: Sealed::from_parts(contact, now.day(), &"A".repeat(SEALED)),
         at: now,

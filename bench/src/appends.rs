@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use wasend::house::SystemClock;
+use wasend::bootstrap::SystemClock;
 use wasend_domain::AccountId;
-use wasend_eventlog::{EventLog, SqlLog, Upcasters};
+use wasend_eventlog::{EventLog, SqlLog, UpcasterChain};
 
 use crate::bench::{Bench, Store};
 use crate::environment;
@@ -39,7 +39,7 @@ impl Row for Appends {
         };
         for engine in bench.engines() {
             let (our_store, peer_store) = (bench.store(engine).await?, bench.store(engine).await?);
-            let log = SqlLog::open(our_store.open().await?, Arc::new(SystemClock), Upcasters::default()).await?;
+            let log = SqlLog::open(our_store.open().await?, Arc::new(SystemClock), UpcasterChain::default()).await?;
             let ours = Ours(Arc::new(log));
             for clients in bench.clients(&CLIENTS) {
                 compare(bench, &ours, &peer_store, umadb.as_ref(), clients).await?;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use uuid::Uuid;
-use wasend::house::{Stores, SystemClock};
+use wasend::bootstrap::{OpenStores, SystemClock};
 use wasend_domain::message::{Command, Message};
 use wasend_domain::{AccountId, Actor, Clock, MessageId, NumberId, SubjectId};
-use wasend_eventlog::{CommandId, Context, execute, execute_new};
+use wasend_eventlog::{CommandContext, CommandId, execute, execute_new};
 
 use crate::bench::{Bench, Store};
 use crate::history;
@@ -78,7 +78,7 @@ async fn compare(bench: &Bench, world: &World, peer_store: &Store, clients: usiz
 /// What both sides have: the vault that seals, and the people in it.
 #[derive(Clone)]
 struct World {
-    stores: Arc<Stores>,
+    stores: Arc<OpenStores>,
     account: AccountId,
     contacts: Arc<[SubjectId]>,
 }
@@ -133,7 +133,7 @@ struct OurClient {
 impl Client for OurClient {
     async fn ask(&mut self) -> anyhow::Result<u64> {
         let (step, command) = self.journey.next(&self.world).await?;
-        let context = Context {
+        let context = CommandContext {
             account_id: self.world.account,
             actor: Actor::Operator,
             command: CommandId::Fresh(Uuid::new_v4().to_string()),

@@ -1,9 +1,9 @@
 //! The append of one event, and the stream that it begins.
 
 use cqrs_es::{Aggregate, DomainEvent};
-use wasend::house::SystemClock;
+use wasend::bootstrap::SystemClock;
 use wasend_domain::message::Message;
-use wasend_domain::{AccountId, Actor, Clock, EventId, Metadata, StreamId};
+use wasend_domain::{AccountId, Actor, Clock, EventId, EventMetadata, StreamId};
 use wasend_eventlog::{Append, CommandId, NewEvent, StreamAppend};
 
 use crate::accepted::{accepted, id};
@@ -22,7 +22,7 @@ pub fn append(account_id: AccountId) -> anyhow::Result<Append> {
     Ok(Append {
         account_id,
         command_id: CommandId::Fresh(EventId::random().to_string()),
-        metadata: Metadata::by(Actor::Operator),
+        metadata: EventMetadata::by(Actor::Operator),
         streams: vec![StreamAppend { stream, expected: 0, events: vec![new] }],
     })
 }

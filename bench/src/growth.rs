@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use wasend::house::SystemClock;
+use wasend::bootstrap::SystemClock;
 use wasend_domain::Clock;
 use wasend_tests::Engine;
 

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use wasend::config::{self, Sources};
-use wasend::house::Stores;
-use wasend_domain::contact::{self, Contact, Source};
+use wasend::bootstrap::OpenStores;
+use wasend::config::{self, ConfigSources};
+use wasend_domain::contact::{self, Contact, ContactOrigin};
 use wasend_domain::message::Message;
 use wasend_domain::{AccountId, Actor, NumberId, Position, SubjectId};
-use wasend_eventlog::{Append, CommandId, Context, Executable, Loaded, Plan};
+use wasend_eventlog::{Append, CommandContext, CommandId, ExecutableAggregate, LoadedAggregate, UnitOfWork};
 
 use crate::life::Step;
 use crate::lives;
@@ -22,18 +22,18 @@ const WAVE: usize = 1_000;
 const MESSAGES_A_CONTACT: usize = 10;
 
 pub struct History {
-    pub stores: Stores,
+    pub stores: OpenStores,
     pub account: AccountId,
     number: NumberId,
     pub contacts: Vec<SubjectId>,
 }
 
 /// The stores that a server keeps in this directory, or in the database.
-pub async fn stores(data_dir: &std::path::Path, database_url: Option<&str>) -> anyhow::Result<Stores> {
+pub async fn stores(data_dir: &std::path::Path, database_url: Option<&str>) -> anyhow::Result<OpenStores> {
     let mut environment = vec![("WASEND_DATA_DIR".into(), data_dir.into())];
     environment.extend(database_url.map(|url| ("WASEND_DATABASE_URL".into(), url.into())));
-    let config = config::load(Sources { environment, ..Sources::default() })?;
-    let stores = Stores::open(&config.storage).await?;
+    let config = config::load(ConfigSources { environment, ..ConfigSources::default() })?;
+    let stores = OpenStores::open(&config.storage).await?;
     // Nothing was erased in it.
     stores.vault.resume().await?;
     Ok(stores)
@@ -41,7 +41,7 @@ pub async fn stores(data_dir: &std::path::Path, database_url: Option<&str>) -> a
 
 impl History {
     /// Of an account and a number that exist, or of ones that nothing else is known of.
-    pub async fn of(stores: Stores, account: AccountId, number: NumberId) -> anyhow::Result<Self> {
+    pub async fn of(stores: OpenStores, account: AccountId, number: NumberId) -> anyhow::Result<Self> {
         stores.vault.create_account(account).await?;
         Ok(Self { stores, account, number, contacts: Vec::new() })
     }
@@ -63,14 +63,15 @@ impl History {
         let (vault, now) = (&self.stores.vault, self.stores.clock.now());
         let new =
             lives::people(vault, self.account, self.contacts.len(), messages.div_ceil(MESSAGES_A_CONTACT)).await?;
-        let create = contact::Command::Create { source: Source::Message, attributes: None };
-        let mut known: Vec<_> = new.iter().map(|contact| (contact.uuid(), Loaded::<Contact>::default())).collect();
+        let create = contact::Command::Create { source: ContactOrigin::Message, attributes: None };
+        let mut known: Vec<_> =
+            new.iter().map(|contact| (contact.uuid(), LoadedAggregate::<Contact>::default())).collect();
         self.append(known.iter_mut().map(|(id, contact)| (*id, contact, create.clone()))).await?;
         self.contacts.extend(&new);
         let recipients: Vec<_> = new.into_iter().cycle().take(messages).collect();
         let lives = lives::begin(vault, self.account, &recipients, now.day()).await?;
         let id = || wasend_domain::MessageId::fresh(now).uuid();
-        let mut states: Vec<_> = lives.iter().map(|_| (id(), Loaded::<Message>::default())).collect();
+        let mut states: Vec<_> = lives.iter().map(|_| (id(), LoadedAggregate::<Message>::default())).collect();
         for step in Step::ALL {
             let at = self.stores.clock.now();
             let commands = lives.iter().map(|life| life.command(step, self.number, at));
@@ -80,18 +81,18 @@ impl History {
     }
 
     /// Lets each aggregate decide, and appends all that follows in one transaction.
-    async fn append<'a, A: Executable>(
+    async fn append<'a, A: ExecutableAggregate>(
         &self,
-        commands: impl Iterator<Item = (uuid::Uuid, &'a mut Loaded<A>, A::Command)>,
+        commands: impl Iterator<Item = (uuid::Uuid, &'a mut LoadedAggregate<A>, A::Command)>,
     ) -> anyhow::Result<()> {
         let mut batch: Vec<Append> = Vec::new();
         for (id, state, command) in commands {
-            let context = Context {
+            let context = CommandContext {
                 account_id: self.account,
                 actor: Actor::Operator,
                 command: CommandId::Fresh(uuid::Uuid::new_v4().to_string()),
             };
-            let mut plan = Plan::new(context, self.stores.clock.now());
+            let mut plan = UnitOfWork::new(context, self.stores.clock.now());
             plan.decide(id, state, command).map_err(|failure| anyhow::anyhow!("{failure}"))?;
             batch.push(plan.into_append());
         }

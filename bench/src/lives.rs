@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use wasend::house::{Stores, SystemClock};
-use wasend_domain::content::{Content, Wamid};
+use wasend::bootstrap::{OpenStores, SystemClock};
+use wasend_domain::content::{OutboundContent, Wamid};
 use wasend_domain::{AccountId, Clock, Day, Personal, SubjectId};
-use wasend_vault::{Identity, NewPerson, Vault};
+use wasend_vault::{NewPerson, PersonIdentity, Vault};
 
 use crate::life::Life;
 use crate::stock::Lives;
 
 /// What the peer is given its lives by, sealed when it asks for one as ours are.
-pub fn giver(stores: Arc<Stores>, account: AccountId, contacts: Arc<[SubjectId]>) -> Lives {
+pub fn giver(stores: Arc<OpenStores>, account: AccountId, contacts: Arc<[SubjectId]>) -> Lives {
     Arc::new(move |index| {
         let (stores, contact) = (stores.clone(), contacts[index % contacts.len()]);
         Box::pin(async move {
@@ -24,7 +24,7 @@ pub fn giver(stores: Arc<Stores>, account: AccountId, contacts: Arc<[SubjectId]>
 
 /// One life for each contact that is named.
 pub async fn begin(vault: &Vault, account: AccountId, contacts: &[SubjectId], day: Day) -> anyhow::Result<Vec<Life>> {
-    let text = || Content::Text { body: "Your parcel has left our house.".to_owned(), preview_url: false };
+    let text = || OutboundContent::Text { body: "Your parcel has left our house.".to_owned(), preview_url: false };
     // As long as Meta's own, which hold the recipient's number.
     let wamid = || format!("wamid.{}{}", uuid::Uuid::new_v4().simple(), "A".repeat(20));
     let contents: Vec<_> = contacts.iter().map(|contact| (*contact, Personal::new(text()))).collect();
@@ -43,7 +43,7 @@ pub async fn begin(vault: &Vault, account: AccountId, contacts: &[SubjectId], da
 
 /// Makes people known to the vault: German mobile numbers from the `first` on.
 pub async fn people(vault: &Vault, account: AccountId, first: usize, many: usize) -> anyhow::Result<Vec<SubjectId>> {
-    let person = |index| NewPerson { identities: vec![Identity::phone(phone(index))], name: None };
+    let person = |index| NewPerson { identities: vec![PersonIdentity::phone(phone(index))], name: None };
     let people: Vec<_> = (first..first + many).map(person).collect();
     Ok(vault.subjects_for(account, &people).await?.into_iter().map(|(subject, _)| subject).collect())
 }

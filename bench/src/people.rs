@@ -15,17 +15,17 @@ pub struct People {
 /// There are a hundred million numbers behind +49151.
 const NUMBERS: u64 = 100_000_000;
 /// How many are known before the clients start.
-const KNOWN: u64 = 1_000;
+const KNOWN_PEOPLE: u64 = 1_000;
 
 impl People {
     /// A thousand people, all known once each was written to.
     pub fn known() -> Self {
-        Self { next: Arc::default(), many: KNOWN, first: 0 }
+        Self { next: Arc::default(), many: KNOWN_PEOPLE, first: 0 }
     }
 
     /// Another person every time.
     pub fn new() -> Self {
-        Self { next: Arc::default(), many: NUMBERS - KNOWN, first: KNOWN }
+        Self { next: Arc::default(), many: NUMBERS - KNOWN_PEOPLE, first: KNOWN_PEOPLE }
     }
 
     /// One who is known.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use uuid::Uuid;
 use wasend_domain::{AccountId, NumberId};
-use wasend_projections::{Options, Projector};
+use wasend_projections::{Projector, ProjectorOptions};
 use wasend_tests::Engine;
 
 use crate::bench::Bench;
@@ -20,7 +20,7 @@ const QUICK: u64 = 50_000;
 /// The peer writes a view for each event, and is given fewer.
 const PEER_EVENTS: u64 = 2_000;
 /// Longer than any replay of these sizes takes.
-const PATIENCE: Duration = Duration::from_secs(600);
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(600);
 
 pub struct Replay;
 
@@ -55,11 +55,11 @@ async fn measure(bench: &Bench, engine: Engine, events: u64) -> anyhow::Result<(
     let (stores, written) = (history.stores, written.elapsed());
 
     let start = Instant::now();
-    let (all, options) = (wasend_projections::all(), Options::default());
+    let (all, options) = (wasend_projections::all(), ProjectorOptions::default());
     let models = all.len();
     let projector =
         Projector::start(stores.models.clone(), stores.log.clone(), all, stores.clock.clone(), options).await?;
-    projector.wait_for(head, PATIENCE).await?;
+    projector.wait_for(head, REPLAY_TIMEOUT).await?;
     let replayed = start.elapsed();
     projector.shutdown().await;
     stores.close().await;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use wasend::house::SystemClock;
+use wasend::bootstrap::SystemClock;
 use wasend_domain::AccountId;
-use wasend_eventlog::{EventLog, SqlLog, Upcasters};
+use wasend_eventlog::{EventLog, SqlLog, UpcasterChain};
 use wasend_tests::Engine;
 
 use crate::bench::Bench;
@@ -74,7 +74,7 @@ struct Cost {
 /// The cost of a batch of one, and how it grows up to a thousand: the medians of several.
 async fn measure(bench: &Bench, engine: Engine) -> anyhow::Result<Cost> {
     let store = bench.store(engine).await?;
-    let log = SqlLog::open(store.open().await?, Arc::new(SystemClock), Upcasters::default()).await?;
+    let log = SqlLog::open(store.open().await?, Arc::new(SystemClock), UpcasterChain::default()).await?;
     let time = bench.round(Duration::from_secs(3), Duration::from_secs(1)) / 2;
     let (one, thousand) = (median(&log, 1, time).await?, median(&log, WAITING, time).await?);
     log.close().await;

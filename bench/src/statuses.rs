@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use wasend::house::SystemClock;
+use wasend::bootstrap::SystemClock;
 use wasend_domain::Clock;
 use wasend_tests::{Engine, until};
 use wasend_whatsapp::signature::{SIGNATURE_HEADER, sign};

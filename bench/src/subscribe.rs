@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use wasend::house::SystemClock;
+use wasend::bootstrap::SystemClock;
 use wasend_domain::{Clock, Time};
 use wasend_eventlog::{Db, DbOptions, with_db};
 use wasend_tests::{Engine, World, ws::Socket};

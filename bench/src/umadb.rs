@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
-use wasend::house::SystemClock;
+use wasend::bootstrap::SystemClock;
 use wasend_domain::Clock;
 
 use crate::accepted::accepted;

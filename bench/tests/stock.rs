@@ -14,10 +14,12 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use uuid::Uuid;
-use wasend::house::SystemClock;
+use wasend::bootstrap::SystemClock;
 use wasend_domain::message::{Command as MessageCommand, Event, Message};
-use wasend_domain::{AccountId, Actor, Clock, Recorded, StreamId};
-use wasend_eventlog::{CommandId, Context, Db, DbOptions, EventLog, Filter, SqlLog, Upcasters, execute, execute_new};
+use wasend_domain::{AccountId, Actor, Clock, RecordedEvent, StreamId};
+use wasend_eventlog::{
+    CommandContext, CommandId, Db, DbOptions, EventFilter, EventLog, SqlLog, UpcasterChain, execute, execute_new,
+};
 use wasend_tests::database;
 
 #[tokio::test]
@@ -44,7 +46,7 @@ async fn compare(engine: &str, url: &str) {
     accept(&log, other, second).await;
     let attempt = MessageCommand::Attempt { attempt: 1, at: SystemClock.now() };
     execute::<Message>(&log, &SystemClock, context(account), first, attempt).await.expect("an attempt");
-    let written = log.read(0, 100, &Filter::default()).await.expect("the log is read");
+    let written = log.read(0, 100, &EventFilter::default()).await.expect("the log is read");
     assert_eq!(written.len(), 3);
 
     let theirs = ask(engine, url, &["events", &format!("events {first}"), &format!("events {second}")]).await;
@@ -62,7 +64,7 @@ async fn compare(engine: &str, url: &str) {
     // Nothing of ours was changed by it.
     log.close().await;
     let log = self::log(url).await;
-    assert_eq!(log.read(0, 100, &Filter::default()).await.expect("the log is read"), written);
+    assert_eq!(log.read(0, 100, &EventFilter::default()).await.expect("the log is read"), written);
     accept(&log, account, Uuid::from_u128(3)).await;
     let stream = StreamId { aggregate_type: "message", aggregate_id: Uuid::from_u128(3) };
     assert_eq!(log.load(&[stream]).await.expect("the log is read")[0].position, 4);
@@ -72,11 +74,11 @@ async fn compare(engine: &str, url: &str) {
 
 async fn log(url: &str) -> SqlLog {
     let db = Db::open(url, &DbOptions::default()).await.expect("the database opens");
-    SqlLog::open(db, Arc::new(SystemClock), Upcasters::default()).await.expect("the log opens")
+    SqlLog::open(db, Arc::new(SystemClock), UpcasterChain::default()).await.expect("the log opens")
 }
 
-fn context(account_id: AccountId) -> Context {
-    Context { account_id, actor: Actor::Operator, command: CommandId::Fresh(Uuid::new_v4().to_string()) }
+fn context(account_id: AccountId) -> CommandContext {
+    CommandContext { account_id, actor: Actor::Operator, command: CommandId::Fresh(Uuid::new_v4().to_string()) }
 }
 
 async fn accept(log: &SqlLog, account: AccountId, id: Uuid) {
@@ -88,7 +90,7 @@ async fn accept(log: &SqlLog, account: AccountId, id: Uuid) {
 }
 
 /// As the repository reads it.
-fn whole(event: &Recorded) -> Value {
+fn whole(event: &RecordedEvent) -> Value {
     json!({
         "aggregate_id": event.aggregate_id,
         "sequence": event.sequence,
@@ -101,7 +103,7 @@ fn whole(event: &Recorded) -> Value {
 }
 
 /// As its stream of all events gives it.
-fn streamed(event: &Recorded) -> Value {
+fn streamed(event: &RecordedEvent) -> Value {
     let Value::Object(mut event) = whole(event) else { unreachable!("an object") };
     event.retain(|name, _| ["aggregate_id", "sequence", "payload", "metadata"].contains(&name.as_str()));
     Value::Object(event)

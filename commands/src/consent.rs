@@ -1,22 +1,22 @@
 //! What a person says about being written to, and what still holds of what they said before they were erased. A word
 //! counts by the moment at which it was said, not by that of its arrival.
 
-use wasend_domain::contact::{Command, Contact, Error, Source, Via, Word};
+use wasend_domain::contact::{Command, ConsentChannel, ConsentChoice, Contact, ContactOrigin, Error};
 use wasend_domain::inbox::{self, Inbox};
 use wasend_domain::{AccountId, SubjectId, Time};
-use wasend_eventlog::{Failure, execute, execute_new};
-use wasend_vault::Identity;
+use wasend_eventlog::{CommandFailure, execute, execute_new};
+use wasend_vault::PersonIdentity;
 
-use crate::{Caller, Code, CommandError, Commands};
+use crate::{Caller, CommandError, Commands, RefusalCode};
 
 /// Words with which people opt out and in; each is the whole message, in capitals or not.
 #[derive(Debug, Clone, Default)]
-pub struct Keywords {
+pub struct ConsentKeywords {
     stop: Vec<String>,
     start: Vec<String>,
 }
 
-impl Keywords {
+impl ConsentKeywords {
     pub fn new(stop: &[String], start: &[String]) -> Self {
         let folded = |words: &[String]| words.iter().map(|word| word.trim().to_lowercase()).collect();
         Self { stop: folded(stop), start: folded(start) }
@@ -37,25 +37,25 @@ impl Keywords {
 
 /// A word on consent as a webhook brings it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Heard {
-    word: Word,
+pub(crate) struct ReportedConsent {
+    word: ConsentChoice,
     at: Time,
     /// Meta's own moment where it lies in the future: a repetition of the webhook is then known by it, because the
     /// moment that counts is that of the receipt.
     future: Option<i64>,
 }
 
-impl Heard {
+impl ReportedConsent {
     /// The word with Meta's moment. Without a moment an opt-out counts from its receipt, and an opt-in, which may be
     /// older than any opt-out, does not count.
-    pub fn of(opted_out: bool, via: Via, timestamp: Option<i64>, receipt: Time) -> Option<Self> {
+    pub fn of(opted_out: bool, via: ConsentChannel, timestamp: Option<i64>, receipt: Time) -> Option<Self> {
         let at = match timestamp {
-            Some(seconds) => Word::not_after(Time::from_seconds(seconds), receipt),
+            Some(seconds) => ConsentChoice::not_after(Time::from_seconds(seconds), receipt),
             None if opted_out => receipt,
             None => return None,
         };
         let future = timestamp.filter(|seconds| Time::from_seconds(*seconds) > receipt);
-        Some(Self { word: Word { opted_out, via, at: Some(at) }, at, future })
+        Some(Self { word: ConsentChoice { opted_out, via, at: Some(at) }, at, future })
     }
 
     pub const fn command(self) -> Command {
@@ -74,13 +74,13 @@ impl Commands {
     pub(crate) async fn suppressed_at(
         &self,
         account: AccountId,
-        identities: &[Identity],
+        identities: &[PersonIdentity],
     ) -> Result<Option<Time>, CommandError> {
         Ok(self.vault.suppressed(account, identities).await?.into_iter().flatten().max())
     }
 
     /// The keyword that an inbound message consists of.
-    pub(crate) fn keyword(&self, text: Option<&str>, timestamp: Option<i64>) -> Option<Heard> {
+    pub(crate) fn keyword(&self, text: Option<&str>, timestamp: Option<i64>) -> Option<ReportedConsent> {
         let opted_out = if self.keywords.is_stop(text) {
             true
         } else if self.keywords.is_start(text) {
@@ -88,7 +88,7 @@ impl Commands {
         } else {
             return None;
         };
-        Heard::of(opted_out, Via::Keyword, timestamp, self.clock.now())
+        ReportedConsent::of(opted_out, ConsentChannel::Keyword, timestamp, self.clock.now())
     }
 
     /// What an inbound message means for the contact: it is known from now on, and opts out or in with a keyword.
@@ -96,17 +96,17 @@ impl Commands {
         &self,
         caller: Caller,
         contact: &Contact,
-        identities: &[Identity],
-        keyword: Option<Heard>,
+        identities: &[PersonIdentity],
+        keyword: Option<ReportedConsent>,
     ) -> Result<Vec<Command>, CommandError> {
         let mut commands = vec![];
         if !contact.created {
-            commands.push(Command::Create { source: Source::Inbound, attributes: None });
+            commands.push(Command::Create { source: ContactOrigin::Inbound, attributes: None });
             if let Some(at) = self.suppressed_at(caller.account_id, identities).await? {
-                commands.push(Command::OptOut { via: Via::Suppression, at });
+                commands.push(Command::OptOut { via: ConsentChannel::Suppression, at });
             }
         }
-        commands.extend(keyword.map(Heard::command));
+        commands.extend(keyword.map(ReportedConsent::command));
         Ok(commands)
     }
 
@@ -115,19 +115,28 @@ impl Commands {
         &self,
         caller: Caller,
         contact: SubjectId,
-        identities: &[Identity],
+        identities: &[PersonIdentity],
         at: Time,
     ) -> Result<(), CommandError> {
-        let heard = Heard { word: Word { opted_out: true, via: Via::Meta, at: Some(at) }, at, future: None };
-        if self.tell(caller, contact, heard).await? {
+        let heard = ReportedConsent {
+            word: ConsentChoice { opted_out: true, via: ConsentChannel::Meta, at: Some(at) },
+            at,
+            future: None,
+        };
+        if self.record_consent(caller, contact, heard).await? {
             return Ok(());
         }
-        self.hear(caller, identities, heard).await
+        self.record_reported_consent(caller, identities, heard).await
     }
 
     /// Records a choice for the contact that one of the identities leads to. Of a person unknown to the account,
     /// or does not know any more, an opt-out is kept on the list, by keyed hashes.
-    pub(crate) async fn hear(&self, caller: Caller, identities: &[Identity], heard: Heard) -> Result<(), CommandError> {
+    pub(crate) async fn record_reported_consent(
+        &self,
+        caller: Caller,
+        identities: &[PersonIdentity],
+        heard: ReportedConsent,
+    ) -> Result<(), CommandError> {
         if identities.is_empty() || self.tell_bearer(caller, identities, heard).await? {
             return Ok(());
         }
@@ -139,23 +148,33 @@ impl Commands {
             let (context, command) = (Self::once(caller), inbox::Command::ListOptOut { at: self.clock.now() });
             execute_new::<Inbox>(&*self.log, &*self.clock, context, listing.uuid(), command)
                 .await
-                .map_err(|failure| CommandError::of(failure, "contact", |_| Code::Invalid))?;
+                .map_err(|failure| CommandError::of(failure, "contact", |_| RefusalCode::Invalid))?;
         }
         // A contact that was made known meanwhile may have looked at the list before.
         self.tell_bearer(caller, identities, heard).await?;
         Ok(())
     }
 
-    async fn tell_bearer(&self, caller: Caller, identities: &[Identity], heard: Heard) -> Result<bool, CommandError> {
+    async fn tell_bearer(
+        &self,
+        caller: Caller,
+        identities: &[PersonIdentity],
+        heard: ReportedConsent,
+    ) -> Result<bool, CommandError> {
         let bearers = self.vault.find_many(caller.account_id, identities).await?;
         match bearers.into_iter().flatten().next() {
-            Some(contact) => self.tell(caller, contact, heard).await,
+            Some(contact) => self.record_consent(caller, contact, heard).await,
             None => Ok(false),
         }
     }
 
     /// False if there is no such contact, or it is erased.
-    pub(crate) async fn tell(&self, caller: Caller, contact: SubjectId, heard: Heard) -> Result<bool, CommandError> {
+    pub(crate) async fn record_consent(
+        &self,
+        caller: Caller,
+        contact: SubjectId,
+        heard: ReportedConsent,
+    ) -> Result<bool, CommandError> {
         let context = match heard.future {
             Some(seconds) => {
                 let key = format!("{contact}\n{}\n{}\n{seconds}", heard.word.opted_out, heard.word.via.name());
@@ -172,7 +191,7 @@ impl Commands {
                 Ok(true)
             }
             Ok(_) => Ok(true),
-            Err(Failure::Refused(Error::Erased | Error::NotFound) | Failure::NotFound) => Ok(false),
+            Err(CommandFailure::Refused(Error::Erased | Error::NotFound) | CommandFailure::NotFound) => Ok(false),
             Err(failure) => Err(CommandError::of(failure, "contact", crate::contact::code)),
         }
     }
@@ -184,13 +203,13 @@ mod tests {
 
     #[test]
     fn a_keyword_is_the_whole_message() {
-        let words = Keywords::new(&["STOP".into(), "Aufhören".into()], &["START".into()]);
+        let words = ConsentKeywords::new(&["STOP".into(), "Aufhören".into()], &["START".into()]);
         for text in ["stop", " Stop\n", "AUFHÖREN"] {
             assert!(words.is_stop(Some(text)), "{text}");
         }
         for text in [Some("stop it"), Some("nonstop"), Some(""), None, Some("start")] {
             assert!(!words.is_stop(text), "{text:?}");
         }
-        assert!(words.is_start(Some("Start")) && !Keywords::default().is_stop(Some("")));
+        assert!(words.is_start(Some("Start")) && !ConsentKeywords::default().is_stop(Some("")));
     }
 }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use wasend_domain::contact::{Command, Contact, Error, Part, Source, Via};
-use wasend_domain::content::{self, Attributes};
+use wasend_domain::contact::{Command, ConsentChannel, Contact, ContactOrigin, ContactPart, Error};
+use wasend_domain::content::{self, ContactAttributes};
 use wasend_domain::phone::{Bsuid, PhoneNumber};
 use wasend_domain::{AccountId, Personal, Sealed, SubjectId};
-use wasend_eventlog::{Loaded, Plan, Stream, execute, load};
-use wasend_vault::{Identity, NewPerson, VaultError};
+use wasend_eventlog::{LoadedAggregate, StreamLookup, UnitOfWork, execute, load};
+use wasend_vault::{NewPerson, PersonIdentity, VaultError};
 
 use crate::account::LABEL_MAX;
-use crate::{Caller, Code, CommandError, Commands, Done, Refusal};
+use crate::{Caller, CommandEffect, CommandError, Commands, Refusal, RefusalCode};
 
 /// Most custom attributes of a contact.
 pub const ATTRIBUTES_MAX: usize = 50;
@@ -29,22 +29,28 @@ pub struct ContactInput {
 }
 
 /// The same, checked.
-struct Checked {
-    identities: Vec<Identity>,
+struct CheckedContact {
+    identities: Vec<PersonIdentity>,
     name: Option<Personal<String>>,
-    attributes: Option<Personal<Attributes>>,
+    attributes: Option<Personal<ContactAttributes>>,
 }
 
 impl Commands {
     /// Makes a contact known by its phone number or BSUID; the account must not know it yet.
-    pub async fn create_contact(&self, caller: Caller, input: ContactInput) -> Result<Done<SubjectId>, CommandError> {
-        let Checked { identities, name, attributes } = check(input)?;
+    pub async fn create_contact(
+        &self,
+        caller: Caller,
+        input: ContactInput,
+    ) -> Result<CommandEffect<SubjectId>, CommandError> {
+        let CheckedContact { identities, name, attributes } = check(input)?;
         if identities.is_empty() {
-            return Err(Refusal::new("phone", Code::Required, "a contact needs a phone number or a BSUID").into());
+            return Err(
+                Refusal::new("phone", RefusalCode::Required, "a contact needs a phone number or a BSUID").into()
+            );
         }
         let person = NewPerson { identities, name: name.clone() };
         let (subject, new) = self.vault.subject_for(caller.account_id, &person).await?;
-        let duplicate = || Refusal::new("phone", Code::Duplicate, "the account has this contact already");
+        let duplicate = || Refusal::new("phone", RefusalCode::Duplicate, "the account has this contact already");
         let mut contact = self.loaded_contact(caller, subject).await?;
         if contact.state.created && contact.state.erased.is_none() {
             return Err(duplicate().into());
@@ -53,17 +59,17 @@ impl Commands {
             self.vault.update_profile(caller.account_id, subject, name.as_ref()).await?;
         }
         let attributes = self.seal_attributes(caller.account_id, subject, attributes).await?;
-        let mut plan = Plan::new(Self::once(caller), self.clock.now());
-        let mut commands = vec![Command::Create { source: Source::Api, attributes }];
+        let mut plan = UnitOfWork::new(Self::once(caller), self.clock.now());
+        let mut commands = vec![Command::Create { source: ContactOrigin::Api, attributes }];
         if let Some(at) = self.suppressed_at(caller.account_id, &person.identities).await? {
-            commands.push(Command::OptOut { via: Via::Suppression, at });
+            commands.push(Command::OptOut { via: ConsentChannel::Suppression, at });
         }
         for command in commands {
             plan.decide(subject.uuid(), &mut contact, command)
                 .map_err(|failure| CommandError::of(failure, "phone", code))?;
         }
         match self.log.append(vec![plan.into_append()]).await?.pop() {
-            Some(Ok(done)) => Ok(Done { value: subject, position: done.last }),
+            Some(Ok(done)) => Ok(CommandEffect { value: subject, position: done.last }),
             // Another command made it known first.
             Some(Err(_)) | None => Err(duplicate().into()),
         }
@@ -75,8 +81,8 @@ impl Commands {
         caller: Caller,
         id: SubjectId,
         input: ContactInput,
-    ) -> Result<Done<SubjectId>, CommandError> {
-        let Checked { identities, name, attributes } = check(input)?;
+    ) -> Result<CommandEffect<SubjectId>, CommandError> {
+        let CheckedContact { identities, name, attributes } = check(input)?;
         let known = self.loaded_contact(caller, id).await?.state;
         if !known.created || known.erased.is_some() {
             return Err(Refusal::not_found("id", "contact").into());
@@ -84,32 +90,42 @@ impl Commands {
         let mut changed = Vec::new();
         for identity in &identities {
             let (field, part) = match identity {
-                Identity::Bsuid(_) => ("bsuid", Part::Bsuid),
-                Identity::Phone(_) | Identity::WaId(_) => ("phone", Part::Phone),
+                PersonIdentity::Bsuid(_) => ("bsuid", ContactPart::Bsuid),
+                PersonIdentity::Phone(_) | PersonIdentity::WaId(_) => ("phone", ContactPart::Phone),
             };
             self.vault.add_alias(caller.account_id, id, identity).await.map_err(|error| match error {
-                VaultError::AliasTaken => Refusal::new(field, Code::Duplicate, "another contact has it").into(),
+                VaultError::AliasTaken => Refusal::new(field, RefusalCode::Duplicate, "another contact has it").into(),
                 other => CommandError::from(other),
             })?;
             changed.push(part);
         }
         if name.is_some() {
             self.vault.update_profile(caller.account_id, id, name.as_ref()).await?;
-            changed.push(Part::Name);
+            changed.push(ContactPart::Name);
         }
         if attributes.is_some() {
-            changed.push(Part::Attributes);
+            changed.push(ContactPart::Attributes);
         }
         let attributes = self.seal_attributes(caller.account_id, id, attributes).await?;
         self.contact(caller, id, Command::Update { changed, attributes }).await
     }
 
     /// No further messages to the contact are accepted, and none that waits is sent.
-    pub async fn opt_out(&self, caller: Caller, id: SubjectId, via: Via) -> Result<Done<SubjectId>, CommandError> {
+    pub async fn opt_out(
+        &self,
+        caller: Caller,
+        id: SubjectId,
+        via: ConsentChannel,
+    ) -> Result<CommandEffect<SubjectId>, CommandError> {
         self.contact(caller, id, Command::OptOut { via, at: self.clock.now() }).await
     }
 
-    pub async fn opt_in(&self, caller: Caller, id: SubjectId, via: Via) -> Result<Done<SubjectId>, CommandError> {
+    pub async fn opt_in(
+        &self,
+        caller: Caller,
+        id: SubjectId,
+        via: ConsentChannel,
+    ) -> Result<CommandEffect<SubjectId>, CommandError> {
         let at = self.clock.now();
         let done = self.contact(caller, id, Command::OptIn { via, at }).await?;
         // After it is recorded: while it is not, a message is refused, which is the safe side.
@@ -117,48 +133,57 @@ impl Commands {
         Ok(done)
     }
 
-    async fn contact(&self, caller: Caller, id: SubjectId, command: Command) -> Result<Done<SubjectId>, CommandError> {
+    async fn contact(
+        &self,
+        caller: Caller,
+        id: SubjectId,
+        command: Command,
+    ) -> Result<CommandEffect<SubjectId>, CommandError> {
         let done = execute::<Contact>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
         let done = done.map_err(|failure| CommandError::of(failure, "id", code))?;
-        Ok(Done { value: id, position: done.position })
+        Ok(CommandEffect { value: id, position: done.position })
     }
 
-    pub(crate) async fn loaded_contact(&self, caller: Caller, id: SubjectId) -> Result<Loaded<Contact>, CommandError> {
+    pub(crate) async fn loaded_contact(
+        &self,
+        caller: Caller,
+        id: SubjectId,
+    ) -> Result<LoadedAggregate<Contact>, CommandError> {
         let mut found = load::<Contact>(&*self.log, caller.account_id, &[id.uuid()]).await?;
-        Ok(found.remove(&id.uuid()).and_then(Stream::present).unwrap_or_default())
+        Ok(found.remove(&id.uuid()).and_then(StreamLookup::present).unwrap_or_default())
     }
 
     async fn seal_attributes(
         &self,
         account: AccountId,
         subject: SubjectId,
-        attributes: Option<Personal<Attributes>>,
-    ) -> Result<Option<Sealed<Attributes>>, CommandError> {
+        attributes: Option<Personal<ContactAttributes>>,
+    ) -> Result<Option<Sealed<ContactAttributes>>, CommandError> {
         let Some(attributes) = attributes else { return Ok(None) };
         Ok(Some(self.vault.seal(account, subject, &attributes, self.clock.now().day()).await?))
     }
 }
 
 /// What clients are told when a contact refuses a command.
-pub(crate) const fn code(error: Error) -> Code {
+pub(crate) const fn code(error: Error) -> RefusalCode {
     match error {
-        Error::NotFound => Code::NotFound,
-        Error::Erased => Code::Erased,
-        Error::Held(_) => Code::ErasureHeld,
+        Error::NotFound => RefusalCode::NotFound,
+        Error::Erased => RefusalCode::Erased,
+        Error::Held(_) => RefusalCode::ErasureHeld,
     }
 }
 
-fn check(input: ContactInput) -> Result<Checked, CommandError> {
+fn check(input: ContactInput) -> Result<CheckedContact, CommandError> {
     let mut identities = Vec::new();
     if let Some(phone) = input.phone {
         let phone = PhoneNumber::parse(phone.expose());
-        let phone = phone.map_err(|error| Refusal::new("phone", Code::InvalidPhone, error))?;
-        identities.push(Identity::phone(phone.as_str()));
+        let phone = phone.map_err(|error| Refusal::new("phone", RefusalCode::InvalidPhone, error))?;
+        identities.push(PersonIdentity::phone(phone.as_str()));
     }
     if let Some(bsuid) = input.bsuid {
         let bsuid = bsuid.expose().parse::<Bsuid>();
-        let bsuid = bsuid.map_err(|error| Refusal::new("bsuid", Code::Invalid, error))?;
-        identities.push(Identity::bsuid(bsuid.as_str()));
+        let bsuid = bsuid.map_err(|error| Refusal::new("bsuid", RefusalCode::Invalid, error))?;
+        identities.push(PersonIdentity::bsuid(bsuid.as_str()));
     }
     let name = match input.name {
         Some(name) => {
@@ -167,14 +192,14 @@ fn check(input: ContactInput) -> Result<Checked, CommandError> {
         }
         None => None,
     };
-    Ok(Checked { identities, name, attributes: input.attributes.map(check_attributes).transpose()? })
+    Ok(CheckedContact { identities, name, attributes: input.attributes.map(check_attributes).transpose()? })
 }
 
-fn check_attributes(given: Personal<BTreeMap<String, String>>) -> Result<Personal<Attributes>, CommandError> {
+fn check_attributes(given: Personal<BTreeMap<String, String>>) -> Result<Personal<ContactAttributes>, CommandError> {
     let given = given.into_exposed();
     if given.len() > ATTRIBUTES_MAX {
         let message = format_args!("at most {ATTRIBUTES_MAX} attributes");
-        return Err(Refusal::new("attributes", Code::TooMany, message).into());
+        return Err(Refusal::new("attributes", RefusalCode::TooMany, message).into());
     }
     for (index, (name, value)) in given.iter().enumerate() {
         let field = format!("attributes.{index}");
@@ -184,5 +209,5 @@ fn check_attributes(given: Personal<BTreeMap<String, String>>) -> Result<Persona
             Err(error) => return Err(Refusal::content(&format!("{field}.value"), &error).into()),
         }
     }
-    Ok(Personal::new(Attributes(given)))
+    Ok(Personal::new(ContactAttributes(given)))
 }

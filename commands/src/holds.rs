@@ -8,10 +8,10 @@ use tokio::sync::Mutex;
 use wasend_domain::account::{Account, Command};
 use wasend_domain::{AccountId, Actor, Position};
 use wasend_eventlog::execute;
-use wasend_projections::Reads;
+use wasend_projections::ReadModels;
 use wasend_projections::accounts::AccountRow;
 
-use crate::{Caller, CommandError, Commands, Done};
+use crate::{Caller, CommandEffect, CommandError, Commands};
 
 /// How old the list of held accounts may be that a decision rests on.
 const MAX_AGE: Duration = Duration::from_secs(1);
@@ -19,12 +19,12 @@ const HELD: &str = "WHERE sending_held_at IS NOT NULL";
 
 /// The accounts whose sending is held, read from the read models once a second at most.
 pub struct SendingHolds {
-    reads: Reads,
+    reads: ReadModels,
     known: Mutex<Option<(Instant, HashSet<AccountId>)>>,
 }
 
 impl SendingHolds {
-    pub fn new(reads: Reads) -> Self {
+    pub fn new(reads: ReadModels) -> Self {
         Self { reads, known: Mutex::new(None) }
     }
 
@@ -66,10 +66,10 @@ impl Commands {
     }
 
     /// Ends the hold, at the operator's word. Repeating it changes nothing.
-    pub async fn resume_sending(&self, account: AccountId) -> Result<Done<AccountId>, CommandError> {
+    pub async fn resume_sending(&self, account: AccountId) -> Result<CommandEffect<AccountId>, CommandError> {
         let command = Command::ResumeSending { at: self.clock.now() };
         let position = self.change_hold(account, Actor::Operator, command).await?;
-        Ok(Done { value: account, position })
+        Ok(CommandEffect { value: account, position })
     }
 
     async fn change_hold(&self, account: AccountId, actor: Actor, command: Command) -> Result<Position, CommandError> {

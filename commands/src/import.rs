@@ -2,15 +2,15 @@
 
 mod upload;
 
-use wasend_domain::import::{Command, Error, Field, Import, Mode, Source, Start};
-use wasend_domain::phone::Region;
+use wasend_domain::import::{ColumnTarget, Command, Error, Import, ImportSource, ImportStart, MergeMode};
+use wasend_domain::phone::PhoneRegion;
 use wasend_domain::{GroupId, ImportId, Personal, UploadId};
 use wasend_eventlog::{execute, execute_new};
-use wasend_projections::uploads::Upload;
+use wasend_projections::uploads::StoredUpload;
 
-pub use upload::{Incoming, UploadError};
+pub use upload::{IncomingUpload, UploadError};
 
-use crate::{Caller, Code, CommandError, Commands, Done, Refusal};
+use crate::{Caller, CommandEffect, CommandError, Commands, Refusal, RefusalCode};
 
 /// Longest name of a file, in characters.
 pub const FILENAME_MAX: usize = 200;
@@ -24,16 +24,20 @@ pub struct ImportContacts {
     pub content: Option<Personal<String>>,
     pub upload: Option<String>,
     pub group: Option<String>,
-    pub mode: Mode,
+    pub mode: MergeMode,
     pub dry_run: bool,
     /// Title of a column, and what it holds.
-    pub columns: Personal<Vec<(String, Field)>>,
+    pub columns: Personal<Vec<(String, ColumnTarget)>>,
     pub region: Option<String>,
 }
 
 impl Commands {
     /// Begins an import of what is given inline or was uploaded before.
-    pub async fn import_contacts(&self, caller: Caller, input: ImportContacts) -> Result<Done<ImportId>, CommandError> {
+    pub async fn import_contacts(
+        &self,
+        caller: Caller,
+        input: ImportContacts,
+    ) -> Result<CommandEffect<ImportId>, CommandError> {
         let source = check(&input)?;
         let group = match input.group.as_deref().map(str::parse::<GroupId>) {
             Some(Ok(group)) => {
@@ -48,7 +52,7 @@ impl Commands {
             (None, Some(upload)) => upload.parse().map_err(|_| Refusal::not_found("uploadId", "upload"))?,
             _ => {
                 let text = "give either content or uploadId";
-                return Err(Refusal::new("content", Code::Required, text).into());
+                return Err(Refusal::new("content", RefusalCode::Required, text).into());
             }
         };
         self.start(caller, upload, source, group, &input).await
@@ -58,10 +62,10 @@ impl Commands {
         &self,
         caller: Caller,
         upload: UploadId,
-        source: Source,
+        source: ImportSource,
         group: Option<GroupId>,
         input: &ImportContacts,
-    ) -> Result<Done<ImportId>, CommandError> {
+    ) -> Result<CommandEffect<ImportId>, CommandError> {
         let now = self.clock.now();
         let id = ImportId::fresh(now);
         let not_found = || CommandError::from(Refusal::not_found("uploadId", "upload"));
@@ -69,54 +73,54 @@ impl Commands {
         if !self.uploads.claim(upload, caller.account_id, id).await? {
             return Err(not_found());
         }
-        let Some(Upload { bytes, content: Some(content), .. }) = self.uploads.get(upload).await? else {
+        let Some(StoredUpload { bytes, content: Some(content), .. }) = self.uploads.get(upload).await? else {
             return Err(not_found());
         };
         let subject = self.vault.create_subject(caller.account_id).await?;
         let source = self.vault.seal(caller.account_id, subject, &Personal::new(source), now.day()).await?;
         let (mode, dry_run) = (input.mode, input.dry_run);
-        let start = Start { source, upload, content, bytes, mode, dry_run, group, at: now };
+        let start = ImportStart { source, upload, content, bytes, mode, dry_run, group, at: now };
         let command = Command::Start(Box::new(start));
         let done = execute_new::<Import>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
         let done = done.map_err(|failure| CommandError::of(failure, "id", code))?;
-        Ok(Done { value: id, position: done.position })
+        Ok(CommandEffect { value: id, position: done.position })
     }
 
     /// What is applied stays; nothing further is.
-    pub async fn cancel_import(&self, caller: Caller, id: ImportId) -> Result<Done<ImportId>, CommandError> {
+    pub async fn cancel_import(&self, caller: Caller, id: ImportId) -> Result<CommandEffect<ImportId>, CommandError> {
         let command = Command::Cancel { at: self.clock.now() };
         let done = execute::<Import>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
         let done = done.map_err(|failure| CommandError::of(failure, "id", code))?;
-        Ok(Done { value: id, position: done.position })
+        Ok(CommandEffect { value: id, position: done.position })
     }
 }
 
-const fn code(error: Error) -> Code {
+const fn code(error: Error) -> RefusalCode {
     match error {
-        Error::NotFound => Code::NotFound,
-        Error::Ended | Error::NotNext => Code::NotCancellable,
+        Error::NotFound => RefusalCode::NotFound,
+        Error::Ended | Error::NotNext => RefusalCode::NotCancellable,
     }
 }
 
-fn check(input: &ImportContacts) -> Result<Source, CommandError> {
+fn check(input: &ImportContacts) -> Result<ImportSource, CommandError> {
     let filename = wasend_domain::content::text(input.filename.expose(), FILENAME_MAX);
     let filename = filename.map_err(|error| Refusal::content("filename", &error))?.clone();
     if let Some(region) = &input.region {
-        region.parse::<Region>().map_err(|error| Refusal::new("defaultRegion", Code::Invalid, error))?;
+        region.parse::<PhoneRegion>().map_err(|error| Refusal::new("defaultRegion", RefusalCode::Invalid, error))?;
     }
     let given = input.columns.expose();
     if given.len() > MAPPING_MAX {
-        return Err(Refusal::new("columns", Code::TooMany, format_args!("at most {MAPPING_MAX} columns")).into());
+        return Err(Refusal::new("columns", RefusalCode::TooMany, format_args!("at most {MAPPING_MAX} columns")).into());
     }
     let mut columns = Vec::with_capacity(given.len());
     for (index, (header, field)) in given.iter().enumerate() {
         let wrong = |name: &str, error| Refusal::content(&format!("columns.{index}.{name}"), &error);
         wasend_domain::content::text(header, FILENAME_MAX).map_err(|error| wrong("header", error))?;
-        if let Field::Attribute(name) = field {
+        if let ColumnTarget::Attribute(name) = field {
             wasend_domain::content::text(name, crate::contact::ATTRIBUTE_NAME_MAX)
                 .map_err(|error| wrong("attribute", error))?;
         }
         columns.push(wasend_domain::import::ColumnMapping { header: header.clone(), field: field.clone() });
     }
-    Ok(Source { filename, columns, region: input.region.clone() })
+    Ok(ImportSource { filename, columns, region: input.region.clone() })
 }

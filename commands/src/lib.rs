@@ -11,16 +11,16 @@
 //! | [`privacy`], `reapply` | requests for erasure; applying one again |
 //! | [`webhook`] | what Meta reports |
 //! | [`holds`] | accounts for which nothing is sent until the operator has decided |
-//! | [`lines`] | a number's way to Meta: address and credentials |
+//! | [`sender_credentials`] | a number's way to Meta: address and credentials |
 //! | [`templates`] | which variables an approved template takes |
 //! | [`refusal`] | why a command was not carried out |
 
 use std::sync::Arc;
 
 use wasend_domain::{AccountId, Actor, Clock, Personal, Position};
-use wasend_eventlog::{CommandId, Context, EventLog};
-use wasend_projections::engine::reads::Reads;
-use wasend_projections::uploads::Uploads;
+use wasend_eventlog::{CommandContext, CommandId, EventLog};
+use wasend_projections::engine::reads::ReadModels;
+use wasend_projections::uploads::UploadStore;
 use wasend_vault::Vault;
 
 pub mod account;
@@ -29,21 +29,21 @@ pub mod contact;
 pub mod group;
 pub mod holds;
 pub mod import;
-pub mod lines;
 pub mod message;
 pub mod number;
 pub mod privacy;
 mod reapply;
 pub mod refusal;
+pub mod sender_credentials;
 pub mod templates;
 pub mod webhook;
 
-pub use consent::Keywords;
+pub use consent::ConsentKeywords;
 pub use holds::SendingHolds;
-pub use lines::Lines;
 pub use reapply::erasure_reason;
-pub use refusal::{Code, CommandError, Refusal};
-pub use templates::Templates;
+pub use refusal::{CommandError, Refusal, RefusalCode};
+pub use sender_credentials::SenderCredentials;
+pub use templates::TemplateCatalog;
 
 /// The fingerprint of commands that have no content beside their key.
 const NO_CONTENT: &str = "-";
@@ -57,7 +57,7 @@ pub struct Caller {
 
 /// A command's effect: what there is now, and up to where one must have read to see it.
 #[derive(Debug, Clone)]
-pub struct Done<T> {
+pub struct CommandEffect<T> {
     pub value: T,
     pub position: Position,
 }
@@ -66,12 +66,12 @@ pub struct Done<T> {
 pub struct Commands {
     pub log: Arc<dyn EventLog>,
     pub vault: Arc<Vault>,
-    pub reads: Reads,
-    pub lines: Arc<Lines>,
-    pub templates: Templates,
-    pub keywords: Keywords,
+    pub reads: ReadModels,
+    pub lines: Arc<SenderCredentials>,
+    pub templates: TemplateCatalog,
+    pub keywords: ConsentKeywords,
     pub holds: SendingHolds,
-    pub uploads: Uploads,
+    pub uploads: UploadStore,
     /// Bytes of the largest file that may be uploaded.
     pub upload_limit: u64,
     pub clock: Arc<dyn Clock>,
@@ -79,19 +79,24 @@ pub struct Commands {
 
 impl Commands {
     /// The context of a command that is given once and never repeated.
-    pub(crate) fn once(caller: Caller) -> Context {
+    pub(crate) fn once(caller: Caller) -> CommandContext {
         let command = CommandId::Fresh(uuid::Uuid::new_v4().to_string());
-        Context { account_id: caller.account_id, actor: caller.actor, command }
+        CommandContext { account_id: caller.account_id, actor: caller.actor, command }
     }
 
     /// The context of a command that its sender may repeat and that its key says all about, such as the id that Meta
     /// gave it. The same key is the same command, so that nothing else is hashed. Earlier versions recorded a hash as
-    /// its fingerprint: such a repetition is answered with [`wasend_eventlog::Rejected::CommandReused`].
-    pub(crate) async fn repeatable(&self, caller: Caller, name: &str, key: &str) -> Result<Context, CommandError> {
+    /// its fingerprint: such a repetition is answered with [`wasend_eventlog::AppendRejection::CommandReused`].
+    pub(crate) async fn repeatable(
+        &self,
+        caller: Caller,
+        name: &str,
+        key: &str,
+    ) -> Result<CommandContext, CommandError> {
         let ids = self.command_ids(caller, name, [key]).await?;
         let id = ids.into_iter().next().unwrap_or_default();
         let command = CommandId::Repeatable { id, fingerprint: NO_CONTENT.to_owned() };
-        Ok(Context { account_id: caller.account_id, actor: caller.actor, command })
+        Ok(CommandContext { account_id: caller.account_id, actor: caller.actor, command })
     }
 
     /// The ids of commands that their sender may repeat under the keys, hashed under a key of the account: clients put

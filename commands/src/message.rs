@@ -1,18 +1,18 @@
 //! Accepting messages, one or a thousand at once, and cancelling them.
 
-mod accept;
-mod check;
-mod intake;
-mod settle;
+mod idempotency;
+mod send;
+mod send_batcher;
+mod validate;
 
 use wasend_domain::message::{CancelReason, Command, Error, Message};
 use wasend_domain::{MessageId, Personal, Position};
 use wasend_eventlog::execute;
 use wasend_projections::messages::MessageRow;
 
-use crate::{Caller, Code, CommandError, Commands, Done};
+use crate::{Caller, CommandEffect, CommandError, Commands, RefusalCode};
 
-pub use intake::Intake;
+pub use send_batcher::SendBatcher;
 
 /// Most messages in one call.
 pub const MESSAGES_MAX: usize = 1_000;
@@ -23,48 +23,48 @@ pub const IDEMPOTENCY_KEY_MAX: usize = 200;
 #[derive(Debug, Clone)]
 pub struct SendMessage {
     pub number_id: String,
-    pub to: To,
-    pub content: ContentInput,
+    pub to: SendTarget,
+    pub content: ContentDraft,
     /// The same key with the same content is answered with the first message.
     pub idempotency_key: Option<String>,
 }
 
 /// The recipient: a phone number or BSUID, or a contact that the account has.
 #[derive(Debug, Clone)]
-pub enum To {
+pub enum SendTarget {
     Address(Personal<String>),
     Contact(String),
 }
 
 /// What it says. None of both, or both, is refused.
 #[derive(Debug, Clone, Default)]
-pub struct ContentInput {
-    pub text: Option<TextInput>,
-    pub template: Option<TemplateInput>,
+pub struct ContentDraft {
+    pub text: Option<TextDraft>,
+    pub template: Option<TemplateDraft>,
 }
 
 #[derive(Debug, Clone)]
-pub struct TextInput {
+pub struct TextDraft {
     pub body: Personal<String>,
     pub preview_url: bool,
 }
 
 #[derive(Debug, Clone)]
-pub struct TemplateInput {
+pub struct TemplateDraft {
     pub name: String,
     pub language: String,
-    pub parameters: Vec<ParameterInput>,
+    pub parameters: Vec<ParameterDraft>,
 }
 
 #[derive(Debug, Clone)]
-pub struct ParameterInput {
+pub struct ParameterDraft {
     pub name: Option<String>,
     pub text: Personal<String>,
 }
 
 /// A message that was accepted.
 #[derive(Debug, Clone)]
-pub struct Accepted {
+pub struct AcceptedSend {
     /// As the read model will have it.
     pub row: MessageRow,
     pub position: Position,
@@ -79,15 +79,15 @@ impl Commands {
         caller: Caller,
         id: MessageId,
         reason: CancelReason,
-    ) -> Result<Done<Message>, CommandError> {
+    ) -> Result<CommandEffect<Message>, CommandError> {
         let command = Command::Cancel { reason, at: self.clock.now() };
         let done = execute::<Message>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
         let done = done.map_err(|failure| {
             CommandError::of(failure, "id", |error| match error {
-                Error::NotFound => Code::NotFound,
-                Error::NotCancellable(_) | Error::NotNext => Code::NotCancellable,
+                Error::NotFound => RefusalCode::NotFound,
+                Error::NotCancellable(_) | Error::NotNext => RefusalCode::NotCancellable,
             })
         })?;
-        Ok(Done { value: done.state, position: done.position })
+        Ok(CommandEffect { value: done.state, position: done.position })
     }
 }

@@ -1,13 +1,13 @@
 //! Connected WhatsApp numbers.
 
-use wasend_domain::number::{self, Command, Credentials, DEFAULT_RATE, Error, MetaIds, Number};
+use wasend_domain::number::{self, Command, DEFAULT_RATE, Error, MetaIds, Number, NumberCredentials};
 use wasend_domain::{NumberId, Personal, Position};
-use wasend_eventlog::{Executed, execute, execute_new};
-use wasend_projections::Cell;
+use wasend_eventlog::{ExecutedCommand, execute, execute_new};
+use wasend_projections::CellValue;
 use wasend_projections::numbers::NumberRow;
 
 use crate::account::label;
-use crate::{Caller, Code, CommandError, Commands, Done, Refusal};
+use crate::{Caller, CommandEffect, CommandError, Commands, Refusal, RefusalCode};
 
 /// Longest access token, app secret or verify token, in characters.
 const SECRET_MAX: usize = 2_000;
@@ -29,13 +29,17 @@ pub struct ConnectNumber {
 }
 
 impl Commands {
-    pub async fn connect_number(&self, caller: Caller, input: ConnectNumber) -> Result<Done<NumberId>, CommandError> {
+    pub async fn connect_number(
+        &self,
+        caller: Caller,
+        input: ConnectNumber,
+    ) -> Result<CommandEffect<NumberId>, CommandError> {
         let meta = MetaIds {
             phone_number_id: meta_id("phoneNumberId", &input.phone_number_id)?,
             waba_id: meta_id("wabaId", &input.waba_id)?,
         };
         let display = label("displayPhoneNumber", &input.display)?;
-        let credentials = Credentials {
+        let credentials = NumberCredentials {
             access_token: secret("accessToken", &input.access_token)?,
             app_secret: secret("appSecret", &input.app_secret)?,
             verify_token: secret("verifyToken", &input.verify_token)?,
@@ -51,7 +55,7 @@ impl Commands {
         let command = Command::Connect { meta, display, credentials, base_url, rate };
         let done = execute_new::<Number>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
         let done = done.map_err(|failure| CommandError::of(failure, "messagesPerSecond", code))?;
-        Ok(Done { value: id, position: done.position })
+        Ok(CommandEffect { value: id, position: done.position })
     }
 
     /// New credentials; each that is absent stays as it is.
@@ -62,14 +66,14 @@ impl Commands {
         access_token: Option<Personal<String>>,
         app_secret: Option<Personal<String>>,
         verify_token: Option<Personal<String>>,
-    ) -> Result<Done<NumberId>, CommandError> {
+    ) -> Result<CommandEffect<NumberId>, CommandError> {
         let row = self.number_row(caller, "id", id).await?;
         let known = match (&access_token, &app_secret, &verify_token) {
             // Nothing of the last ones stays: they need not be readable.
             (Some(access_token), Some(app_secret), Some(verify_token)) => {
                 let [access_token, app_secret, verify_token] =
                     [access_token, app_secret, verify_token].map(|text| text.expose().clone());
-                Personal::new(Credentials { access_token, app_secret, verify_token })
+                Personal::new(NumberCredentials { access_token, app_secret, verify_token })
             }
             _ => self.lines.credentials(&row).await?,
         };
@@ -78,7 +82,7 @@ impl Commands {
             None => Ok(old.clone()),
         };
         let known = known.expose();
-        let credentials = Credentials {
+        let credentials = NumberCredentials {
             access_token: kept("accessToken", access_token, &known.access_token)?,
             app_secret: kept("appSecret", app_secret, &known.app_secret)?,
             verify_token: kept("verifyToken", verify_token, &known.verify_token)?,
@@ -89,7 +93,12 @@ impl Commands {
         self.number(caller, id, Command::ChangeCredentials { credentials }).await
     }
 
-    pub async fn change_rate(&self, caller: Caller, id: NumberId, rate: u32) -> Result<Done<NumberId>, CommandError> {
+    pub async fn change_rate(
+        &self,
+        caller: Caller,
+        id: NumberId,
+        rate: u32,
+    ) -> Result<CommandEffect<NumberId>, CommandError> {
         self.number(caller, id, Command::ChangeRate { rate }).await
     }
 
@@ -99,22 +108,31 @@ impl Commands {
         caller: Caller,
         id: NumberId,
         code: Option<i64>,
-    ) -> Result<Done<NumberId>, CommandError> {
+    ) -> Result<CommandEffect<NumberId>, CommandError> {
         self.number(caller, id, Command::Stop { code, at: self.clock.now() }).await
     }
 
-    pub async fn resume_number(&self, caller: Caller, id: NumberId) -> Result<Done<NumberId>, CommandError> {
+    pub async fn resume_number(&self, caller: Caller, id: NumberId) -> Result<CommandEffect<NumberId>, CommandError> {
         self.number(caller, id, Command::Resume { at: self.clock.now() }).await
     }
 
-    pub async fn disconnect_number(&self, caller: Caller, id: NumberId) -> Result<Done<NumberId>, CommandError> {
+    pub async fn disconnect_number(
+        &self,
+        caller: Caller,
+        id: NumberId,
+    ) -> Result<CommandEffect<NumberId>, CommandError> {
         self.number(caller, id, Command::Disconnect { at: self.clock.now() }).await
     }
 
-    async fn number(&self, caller: Caller, id: NumberId, command: Command) -> Result<Done<NumberId>, CommandError> {
+    async fn number(
+        &self,
+        caller: Caller,
+        id: NumberId,
+        command: Command,
+    ) -> Result<CommandEffect<NumberId>, CommandError> {
         let done = execute::<Number>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
-        let Executed { position, .. } = done.map_err(|failure| CommandError::of(failure, "id", code))?;
-        Ok(Done { value: id, position: Position::max(position, 1) })
+        let ExecutedCommand { position, .. } = done.map_err(|failure| CommandError::of(failure, "id", code))?;
+        Ok(CommandEffect { value: id, position: Position::max(position, 1) })
     }
 
     /// The account's number, as the read model has it.
@@ -131,33 +149,35 @@ impl Commands {
 
     async fn not_yet_connected(&self, caller: Caller, phone_number_id: &str) -> Result<(), CommandError> {
         const CONNECTED: &str = "WHERE account_id = $1 AND phone_number_id = $2 AND disconnected_at IS NULL LIMIT 1";
-        let binds = [Cell::text(&caller.account_id), Cell::from(phone_number_id)];
+        let binds = [CellValue::text(&caller.account_id), CellValue::from(phone_number_id)];
         if self.reads.fetch::<NumberRow>(CONNECTED, &binds).await?.is_empty() {
             return Ok(());
         }
-        Err(Refusal::new("phoneNumberId", Code::Duplicate, "this number is connected already").into())
+        Err(Refusal::new("phoneNumberId", RefusalCode::Duplicate, "this number is connected already").into())
     }
 }
 
 fn meta_id(field: &str, text: &str) -> Result<String, CommandError> {
-    number::meta_id(text).map_err(|error| Refusal::new(field, Code::Invalid, error).into())
+    number::meta_id(text).map_err(|error| Refusal::new(field, RefusalCode::Invalid, error).into())
 }
 
 fn secret(field: &str, text: &Personal<String>) -> Result<String, CommandError> {
     let text = text.expose();
     let visible = text.bytes().all(|b| b.is_ascii_graphic());
     match text.len() {
-        0 => Err(Refusal::new(field, Code::Required, "must not be empty").into()),
-        length if length > SECRET_MAX => Err(Refusal::new(field, Code::TooLong, "is too long").into()),
-        _ if !visible => Err(Refusal::new(field, Code::Invalid, "may hold visible ASCII characters only").into()),
+        0 => Err(Refusal::new(field, RefusalCode::Required, "must not be empty").into()),
+        length if length > SECRET_MAX => Err(Refusal::new(field, RefusalCode::TooLong, "is too long").into()),
+        _ if !visible => {
+            Err(Refusal::new(field, RefusalCode::Invalid, "may hold visible ASCII characters only").into())
+        }
         _ => Ok(text.clone()),
     }
 }
 
-const fn code(error: Error) -> Code {
+const fn code(error: Error) -> RefusalCode {
     match error {
-        Error::NotFound => Code::NotFound,
-        Error::Disconnected => Code::NumberDisconnected,
-        Error::Rate => Code::OutOfRange,
+        Error::NotFound => RefusalCode::NotFound,
+        Error::Disconnected => RefusalCode::NumberDisconnected,
+        Error::Rate => RefusalCode::OutOfRange,
     }
 }

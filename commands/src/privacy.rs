@@ -3,17 +3,17 @@
 use wasend_domain::contact;
 use wasend_domain::content;
 use wasend_domain::phone::{Bsuid, PhoneNumber};
-use wasend_domain::privacy::{Command, Error, Exception, Ground, PrivacyRequest, Reason, Regime};
+use wasend_domain::privacy::{Command, Error, LegalException, LegalGround, LegalRegime, PrivacyRequest, RequestReason};
 use wasend_domain::{Opened, Personal, PrivacyRequestId, Sealed, SubjectId, Time};
-use wasend_eventlog::{Loaded, Plan, Rejected, Stream, load};
-use wasend_vault::{Identity, VaultError};
+use wasend_eventlog::{AppendRejection, LoadedAggregate, StreamLookup, UnitOfWork, load};
+use wasend_vault::{PersonIdentity, VaultError};
 
-use crate::{Caller, Code, CommandError, Commands, Done, Refusal};
+use crate::{Caller, CommandEffect, CommandError, Commands, Refusal, RefusalCode};
 
 /// Longest reason, in characters.
 pub const REASON_MAX: usize = 2_000;
 /// How often a request is decided again that others came before.
-const ATTEMPTS: usize = 32;
+const REQUEST_ATTEMPTS_MAX: usize = 32;
 
 /// A request as a caller gave it. Exactly one of the first three says who it is about.
 #[derive(Debug, Clone)]
@@ -21,18 +21,18 @@ pub struct ErasureInput {
     pub phone: Option<Personal<String>>,
     pub bsuid: Option<Personal<String>>,
     pub contact_id: Option<String>,
-    pub regime: Regime,
-    pub ground: Ground,
+    pub regime: LegalRegime,
+    pub ground: LegalGround,
     pub reason: Option<Personal<String>>,
 }
 
 /// The person that a request is about.
-struct Named {
+struct NamedPerson {
     /// Of the input.
     field: &'static str,
     subject: SubjectId,
     /// By what they were named, but for an id.
-    identity: Option<Identity>,
+    identity: Option<PersonIdentity>,
     /// The directory's index does not lead from the identity to them.
     is_astray: bool,
 }
@@ -44,7 +44,7 @@ impl Commands {
         &self,
         caller: Caller,
         input: ErasureInput,
-    ) -> Result<Done<PrivacyRequestId>, CommandError> {
+    ) -> Result<CommandEffect<PrivacyRequestId>, CommandError> {
         self.privacy_request(caller, input, None).await
     }
 
@@ -54,8 +54,8 @@ impl Commands {
         &self,
         caller: Caller,
         input: ErasureInput,
-        exception: Exception,
-    ) -> Result<Done<PrivacyRequestId>, CommandError> {
+        exception: LegalException,
+    ) -> Result<CommandEffect<PrivacyRequestId>, CommandError> {
         self.privacy_request(caller, input, Some(exception)).await
     }
 
@@ -63,23 +63,23 @@ impl Commands {
         &self,
         caller: Caller,
         input: ErasureInput,
-        exception: Option<Exception>,
-    ) -> Result<Done<PrivacyRequestId>, CommandError> {
+        exception: Option<LegalException>,
+    ) -> Result<CommandEffect<PrivacyRequestId>, CommandError> {
         let reason = check(&input)?;
         let (regime, ground) = (input.regime, input.ground);
-        for _ in 0..ATTEMPTS {
-            let Named { field, subject, identity, is_astray } = self.subject(caller, &input).await?;
+        for _ in 0..REQUEST_ATTEMPTS_MAX {
+            let NamedPerson { field, subject, identity, is_astray } = self.subject(caller, &input).await?;
             let mut contact = self.loaded_contact(caller, subject).await?;
             if let Some(request) = contact.state.erased {
                 if exception.is_some() {
                     let message = format!("the contact is erased under the request {request}");
-                    return Err(Refusal::new(field, Code::Erased, message).into());
+                    return Err(Refusal::new(field, RefusalCode::Erased, message).into());
                 }
                 // A store that was put back may hold the keys again.
                 if !self.vault.living(caller.account_id, subject).await?.is_empty() {
                     self.reapply_erasure(caller.account_id, request, subject).await?;
                 }
-                return Ok(Done { value: request, position: contact.position });
+                return Ok(CommandEffect { value: request, position: contact.position });
             }
             if let Some(identity) = identity.as_ref().filter(|_| is_astray) {
                 self.vault.mend_alias(caller.account_id, subject, identity).await?;
@@ -92,14 +92,14 @@ impl Commands {
                     None
                 }
                 Err(error @ (VaultError::Unavailable(_) | VaultError::UnknownSubject)) => {
-                    return Err(Refusal::new("reason", Code::Unreadable, error).into());
+                    return Err(Refusal::new("reason", RefusalCode::Unreadable, error).into());
                 }
                 reason => reason?,
             };
             let (id, at) = (PrivacyRequestId::fresh(self.clock.now()), self.clock.now());
-            let mut plan = Plan::new(Self::once(caller), at);
+            let mut plan = UnitOfWork::new(Self::once(caller), at);
             let opted_out_at = contact.state.opted_out_at();
-            let mut request = Loaded::<PrivacyRequest>::default();
+            let mut request = LoadedAggregate::<PrivacyRequest>::default();
             let mut commands = vec![Command::Receive { subject, regime, ground, reason, at }];
             commands.extend(exception.map(|exception| Command::Refuse { exception, at }));
             let about = match exception {
@@ -118,11 +118,11 @@ impl Commands {
                 self.list_unreadable(caller, subject, &identity, at, opted_out_at).await?;
             }
             match self.log.append(vec![plan.into_append()]).await?.pop() {
-                Some(Ok(done)) => return Ok(Done { value: id, position: done.last }),
-                Some(Err(Rejected::Conflict { .. } | Rejected::CommandReused)) | None => {}
+                Some(Ok(done)) => return Ok(CommandEffect { value: id, position: done.last }),
+                Some(Err(AppendRejection::Conflict { .. } | AppendRejection::CommandReused)) | None => {}
             }
         }
-        Err(Refusal::new("subject", Code::Busy, "many others are changing the same contact").into())
+        Err(Refusal::new("subject", RefusalCode::Busy, "many others are changing the same contact").into())
     }
 
     /// Of a person whose entry cannot be read the vault knows no number when it erases them: the one that the request
@@ -131,7 +131,7 @@ impl Commands {
         &self,
         caller: Caller,
         subject: SubjectId,
-        identity: &Identity,
+        identity: &PersonIdentity,
         at: Time,
         opted_out_at: Option<Time>,
     ) -> Result<(), CommandError> {
@@ -146,57 +146,60 @@ impl Commands {
         &self,
         caller: Caller,
         id: PrivacyRequestId,
-    ) -> Result<Done<PrivacyRequestId>, CommandError> {
-        for _ in 0..ATTEMPTS {
+    ) -> Result<CommandEffect<PrivacyRequestId>, CommandError> {
+        for _ in 0..REQUEST_ATTEMPTS_MAX {
             let mut found = load::<PrivacyRequest>(&*self.log, caller.account_id, &[id.uuid()]).await?;
-            let mut request = found.remove(&id.uuid()).and_then(Stream::present).unwrap_or_default();
+            let mut request = found.remove(&id.uuid()).and_then(StreamLookup::present).unwrap_or_default();
             let Some(subject) = request.state.subject else {
                 return Err(Refusal::not_found("id", "request").into());
             };
             let mut contact = self.loaded_contact(caller, subject).await?;
             let at = self.clock.now();
-            let mut plan = Plan::new(Self::once(caller), at);
+            let mut plan = UnitOfWork::new(Self::once(caller), at);
             plan.decide(id.uuid(), &mut request, Command::LiftHold { at })
                 .map_err(|failure| CommandError::of(failure, "id", request_code))?;
             plan.decide(subject.uuid(), &mut contact, contact::Command::LiftHold(id))
                 .map_err(|failure| CommandError::of(failure, "id", crate::contact::code))?;
             if plan.is_empty() {
-                return Ok(Done { value: id, position: request.position.max(contact.position) });
+                return Ok(CommandEffect { value: id, position: request.position.max(contact.position) });
             }
             match self.log.append(vec![plan.into_append()]).await?.pop() {
-                Some(Ok(done)) => return Ok(Done { value: id, position: done.last }),
-                Some(Err(Rejected::Conflict { .. } | Rejected::CommandReused)) | None => {}
+                Some(Ok(done)) => return Ok(CommandEffect { value: id, position: done.last }),
+                Some(Err(AppendRejection::Conflict { .. } | AppendRejection::CommandReused)) | None => {}
             }
         }
-        Err(Refusal::new("id", Code::Busy, "many others are changing the same request").into())
+        Err(Refusal::new("id", RefusalCode::Busy, "many others are changing the same request").into())
     }
 
     /// The person that the input names, and by which of its fields; only people are found, not what the account has
     /// itself. One that the index does not lead to is searched for among all entries of the account's directory.
-    async fn subject(&self, caller: Caller, input: &ErasureInput) -> Result<Named, CommandError> {
+    async fn subject(&self, caller: Caller, input: &ErasureInput) -> Result<NamedPerson, CommandError> {
         let (field, identity) = match (&input.phone, &input.bsuid, &input.contact_id) {
             (Some(phone), None, None) => {
                 let phone = PhoneNumber::parse(phone.expose());
-                let phone = phone.map_err(|error| Refusal::new("subject.phone", Code::InvalidPhone, error))?;
-                ("subject.phone", Identity::phone(phone.as_str()))
+                let phone = phone.map_err(|error| Refusal::new("subject.phone", RefusalCode::InvalidPhone, error))?;
+                ("subject.phone", PersonIdentity::phone(phone.as_str()))
             }
             (None, Some(bsuid), None) => {
                 let bsuid = bsuid.expose().parse::<Bsuid>();
-                let bsuid = bsuid.map_err(|error| Refusal::new("subject.bsuid", Code::Invalid, error))?;
-                ("subject.bsuid", Identity::bsuid(bsuid.as_str()))
+                let bsuid = bsuid.map_err(|error| Refusal::new("subject.bsuid", RefusalCode::Invalid, error))?;
+                ("subject.bsuid", PersonIdentity::bsuid(bsuid.as_str()))
             }
             (None, None, Some(id)) => {
                 let field = "subject.contactId";
                 let subject = self.person(caller, id).await?.ok_or_else(|| Refusal::not_found(field, "contact"))?;
-                return Ok(Named { field, subject, identity: None, is_astray: false });
+                return Ok(NamedPerson { field, subject, identity: None, is_astray: false });
             }
             (None, None, None) => {
-                return Err(Refusal::new("subject", Code::Required, "give phone, bsuid or contactId").into());
+                return Err(Refusal::new("subject", RefusalCode::Required, "give phone, bsuid or contactId").into());
             }
             _ => {
-                return Err(
-                    Refusal::new("subject", Code::Invalid, "phone, bsuid and contactId exclude each other").into()
-                );
+                return Err(Refusal::new(
+                    "subject",
+                    RefusalCode::Invalid,
+                    "phone, bsuid and contactId exclude each other",
+                )
+                .into());
             }
         };
         let (found, is_astray) = match self.vault.find(caller.account_id, &identity).await? {
@@ -204,7 +207,7 @@ impl Commands {
             found => (found, false),
         };
         let subject = found.ok_or_else(|| Refusal::not_found(field, "contact"))?;
-        Ok(Named { field, subject, identity: Some(identity), is_astray })
+        Ok(NamedPerson { field, subject, identity: Some(identity), is_astray })
     }
 
     async fn person(&self, caller: Caller, id: &str) -> Result<Option<SubjectId>, CommandError> {
@@ -223,8 +226,8 @@ impl Commands {
         &self,
         caller: Caller,
         subject: SubjectId,
-        reason: Option<Personal<Reason>>,
-    ) -> Result<Option<Sealed<Reason>>, VaultError> {
+        reason: Option<Personal<RequestReason>>,
+    ) -> Result<Option<Sealed<RequestReason>>, VaultError> {
         let Some(reason) = reason else { return Ok(None) };
         match self.vault.seal(caller.account_id, subject, &reason, self.clock.now().day()).await {
             // The keys are destroyed and the log does not say so: it was put back to an earlier copy. The reason cannot
@@ -235,18 +238,18 @@ impl Commands {
     }
 }
 
-const fn request_code(error: Error) -> Code {
+const fn request_code(error: Error) -> RefusalCode {
     match error {
-        Error::NotFound => Code::NotFound,
-        Error::Ground | Error::NotNext(_) | Error::NoHold => Code::Invalid,
+        Error::NotFound => RefusalCode::NotFound,
+        Error::Ground | Error::NotNext(_) | Error::NoHold => RefusalCode::Invalid,
     }
 }
 
-fn check(input: &ErasureInput) -> Result<Option<Personal<Reason>>, CommandError> {
+fn check(input: &ErasureInput) -> Result<Option<Personal<RequestReason>>, CommandError> {
     if input.ground.regime() != input.regime {
-        return Err(Refusal::new("ground", Code::Invalid, Error::Ground).into());
+        return Err(Refusal::new("ground", RefusalCode::Invalid, Error::Ground).into());
     }
     let Some(reason) = &input.reason else { return Ok(None) };
     let text = content::text(reason.expose(), REASON_MAX).map_err(|error| Refusal::content("reason", &error))?;
-    Ok(Some(Personal::new(Reason(text))))
+    Ok(Some(Personal::new(RequestReason(text))))
 }

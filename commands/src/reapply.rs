@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 use wasend_domain::contact::Contact;
-use wasend_domain::privacy::{Command, Destruction, PrivacyRequest};
+use wasend_domain::privacy::{Command, KeyDestruction, PrivacyRequest};
 use wasend_domain::{AccountId, Actor, PrivacyRequestId, SubjectId};
-use wasend_eventlog::{Executable, Loaded, Stream, execute, load};
+use wasend_eventlog::{ExecutableAggregate, LoadedAggregate, StreamLookup, execute, load};
 use wasend_projections::privacy::PrivacyRequestRow;
 
 use crate::{Caller, CommandError, Commands};
@@ -63,15 +63,19 @@ impl Commands {
         fingerprints: Vec<String>,
         number: i64,
     ) -> Result<(), CommandError> {
-        let destruction = Destruction { number, at: self.clock.now() };
+        let destruction = KeyDestruction { number, at: self.clock.now() };
         let context = Self::once(Caller { account_id: account, actor: ERASER });
         let command = Command::Repeat { fingerprints, destruction };
         let done = execute::<PrivacyRequest>(&*self.log, &*self.clock, context, request.uuid(), command).await;
         done.map(drop).map_err(CommandError::unavailable)
     }
 
-    async fn present<A: Executable>(&self, account: AccountId, id: Uuid) -> Result<Option<Loaded<A>>, CommandError> {
+    async fn present<A: ExecutableAggregate>(
+        &self,
+        account: AccountId,
+        id: Uuid,
+    ) -> Result<Option<LoadedAggregate<A>>, CommandError> {
         let mut found = load::<A>(&*self.log, account, &[id]).await?;
-        Ok(found.remove(&id).and_then(Stream::present))
+        Ok(found.remove(&id).and_then(StreamLookup::present))
     }
 }

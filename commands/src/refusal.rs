@@ -4,15 +4,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use wasend_domain::Unavailable;
+use wasend_domain::UnavailableValue;
 use wasend_domain::content::InvalidContent;
-use wasend_eventlog::{Failure, LogError};
+use wasend_eventlog::{CommandFailure, LogError};
 use wasend_projections::engine::sql::StoreError;
 use wasend_vault::VaultError;
 
 /// What is wrong with a command. The names are part of the API and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
+pub enum RefusalCode {
     Required,
     TooLong,
     Invalid,
@@ -35,7 +35,7 @@ pub enum Code {
     Busy,
 }
 
-impl Code {
+impl RefusalCode {
     pub const ALL: [Self; 20] = [
         Self::Required,
         Self::TooLong,
@@ -123,35 +123,35 @@ impl Code {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub field: Option<String>,
-    pub code: Code,
+    pub code: RefusalCode,
     /// For people; names no personal data.
     pub message: String,
 }
 
 impl Refusal {
-    pub fn new(field: &str, code: Code, message: impl fmt::Display) -> Self {
+    pub fn new(field: &str, code: RefusalCode, message: impl fmt::Display) -> Self {
         Self { field: Some(field.to_owned()), code, message: message.to_string() }
     }
 
     pub fn not_found(field: &str, what: &str) -> Self {
-        Self::new(field, Code::NotFound, format_args!("there is no such {what}"))
+        Self::new(field, RefusalCode::NotFound, format_args!("there is no such {what}"))
     }
 
     /// The refusal where a key or value is missing or damaged.
-    pub fn unreadable(field: &str, unavailable: Unavailable) -> Self {
-        Self::new(field, Code::Unreadable, unavailable)
+    pub fn unreadable(field: &str, unavailable: UnavailableValue) -> Self {
+        Self::new(field, RefusalCode::Unreadable, unavailable)
     }
 
     /// The refusal for a text that the domain did not accept.
     pub fn content(field: &str, error: &InvalidContent) -> Self {
         let code = match error {
-            InvalidContent::Empty => Code::Required,
-            InvalidContent::TooLong { .. } => Code::TooLong,
-            InvalidContent::TemplateName => Code::InvalidTemplate,
-            InvalidContent::Language | InvalidContent::Nul => Code::Invalid,
+            InvalidContent::Empty => RefusalCode::Required,
+            InvalidContent::TooLong { .. } => RefusalCode::TooLong,
+            InvalidContent::TemplateName => RefusalCode::InvalidTemplate,
+            InvalidContent::Language | InvalidContent::Nul => RefusalCode::Invalid,
             InvalidContent::MissingParameter(_)
             | InvalidContent::ParameterCount { .. }
-            | InvalidContent::UnknownParameter(_) => Code::MissingParameter,
+            | InvalidContent::UnknownParameter(_) => RefusalCode::MissingParameter,
         };
         Self::new(field, code, error)
     }
@@ -174,16 +174,24 @@ impl CommandError {
     }
 
     /// Maps an aggregate's refusal; everything else has one meaning for all aggregates.
-    pub fn of<E: std::error::Error + Copy>(failure: Failure<E>, field: &str, code: impl FnOnce(E) -> Code) -> Self {
+    pub fn of<E: std::error::Error + Copy>(
+        failure: CommandFailure<E>,
+        field: &str,
+        code: impl FnOnce(E) -> RefusalCode,
+    ) -> Self {
         match failure {
-            Failure::Refused(error) => Refusal::new(field, code(error), error).into(),
-            Failure::NotFound => Refusal::new(field, Code::NotFound, "there is nothing under this id").into(),
-            Failure::CommandReused => {
-                let text = "this key was used before for a request with another content";
-                Refusal::new("idempotencyKey", Code::IdempotencyKeyReused, text).into()
+            CommandFailure::Refused(error) => Refusal::new(field, code(error), error).into(),
+            CommandFailure::NotFound => {
+                Refusal::new(field, RefusalCode::NotFound, "there is nothing under this id").into()
             }
-            Failure::Busy => Refusal::new(field, Code::Busy, "many others are changing the same thing").into(),
-            Failure::Log(error) => error.into(),
+            CommandFailure::CommandReused => {
+                let text = "this key was used before for a request with another content";
+                Refusal::new("idempotencyKey", RefusalCode::IdempotencyKeyReused, text).into()
+            }
+            CommandFailure::Busy => {
+                Refusal::new(field, RefusalCode::Busy, "many others are changing the same thing").into()
+            }
+            CommandFailure::Log(error) => error.into(),
         }
     }
 }
@@ -207,17 +215,17 @@ impl From<VaultError> for CommandError {
     fn from(error: VaultError) -> Self {
         match error {
             VaultError::Erased(_) => {
-                Self::Refused(vec![Refusal { field: None, code: Code::Erased, message: error.to_string() }])
+                Self::Refused(vec![Refusal { field: None, code: RefusalCode::Erased, message: error.to_string() }])
             }
             VaultError::Unavailable(_) | VaultError::UnknownSubject => {
-                Self::Refused(vec![Refusal { field: None, code: Code::Unreadable, message: error.to_string() }])
+                Self::Refused(vec![Refusal { field: None, code: RefusalCode::Unreadable, message: error.to_string() }])
             }
             other => Self::unavailable(other),
         }
     }
 }
-impl From<wasend_vault::Failure> for CommandError {
-    fn from(error: wasend_vault::Failure) -> Self {
+impl From<wasend_vault::VaultFailure> for CommandError {
+    fn from(error: wasend_vault::VaultFailure) -> Self {
         Self::unavailable(error)
     }
 }

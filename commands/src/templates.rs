@@ -8,20 +8,20 @@ use std::time::Duration;
 use wasend_domain::content::TemplateShape;
 use wasend_domain::{Clock, Time};
 use wasend_projections::numbers::NumberRow;
-use wasend_whatsapp::{Gateway, TemplateDefinition};
+use wasend_whatsapp::{MetaGateway, TemplateDefinition};
 
-use crate::{CommandError, Lines};
+use crate::{CommandError, SenderCredentials};
 
 /// How long an answer is believed; Meta may approve, pause or change a template at any time.
-const FRESH: Duration = Duration::from_secs(300);
+const TEMPLATE_TTL: Duration = Duration::from_secs(300);
 /// How long an absence is believed: short, since an approval may be awaited.
-const FRESH_ABSENCE: Duration = Duration::from_secs(15);
+const ABSENT_TEMPLATE_TTL: Duration = Duration::from_secs(15);
 /// How many templates are remembered at most.
-const REMEMBERED: usize = 10_000;
+const CACHED_TEMPLATES_MAX: usize = 10_000;
 
 /// What is known of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+pub enum KnownTemplate {
     Shape(TemplateShape),
     /// Meta has no approved template of this name and language.
     Absent,
@@ -30,43 +30,43 @@ pub enum Known {
 }
 
 /// WABA, template name, language.
-type Key = (String, String, String);
+type TemplateKey = (String, String, String);
 
-pub struct Templates {
-    gateway: Arc<dyn Gateway>,
-    lines: Arc<Lines>,
+pub struct TemplateCatalog {
+    gateway: Arc<dyn MetaGateway>,
+    lines: Arc<SenderCredentials>,
     clock: Arc<dyn Clock>,
-    seen: Mutex<HashMap<Key, (Time, Known)>>,
+    seen: Mutex<HashMap<TemplateKey, (Time, KnownTemplate)>>,
 }
 
-impl Templates {
-    pub fn new(gateway: Arc<dyn Gateway>, lines: Arc<Lines>, clock: Arc<dyn Clock>) -> Self {
+impl TemplateCatalog {
+    pub fn new(gateway: Arc<dyn MetaGateway>, lines: Arc<SenderCredentials>, clock: Arc<dyn Clock>) -> Self {
         Self { gateway, lines, clock, seen: Mutex::default() }
     }
 
-    pub async fn shape(&self, number: &NumberRow, name: &str, language: &str) -> Result<Known, CommandError> {
+    pub async fn shape(&self, number: &NumberRow, name: &str, language: &str) -> Result<KnownTemplate, CommandError> {
         let key = (number.waba_id.clone(), name.to_owned(), language.to_owned());
         if let Some(known) = self.remembered(&key) {
             return Ok(known);
         }
         let line = self.lines.line(number).await?;
-        let Ok(definitions) = self.gateway.templates(&line, name).await else { return Ok(Known::Unknown) };
+        let Ok(definitions) = self.gateway.templates(&line, name).await else { return Ok(KnownTemplate::Unknown) };
         let definition = definitions.iter().find(|t| t.name == name && t.language == language && t.is_approved());
-        let known = definition.map_or(Known::Absent, |definition| Known::Shape(shape(definition)));
+        let known = definition.map_or(KnownTemplate::Absent, |definition| KnownTemplate::Shape(shape(definition)));
         self.remember(key, known.clone());
         Ok(known)
     }
 
-    fn remembered(&self, key: &Key) -> Option<Known> {
+    fn remembered(&self, key: &TemplateKey) -> Option<KnownTemplate> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, known) = seen.get(key)?;
-        let fresh = if *known == Known::Absent { FRESH_ABSENCE } else { FRESH };
+        let fresh = if *known == KnownTemplate::Absent { ABSENT_TEMPLATE_TTL } else { TEMPLATE_TTL };
         (self.clock.now().since(*at) < fresh).then(|| known.clone())
     }
 
-    fn remember(&self, key: Key, known: Known) {
+    fn remember(&self, key: TemplateKey, known: KnownTemplate) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= REMEMBERED {
+        if seen.len() >= CACHED_TEMPLATES_MAX {
             seen.clear();
         }
         seen.insert(key, (self.clock.now(), known));

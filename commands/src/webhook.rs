@@ -2,19 +2,19 @@
 //! durable before Meta is answered, and everything may come again.
 
 mod inbound;
-mod keep;
 mod statuses;
+mod unrecognised;
 
 use std::collections::{HashMap, HashSet};
 
-use wasend_domain::inbox::Reason;
+use wasend_domain::inbox::KeepReason;
 use wasend_domain::{AccountId, Actor, Time};
 use wasend_projections::numbers::NumberRow;
-use wasend_whatsapp::{Change, Payload, Update, signature};
+use wasend_whatsapp::{WebhookChange, WebhookPayload, WebhookUpdate, signature};
 
 use crate::{Caller, CommandError, Commands};
-use inbound::Receipt;
-use keep::{KeptPieces, UnknownPiece};
+use inbound::InboundOutcome;
+use unrecognised::{KeptPieces, UnknownPiece};
 
 /// Most numbers and business accounts that one body may speak of: Meta puts up to 1,000 updates into one.
 const NAMED_MAX: usize = 1_000;
@@ -36,7 +36,7 @@ pub enum WebhookError {
 
 /// What became of a webhook's updates, for the metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Taken {
+pub struct UpdateCounts {
     pub statuses: usize,
     pub inbound: usize,
     pub preferences: usize,
@@ -49,19 +49,19 @@ pub struct Taken {
 }
 
 /// One update, for one number that it concerns.
-struct Concern<'a> {
+struct NumberUpdate<'a> {
     number: &'a NumberRow,
-    change: &'a Change,
-    update: &'a Update,
+    change: &'a WebhookChange,
+    update: &'a WebhookUpdate,
 }
 
 impl Commands {
     /// Takes in a webhook's raw body with its `X-Hub-Signature-256`.
-    pub async fn take_webhook(&self, raw: &[u8], signature: Option<&str>) -> Result<Taken, WebhookError> {
+    pub async fn take_webhook(&self, raw: &[u8], signature: Option<&str>) -> Result<UpdateCounts, WebhookError> {
         let signature = signature.ok_or(WebhookError::Signature)?;
         // Parsed before it is believed, to learn whose secret must have signed it; bounded by the body's size.
-        let payload = Payload::parse(raw);
-        let numbers = self.signers(payload.as_ref().ok(), raw, signature).await?;
+        let payload = WebhookPayload::parse(raw);
+        let numbers = self.authenticated_numbers(payload.as_ref().ok(), raw, signature).await?;
         let payload = payload.map_err(|_| WebhookError::Malformed)?;
         let mut concerns = Vec::new();
         let mut strange = Vec::new();
@@ -73,10 +73,10 @@ impl Commands {
                 strange.extend(once_an_account(numbers.iter().collect()).into_iter().map(|number| (number, change)));
             }
             for number in scope(change, concerned) {
-                concerns.extend(change.updates.iter().map(|update| Concern { number, change, update }));
+                concerns.extend(change.updates.iter().map(|update| NumberUpdate { number, change, update }));
             }
         }
-        Ok(self.take(&concerns, &strange).await?)
+        Ok(self.apply_updates(&concerns, &strange).await?)
     }
 
     /// The challenge to answer Meta's subscription handshake with, if some number has this verify token.
@@ -92,20 +92,20 @@ impl Commands {
 
     /// The numbers that the body may speak of and whose app secret signed it. A body that names no number and no
     /// business account is believed if any number's secret signed it.
-    async fn signers(
+    async fn authenticated_numbers(
         &self,
-        payload: Option<&Payload>,
+        payload: Option<&WebhookPayload>,
         raw: &[u8],
         signature: &str,
     ) -> Result<Vec<NumberRow>, WebhookError> {
-        let named = payload.map(Payload::lines).unwrap_or_default();
+        let named = payload.map(WebhookPayload::lines).unwrap_or_default();
         if named.phone_number_ids.len() + named.waba_ids.len() > NAMED_MAX {
             return Err(WebhookError::Signature);
         }
         let candidates = if named.phone_number_ids.is_empty() && named.waba_ids.is_empty() {
             self.lines.all().await?
         } else {
-            self.lines.among(&named.phone_number_ids, &named.waba_ids).await?
+            self.lines.connected(&named.phone_number_ids, &named.waba_ids).await?
         };
         let mut signers = Vec::new();
         let mut verdicts: HashMap<String, bool> = HashMap::new();
@@ -126,29 +126,40 @@ impl Commands {
         if signers.is_empty() { Err(WebhookError::Signature) } else { Ok(signers) }
     }
 
-    async fn take(&self, concerns: &[Concern<'_>], strange: &[(&NumberRow, &Change)]) -> Result<Taken, CommandError> {
-        let mut taken = Taken::default();
+    async fn apply_updates(
+        &self,
+        concerns: &[NumberUpdate<'_>],
+        strange: &[(&NumberRow, &WebhookChange)],
+    ) -> Result<UpdateCounts, CommandError> {
+        let mut taken = UpdateCounts::default();
         let (mut statuses, mut messages, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
         for (number, change) in strange {
             let pieces = change.updates.iter().map(raw);
-            unknown.extend(pieces.map(|raw| UnknownPiece::new(number, Some(change), Reason::UnknownMessage, raw)));
+            unknown.extend(pieces.map(|raw| UnknownPiece::new(number, Some(change), KeepReason::UnknownMessage, raw)));
         }
         // Which change brought a message or status, by its wamid.
-        let mut changes: HashMap<&str, &Change> = HashMap::new();
+        let mut changes: HashMap<&str, &WebhookChange> = HashMap::new();
         for concern in concerns {
             let (number, change) = (concern.number, concern.change);
             match concern.update {
-                Update::Status(update) => {
+                WebhookUpdate::Status(update) => {
                     changes.insert(&update.wamid, change);
                     statuses.push((number, &**update));
                 }
-                Update::Message(message) => {
+                WebhookUpdate::Message(message) => {
                     changes.insert(&message.wamid, change);
                     messages.push((number, &**message));
                 }
-                Update::Preference(preference) if self.prefer(number, preference).await? => taken.preferences += 1,
-                Update::Preference(_) | Update::Unknown(_) => {
-                    unknown.push(UnknownPiece::new(number, Some(change), Reason::UnknownShape, raw(concern.update)));
+                WebhookUpdate::Preference(preference) if self.prefer(number, preference).await? => {
+                    taken.preferences += 1
+                }
+                WebhookUpdate::Preference(_) | WebhookUpdate::Unknown(_) => {
+                    unknown.push(UnknownPiece::new(
+                        number,
+                        Some(change),
+                        KeepReason::UnknownShape,
+                        raw(concern.update),
+                    ));
                 }
             }
         }
@@ -156,12 +167,12 @@ impl Commands {
         taken.inbound = messages.len() - left.len();
         for (receipt, (number, message)) in left {
             let reason = match receipt {
-                Receipt::Erased => {
+                InboundOutcome::Erased => {
                     taken.erased += 1;
                     continue;
                 }
-                Receipt::Unreadable => Reason::UnreadablePerson,
-                _ => Reason::UnknownShape,
+                InboundOutcome::Unreadable => KeepReason::UnreadablePerson,
+                _ => KeepReason::UnknownShape,
             };
             let change = changes.get(message.wamid.as_str()).copied();
             unknown.push(UnknownPiece::new(number, change, reason, message.raw.get()));
@@ -174,14 +185,14 @@ impl Commands {
             let change = changes.get(update.wamid.as_str()).copied();
             UnknownPiece { contact: stranger.contact, ..UnknownPiece::new(number, change, reason, update.raw.get()) }
         }));
-        let KeptPieces { kept, erased } = self.keep(unknown).await?;
+        let KeptPieces { kept, erased } = self.keep_unrecognised(unknown).await?;
         taken.kept = kept;
         taken.erased += erased;
         Ok(taken)
     }
 }
 
-fn concerns_number(change: &Change, number: &NumberRow) -> bool {
+fn concerns_number(change: &WebhookChange, number: &NumberRow) -> bool {
     match (&change.phone_number_id, &change.waba_id) {
         (Some(id), _) => *id == number.phone_number_id,
         (None, Some(waba)) => *waba == number.waba_id,
@@ -190,17 +201,17 @@ fn concerns_number(change: &Change, number: &NumberRow) -> bool {
 }
 
 /// A change that names no number is taken in once an account, not once a number.
-fn scope<'a>(change: &Change, concerned: Vec<&'a NumberRow>) -> Vec<&'a NumberRow> {
+fn scope<'a>(change: &WebhookChange, concerned: Vec<&'a NumberRow>) -> Vec<&'a NumberRow> {
     if change.phone_number_id.is_some() { concerned } else { once_an_account(concerned) }
 }
 
 /// An update as Meta wrote it.
-fn raw(update: &Update) -> &str {
+fn raw(update: &WebhookUpdate) -> &str {
     match update {
-        Update::Status(status) => status.raw.get(),
-        Update::Message(message) => message.raw.get(),
-        Update::Preference(preference) => preference.raw.get(),
-        Update::Unknown(raw) => raw.get(),
+        WebhookUpdate::Status(status) => status.raw.get(),
+        WebhookUpdate::Message(message) => message.raw.get(),
+        WebhookUpdate::Preference(preference) => preference.raw.get(),
+        WebhookUpdate::Unknown(raw) => raw.get(),
     }
 }
 

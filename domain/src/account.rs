@@ -6,13 +6,13 @@ use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::content::Label;
-use crate::{Decide, KeyId, Sealed, SubjectId, Time};
+use crate::content::CustomerLabel;
+use crate::{DecidingAggregate, KeyId, Sealed, SubjectId, Time};
 
 /// What an API key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Scope {
+pub enum KeyScope {
     /// Send, cancel and retry messages; change contacts and groups.
     Send,
     /// Read messages, contacts, groups and numbers.
@@ -27,7 +27,7 @@ pub enum Scope {
     Admin,
 }
 
-impl Scope {
+impl KeyScope {
     pub const ALL: [Self; 6] = [Self::Send, Self::Read, Self::Billing, Self::Audit, Self::Privacy, Self::Admin];
 
     pub const fn name(self) -> &'static str {
@@ -51,28 +51,28 @@ pub struct Account {
     pub opened: bool,
     /// The subject under which the account's own labels and credentials are sealed.
     pub subject: Option<SubjectId>,
-    pub keys: BTreeMap<KeyId, Key>,
+    pub keys: BTreeMap<KeyId, AccountKey>,
     /// Since sending is held, of how many people the vault's store knows nothing any more.
     pub sending_held: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
+pub struct AccountKey {
     pub hash: String,
-    pub scopes: BTreeSet<Scope>,
+    pub scopes: BTreeSet<KeyScope>,
     pub revoked: bool,
 }
 
 #[derive(Debug, Clone)]
 pub enum Command {
     Open {
-        name: Sealed<Label>,
+        name: Sealed<CustomerLabel>,
     },
     IssueKey {
         key: KeyId,
         secret: KeySecret,
-        scopes: BTreeSet<Scope>,
-        label: Option<Sealed<Label>>,
+        scopes: BTreeSet<KeyScope>,
+        label: Option<Sealed<CustomerLabel>>,
     },
     /// A new secret for the same key; the old one stops working at once.
     RotateKey {
@@ -104,13 +104,13 @@ pub struct KeySecret {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     Opened {
-        name: Sealed<Label>,
+        name: Sealed<CustomerLabel>,
     },
     KeyIssued {
         key: KeyId,
         secret: KeySecret,
-        scopes: BTreeSet<Scope>,
-        label: Option<Sealed<Label>>,
+        scopes: BTreeSet<KeyScope>,
+        label: Option<Sealed<CustomerLabel>>,
     },
     KeyRotated {
         key: KeyId,
@@ -171,7 +171,7 @@ impl Aggregate for Account {
     type Services = ();
 
     async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::decide::handle(self, command, sink).await
+        crate::aggregate::handle(self, command, sink).await
     }
 
     fn apply(&mut self, event: Event) {
@@ -181,7 +181,7 @@ impl Aggregate for Account {
                 self.subject = Some(name.subject());
             }
             Event::KeyIssued { key, secret, scopes, .. } => {
-                self.keys.insert(key, Key { hash: secret.hash, scopes, revoked: false });
+                self.keys.insert(key, AccountKey { hash: secret.hash, scopes, revoked: false });
             }
             Event::KeyRotated { key, secret } => {
                 self.keys.entry(key).and_modify(|known| known.hash = secret.hash);
@@ -195,7 +195,7 @@ impl Aggregate for Account {
     }
 }
 
-impl Decide for Account {
+impl DecidingAggregate for Account {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         match command {
             Command::Open { name } if !self.opened => Ok(vec![Event::Opened { name }]),
@@ -225,7 +225,7 @@ impl Decide for Account {
 impl Account {
     fn revoke(&self, key: KeyId) -> Result<Vec<Event>, Error> {
         let known = self.keys.get(&key).ok_or(Error::KeyNotFound)?;
-        let administers = |key: &Key| !key.revoked && key.scopes.contains(&Scope::Admin);
+        let administers = |key: &AccountKey| !key.revoked && key.scopes.contains(&KeyScope::Admin);
         // Without it the account could never be administered again.
         if administers(known) && self.keys.values().filter(|key| administers(key)).count() == 1 {
             return Err(Error::LastAdminKey);

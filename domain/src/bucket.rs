@@ -8,21 +8,21 @@ use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::privacy::Destruction;
-use crate::{AccountId, BucketId, Category, Day, Decide, Time};
+use crate::privacy::KeyDestruction;
+use crate::{AccountId, BucketId, DataCategory, Day, DecidingAggregate, Time};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetentionBucket {
     /// What is kept in it, once its key is named.
     pub fence: Option<BucketContents>,
     /// Which destruction of the vault's it was last.
-    pub destruction: Option<Destruction>,
+    pub destruction: Option<KeyDestruction>,
 }
 
 /// What a bucket holds: a category of data and a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketContents {
-    pub category: Category,
+    pub category: DataCategory,
     pub day: Day,
 }
 
@@ -50,16 +50,16 @@ pub enum Command {
     /// The time of the bucket is over: its key is about to be destroyed. Without a fingerprint the vault holds none.
     Fence { contents: BucketContents, fingerprint: Option<String>, at: Time },
     /// No node holds the key any more.
-    Destroyed { destruction: Destruction },
+    Destroyed { destruction: KeyDestruction },
     /// The vault was put back to a copy in which the key still was: it is about to be destroyed again.
-    Repeat { fingerprint: Option<String>, destruction: Destruction },
+    Repeat { fingerprint: Option<String>, destruction: KeyDestruction },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    Fenced { category: Category, day: Day, fingerprint: Option<String>, at: Time },
-    Destroyed { category: Category, day: Day, destruction: Destruction },
-    Repeated { category: Category, day: Day, fingerprint: Option<String>, destruction: Destruction },
+    Fenced { category: DataCategory, day: Day, fingerprint: Option<String>, at: Time },
+    Destroyed { category: DataCategory, day: Day, destruction: KeyDestruction },
+    Repeated { category: DataCategory, day: Day, fingerprint: Option<String>, destruction: KeyDestruction },
 }
 
 impl DomainEvent for Event {
@@ -93,7 +93,7 @@ impl Aggregate for RetentionBucket {
     type Services = ();
 
     async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::decide::handle(self, command, sink).await
+        crate::aggregate::handle(self, command, sink).await
     }
 
     fn apply(&mut self, event: Event) {
@@ -106,7 +106,7 @@ impl Aggregate for RetentionBucket {
     }
 }
 
-impl Decide for RetentionBucket {
+impl DecidingAggregate for RetentionBucket {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         let event = match (command, self.fence) {
             (Command::Fence { .. }, Some(_)) => return Ok(vec![]),
@@ -137,10 +137,10 @@ mod tests {
     use super::*;
 
     const CONTENTS: BucketContents =
-        BucketContents { category: Category::UnknownWebhook, day: Day::from_number(20_000) };
+        BucketContents { category: DataCategory::UnknownWebhook, day: Day::from_number(20_000) };
 
-    fn destruction(number: i64) -> Destruction {
-        Destruction { number, at: Time::from_seconds(number) }
+    fn destruction(number: i64) -> KeyDestruction {
+        KeyDestruction { number, at: Time::from_seconds(number) }
     }
 
     fn after(commands: &[Command]) -> RetentionBucket {
@@ -177,7 +177,7 @@ mod tests {
         let accounts = [AccountId::random(), AccountId::fresh(Time::from_seconds(1_800_000_000))];
         let days = (19_990..20_300).chain([-1, 0, i64::from(u32::MAX)]).map(Day::from_number);
         let all: Vec<_> = days
-            .flat_map(|day| Category::ALL.map(|category| BucketContents { category, day }))
+            .flat_map(|day| DataCategory::ALL.map(|category| BucketContents { category, day }))
             .flat_map(|contents| accounts.map(|account| contents.of(account)))
             .collect();
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());

@@ -8,16 +8,16 @@ use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::content::Attributes;
-use crate::{Decide, GroupId, PrivacyRequestId, Sealed, Time};
+use crate::content::ContactAttributes;
+use crate::{DecidingAggregate, GroupId, PrivacyRequestId, Sealed, Time};
 
-pub use consent::{ConsentUpcaster, Word};
+pub use consent::{ConsentChoice, ConsentUpcaster};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
     pub created: bool,
     pub opted_out: bool,
-    /// Up to when what the person said is known: the order of the latest word on consent ([`Word::order`]).
+    /// Up to when what the person said is known: the order of the latest word on consent ([`ConsentChoice::order`]).
     #[serde(default)]
     pub consent_at: Option<Time>,
     pub groups: BTreeSet<GroupId>,
@@ -28,7 +28,7 @@ pub struct Contact {
     #[serde(default)]
     pub holds: BTreeSet<PrivacyRequestId>,
     /// As they were last set.
-    pub attributes: Option<Sealed<Attributes>>,
+    pub attributes: Option<Sealed<ContactAttributes>>,
     /// How often it was changed: sealed values cannot be compared, so each change counts.
     pub changes: u64,
 }
@@ -37,21 +37,21 @@ pub struct Contact {
 pub enum Command {
     /// Makes it known; nothing happens if it is.
     Create {
-        source: Source,
-        attributes: Option<Sealed<Attributes>>,
+        source: ContactOrigin,
+        attributes: Option<Sealed<ContactAttributes>>,
     },
     /// The directory holds new identity data, or the attributes are new.
     Update {
-        changed: Vec<Part>,
-        attributes: Option<Sealed<Attributes>>,
+        changed: Vec<ContactPart>,
+        attributes: Option<Sealed<ContactAttributes>>,
     },
     /// A word on consent counts from its own moment, in whatever order words arrive.
     OptOut {
-        via: Via,
+        via: ConsentChannel,
         at: Time,
     },
     OptIn {
-        via: Via,
+        via: ConsentChannel,
         at: Time,
     },
     JoinGroup(GroupId),
@@ -67,14 +67,14 @@ pub enum Command {
 /// How a contact became known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Source {
+pub enum ContactOrigin {
     Api,
     Message,
     Inbound,
     Import,
 }
 
-impl Source {
+impl ContactOrigin {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Api => "API",
@@ -88,7 +88,7 @@ impl Source {
 /// Which part of a contact changed; the value itself is in the directory or sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
+pub enum ContactPart {
     Name,
     Phone,
     Bsuid,
@@ -98,7 +98,7 @@ pub enum Part {
 /// Through which door a choice was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Via {
+pub enum ConsentChannel {
     Api,
     /// Meta's marketing-preference webhook or error 131050.
     Meta,
@@ -108,7 +108,7 @@ pub enum Via {
     Suppression,
 }
 
-impl Via {
+impl ConsentChannel {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Api => "API",
@@ -122,21 +122,21 @@ impl Via {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     Created {
-        source: Source,
-        attributes: Option<Sealed<Attributes>>,
+        source: ContactOrigin,
+        attributes: Option<Sealed<ContactAttributes>>,
     },
     Updated {
-        changed: Vec<Part>,
-        attributes: Option<Sealed<Attributes>>,
+        changed: Vec<ContactPart>,
+        attributes: Option<Sealed<ContactAttributes>>,
     },
     OptedOut {
-        via: Via,
+        via: ConsentChannel,
         /// When the choice was made. Absent in what version 1 wrote; [`ConsentUpcaster`] fills it in.
         #[serde(default)]
         at: Option<Time>,
     },
     OptedIn {
-        via: Via,
+        via: ConsentChannel,
         #[serde(default)]
         at: Option<Time>,
     },
@@ -202,7 +202,7 @@ impl Aggregate for Contact {
     type Services = ();
 
     async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::decide::handle(self, command, sink).await
+        crate::aggregate::handle(self, command, sink).await
     }
 
     fn apply(&mut self, event: Event) {
@@ -215,12 +215,12 @@ impl Aggregate for Contact {
             }
             Event::Updated { changed, attributes } => {
                 self.changes += 1;
-                if changed.contains(&Part::Attributes) {
+                if changed.contains(&ContactPart::Attributes) {
                     self.attributes = attributes;
                 }
             }
-            Event::OptedOut { via, at } => self.hear(Word { opted_out: true, via, at }),
-            Event::OptedIn { via, at } => self.hear(Word { opted_out: false, via, at }),
+            Event::OptedOut { via, at } => self.apply_choice(ConsentChoice { opted_out: true, via, at }),
+            Event::OptedIn { via, at } => self.apply_choice(ConsentChoice { opted_out: false, via, at }),
             Event::GroupJoined { group } => drop(self.groups.insert(group)),
             Event::GroupLeft { group } => drop(self.groups.remove(&group)),
             Event::Erased { request } => self.erased = Some(request),
@@ -230,7 +230,7 @@ impl Aggregate for Contact {
     }
 }
 
-impl Decide for Contact {
+impl DecidingAggregate for Contact {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         let event = match command {
             // Also of a person that only the directory knows, as after a crash between the two.
@@ -278,7 +278,7 @@ mod tests {
     }
 
     fn created() -> Event {
-        Event::Created { source: Source::Api, attributes: None }
+        Event::Created { source: ContactOrigin::Api, attributes: None }
     }
 
     #[test]
@@ -290,10 +290,10 @@ mod tests {
         let erased = vec![created(), Event::Erased { request }];
         given(erased.clone()).when(Command::Erase(PrivacyRequestId::random())).then_expect_events(vec![]);
         for command in [
-            Command::Create { source: Source::Message, attributes: None },
-            Command::Update { changed: vec![Part::Name], attributes: None },
-            Command::OptOut { via: Via::Meta, at: Time::from_seconds(1) },
-            Command::OptIn { via: Via::Api, at: Time::from_seconds(2) },
+            Command::Create { source: ContactOrigin::Message, attributes: None },
+            Command::Update { changed: vec![ContactPart::Name], attributes: None },
+            Command::OptOut { via: ConsentChannel::Meta, at: Time::from_seconds(1) },
+            Command::OptIn { via: ConsentChannel::Api, at: Time::from_seconds(2) },
             Command::JoinGroup(group),
             Command::LeaveGroup(group),
         ] {

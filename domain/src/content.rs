@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Category, PersonalValue};
+use crate::{DataCategory, PersonalValue};
 
 /// Longest text body, in characters (Cloud API, text messages).
 pub const BODY_MAX: usize = 4096;
@@ -52,7 +52,7 @@ pub fn text(value: &str, max: usize) -> Result<String, InvalidContent> {
 /// What kind of message it is; the log keeps it in clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ContentKind {
     Text,
     Template,
     Image,
@@ -71,7 +71,7 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
+impl ContentKind {
     pub const ALL: [Self; 15] = [
         Self::Text,
         Self::Template,
@@ -111,7 +111,7 @@ impl Kind {
         }
     }
 
-    /// The kind that Meta calls so; [`Kind::Other`] for a word not known yet.
+    /// The kind that Meta calls so; [`ContentKind::Other`] for a word not known yet.
     pub fn named(word: &str) -> Self {
         Self::ALL.into_iter().find(|kind| kind.name() == word).unwrap_or(Self::Other)
     }
@@ -120,42 +120,42 @@ impl Kind {
 /// What an outbound message says. Personal: it is sealed before it reaches the log.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Content {
+pub enum OutboundContent {
     Text { body: String, preview_url: bool },
-    Template(Template),
+    Template(TemplateMessage),
 }
 
 /// A template message: an approved text of Meta's with the variables of its body filled in.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Template {
+pub struct TemplateMessage {
     pub name: String,
     pub language: String,
-    pub parameters: Vec<Parameter>,
+    pub parameters: Vec<TemplateVariable>,
 }
 
 /// One variable of a template's body: by name, or by its place when the name is absent.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parameter {
+pub struct TemplateVariable {
     pub name: Option<String>,
     pub text: String,
 }
 
-impl Content {
+impl OutboundContent {
     pub fn text(body: &str, preview_url: bool) -> Result<Self, InvalidContent> {
         Ok(Self::Text { body: text(body, BODY_MAX)?, preview_url })
     }
 
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> ContentKind {
         match self {
-            Self::Text { .. } => Kind::Text,
-            Self::Template(_) => Kind::Template,
+            Self::Text { .. } => ContentKind::Text,
+            Self::Template(_) => ContentKind::Template,
         }
     }
 }
 
-impl Template {
+impl TemplateMessage {
     /// Checks the form; whether Meta has approved such a template is for [`Self::fits`].
-    pub fn new(name: &str, language: &str, parameters: Vec<Parameter>) -> Result<Self, InvalidContent> {
+    pub fn new(name: &str, language: &str, parameters: Vec<TemplateVariable>) -> Result<Self, InvalidContent> {
         let name = text(name, TEMPLATE_NAME_MAX)?;
         if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
             return Err(InvalidContent::TemplateName);
@@ -192,7 +192,7 @@ impl Template {
                 if let Some(missing) = names.iter().find(|name| !given(name)) {
                     return Err(InvalidContent::MissingParameter(missing.clone()));
                 }
-                let unknown = |p: &&Parameter| !p.name.as_ref().is_some_and(|name| names.contains(name));
+                let unknown = |p: &&TemplateVariable| !p.name.as_ref().is_some_and(|name| names.contains(name));
                 match self.parameters.iter().find(unknown) {
                     Some(p) => Err(InvalidContent::UnknownParameter(p.name.clone().unwrap_or_default())),
                     None => Ok(()),
@@ -239,12 +239,12 @@ pub struct ErrorText(pub String);
 /// Custom attributes of a contact, by name.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Attributes(pub std::collections::BTreeMap<String, String>);
+pub struct ContactAttributes(pub std::collections::BTreeMap<String, String>);
 
 /// A name or label chosen by the customer.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Label(pub String);
+pub struct CustomerLabel(pub String);
 
 /// A webhook's JSON, as versions before [`UnknownWebhook`] kept it: under the account's keys alone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,75 +256,78 @@ pub struct RawWebhook(pub String);
 #[serde(transparent)]
 pub struct UnknownWebhook(pub String);
 
-impl PersonalValue for Content {
+impl PersonalValue for OutboundContent {
     const FIELD: &'static str = "message.content";
-    const CATEGORY: Category = Category::Content;
+    const CATEGORY: DataCategory = DataCategory::Content;
 }
 impl PersonalValue for InboundContent {
     const FIELD: &'static str = "message.inbound";
-    const CATEGORY: Category = Category::Content;
+    const CATEGORY: DataCategory = DataCategory::Content;
 }
 impl PersonalValue for Wamid {
     const FIELD: &'static str = "message.wamid";
-    const CATEGORY: Category = Category::Identifier;
+    const CATEGORY: DataCategory = DataCategory::Identifier;
 }
 impl PersonalValue for ErrorText {
     const FIELD: &'static str = "message.error";
-    const CATEGORY: Category = Category::Note;
+    const CATEGORY: DataCategory = DataCategory::Note;
 }
-impl PersonalValue for Attributes {
+impl PersonalValue for ContactAttributes {
     const FIELD: &'static str = "contact.attributes";
-    const CATEGORY: Category = Category::Profile;
+    const CATEGORY: DataCategory = DataCategory::Profile;
 }
-impl PersonalValue for Label {
+impl PersonalValue for CustomerLabel {
     const FIELD: &'static str = "account.label";
-    const CATEGORY: Category = Category::Label;
+    const CATEGORY: DataCategory = DataCategory::Label;
 }
 impl PersonalValue for RawWebhook {
     const FIELD: &'static str = "inbox.raw";
-    const CATEGORY: Category = Category::Raw;
+    const CATEGORY: DataCategory = DataCategory::Raw;
 }
 impl PersonalValue for UnknownWebhook {
     const FIELD: &'static str = "inbox.update";
-    const CATEGORY: Category = Category::UnknownWebhook;
+    const CATEGORY: DataCategory = DataCategory::UnknownWebhook;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parameter(name: Option<&str>, text: &str) -> Parameter {
-        Parameter { name: name.map(str::to_owned), text: text.to_owned() }
+    fn parameter(name: Option<&str>, text: &str) -> TemplateVariable {
+        TemplateVariable { name: name.map(str::to_owned), text: text.to_owned() }
     }
 
     #[test]
     fn a_body_holds_from_1_to_4096_characters() {
-        assert!(Content::text(&"é".repeat(BODY_MAX), false).is_ok());
+        assert!(OutboundContent::text(&"é".repeat(BODY_MAX), false).is_ok());
         assert_eq!(
-            Content::text(&"é".repeat(BODY_MAX + 1), false).err(),
+            OutboundContent::text(&"é".repeat(BODY_MAX + 1), false).err(),
             Some(InvalidContent::TooLong { actual: 4097, max: 4096 })
         );
-        assert_eq!(Content::text(" \n", false).err(), Some(InvalidContent::Empty));
-        assert_eq!(Content::text("a\0b", false).err(), Some(InvalidContent::Nul));
+        assert_eq!(OutboundContent::text(" \n", false).err(), Some(InvalidContent::Empty));
+        assert_eq!(OutboundContent::text("a\0b", false).err(), Some(InvalidContent::Nul));
     }
 
     #[test]
     fn a_template_names_what_is_wrong() {
-        assert_eq!(Template::new("Hello!", "en", vec![]).err(), Some(InvalidContent::TemplateName));
-        assert_eq!(Template::new("hello", "english", vec![]).err(), Some(InvalidContent::Language));
+        assert_eq!(TemplateMessage::new("Hello!", "en", vec![]).err(), Some(InvalidContent::TemplateName));
+        assert_eq!(TemplateMessage::new("hello", "english", vec![]).err(), Some(InvalidContent::Language));
         let blank = vec![parameter(None, "a"), parameter(None, " ")];
-        assert_eq!(Template::new("hello", "en_US", blank).err(), Some(InvalidContent::MissingParameter("2".into())));
+        assert_eq!(
+            TemplateMessage::new("hello", "en_US", blank).err(),
+            Some(InvalidContent::MissingParameter("2".into()))
+        );
     }
 
     #[test]
     fn a_template_fits_the_approved_one() {
-        let one = Template::new("order", "en", vec![parameter(None, "a")]).unwrap();
+        let one = TemplateMessage::new("order", "en", vec![parameter(None, "a")]).unwrap();
         assert_eq!(one.fits(&TemplateShape::Positional(1)), Ok(()));
         assert_eq!(one.fits(&TemplateShape::Positional(2)), Err(InvalidContent::MissingParameter("2".into())));
         assert!(one.fits(&TemplateShape::Positional(0)).is_err());
         let named = TemplateShape::Named(vec!["first_name".into()]);
         assert_eq!(one.fits(&named), Err(InvalidContent::MissingParameter("first_name".into())));
-        let right = Template::new("order", "en", vec![parameter(Some("first_name"), "Ada")]).unwrap();
+        let right = TemplateMessage::new("order", "en", vec![parameter(Some("first_name"), "Ada")]).unwrap();
         assert_eq!(right.fits(&named), Ok(()));
     }
 }

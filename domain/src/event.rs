@@ -3,11 +3,11 @@
 use cqrs_es::Aggregate;
 use serde::Serialize;
 
-use crate::{Recorded, account, bucket, contact, group, import, inbox, message, number, privacy};
+use crate::{RecordedEvent, account, bucket, contact, group, import, inbox, message, number, privacy};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "aggregate", content = "event", rename_all = "snake_case")]
-pub enum Event {
+pub enum AnyEvent {
     Account(account::Event),
     Number(number::Event),
     Contact(contact::Event),
@@ -21,16 +21,16 @@ pub enum Event {
 
 /// The event is of no known kind or its payload is not what its kind promises. Never names the payload's content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Undecodable {
+pub enum UndecodableEvent {
     #[error("no aggregate is called {0:?}")]
     Aggregate(String),
     #[error("the payload of {event_type} version {event_version} is not valid ({category:?} at column {column})")]
     Payload { event_type: String, event_version: String, category: serde_json::error::Category, column: usize },
 }
 
-impl Event {
+impl AnyEvent {
     /// Decodes a recorded event (already upcast to the newest version of its kind).
-    pub fn decode(recorded: &Recorded) -> Result<Self, Undecodable> {
+    pub fn decode(recorded: &RecordedEvent) -> Result<Self, UndecodableEvent> {
         match recorded.aggregate_type.as_str() {
             account::Account::TYPE => payload(recorded).map(Self::Account),
             number::Number::TYPE => payload(recorded).map(Self::Number),
@@ -41,13 +41,13 @@ impl Event {
             privacy::PrivacyRequest::TYPE => payload(recorded).map(Self::Privacy),
             import::Import::TYPE => payload(recorded).map(Self::Import),
             bucket::RetentionBucket::TYPE => payload(recorded).map(Self::Bucket),
-            other => Err(Undecodable::Aggregate(other.to_owned())),
+            other => Err(UndecodableEvent::Aggregate(other.to_owned())),
         }
     }
 }
 
-fn payload<E: serde::de::DeserializeOwned>(recorded: &Recorded) -> Result<E, Undecodable> {
-    serde_json::from_str(&recorded.payload).map_err(|error| Undecodable::Payload {
+fn payload<E: serde::de::DeserializeOwned>(recorded: &RecordedEvent) -> Result<E, UndecodableEvent> {
+    serde_json::from_str(&recorded.payload).map_err(|error| UndecodableEvent::Payload {
         event_type: recorded.event_type.clone(),
         event_version: recorded.event_version.clone(),
         category: error.classify(),

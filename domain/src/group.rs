@@ -4,8 +4,8 @@ use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::content::Label;
-use crate::{Decide, Sealed};
+use crate::content::CustomerLabel;
+use crate::{DecidingAggregate, Sealed};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
@@ -17,15 +17,15 @@ pub struct Group {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    Create { name: Sealed<Label> },
-    Rename { name: Sealed<Label> },
+    Create { name: Sealed<CustomerLabel> },
+    Rename { name: Sealed<CustomerLabel> },
     Delete,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    Created { name: Sealed<Label> },
-    Renamed { name: Sealed<Label> },
+    Created { name: Sealed<CustomerLabel> },
+    Renamed { name: Sealed<CustomerLabel> },
     Deleted {},
 }
 
@@ -58,7 +58,7 @@ impl Aggregate for Group {
     type Services = ();
 
     async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::decide::handle(self, command, sink).await
+        crate::aggregate::handle(self, command, sink).await
     }
 
     fn apply(&mut self, event: Event) {
@@ -73,7 +73,7 @@ impl Aggregate for Group {
     }
 }
 
-impl Decide for Group {
+impl DecidingAggregate for Group {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         match command {
             Command::Create { name } if !self.created => Ok(vec![Event::Created { name }]),

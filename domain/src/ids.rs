@@ -13,44 +13,44 @@ pub struct Id<K>(Uuid, PhantomData<fn() -> K>);
 /// Names of the things that have identifiers; they exist only as type parameters.
 pub mod kind {
     /// A business that uses WASend.
-    pub enum Account {}
+    pub enum AccountTag {}
     /// An API key.
-    pub enum Key {}
+    pub enum KeyTag {}
     /// A WhatsApp phone number connected to an account.
-    pub enum Number {}
+    pub enum NumberTag {}
     /// A data subject: a person known to the vault and not to the log.
-    pub enum Subject {}
+    pub enum SubjectTag {}
     /// A group of contacts.
-    pub enum Group {}
+    pub enum GroupTag {}
     /// A message, outbound or inbound.
-    pub enum Message {}
+    pub enum MessageTag {}
     /// A webhook that was kept because it was not understood.
-    pub enum Inbox {}
+    pub enum InboxTag {}
     /// What an account keeps of one category and day.
-    pub enum Bucket {}
+    pub enum BucketTag {}
     /// A request under a privacy law.
-    pub enum PrivacyRequest {}
+    pub enum PrivacyRequestTag {}
     /// An import of contacts.
-    pub enum Import {}
+    pub enum ImportTag {}
     /// A file that was uploaded.
-    pub enum Upload {}
+    pub enum UploadTag {}
     /// One recorded event.
-    pub enum Event {}
+    pub enum EventTag {}
 }
 
-pub type AccountId = Id<kind::Account>;
-pub type KeyId = Id<kind::Key>;
-pub type NumberId = Id<kind::Number>;
+pub type AccountId = Id<kind::AccountTag>;
+pub type KeyId = Id<kind::KeyTag>;
+pub type NumberId = Id<kind::NumberTag>;
 /// A contact's id is its data subject's: the vault knows who it is.
-pub type SubjectId = Id<kind::Subject>;
-pub type GroupId = Id<kind::Group>;
-pub type MessageId = Id<kind::Message>;
-pub type InboxId = Id<kind::Inbox>;
-pub type BucketId = Id<kind::Bucket>;
-pub type PrivacyRequestId = Id<kind::PrivacyRequest>;
-pub type ImportId = Id<kind::Import>;
-pub type UploadId = Id<kind::Upload>;
-pub type EventId = Id<kind::Event>;
+pub type SubjectId = Id<kind::SubjectTag>;
+pub type GroupId = Id<kind::GroupTag>;
+pub type MessageId = Id<kind::MessageTag>;
+pub type InboxId = Id<kind::InboxTag>;
+pub type BucketId = Id<kind::BucketTag>;
+pub type PrivacyRequestId = Id<kind::PrivacyRequestTag>;
+pub type ImportId = Id<kind::ImportTag>;
+pub type UploadId = Id<kind::UploadTag>;
+pub type EventId = Id<kind::EventTag>;
 
 impl<K> Id<K> {
     /// A new id that sorts by the time of its making (UUID version 7), for things that are listed in that order.

@@ -7,31 +7,31 @@ use serde::{Deserialize, Serialize};
 
 mod counters;
 
-pub use counters::Counters;
+pub use counters::RowCounters;
 
-use crate::phone::Region;
-use crate::{BlindIndex, Category, Decide, GroupId, PersonalValue, Sealed, Time, UploadId};
+use crate::phone::PhoneRegion;
+use crate::{BlindIndex, DataCategory, DecidingAggregate, GroupId, PersonalValue, Sealed, Time, UploadId};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
-    pub started: Option<Start>,
+    pub started: Option<ImportStart>,
     /// Chunks applied so far: the number of the next one.
     pub chunks: u64,
     /// Rows read so far, the header not counted.
     pub rows: u64,
-    pub counters: Counters,
-    pub ended: Option<End>,
+    pub counters: RowCounters,
+    pub ended: Option<RunEnd>,
 }
 
 /// What an import was begun with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Start {
-    pub source: Sealed<Source>,
+pub struct ImportStart {
+    pub source: Sealed<ImportSource>,
     pub upload: UploadId,
     /// Keyed hash of the file.
     pub content: BlindIndex,
     pub bytes: u64,
-    pub mode: Mode,
+    pub mode: MergeMode,
     pub dry_run: bool,
     pub group: Option<GroupId>,
     pub at: Time,
@@ -39,16 +39,16 @@ pub struct Start {
 
 /// How the file is called and read: column titles are the customer's own words.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
+pub struct ImportSource {
     pub filename: String,
     pub columns: Vec<ColumnMapping>,
     /// ISO 3166 code of the country of numbers that name none.
     pub region: Option<String>,
 }
 
-impl Source {
+impl ImportSource {
     /// The country of numbers that name none.
-    pub fn region(&self) -> Option<Region> {
+    pub fn region(&self) -> Option<PhoneRegion> {
         self.region.as_deref().and_then(|region| region.parse().ok())
     }
 }
@@ -57,12 +57,12 @@ impl Source {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnMapping {
     pub header: String,
-    pub field: Field,
+    pub field: ColumnTarget,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Field {
+pub enum ColumnTarget {
     Phone,
     Bsuid,
     Name,
@@ -72,19 +72,19 @@ pub enum Field {
     Attribute(String),
 }
 
-impl PersonalValue for Source {
+impl PersonalValue for ImportSource {
     const FIELD: &'static str = "import.source";
-    const CATEGORY: Category = Category::Label;
+    const CATEGORY: DataCategory = DataCategory::Label;
 }
 
 /// One piece of a file that was uploaded, in base64.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Frame(pub String);
+pub struct UploadFrame(pub String);
 
-impl PersonalValue for Frame {
+impl PersonalValue for UploadFrame {
     const FIELD: &'static str = "upload.frame";
-    const CATEGORY: Category = Category::Raw;
+    const CATEGORY: DataCategory = DataCategory::Raw;
 }
 
 /// What a chunk reports of its rows.
@@ -103,13 +103,13 @@ pub struct RowReport {
 
 impl PersonalValue for RowReports {
     const FIELD: &'static str = "import.reports";
-    const CATEGORY: Category = Category::Raw;
+    const CATEGORY: DataCategory = DataCategory::Raw;
 }
 
 /// What becomes of contacts that exist already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Mode {
+pub enum MergeMode {
     /// They are reported as errors.
     CreateOnly,
     /// What the file says of them is taken over.
@@ -118,7 +118,7 @@ pub enum Mode {
     Skip,
 }
 
-impl Mode {
+impl MergeMode {
     pub const fn name(self) -> &'static str {
         match self {
             Self::CreateOnly => "CREATE_ONLY",
@@ -177,7 +177,7 @@ impl FileError {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum End {
+pub enum RunEnd {
     Finished,
     Failed(FileError),
     Cancelled,
@@ -185,13 +185,13 @@ pub enum End {
 
 #[derive(Debug, Clone)]
 pub enum Command {
-    Start(Box<Start>),
+    Start(Box<ImportStart>),
     /// The next chunk, after which so many rows of the file are read.
     Apply {
         chunk: u64,
         rows: u64,
         bytes: u64,
-        counters: Counters,
+        counters: RowCounters,
         at: Time,
     },
     Finish {
@@ -208,13 +208,13 @@ pub enum Command {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    Started(Start),
+    Started(ImportStart),
     /// `counters` are this chunk's alone; `rows` and `bytes` are those of the file read so far.
     ChunkApplied {
         chunk: u64,
         rows: u64,
         bytes: u64,
-        counters: Counters,
+        counters: RowCounters,
         at: Time,
     },
     Finished {
@@ -265,7 +265,7 @@ impl Aggregate for Import {
     type Services = ();
 
     async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::decide::handle(self, command, sink).await
+        crate::aggregate::handle(self, command, sink).await
     }
 
     fn apply(&mut self, event: Event) {
@@ -276,20 +276,20 @@ impl Aggregate for Import {
                 self.rows = rows;
                 self.counters = self.counters.plus(counters);
             }
-            Event::Finished { .. } => self.ended = Some(End::Finished),
-            Event::Failed { code, .. } => self.ended = Some(End::Failed(code)),
-            Event::Cancelled { .. } => self.ended = Some(End::Cancelled),
+            Event::Finished { .. } => self.ended = Some(RunEnd::Finished),
+            Event::Failed { code, .. } => self.ended = Some(RunEnd::Failed(code)),
+            Event::Cancelled { .. } => self.ended = Some(RunEnd::Cancelled),
         }
     }
 }
 
-impl Decide for Import {
+impl DecidingAggregate for Import {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         let event = match (command, self.ended) {
             (Command::Start(_), _) if self.started.is_some() => return Ok(vec![]),
             (Command::Start(start), _) => Event::Started(*start),
             _ if self.started.is_none() => return Err(Error::NotFound),
-            (Command::Cancel { .. }, Some(End::Cancelled)) | (Command::Finish { .. }, Some(End::Finished)) => {
+            (Command::Cancel { .. }, Some(RunEnd::Cancelled)) | (Command::Finish { .. }, Some(RunEnd::Finished)) => {
                 return Ok(vec![]);
             }
             (_, Some(_)) => return Err(Error::Ended),
@@ -316,12 +316,12 @@ mod tests {
 
     fn started() -> Import {
         let mut import = Import::default();
-        import.apply(Event::Started(Start {
+        import.apply(Event::Started(ImportStart {
             source: Sealed::from_parts(SubjectId::random(), Day::from_number(1), "AA"),
             upload: UploadId::random(),
             content: BlindIndex::from_hex("ab".into()),
             bytes: 1,
-            mode: Mode::Update,
+            mode: MergeMode::Update,
             dry_run: false,
             group: None,
             at: at(),
@@ -330,7 +330,7 @@ mod tests {
     }
 
     fn chunk(chunk: u64) -> Command {
-        let counters = Counters { total: 2, created: 2, ..Counters::default() };
+        let counters = RowCounters { total: 2, created: 2, ..RowCounters::default() };
         Command::Apply { chunk, rows: 2 * (chunk + 1), bytes: 9, counters, at: at() }
     }
 

@@ -7,7 +7,7 @@ use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::content::{RawWebhook, UnknownWebhook};
-use crate::{Decide, Sealed, SubjectId, Time};
+use crate::{DecidingAggregate, Sealed, SubjectId, Time};
 
 /// One update of a webhook.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Inbox {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Keep {
-        reason: Reason,
+        reason: KeepReason,
         update: Sealed<UnknownWebhook>,
         people: Vec<SubjectId>,
         at: Time,
@@ -33,7 +33,7 @@ pub enum Command {
 /// Why a webhook could not be acted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reason {
+pub enum KeepReason {
     /// A shape, field or word not known to this version.
     UnknownShape,
     /// A status of a message that this server did not send.
@@ -42,7 +42,7 @@ pub enum Reason {
     UnreadablePerson,
 }
 
-impl Reason {
+impl KeepReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::UnknownShape => "unknown_shape",
@@ -55,13 +55,13 @@ impl Reason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// Version 1, which is read and not written any more: sealed under the account alone, and kept for good.
-    Kept { reason: Reason, raw: Sealed<RawWebhook>, at: Time },
+    Kept { reason: KeepReason, raw: Sealed<RawWebhook>, at: Time },
     /// The vault's list of opt-outs has an entry of this aggregate's id: a store that lacks it is an earlier copy.
     OptOutListed { at: Time },
     /// Version 2. Sealed under the bucket of its day and the subject of every known person that it names: the first is
     /// in the sealed value, `people` are the others. Destroying any of the keys makes it unreadable.
     Held {
-        reason: Reason,
+        reason: KeepReason,
         update: Sealed<UnknownWebhook>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         people: Vec<SubjectId>,
@@ -99,7 +99,7 @@ impl Aggregate for Inbox {
     type Services = ();
 
     async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::decide::handle(self, command, sink).await
+        crate::aggregate::handle(self, command, sink).await
     }
 
     fn apply(&mut self, event: Event) {
@@ -110,7 +110,7 @@ impl Aggregate for Inbox {
     }
 }
 
-impl Decide for Inbox {
+impl DecidingAggregate for Inbox {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         let event = match command {
             Command::Keep { reason, update, people, at } => Event::Held { reason, update, people, at },

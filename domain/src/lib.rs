@@ -5,17 +5,17 @@
 //! | [`ids`] | identifiers |
 //! | [`time`] | moments, days, the injected clock |
 //! | [`personal`] | personal data in the process and at rest |
-//! | [`record`] | what the log keeps about every event |
-//! | [`decide`] | how an aggregate decides |
+//! | [`recorded_event`] | what the log keeps about every event |
+//! | [`aggregate`] | how an aggregate decides |
 //! | [`event`] | any event, decoded |
 //! | [`phone`], [`content`] | values that arrive from outside, parsed |
 //! | [`account`], [`number`], [`contact`], [`group`], [`message`], [`inbox`], [`import`], [`privacy`], [`bucket`] | one aggregate each |
 
 pub mod account;
+pub mod aggregate;
 pub mod bucket;
 pub mod contact;
 pub mod content;
-pub mod decide;
 pub mod event;
 pub mod group;
 pub mod ids;
@@ -26,20 +26,21 @@ pub mod number;
 pub mod personal;
 pub mod phone;
 pub mod privacy;
-pub mod record;
+pub mod recorded_event;
 pub mod time;
 
 #[cfg(test)]
-mod released;
+mod event_compatibility;
 
-pub use decide::Decide;
-pub use event::Event;
+pub use aggregate::DecidingAggregate;
+pub use event::AnyEvent;
 pub use ids::{
     AccountId, BucketId, EventId, GroupId, Id, ImportId, InboxId, KeyId, MessageId, NumberId, PrivacyRequestId,
     SubjectId, UploadId,
 };
 pub use personal::{
-    BlindIndex, Category, Erased, Opened, Personal, PersonalValue, Purpose, Sealed, Unavailable, UnavailableCause,
+    BlindIndex, DataCategory, Erased, KeyPurpose, Opened, Personal, PersonalValue, Sealed, UnavailableCause,
+    UnavailableValue,
 };
-pub use record::{Actor, Metadata, Position, Recorded, StreamId};
+pub use recorded_event::{Actor, EventMetadata, Position, RecordedEvent, StreamId};
 pub use time::{Clock, Day, Time};

@@ -12,7 +12,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Command, Error, Outcome, Submission};
+pub use decide::{CallOutcome, Command, Error, MetaSubmission};
 pub use event::{CancelReason, Event};
-pub use state::{Failure, Message, Origin};
-pub use status::{Direction, Pricing, PricingCategory, Status, StatusWord, UsageLine};
+pub use state::{Message, MessageFailure, MessageOrigin};
+pub use status::{DeliveryStatus, MessageDirection, MessagePricing, PricingCategory, StatusWord, UsageLine};

@@ -4,8 +4,8 @@ use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::content::Label;
-use crate::{Category, Decide, PersonalValue, Sealed, Time};
+use crate::content::CustomerLabel;
+use crate::{DataCategory, DecidingAggregate, PersonalValue, Sealed, Time};
 
 /// Messages per second that Meta allows a number by default (Cloud API, throughput).
 pub const DEFAULT_RATE: u32 = 80;
@@ -14,15 +14,15 @@ pub const MAX_RATE: u32 = 1_000;
 
 /// What it takes to speak for a number, and to believe Meta when it speaks of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Credentials {
+pub struct NumberCredentials {
     pub access_token: String,
     pub app_secret: String,
     pub verify_token: String,
 }
 
-impl PersonalValue for Credentials {
+impl PersonalValue for NumberCredentials {
     const FIELD: &'static str = "number.credentials";
-    const CATEGORY: Category = Category::Credential;
+    const CATEGORY: DataCategory = DataCategory::Credential;
 }
 
 /// Meta's ids of a number. They are the business's own and name no person.
@@ -49,7 +49,7 @@ pub struct Number {
     /// Root of the API it speaks to; the server's configured one when absent.
     pub base_url: Option<String>,
     pub rate: u32,
-    pub stopped: Option<Stop>,
+    pub stopped: Option<NumberStop>,
     pub disconnected: bool,
     /// How often its sealed parts were changed.
     pub changes: u64,
@@ -57,7 +57,7 @@ pub struct Number {
 
 /// Why nothing is sent from a number for now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stop {
+pub struct NumberStop {
     /// Meta's error code; none when a client paused it.
     pub code: Option<i64>,
     pub at: Time,
@@ -67,13 +67,13 @@ pub struct Stop {
 pub enum Command {
     Connect {
         meta: MetaIds,
-        display: Sealed<Label>,
-        credentials: Sealed<Credentials>,
+        display: Sealed<CustomerLabel>,
+        credentials: Sealed<NumberCredentials>,
         base_url: Option<String>,
         rate: u32,
     },
     ChangeCredentials {
-        credentials: Sealed<Credentials>,
+        credentials: Sealed<NumberCredentials>,
     },
     ChangeRate {
         rate: u32,
@@ -94,13 +94,13 @@ pub enum Command {
 pub enum Event {
     Connected {
         meta: MetaIds,
-        display: Sealed<Label>,
-        credentials: Sealed<Credentials>,
+        display: Sealed<CustomerLabel>,
+        credentials: Sealed<NumberCredentials>,
         base_url: Option<String>,
         rate: u32,
     },
     CredentialsChanged {
-        credentials: Sealed<Credentials>,
+        credentials: Sealed<NumberCredentials>,
     },
     RateChanged {
         rate: u32,
@@ -153,7 +153,7 @@ impl Aggregate for Number {
     type Services = ();
 
     async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::decide::handle(self, command, sink).await
+        crate::aggregate::handle(self, command, sink).await
     }
 
     fn apply(&mut self, event: Event) {
@@ -163,14 +163,14 @@ impl Aggregate for Number {
             }
             Event::CredentialsChanged { .. } => self.changes += 1,
             Event::RateChanged { rate } => self.rate = rate,
-            Event::Stopped { code, at } => self.stopped = Some(Stop { code, at }),
+            Event::Stopped { code, at } => self.stopped = Some(NumberStop { code, at }),
             Event::Resumed { .. } => self.stopped = None,
             Event::Disconnected { .. } => self.disconnected = true,
         }
     }
 }
 
-impl Decide for Number {
+impl DecidingAggregate for Number {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         match command {
             Command::Connect { rate, .. } | Command::ChangeRate { rate } if !(1..=MAX_RATE).contains(&rate) => {

@@ -39,7 +39,7 @@ impl<T> fmt::Debug for Personal<T> {
 /// Why personal data is kept: a subject has one key for each purpose, so that erasure can spare one
 /// that the law makes us keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Purpose {
+pub enum KeyPurpose {
     /// Carrying messages and what comes back for them.
     Messaging,
     /// Running the customer's account: credentials, names of things it made.
@@ -49,7 +49,7 @@ pub enum Purpose {
 /// What kind of personal data a value is: retention keys are cut by category and day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Category {
+pub enum DataCategory {
     /// Message bodies and template variables.
     Content,
     /// Identifiers that contain a person's number, such as the wamid.
@@ -68,7 +68,7 @@ pub enum Category {
     UnknownWebhook,
 }
 
-impl Category {
+impl DataCategory {
     pub const ALL: [Self; 8] = [
         Self::Content,
         Self::Identifier,
@@ -80,12 +80,12 @@ impl Category {
         Self::UnknownWebhook,
     ];
 
-    pub const fn purpose(self) -> Purpose {
+    pub const fn purpose(self) -> KeyPurpose {
         match self {
             Self::Content | Self::Identifier | Self::Profile | Self::Note | Self::Raw | Self::UnknownWebhook => {
-                Purpose::Messaging
+                KeyPurpose::Messaging
             }
-            Self::Label | Self::Credential => Purpose::Account,
+            Self::Label | Self::Credential => KeyPurpose::Account,
         }
     }
 
@@ -122,7 +122,7 @@ impl Category {
     }
 }
 
-impl Purpose {
+impl KeyPurpose {
     pub const ALL: [Self; 2] = [Self::Messaging, Self::Account];
 
     /// The name under which its keys are kept; never changed once released.
@@ -139,7 +139,7 @@ impl Purpose {
 pub trait PersonalValue: Serialize + DeserializeOwned {
     /// Unique and never changed once released, such as `message.content`.
     const FIELD: &'static str;
-    const CATEGORY: Category;
+    const CATEGORY: DataCategory;
 }
 
 /// A personal value at rest: ciphertext, whose it is, and the day whose retention key it needs. Made and
@@ -275,13 +275,13 @@ impl fmt::Display for UnavailableCause {
 
 /// A value that cannot be read although it was not erased; a better copy of the store may make it readable again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unavailable {
+pub struct UnavailableValue {
     pub why: UnavailableCause,
     /// Whose it is, as far as that is known.
     pub subject: Option<SubjectId>,
 }
 
-impl fmt::Display for Unavailable {
+impl fmt::Display for UnavailableValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.subject {
             Some(subject) => write!(f, "a value of {subject} cannot be read: {}", self.why),
@@ -296,7 +296,7 @@ impl fmt::Display for Unavailable {
 pub enum Opened<T> {
     Value(Personal<T>),
     Erased(Erased),
-    Unavailable(Unavailable),
+    Unavailable(UnavailableValue),
 }
 
 impl<T> Opened<T> {
@@ -353,12 +353,12 @@ mod tests {
 
     #[test]
     fn a_category_is_written_by_its_name() {
-        for category in Category::ALL {
+        for category in DataCategory::ALL {
             assert_eq!(serde_json::to_value(category).unwrap(), category.name());
-            assert_eq!(Category::named(category.name()), Some(category));
+            assert_eq!(DataCategory::named(category.name()), Some(category));
         }
-        let codes: std::collections::BTreeSet<_> = Category::ALL.map(Category::code).into();
-        assert_eq!(codes.len(), Category::ALL.len());
+        let codes: std::collections::BTreeSet<_> = DataCategory::ALL.map(DataCategory::code).into();
+        assert_eq!(codes.len(), DataCategory::ALL.len());
     }
 
     #[test]

@@ -13,14 +13,14 @@ pub struct PhoneNumber(String);
 
 /// A country by its ISO 3166 code, as the numbering plans know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Region(rlibphonenumber::Region);
+pub struct PhoneRegion(rlibphonenumber::Region);
 
 /// No numbering plan is known for the country.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not the two-letter code of a country, such as DE")]
 pub struct InvalidRegion;
 
-impl FromStr for Region {
+impl FromStr for PhoneRegion {
     type Err = InvalidRegion;
 
     fn from_str(text: &str) -> Result<Self, InvalidRegion> {
@@ -82,7 +82,7 @@ impl PhoneNumber {
 
     /// Reads a number as it stands in a list: in international form, or in that of the region (an ISO 3166 code) with
     /// the country code or without.
-    pub fn parse_in(text: &str, region: Option<Region>) -> Result<Self, InvalidPhone> {
+    pub fn parse_in(text: &str, region: Option<PhoneRegion>) -> Result<Self, InvalidPhone> {
         match (Self::parse(text), region) {
             (Err(InvalidPhone::NoCountryCode), Some(region)) => {
                 let number = rlibphonenumber::PhoneNumber::parse(text.trim(), Some(region.0));
@@ -217,12 +217,12 @@ impl FromStr for Bsuid {
 
 /// The recipient of a message, as the caller named it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Recipient {
+pub enum MessageRecipient {
     Phone(PhoneNumber),
     Bsuid(Bsuid),
 }
 
-impl Recipient {
+impl MessageRecipient {
     /// A BSUID if it looks like one, else a phone number.
     pub fn parse(text: &str) -> Result<Self, InvalidPhone> {
         match text.trim().parse() {
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(parse("919812345678", "IN"), Ok("+919812345678".to_owned()));
         assert_eq!(parse("+44 7911 123456", "US"), Ok("+447911123456".to_owned()));
         assert_eq!(parse("9812345678", ""), Err(InvalidPhone::NoCountryCode));
-        assert!("XX".parse::<Region>().is_err() && "de".parse::<Region>().is_ok());
+        assert!("XX".parse::<PhoneRegion>().is_err() && "de".parse::<PhoneRegion>().is_ok());
     }
 
     #[test]
@@ -308,9 +308,9 @@ mod tests {
 
     #[test]
     fn tells_a_bsuid_from_a_number() {
-        assert!(matches!(Recipient::parse("US.13491208655302741918"), Ok(Recipient::Bsuid(_))));
-        assert!(matches!(Recipient::parse("US.ENT.11815799212886844830"), Ok(Recipient::Bsuid(_))));
-        assert!(matches!(Recipient::parse("+16505551234"), Ok(Recipient::Phone(_))));
-        assert!(Recipient::parse("us.134").is_err());
+        assert!(matches!(MessageRecipient::parse("US.13491208655302741918"), Ok(MessageRecipient::Bsuid(_))));
+        assert!(matches!(MessageRecipient::parse("US.ENT.11815799212886844830"), Ok(MessageRecipient::Bsuid(_))));
+        assert!(matches!(MessageRecipient::parse("+16505551234"), Ok(MessageRecipient::Phone(_))));
+        assert!(MessageRecipient::parse("us.134").is_err());
     }
 }

@@ -11,32 +11,32 @@ use serde::{Deserialize, Serialize};
 
 mod exception;
 
-pub use exception::Exception;
+pub use exception::LegalException;
 
-use crate::{Category, Decide, PersonalValue, Sealed, SubjectId, Time, UnavailableCause};
+use crate::{DataCategory, DecidingAggregate, PersonalValue, Sealed, SubjectId, Time, UnavailableCause};
 
 /// Free text of the person who asked or of who took the request. It is sealed under the person it is about and dies
 /// with it; what must be accounted for afterwards (law, ground, dates) stands in clear and names no person.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Reason(pub String);
+pub struct RequestReason(pub String);
 
-impl PersonalValue for Reason {
+impl PersonalValue for RequestReason {
     const FIELD: &'static str = "privacy.reason";
-    const CATEGORY: Category = Category::Note;
+    const CATEGORY: DataCategory = DataCategory::Note;
 }
 
 /// The law under which a request is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Regime {
+pub enum LegalRegime {
     /// Regulation (EU) 2016/679.
     Gdpr,
     /// California Civil Code 1798.100 and following.
     Ccpa,
 }
 
-impl Regime {
+impl LegalRegime {
     pub const ALL: [Self; 2] = [Self::Gdpr, Self::Ccpa];
 
     pub const fn name(self) -> &'static str {
@@ -61,7 +61,7 @@ impl Regime {
 /// Why the person may ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Ground {
+pub enum LegalGround {
     /// GDPR 17(1)(a).
     NoLongerNecessary,
     /// GDPR 17(1)(b).
@@ -78,7 +78,7 @@ pub enum Ground {
     ConsumerRequest,
 }
 
-impl Ground {
+impl LegalGround {
     pub const ALL: [Self; 7] = [
         Self::NoLongerNecessary,
         Self::WithdrawnConsent,
@@ -102,10 +102,10 @@ impl Ground {
     }
 
     /// The law that knows it.
-    pub const fn regime(self) -> Regime {
+    pub const fn regime(self) -> LegalRegime {
         match self {
-            Self::ConsumerRequest => Regime::Ccpa,
-            _ => Regime::Gdpr,
+            Self::ConsumerRequest => LegalRegime::Ccpa,
+            _ => LegalRegime::Gdpr,
         }
     }
 }
@@ -113,7 +113,7 @@ impl Ground {
 /// How far a request is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum State {
+pub enum RequestState {
     #[default]
     Received,
     Executing,
@@ -121,7 +121,7 @@ pub enum State {
     Refused,
 }
 
-impl State {
+impl RequestState {
     pub const ALL: [Self; 4] = [Self::Received, Self::Executing, Self::Completed, Self::Refused];
 
     pub const fn name(self) -> &'static str {
@@ -145,18 +145,18 @@ pub struct KeyMark {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrivacyRequest {
     pub subject: Option<SubjectId>,
-    pub state: State,
+    pub state: RequestState,
     pub fence: Option<Vec<KeyMark>>,
     /// Why the directory could not tell by what the person was known.
     #[serde(default)]
     pub unreadable: Option<UnavailableCause>,
     /// Which destruction of the vault's it was last, once the keys are destroyed.
-    pub destruction: Option<Destruction>,
+    pub destruction: Option<KeyDestruction>,
     /// When the epochs in which the keys were wrapped were over.
     pub epoch_destroyed: Option<Time>,
     /// Why it was refused.
     #[serde(default)]
-    pub exception: Option<Exception>,
+    pub exception: Option<LegalException>,
     /// When the hold of its refusal was lifted.
     #[serde(default)]
     pub hold_lifted: Option<Time>,
@@ -164,7 +164,7 @@ pub struct PrivacyRequest {
 
 /// When the keys were destroyed, and as which destruction of the vault's every node must have heard of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Destruction {
+pub struct KeyDestruction {
     pub number: i64,
     pub at: Time,
 }
@@ -173,14 +173,14 @@ pub struct Destruction {
 pub enum Command {
     Receive {
         subject: SubjectId,
-        regime: Regime,
-        ground: Ground,
-        reason: Option<Sealed<Reason>>,
+        regime: LegalRegime,
+        ground: LegalGround,
+        reason: Option<Sealed<RequestReason>>,
         at: Time,
     },
     /// It is not carried out; only before it has begun.
     Refuse {
-        exception: Exception,
+        exception: LegalException,
         at: Time,
     },
     /// The exception applies no longer: the person may be erased.
@@ -198,7 +198,7 @@ pub enum Command {
     },
     Destroyed {
         fingerprints: Vec<String>,
-        destruction: Destruction,
+        destruction: KeyDestruction,
     },
     /// No node can read anything any more.
     Complete {
@@ -213,7 +213,7 @@ pub enum Command {
     /// The vault was put back to a copy in which the keys still were: they are about to be destroyed again.
     Repeat {
         fingerprints: Vec<String>,
-        destruction: Destruction,
+        destruction: KeyDestruction,
     },
 }
 
@@ -221,14 +221,14 @@ pub enum Command {
 pub enum Event {
     Received {
         subject: SubjectId,
-        regime: Regime,
-        ground: Ground,
-        reason: Option<Sealed<Reason>>,
+        regime: LegalRegime,
+        ground: LegalGround,
+        reason: Option<Sealed<RequestReason>>,
         due_at: Time,
         at: Time,
     },
     Refused {
-        exception: Exception,
+        exception: LegalException,
         at: Time,
     },
     /// The refusal's exception applies no longer.
@@ -247,7 +247,7 @@ pub enum Event {
     },
     KeysDestroyed {
         fingerprints: Vec<String>,
-        destruction: Destruction,
+        destruction: KeyDestruction,
     },
     Completed {
         /// The person had opted out, and a keyed hash of the number keeps it so.
@@ -261,7 +261,7 @@ pub enum Event {
     },
     Repeated {
         fingerprints: Vec<String>,
-        destruction: Destruction,
+        destruction: KeyDestruction,
     },
 }
 
@@ -293,7 +293,7 @@ pub enum Error {
     #[error("the ground belongs to another law")]
     Ground,
     #[error("the request is {} and this is not its next step", .0.name())]
-    NotNext(State),
+    NotNext(RequestState),
     #[error("the request holds no data: it was not refused, or since its requester could not be identified")]
     NoHold,
 }
@@ -306,18 +306,18 @@ impl Aggregate for PrivacyRequest {
     type Services = ();
 
     async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::decide::handle(self, command, sink).await
+        crate::aggregate::handle(self, command, sink).await
     }
 
     fn apply(&mut self, event: Event) {
         match event {
             Event::Received { subject, .. } => self.subject = Some(subject),
-            Event::Refused { exception, .. } => (self.state, self.exception) = (State::Refused, Some(exception)),
+            Event::Refused { exception, .. } => (self.state, self.exception) = (RequestState::Refused, Some(exception)),
             Event::HoldLifted { at } => self.hold_lifted = Some(at),
-            Event::Executing { .. } => self.state = State::Executing,
+            Event::Executing { .. } => self.state = RequestState::Executing,
             Event::Fenced { keys, unreadable, .. } => (self.fence, self.unreadable) = (Some(keys), unreadable),
             Event::KeysDestroyed { destruction, .. } => self.destruction = Some(destruction),
-            Event::Completed { .. } => self.state = State::Completed,
+            Event::Completed { .. } => self.state = RequestState::Completed,
             Event::EpochDestroyed { at, .. } => self.epoch_destroyed = Some(at),
             Event::Repeated { destruction, .. } => {
                 (self.destruction, self.epoch_destroyed) = (Some(destruction), None);
@@ -326,9 +326,9 @@ impl Aggregate for PrivacyRequest {
     }
 }
 
-impl Decide for PrivacyRequest {
+impl DecidingAggregate for PrivacyRequest {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
-        use State::{Completed, Executing, Received, Refused};
+        use RequestState::{Completed, Executing, Received, Refused};
         let event = match (command, self.state) {
             (Command::Receive { .. }, _) if self.subject.is_some() => return Ok(vec![]),
             (Command::Receive { regime, ground, .. }, _) if ground.regime() != regime => return Err(Error::Ground),
@@ -339,7 +339,7 @@ impl Decide for PrivacyRequest {
             (Command::Refuse { exception, at }, Received) => Event::Refused { exception, at },
             (Command::Refuse { .. }, Refused) | (Command::Begin { .. }, Executing) => return Ok(vec![]),
             (Command::LiftHold { .. }, Refused) if self.hold_lifted.is_some() => return Ok(vec![]),
-            (Command::LiftHold { at }, Refused) if self.exception.is_some_and(Exception::holds) => {
+            (Command::LiftHold { at }, Refused) if self.exception.is_some_and(LegalException::holds) => {
                 Event::HoldLifted { at }
             }
             (Command::LiftHold { .. }, _) => return Err(Error::NoHold),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use wasend_domain::{AccountId, EventId, Metadata, Position, Recorded, StreamId};
+use wasend_domain::{AccountId, EventId, EventMetadata, Position, RecordedEvent, StreamId};
 
 /// One event to append. `payload` is stored byte for byte.
 #[derive(Debug, Clone)]
@@ -50,13 +50,13 @@ pub enum CommandId {
 pub struct Append {
     pub account_id: AccountId,
     pub command_id: CommandId,
-    pub metadata: Metadata,
+    pub metadata: EventMetadata,
     pub streams: Vec<StreamAppend>,
 }
 
 /// Where an append ended up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
+pub struct AppendedRange {
     /// Of the first event.
     pub first: Position,
     /// Of the last event.
@@ -67,7 +67,7 @@ pub struct Appended {
 
 /// Why one append of a batch was not written. Its neighbours are not affected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
+pub enum AppendRejection {
     #[error("another command changed the same aggregate first")]
     Conflict { stream: StreamId, actual: u64 },
     #[error("the same command id was used before with another content")]
@@ -93,7 +93,7 @@ pub enum LogError {
 
 /// Which events a reader wants; the default is all of them.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub struct EventFilter {
     pub account_id: Option<AccountId>,
     pub stream: Option<StreamId>,
     /// Read no further than this position, inclusive.
@@ -105,13 +105,13 @@ pub struct Filter {
 pub trait EventLog: Send + Sync {
     /// Appends each of the batch on its own merits in one transaction, and answers in the same order once all that
     /// were accepted are durable. An empty append (no events) is answered at the current head.
-    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Result<Appended, Rejected>>, LogError>;
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Result<AppendedRange, AppendRejection>>, LogError>;
 
     /// The whole history of several streams, ordered by stream and sequence; streams without events are left out.
-    async fn load(&self, streams: &[StreamId]) -> Result<Vec<Recorded>, LogError>;
+    async fn load(&self, streams: &[StreamId]) -> Result<Vec<RecordedEvent>, LogError>;
 
     /// The events that a repeatable command recorded when it was first given; none if it is new.
-    async fn command(&self, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError>;
+    async fn command(&self, account_id: AccountId, command_id: &str) -> Result<Vec<RecordedEvent>, LogError>;
 
     /// Those of the ids that are of repeatable commands which recorded events.
     async fn recorded(&self, account_id: AccountId, command_ids: &[String]) -> Result<HashSet<String>, LogError> {
@@ -125,7 +125,7 @@ pub trait EventLog: Send + Sync {
     }
 
     /// Events after a position, in order, at most `limit`.
-    async fn read(&self, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError>;
+    async fn read(&self, after: Position, limit: usize, filter: &EventFilter) -> Result<Vec<RecordedEvent>, LogError>;
 
     /// The last committed position, asked of the database: another process may have written.
     async fn head(&self) -> Result<Position, LogError>;

@@ -20,8 +20,8 @@ static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
 /// How long a SQLite connection waits for another process's write to end.
 const SQLITE_BUSY: Duration = Duration::from_secs(30);
-const JUST_USED: Duration = Duration::from_secs(1);
-const ROWS_ON_THE_WAY: usize = 1_024;
+const CONNECTION_TEST_AFTER: Duration = Duration::from_secs(1);
+const STREAM_BUFFER_ROWS: usize = 1_024;
 /// Two processes that create one SQLite file at once meet a lock that SQLite does not wait for.
 const SQLITE_OPEN_ATTEMPTS: u32 = 100;
 const SQLITE_OPEN_PAUSE: Duration = Duration::from_millis(20);
@@ -47,7 +47,7 @@ impl SqliteDb {
     }
 
     /// Waits for this process's turn to write; hold it from before `BEGIN IMMEDIATE` until after `COMMIT`.
-    pub async fn turn(&self) -> OwnedMutexGuard<()> {
+    pub async fn write_permit(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.turn).lock_owned().await
     }
 }
@@ -69,7 +69,7 @@ impl Default for DbOptions {
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum DatabaseOpenError {
     #[error("the database could not be opened: {0}")]
     Connect(sqlx::Error),
     #[error("the database file {file} could not be made: {error}")]
@@ -80,13 +80,13 @@ pub enum OpenError {
     Migrate(MigrateError),
 }
 
-impl From<sqlx::Error> for OpenError {
+impl From<sqlx::Error> for DatabaseOpenError {
     fn from(error: sqlx::Error) -> Self {
         if is_damage(&error) { Self::Damaged(error) } else { Self::Connect(error) }
     }
 }
 
-impl From<MigrateError> for OpenError {
+impl From<MigrateError> for DatabaseOpenError {
     fn from(error: MigrateError) -> Self {
         match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if is_damage(&error) => {
@@ -114,7 +114,7 @@ pub fn is_damage(error: &sqlx::Error) -> bool {
 impl Db {
     /// Opens `postgres://…`, `sqlite:…` or the path of a SQLite file (made if missing) and applies the migrations.
     /// Several nodes may do so at once.
-    pub async fn open(url: &str, options: &DbOptions) -> Result<Self, OpenError> {
+    pub async fn open(url: &str, options: &DbOptions) -> Result<Self, DatabaseOpenError> {
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             Self::open_postgres(PgConnectOptions::from_str(url)?, options).await
         } else if url.starts_with("sqlite:") {
@@ -127,7 +127,7 @@ impl Db {
     /// The database of the read models that are folded from this one's log: on Postgres this one, on SQLite a file beside
     /// it (`log-models.db` for `log.db`), made if missing. A separate file has a separate write lock, so that no
     /// append waits for a fold; named after the log, it is never taken for that of another.
-    pub async fn models(&self, options: &DbOptions) -> Result<Self, OpenError> {
+    pub async fn models(&self, options: &DbOptions) -> Result<Self, DatabaseOpenError> {
         match self {
             Self::Sqlite(log) => {
                 let mut file = log.pool.connect_options().get_filename().to_owned();
@@ -140,7 +140,7 @@ impl Db {
         }
     }
 
-    pub async fn open_postgres(connect: PgConnectOptions, options: &DbOptions) -> Result<Self, OpenError> {
+    pub async fn open_postgres(connect: PgConnectOptions, options: &DbOptions) -> Result<Self, DatabaseOpenError> {
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
             .acquire_timeout(options.acquire_timeout)
@@ -157,11 +157,12 @@ impl Db {
         connect: SqliteConnectOptions,
         options: &DbOptions,
         migrations: &Migrator,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, DatabaseOpenError> {
         let file = connect.get_filename();
         // A database in memory has a name that is no path.
         if !file.to_string_lossy().starts_with("file:") {
-            private_database(file).map_err(|error| OpenError::File { file: file.display().to_string(), error })?;
+            private_database(file)
+                .map_err(|error| DatabaseOpenError::File { file: file.display().to_string(), error })?;
         }
         let connect = connect
             .create_if_missing(true)
@@ -172,7 +173,7 @@ impl Db {
             // For each of many readers, who share the pages that the system keeps; a writer takes more.
             .pragma("cache_size", "-1024")
             // Rows that wait between SQLite's thread and the reader: with few, each hands the processor to the other.
-            .row_buffer_size(ROWS_ON_THE_WAY)
+            .row_buffer_size(STREAM_BUFFER_ROWS)
             .pragma("temp_store", "memory")
             // A page that many commits change is written to its place once in 16 MiB of them, not once in 4.
             .pragma("wal_autocheckpoint", "4096")
@@ -214,7 +215,7 @@ impl Db {
 /// Asks a connection that was idle whether its server is still there. One that was just used is not asked, at the price of
 /// a round trip before each query: if its server has gone, the query says so.
 async fn answers(connection: &mut PgConnection, idle_for: Duration) -> Result<bool, sqlx::Error> {
-    if idle_for > JUST_USED {
+    if idle_for > CONNECTION_TEST_AFTER {
         connection.ping().await?;
     }
     Ok(true)
@@ -260,7 +261,7 @@ macro_rules! with_transaction {
     ($db:expr, $transaction:ident => $body:expr) => {
         match $db {
             $crate::Db::Sqlite(sqlite) => {
-                let _turn = sqlite.turn().await;
+                let _turn = sqlite.write_permit().await;
                 let mut $transaction = sqlite.pool().begin_with("BEGIN IMMEDIATE").await?;
                 let value = $body;
                 $transaction.commit().await?;

@@ -11,27 +11,28 @@ use futures::future::BoxFuture;
 use serde::de::IgnoredAny;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{AbortHandle, JoinHandle};
-use wasend_domain::{AccountId, Clock, Position, Recorded, StreamId};
+use wasend_domain::{AccountId, Clock, Position, RecordedEvent, StreamId};
 
 use crate::postgres::PostgresEngine;
 use crate::sqlite::SqliteEngine;
-use crate::writer::{self, Queue};
+use crate::writer::{self, WriterQueue};
 use crate::{
-    Append, Appended, CommandId, Db, EventLog, Filter, Gather, LogError, Rejected, Together, Upcasters, follow, read,
+    Append, AppendRejection, AppendedRange, BatchLimits, Batcher, CommandId, Db, EventFilter, EventLog, LogError,
+    UpcasterChain, notifications, read,
 };
 
 /// In characters.
 const UUID_LENGTH: usize = 36;
 
 /// Loads of a few streams that come together are one query.
-type Loads = Gather<(), Vec<StreamId>, Result<Vec<Recorded>, LogError>>;
+type LoadBatcher = Batcher<(), Vec<StreamId>, Result<Vec<RecordedEvent>, LogError>>;
 
 /// Loads of more streams than this bypass the batcher.
-const GATHERED: usize = 8;
+const BATCHER_BYPASS_STREAMS: usize = 8;
 
-struct Loading<'a>(&'a AtomicUsize);
+struct LoadGuard<'a>(&'a AtomicUsize);
 
-impl Drop for Loading<'_> {
+impl Drop for LoadGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -41,9 +42,9 @@ impl Drop for Loading<'_> {
 /// runtime lives.
 pub struct SqlLog {
     db: Db,
-    upcasters: Upcasters,
-    queue: Queue,
-    loads: Arc<Loads>,
+    upcasters: UpcasterChain,
+    queue: WriterQueue,
+    loads: Arc<LoadBatcher>,
     /// Loads that have no answer yet.
     loading: AtomicUsize,
     head: watch::Sender<Position>,
@@ -53,23 +54,23 @@ pub struct SqlLog {
 
 impl SqlLog {
     /// Starts the writer and the followers of other nodes' commits. `clock` stamps what is recorded.
-    pub async fn open(db: Db, clock: Arc<dyn Clock>, upcasters: Upcasters) -> Result<Self, LogError> {
-        let (head, _) = watch::channel(follow::head(&db).await?);
-        let mut followers = vec![tokio::spawn(follow::poll(db.clone(), head.clone())).abort_handle()];
+    pub async fn open(db: Db, clock: Arc<dyn Clock>, upcasters: UpcasterChain) -> Result<Self, LogError> {
+        let (head, _) = watch::channel(notifications::head(&db).await?);
+        let mut followers = vec![tokio::spawn(notifications::poll(db.clone(), head.clone())).abort_handle()];
         let (queue, writer): (_, BoxFuture<'static, ()>) = match &db {
             Db::Sqlite(sqlite) => {
                 let (queue, writer) = writer::start(SqliteEngine::new(sqlite.clone()), clock, head.clone());
                 (queue, Box::pin(writer))
             }
             Db::Postgres(pool) => {
-                followers.push(tokio::spawn(follow::listen(pool.clone(), head.clone())).abort_handle());
-                followers.push(tokio::spawn(follow::notify(pool.clone(), head.subscribe())).abort_handle());
+                followers.push(tokio::spawn(notifications::listen(pool.clone(), head.clone())).abort_handle());
+                followers.push(tokio::spawn(notifications::notify(pool.clone(), head.subscribe())).abort_handle());
                 let (queue, writer) = writer::start(PostgresEngine::new(pool), clock, head.clone());
                 (queue, Box::pin(writer))
             }
         };
         let writer = Mutex::new(Some(tokio::spawn(writer)));
-        let loads = Gather::new(Together { most: 64, sets: 2 }, {
+        let loads = Batcher::new(BatchLimits { most: 64, sets: 2 }, {
             let db = db.clone();
             move |(), asked: Vec<Vec<StreamId>>| {
                 let db = db.clone();
@@ -95,7 +96,7 @@ impl Drop for SqlLog {
 #[async_trait]
 impl EventLog for SqlLog {
     #[tracing::instrument(name = "log.append", skip_all, fields(append.count = batch.len()))]
-    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Result<Appended, Rejected>>, LogError> {
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Result<AppendedRange, AppendRejection>>, LogError> {
         batch.iter().try_for_each(check)?;
         let start = Instant::now();
         let answers = self.queue.append(batch).await;
@@ -103,19 +104,19 @@ impl EventLog for SqlLog {
         answers
     }
 
-    async fn load(&self, streams: &[StreamId]) -> Result<Vec<Recorded>, LogError> {
+    async fn load(&self, streams: &[StreamId]) -> Result<Vec<RecordedEvent>, LogError> {
         let alone = self.loading.fetch_add(1, Ordering::Relaxed) == 0;
-        let _loading = Loading(&self.loading);
-        let loaded = if alone || streams.len() > GATHERED {
+        let _loading = LoadGuard(&self.loading);
+        let loaded = if alone || streams.len() > BATCHER_BYPASS_STREAMS {
             read::load(&self.db, streams).await
         } else {
             let lost = || LogError::Unavailable(Arc::new(sqlx::Error::WorkerCrashed));
-            self.loads.ask((), streams.to_vec()).await.unwrap_or_else(|| Err(lost()))
+            self.loads.submit((), streams.to_vec()).await.unwrap_or_else(|| Err(lost()))
         };
         self.upcasters.apply_all(loaded?)
     }
 
-    async fn command(&self, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError> {
+    async fn command(&self, account_id: AccountId, command_id: &str) -> Result<Vec<RecordedEvent>, LogError> {
         self.upcasters.apply_all(read::command(&self.db, account_id, command_id).await?)
     }
 
@@ -123,12 +124,12 @@ impl EventLog for SqlLog {
         read::recorded(&self.db, account_id, command_ids).await
     }
 
-    async fn read(&self, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError> {
+    async fn read(&self, after: Position, limit: usize, filter: &EventFilter) -> Result<Vec<RecordedEvent>, LogError> {
         self.upcasters.apply_all(read::read(&self.db, after, limit, filter).await?)
     }
 
     async fn head(&self) -> Result<Position, LogError> {
-        follow::head(&self.db).await
+        notifications::head(&self.db).await
     }
 
     fn watch(&self) -> watch::Receiver<Position> {

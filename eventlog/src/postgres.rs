@@ -9,18 +9,18 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use wasend_domain::{AccountId, Position, Time};
 
 use crate::Append;
-use crate::assume::{Assumed, Check, assume};
-use crate::judge::{self, Known, KnownRow, Verdict};
+use crate::append_conditions::{self, BatchDecision, KnownRow, LogState};
+use crate::optimistic_append::{OptimisticAppend, Precondition, assume};
 use crate::rows::stored;
-use crate::writer::{Committed, Engine};
+use crate::writer::{CommitEngine, CommittedBatch};
 
 /// The lock on the head puts the batches of all nodes in one order. It must be a separate statement: each
-/// statement sees what was committed when it began, and [`KNOWN`] must see what the lock's last holder committed.
+/// statement sees what was committed when it began, and [`LOAD_LOG_STATE`] must see what the lock's last holder committed.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT position FROM log_head WHERE id = 1 FOR UPDATE";
 
 /// Everything that a batch must know, in one question: the head, the last sequence of each stream, and where each
 /// repeatable command was recorded.
-const KNOWN: &str = "\
+const LOAD_LOG_STATE: &str = "\
     SELECT 0::bigint, 0::bigint, position, NULL::bigint, NULL::text FROM log_head WHERE id = 1 \
     UNION ALL \
     SELECT 1, s.n - 1, e.sequence, NULL, e.account_id \
@@ -55,7 +55,7 @@ const SESSION: &str = "\
     SET jit = off";
 
 /// After this long without an answer the connection is given up, and the batch with it.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct PostgresEngine {
     options: Arc<PgConnectOptions>,
@@ -84,35 +84,35 @@ impl PostgresEngine {
     }
 
     /// Commits the batch on its own assumptions, in one round trip.
-    async fn assume<'a>(&mut self, batch: &[&'a Append], now: Time) -> Attempt<'a> {
-        let Assumed { mut verdict, checks } = assume(batch.iter().copied());
+    async fn assume<'a>(&mut self, batch: &[&'a Append], now: Time) -> AppendAttempt<'a> {
+        let OptimisticAppend { mut verdict, checks } = assume(batch.iter().copied());
         if verdict.events.is_empty() {
-            return Attempt::Refuted;
+            return AppendAttempt::Refuted;
         }
-        let commands = judge::commands(batch.iter().copied());
-        let Some(mut connection) = self.connection.take() else { return Attempt::Refuted };
+        let commands = append_conditions::commands(batch.iter().copied());
+        let Some(mut connection) = self.connection.take() else { return AppendAttempt::Refuted };
         match append(&mut connection, &verdict, now, &checks, &commands).await {
             Ok(Some(before)) => {
-                judge::shift(&mut verdict, before);
+                append_conditions::shift(&mut verdict, before);
                 self.connection = Some(connection);
-                return Attempt::Done(verdict.into());
+                return AppendAttempt::Done(verdict.into());
             }
             Ok(None) => {}
             Err(error) if is_unique_violation(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "the writer's connection was lost");
-                return Attempt::Lost(verdict);
+                return AppendAttempt::Lost(verdict);
             }
         }
         self.connection = Some(connection);
-        Attempt::Refuted
+        AppendAttempt::Refuted
     }
 
-    async fn attempt(&mut self, batch: &[&Append], now: Time) -> Result<Committed, sqlx::Error> {
+    async fn attempt(&mut self, batch: &[&Append], now: Time) -> Result<CommittedBatch, sqlx::Error> {
         let lost = match self.assume(batch, now).await {
-            Attempt::Done(committed) => return Ok(committed),
-            Attempt::Refuted => None,
-            Attempt::Lost(verdict) => Some(verdict),
+            AppendAttempt::Done(committed) => return Ok(committed),
+            AppendAttempt::Refuted => None,
+            AppendAttempt::Lost(verdict) => Some(verdict),
         };
         let mut connection = self.begin().await?;
         if let Some(mut verdict) = lost
@@ -120,11 +120,11 @@ impl PostgresEngine {
         {
             connection.execute("ROLLBACK").await?;
             self.connection = Some(connection);
-            judge::shift(&mut verdict, before);
+            append_conditions::shift(&mut verdict, before);
             return Ok(verdict.into());
         }
         let known = known(&mut connection, batch).await?;
-        let verdict = judge::judge(batch.iter().copied(), known);
+        let verdict = append_conditions::decide_batch(batch.iter().copied(), known);
         if verdict.events.is_empty() {
             connection.execute("ROLLBACK").await?;
         } else {
@@ -137,19 +137,19 @@ impl PostgresEngine {
 }
 
 /// What became of a batch that was sent on its own assumptions.
-enum Attempt<'a> {
-    Done(Committed),
+enum AppendAttempt<'a> {
+    Done(CommittedBatch),
     /// They do not hold, or there was nothing to send: nothing was written.
     Refuted,
     /// The answer did not arrive. Whether the batch was committed shows in the log once its head is held: the
     /// transaction that holds it may yet commit, and a later one meets the unique index.
-    Lost(Verdict<'a>),
+    Lost(BatchDecision<'a>),
 }
 
 #[async_trait]
-impl Engine for PostgresEngine {
-    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<Committed, sqlx::Error> {
-        tokio::time::timeout(TIMEOUT, self.attempt(batch, now)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+impl CommitEngine for PostgresEngine {
+    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<CommittedBatch, sqlx::Error> {
+        tokio::time::timeout(COMMIT_TIMEOUT, self.attempt(batch, now)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     async fn close(&mut self) {
@@ -165,25 +165,25 @@ async fn begin(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     connection.fetch_one(BEGIN).await.map(drop)
 }
 
-async fn known(connection: &mut PgConnection, batch: &[&Append]) -> Result<Known, sqlx::Error> {
-    let streams = judge::streams(batch.iter().copied());
-    let commands = judge::commands(batch.iter().copied());
-    let rows: Vec<KnownRow> = sqlx::query_as(KNOWN)
+async fn known(connection: &mut PgConnection, batch: &[&Append]) -> Result<LogState, sqlx::Error> {
+    let streams = append_conditions::streams(batch.iter().copied());
+    let commands = append_conditions::commands(batch.iter().copied());
+    let rows: Vec<KnownRow> = sqlx::query_as(LOAD_LOG_STATE)
         .bind(streams.iter().map(|stream| stream.aggregate_type).collect::<Vec<_>>())
         .bind(streams.iter().map(|stream| stream.aggregate_id.to_string()).collect::<Vec<_>>())
         .bind(commands.iter().map(|(account_id, _)| account_id.to_string()).collect::<Vec<_>>())
         .bind(commands.iter().map(|(_, id)| *id).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
-    Known::from_rows(rows, &streams, &commands)
+    LogState::from_rows(rows, &streams, &commands)
 }
 
 /// The head before the batch, or nothing if what was to be checked is not so.
 async fn append(
     connection: &mut PgConnection,
-    verdict: &Verdict<'_>,
+    verdict: &BatchDecision<'_>,
     now: Time,
-    checks: &[Check],
+    checks: &[Precondition],
     commands: &[(AccountId, &str)],
 ) -> Result<Option<Position>, sqlx::Error> {
     let events = &verdict.events;
@@ -212,7 +212,7 @@ async fn append(
 }
 
 /// The head before a batch that was sent, if it was committed.
-async fn found(connection: &mut PgConnection, verdict: &Verdict<'_>) -> Result<Option<Position>, sqlx::Error> {
+async fn found(connection: &mut PgConnection, verdict: &BatchDecision<'_>) -> Result<Option<Position>, sqlx::Error> {
     let Some(first) = verdict.events.first() else { return Ok(None) };
     let found: Option<i64> = sqlx::query_scalar(FOUND)
         .bind(first.stream.aggregate_type)

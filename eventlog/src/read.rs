@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
-use wasend_domain::{AccountId, Position, Recorded, StreamId};
+use wasend_domain::{AccountId, Position, RecordedEvent, StreamId};
 
 use crate::db::is_damage;
-use crate::rows::{Packed, Row, columns, decode_packed, decode_rows, stored};
-use crate::{Db, Filter, LogError};
+use crate::rows::{PostgresRow, SqliteRow, columns, decode_packed, decode_rows, stored};
+use crate::{Db, EventFilter, LogError};
 
 /// Streams that are loaded by one statement.
-const STREAMS: usize = 1_000;
+const STREAMS_BATCH_MAX: usize = 1_000;
 /// Commands that are looked up by one statement.
-const COMMANDS: usize = 1_000;
+const COMMANDS_BATCH_MAX: usize = 1_000;
 
 /// Runs the same query for [`columns`] on either engine: `fetch!(db, sql, query => query.bind(1))`. The text is put
 /// together from constants of this crate; values are bound.
@@ -22,11 +22,11 @@ macro_rules! fetch {
     ($db:expr, $sql:expr, $query:ident => $bound:expr) => {
         match $db {
             Db::Sqlite(sqlite) => {
-                let $query = sqlx::query_as::<_, Packed>(AssertSqlSafe($sql));
+                let $query = sqlx::query_as::<_, SqliteRow>(AssertSqlSafe($sql));
                 decode_packed(&$bound.fetch_all(sqlite.pool()).await?)?
             }
             Db::Postgres(pool) => {
-                let $query = sqlx::query_as::<_, Row>(AssertSqlSafe($sql));
+                let $query = sqlx::query_as::<_, PostgresRow>(AssertSqlSafe($sql));
                 decode_rows(&$bound.fetch_all(pool).await?)?
             }
         }
@@ -44,12 +44,12 @@ impl From<sqlx::Error> for LogError {
     }
 }
 
-pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>, LogError> {
+pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<RecordedEvent>, LogError> {
     let mut streams = streams.to_vec();
     streams.sort_unstable();
     streams.dedup();
     let (columns, mut events) = (columns(db), Vec::new());
-    for chunk in streams.chunks(STREAMS) {
+    for chunk in streams.chunks(STREAMS_BATCH_MAX) {
         let pairs: Vec<_> = chunk.iter().map(|s| (s.aggregate_type, s.aggregate_id)).collect();
         let pairs = serde_json::to_string(&pairs).map_err(|error| LogError::Unavailable(Arc::new(error)))?;
         let found = match db {
@@ -60,7 +60,7 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
                       ORDER BY s.key, e.sequence"
                 );
                 decode_packed(
-                    &sqlx::query_as::<_, Packed>(AssertSqlSafe(sql)).bind(pairs).fetch_all(sqlite.pool()).await?,
+                    &sqlx::query_as::<_, SqliteRow>(AssertSqlSafe(sql)).bind(pairs).fetch_all(sqlite.pool()).await?,
                 )?
             }
             Db::Postgres(pool) => {
@@ -73,7 +73,7 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
                                            ORDER BY e.sequence OFFSET 0) e \
                       ORDER BY s.n, e.sequence"
                 );
-                decode_rows(&sqlx::query_as::<_, Row>(AssertSqlSafe(sql)).bind(pairs).fetch_all(pool).await?)?
+                decode_rows(&sqlx::query_as::<_, PostgresRow>(AssertSqlSafe(sql)).bind(pairs).fetch_all(pool).await?)?
             }
         };
         events.extend(found);
@@ -82,15 +82,16 @@ pub(crate) async fn load(db: &Db, streams: &[StreamId]) -> Result<Vec<Recorded>,
 }
 
 /// The streams of several askers, loaded together; an answer for each.
-pub(crate) async fn load_each(db: &Db, asked: &[Vec<StreamId>]) -> Vec<Result<Vec<Recorded>, LogError>> {
+pub(crate) async fn load_each(db: &Db, asked: &[Vec<StreamId>]) -> Vec<Result<Vec<RecordedEvent>, LogError>> {
     let streams = asked.concat();
     let events = match load(db, &streams).await {
         Ok(events) => events,
         Err(error) => return asked.iter().map(|_| Err(error.clone())).collect(),
     };
     // The events of a stream stand together.
-    let is_same = |a: &Recorded, b: &Recorded| a.aggregate_id == b.aggregate_id && a.aggregate_type == b.aggregate_type;
-    let found: HashMap<(Uuid, &str), &[Recorded]> = events
+    let is_same =
+        |a: &RecordedEvent, b: &RecordedEvent| a.aggregate_id == b.aggregate_id && a.aggregate_type == b.aggregate_type;
+    let found: HashMap<(Uuid, &str), &[RecordedEvent]> = events
         .chunk_by(is_same)
         .filter_map(|events| events.first().map(|first| ((first.aggregate_id, first.aggregate_type.as_str()), events)))
         .collect();
@@ -104,7 +105,7 @@ pub(crate) async fn load_each(db: &Db, asked: &[Vec<StreamId>]) -> Vec<Result<Ve
     asked.iter().map(answer).collect()
 }
 
-pub(crate) async fn command(db: &Db, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError> {
+pub(crate) async fn command(db: &Db, account_id: AccountId, command_id: &str) -> Result<Vec<RecordedEvent>, LogError> {
     let sql = format!(
         "SELECT {} FROM events e \
           WHERE e.account_id = $1 AND e.command_id = $2 AND length(e.command_id) <> 36 ORDER BY e.position",
@@ -123,7 +124,7 @@ pub(crate) async fn recorded(
                                  WHERE e.account_id = $1 AND e.command_id = c.value AND length(e.command_id) <> 36) \
                                IS NOT NULL";
     let (account_id, mut found) = (account_id.to_string(), HashSet::new());
-    for chunk in command_ids.chunks(COMMANDS) {
+    for chunk in command_ids.chunks(COMMANDS_BATCH_MAX) {
         let ids = serde_json::to_string(chunk).map_err(|error| LogError::Unavailable(Arc::new(error)))?;
         let ids: Vec<String> = match db {
             Db::Sqlite(sqlite) => {
@@ -140,7 +141,12 @@ pub(crate) async fn recorded(
     Ok(found)
 }
 
-pub(crate) async fn read(db: &Db, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError> {
+pub(crate) async fn read(
+    db: &Db,
+    after: Position,
+    limit: usize,
+    filter: &EventFilter,
+) -> Result<Vec<RecordedEvent>, LogError> {
     let stream = filter.stream;
     let only = [
         ("account_id", filter.account_id.map(|id| id.to_string())),

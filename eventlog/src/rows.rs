@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use wasend_domain::{Id, Metadata, Position, Recorded, Time};
+use wasend_domain::{EventMetadata, Id, Position, RecordedEvent, Time};
 
 use crate::{Db, LogError};
 
@@ -28,14 +28,14 @@ pub(crate) const fn columns(db: &Db) -> &'static str {
 const SEPARATOR: char = '\u{1f}';
 
 /// A row of Postgres, which checksums its pages.
-pub(crate) type Row = (i64, String, String, String, i64, String, String, String, i64, String, String, String);
+pub(crate) type PostgresRow = (i64, String, String, String, i64, String, String, String, i64, String, String, String);
 
 /// A row of SQLite.
-pub(crate) type Packed = (String,);
+pub(crate) type SqliteRow = (String,);
 
 /// A row's values. The texts are in the order in which they go into the checksum.
 #[derive(Debug, Clone, Copy)]
-struct Fields<'a> {
+struct RowFields<'a> {
     position: i64,
     sequence: i64,
     recorded_at: i64,
@@ -43,16 +43,16 @@ struct Fields<'a> {
     texts: [&'a str; 9],
 }
 
-pub(crate) fn decode_rows(rows: &[Row]) -> Result<Vec<Recorded>, LogError> {
-    rows.iter().map(|row| decode(Fields::of(row))).collect()
+pub(crate) fn decode_rows(rows: &[PostgresRow]) -> Result<Vec<RecordedEvent>, LogError> {
+    rows.iter().map(|row| decode(RowFields::of(row))).collect()
 }
 
-pub(crate) fn decode_packed(rows: &[Packed]) -> Result<Vec<Recorded>, LogError> {
-    rows.iter().map(|(packed,)| decode(Fields::unpack(packed)?)).collect()
+pub(crate) fn decode_packed(rows: &[SqliteRow]) -> Result<Vec<RecordedEvent>, LogError> {
+    rows.iter().map(|(packed,)| decode(RowFields::unpack(packed)?)).collect()
 }
 
-impl<'a> Fields<'a> {
-    fn of(row: &'a Row) -> Self {
+impl<'a> RowFields<'a> {
+    fn of(row: &'a PostgresRow) -> Self {
         let (position, account, kind, aggregate, sequence, event, event_type, version, at, payload, metadata, command) =
             row;
         let texts = [account, kind, aggregate, event, event_type, version, payload, metadata, command];
@@ -93,15 +93,15 @@ pub(crate) fn checksum(numbers: [i64; 2], texts: [&str; 9]) -> i64 {
     sum.finalize().into()
 }
 
-fn decode(fields: Fields<'_>) -> Result<Recorded, LogError> {
-    let Fields { sequence, recorded_at, texts, .. } = fields;
+fn decode(fields: RowFields<'_>) -> Result<RecordedEvent, LogError> {
+    let RowFields { sequence, recorded_at, texts, .. } = fields;
     let position = position(fields.position)?;
     if fields.checksum.is_some_and(|sum| sum != checksum([sequence, recorded_at], texts)) {
         return Err(LogError::Damaged(format!("the event at position {position} is not what was written")));
     }
     let [account_id, aggregate_type, aggregate_id, event_id, event_type, event_version, payload, meta, command_id] =
         texts;
-    Ok(Recorded {
+    Ok(RecordedEvent {
         position,
         account_id: id(account_id, position, "account_id")?,
         aggregate_type: aggregate_type.to_owned(),
@@ -121,7 +121,7 @@ pub(crate) fn position(stored: i64) -> Result<Position, LogError> {
     Position::try_from(stored).map_err(|_| LogError::Damaged("a position is negative".to_owned()))
 }
 
-pub(crate) fn metadata(json: &str) -> Option<Metadata> {
+pub(crate) fn metadata(json: &str) -> Option<EventMetadata> {
     serde_json::from_str(json).ok()
 }
 
@@ -145,9 +145,9 @@ mod tests {
 
     const ID: &str = "0190b5a0-0000-7000-8000-000000000001";
 
-    fn fields() -> Fields<'static> {
+    fn fields() -> RowFields<'static> {
         let texts = [ID, "account", ID, ID, "Made", "1", "{}", r#"{"actor":"meta"}"#, "c"];
-        Fields { position: 7, sequence: 1, recorded_at: 5, checksum: None, texts }
+        RowFields { position: 7, sequence: 1, recorded_at: 5, checksum: None, texts }
     }
 
     #[test]
@@ -166,12 +166,12 @@ mod tests {
             let sum = checksum.map(|sum: i64| sum.to_string()).unwrap_or_default();
             let packed = ["7", account, kind, aggregate, "1", event, event_type, version, "5", &sum, payload, metadata];
             let packed = packed.map(|field| format!("{field}{SEPARATOR}")).concat() + command;
-            let read = Fields::unpack(&packed).unwrap();
+            let read = RowFields::unpack(&packed).unwrap();
             assert_eq!((read.position, read.sequence, read.recorded_at), (7, 1, 5));
             assert_eq!((read.checksum, read.texts), (checksum, fields.texts));
         }
         for odd in ["", "7", "x\u{1f}secret"] {
-            let error = Fields::unpack(odd).unwrap_err();
+            let error = RowFields::unpack(odd).unwrap_err();
             assert!(matches!(&error, LogError::Damaged(_)) && !error.to_string().contains("secret"), "{error}");
         }
     }
@@ -181,7 +181,7 @@ mod tests {
         let mut written = fields();
         written.checksum = Some(checksum([written.sequence, written.recorded_at], written.texts));
         assert!(decode(written).is_ok());
-        let spoil: [fn(&mut Fields<'_>); 4] =
+        let spoil: [fn(&mut RowFields<'_>); 4] =
             [|f| f.sequence = 2, |f| f.texts[6] = "{ }", |f| f.texts[8] = "C", |f| f.recorded_at = 4];
         for spoil in spoil {
             let mut fields = written;
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_damage_and_is_not_repeated_in_the_error() {
-        let spoil: [fn(&mut Fields<'_>); 6] = [
+        let spoil: [fn(&mut RowFields<'_>); 6] = [
             |f| f.position = -1,
             |f| f.texts[0] = "secret",
             |f| f.texts[2] = "secret",

@@ -8,15 +8,15 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection};
 use sqlx::{Arguments as _, ConnectOptions as _, Connection as _};
 use wasend_domain::{Position, Time};
 
-use crate::assume::{Assumed, assume};
-use crate::judge::{self, Accepted, Known, KnownRow, Verdict};
+use crate::append_conditions::{self, AcceptedEvent, BatchDecision, KnownRow, LogState};
+use crate::optimistic_append::{OptimisticAppend, assume};
 use crate::rows::{checksum, stored};
-use crate::writer::{Committed, Engine};
+use crate::writer::{CommitEngine, CommittedBatch};
 use crate::{Append, NewEvent, SqliteDb};
 
 /// Everything that a batch must know, in one question: the head, the last sequence of each stream, and where each
 /// repeatable command was recorded. `$1` and `$2` are JSON arrays of pairs. `CROSS JOIN` keeps the order of the loops.
-const KNOWN: &str = "\
+const LOAD_LOG_STATE: &str = "\
     SELECT 0, 0, position, 0, NULL FROM log_head WHERE id = 1 \
     UNION ALL \
     SELECT 1, s.key, e.sequence, 0, e.account_id \
@@ -31,7 +31,7 @@ const KNOWN: &str = "\
 
 /// A statement is prepared once for each of these numbers of rows, so that any batch takes few statements and none
 /// is parsed twice. More rows a statement were no faster when measured.
-const ROWS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
+const INSERT_ROWS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// What the writer keeps of the indexes, in KiB.
 const CACHE: &str = "-16384";
@@ -53,12 +53,15 @@ impl SqliteEngine {
         connection: &mut SqliteConnection,
         batch: &[&Append],
         now: Time,
-    ) -> Result<Option<Committed>, sqlx::Error> {
-        let Assumed { mut verdict, checks } = assume(batch.iter().copied());
-        if verdict.events.is_empty() || !checks.is_empty() || !judge::commands(batch.iter().copied()).is_empty() {
+    ) -> Result<Option<CommittedBatch>, sqlx::Error> {
+        let OptimisticAppend { mut verdict, checks } = assume(batch.iter().copied());
+        if verdict.events.is_empty()
+            || !checks.is_empty()
+            || !append_conditions::commands(batch.iter().copied()).is_empty()
+        {
             return Ok(None);
         }
-        let inserted = if ROWS.contains(&verdict.events.len()) {
+        let inserted = if INSERT_ROWS.contains(&verdict.events.len()) {
             // A single statement is a transaction.
             insert(connection, &verdict, now).await
         } else {
@@ -70,7 +73,7 @@ impl SqliteEngine {
         };
         match inserted {
             Ok(before) => {
-                judge::shift(&mut verdict, before);
+                append_conditions::shift(&mut verdict, before);
                 Ok(Some(verdict.into()))
             }
             Err(error) if error.as_database_error().is_some_and(DatabaseError::is_unique_violation) => Ok(None),
@@ -83,13 +86,13 @@ impl SqliteEngine {
         connection: &mut SqliteConnection,
         batch: &[&Append],
         now: Time,
-    ) -> Result<Committed, sqlx::Error> {
+    ) -> Result<CommittedBatch, sqlx::Error> {
         if let Some(committed) = self.assume(connection, batch, now).await? {
             return Ok(committed);
         }
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let known = known(&mut transaction, batch).await?;
-        let verdict = judge::judge(batch.iter().copied(), known);
+        let verdict = append_conditions::decide_batch(batch.iter().copied(), known);
         if verdict.events.is_empty() {
             transaction.rollback().await?;
         } else {
@@ -101,8 +104,8 @@ impl SqliteEngine {
 }
 
 #[async_trait]
-impl Engine for SqliteEngine {
-    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<Committed, sqlx::Error> {
+impl CommitEngine for SqliteEngine {
+    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<CommittedBatch, sqlx::Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
@@ -112,7 +115,7 @@ impl Engine for SqliteEngine {
                     .await?
             }
         };
-        let turn = self.db.turn().await;
+        let turn = self.db.write_permit().await;
         let committed = self.attempt(&mut connection, batch, now).await?;
         drop(turn);
         self.connection = Some(connection);
@@ -128,15 +131,15 @@ impl Engine for SqliteEngine {
     }
 }
 
-async fn known(connection: &mut SqliteConnection, batch: &[&Append]) -> Result<Known, sqlx::Error> {
-    let streams = judge::streams(batch.iter().copied());
-    let commands = judge::commands(batch.iter().copied());
-    let rows: Vec<KnownRow> = sqlx::query_as(KNOWN)
+async fn known(connection: &mut SqliteConnection, batch: &[&Append]) -> Result<LogState, sqlx::Error> {
+    let streams = append_conditions::streams(batch.iter().copied());
+    let commands = append_conditions::commands(batch.iter().copied());
+    let rows: Vec<KnownRow> = sqlx::query_as(LOAD_LOG_STATE)
         .bind(pairs(streams.iter().map(|s| (s.aggregate_type, s.aggregate_id)))?)
         .bind(pairs(commands.iter())?)
         .fetch_all(connection)
         .await?;
-    Known::from_rows(rows, &streams, &commands)
+    LogState::from_rows(rows, &streams, &commands)
 }
 
 fn pairs<T: serde::Serialize>(pairs: impl Iterator<Item = T>) -> Result<String, sqlx::Error> {
@@ -144,9 +147,13 @@ fn pairs<T: serde::Serialize>(pairs: impl Iterator<Item = T>) -> Result<String, 
 }
 
 /// Where the log ended before. Each event gets the position after the last.
-async fn insert(connection: &mut SqliteConnection, verdict: &Verdict<'_>, now: Time) -> Result<Position, sqlx::Error> {
+async fn insert(
+    connection: &mut SqliteConnection,
+    verdict: &BatchDecision<'_>,
+    now: Time,
+) -> Result<Position, sqlx::Error> {
     let (mut rest, mut last) = (verdict.events.as_slice(), 0);
-    for (rows, sql) in ROWS.iter().zip(inserts()) {
+    for (rows, sql) in INSERT_ROWS.iter().zip(inserts()) {
         while let Some((chunk, after)) = rest.split_at_checked(*rows) {
             let mut arguments = SqliteArguments::default();
             for event in chunk {
@@ -163,7 +170,7 @@ async fn insert(connection: &mut SqliteConnection, verdict: &Verdict<'_>, now: T
 
 fn bind(
     arguments: &mut SqliteArguments,
-    event: &Accepted<'_>,
+    event: &AcceptedEvent<'_>,
     metadata: &str,
     now: Time,
 ) -> Result<(), sqlx::error::BoxDynError> {
@@ -189,11 +196,11 @@ fn bind(
     arguments.add(sum)
 }
 
-/// The statement for each number of [`ROWS`].
-fn inserts() -> &'static [String; ROWS.len()] {
-    static INSERTS: OnceLock<[String; ROWS.len()]> = OnceLock::new();
+/// The statement for each number of [`INSERT_ROWS`].
+fn inserts() -> &'static [String; INSERT_ROWS.len()] {
+    static INSERTS: OnceLock<[String; INSERT_ROWS.len()]> = OnceLock::new();
     INSERTS.get_or_init(|| {
-        ROWS.map(|rows| {
+        INSERT_ROWS.map(|rows| {
             let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
             format!(
                 "INSERT INTO events (account_id, aggregate_type, aggregate_id, sequence, event_id, event_type, \

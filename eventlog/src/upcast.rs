@@ -6,15 +6,15 @@ use std::sync::Arc;
 use cqrs_es::persist::{EventUpcaster, SerializedEvent};
 use serde_json::Value;
 use wasend_domain::contact::ConsentUpcaster;
-use wasend_domain::{Metadata, Recorded, Time};
+use wasend_domain::{EventMetadata, RecordedEvent, Time};
 
 use crate::{LogError, rows};
 
 /// cqrs-es's upcasters, in the order in which they are applied. Clones share them, and the set is itself an upcaster.
 #[derive(Clone, Default)]
-pub struct Upcasters(Arc<[Box<dyn EventUpcaster>]>);
+pub struct UpcasterChain(Arc<[Box<dyn EventUpcaster>]>);
 
-impl Upcasters {
+impl UpcasterChain {
     pub fn new(upcasters: Vec<Box<dyn EventUpcaster>>) -> Self {
         Self(upcasters.into())
     }
@@ -24,14 +24,14 @@ impl Upcasters {
         Self::new(vec![Box::new(ConsentUpcaster)])
     }
 
-    pub(crate) fn apply_all(&self, events: Vec<Recorded>) -> Result<Vec<Recorded>, LogError> {
+    pub(crate) fn apply_all(&self, events: Vec<RecordedEvent>) -> Result<Vec<RecordedEvent>, LogError> {
         if self.0.is_empty() {
             return Ok(events);
         }
         events.into_iter().map(|event| self.apply(event)).collect()
     }
 
-    fn apply(&self, event: Recorded) -> Result<Recorded, LogError> {
+    fn apply(&self, event: RecordedEvent) -> Result<RecordedEvent, LogError> {
         if !self.can_upcast(&event.event_type, &event.event_version) {
             return Ok(event);
         }
@@ -51,10 +51,10 @@ impl Upcasters {
             event.recorded_at,
         ));
         if let Value::Object(metadata) = &mut newest.metadata {
-            metadata.remove(Metadata::RECORDED_AT);
+            metadata.remove(EventMetadata::RECORDED_AT);
         }
         let metadata = rows::metadata(&newest.metadata.to_string()).ok_or_else(|| damaged("the upcast metadata"))?;
-        Ok(Recorded {
+        Ok(RecordedEvent {
             event_type: newest.event_type,
             event_version: newest.event_version,
             payload: newest.payload.to_string(),
@@ -68,12 +68,12 @@ impl Upcasters {
 /// event has no place for it.
 pub(crate) fn with_recorded_at(mut event: SerializedEvent, recorded_at: Time) -> SerializedEvent {
     if let Value::Object(metadata) = &mut event.metadata {
-        metadata.insert(Metadata::RECORDED_AT.to_owned(), Value::String(recorded_at.micros().to_string()));
+        metadata.insert(EventMetadata::RECORDED_AT.to_owned(), Value::String(recorded_at.micros().to_string()));
     }
     event
 }
 
-impl EventUpcaster for Upcasters {
+impl EventUpcaster for UpcasterChain {
     fn can_upcast(&self, event_type: &str, event_version: &str) -> bool {
         self.0.iter().any(|upcaster| upcaster.can_upcast(event_type, event_version))
     }
@@ -85,7 +85,7 @@ impl EventUpcaster for Upcasters {
     }
 }
 
-impl fmt::Debug for Upcasters {
+impl fmt::Debug for UpcasterChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Upcasters({})", self.0.len())
     }

@@ -8,83 +8,83 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 use wasend_domain::{Clock, Position, Time};
 
-use crate::judge::Verdict;
-use crate::{Append, Appended, LogError, Rejected};
+use crate::append_conditions::BatchDecision;
+use crate::{Append, AppendRejection, AppendedRange, LogError};
 
 /// Callers that may wait in the queue before others wait to enter it.
-const QUEUE: usize = 4_096;
+const WRITER_QUEUE_MAX: usize = 4_096;
 /// A batch is closed once it holds this many events or bytes of payload; the last append may go over.
-const BATCH_EVENTS: usize = 10_000;
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
+const BATCH_EVENTS_MAX: usize = 10_000;
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-pub(crate) type Answers = Vec<Result<Appended, Rejected>>;
+pub(crate) type BatchAnswers = Vec<Result<AppendedRange, AppendRejection>>;
 
 /// What a committed batch came to.
 #[derive(Debug)]
-pub(crate) struct Committed {
-    pub answers: Answers,
+pub(crate) struct CommittedBatch {
+    pub answers: BatchAnswers,
     pub head: Position,
     pub events: usize,
 }
 
-impl From<Verdict<'_>> for Committed {
-    fn from(verdict: Verdict<'_>) -> Self {
+impl From<BatchDecision<'_>> for CommittedBatch {
+    fn from(verdict: BatchDecision<'_>) -> Self {
         Self { events: verdict.events.len(), answers: verdict.answers, head: verdict.head }
     }
 }
 
 /// Where batches are committed.
 #[async_trait]
-pub(crate) trait Engine: Send + 'static {
+pub(crate) trait CommitEngine: Send + 'static {
     /// Judges the appends and commits the accepted ones in one transaction. After an error the engine is ready for
     /// the next batch, and nothing of this one may be acknowledged.
-    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<Committed, sqlx::Error>;
+    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<CommittedBatch, sqlx::Error>;
 
     async fn close(&mut self);
 }
 
-enum Message {
-    Append(Job),
+enum WriterMessage {
+    Append(AppendJob),
     Close,
 }
 
-struct Job {
+struct AppendJob {
     appends: Vec<Append>,
-    answer: oneshot::Sender<Result<Answers, LogError>>,
+    answer: oneshot::Sender<Result<BatchAnswers, LogError>>,
 }
 
 /// The way into the queue.
-pub(crate) struct Queue(mpsc::Sender<Message>);
+pub(crate) struct WriterQueue(mpsc::Sender<WriterMessage>);
 
-impl Queue {
-    pub async fn append(&self, appends: Vec<Append>) -> Result<Answers, LogError> {
+impl WriterQueue {
+    pub async fn append(&self, appends: Vec<Append>) -> Result<BatchAnswers, LogError> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Message::Append(Job { appends, answer })).await.map_err(|_| LogError::Closed)?;
+        self.0.send(WriterMessage::Append(AppendJob { appends, answer })).await.map_err(|_| LogError::Closed)?;
         answered.await.map_err(|_| LogError::Closed)?
     }
 
     /// Refuses appends after those that already wait.
     pub async fn close(&self) {
         // A writer that is gone is closed already.
-        drop(self.0.send(Message::Close).await);
+        drop(self.0.send(WriterMessage::Close).await);
     }
 }
 
 /// Starts the writer. It ends when the queue is closed or dropped and everything in it is answered.
 pub(crate) fn start(
-    engine: impl Engine,
+    engine: impl CommitEngine,
     clock: Arc<dyn Clock>,
     head: watch::Sender<Position>,
-) -> (Queue, impl Future<Output = ()> + Send) {
-    let (sender, messages) = mpsc::channel(QUEUE);
-    (Queue(sender), write(engine, clock, head, messages))
+) -> (WriterQueue, impl Future<Output = ()> + Send) {
+    let (sender, messages) = mpsc::channel(WRITER_QUEUE_MAX);
+    (WriterQueue(sender), write(engine, clock, head, messages))
 }
 
 async fn write(
-    mut engine: impl Engine,
+    mut engine: impl CommitEngine,
     clock: Arc<dyn Clock>,
     head: watch::Sender<Position>,
-    mut messages: mpsc::Receiver<Message>,
+    mut messages: mpsc::Receiver<WriterMessage>,
 ) {
     while let Some(message) = messages.recv().await {
         // Callers answered by the last batch may already want more: let them in before this one starts.
@@ -98,13 +98,13 @@ async fn write(
 }
 
 /// Takes what is waiting, up to the limits of a batch.
-fn gather(first: Message, messages: &mut mpsc::Receiver<Message>) -> Vec<Job> {
+fn gather(first: WriterMessage, messages: &mut mpsc::Receiver<WriterMessage>) -> Vec<AppendJob> {
     let (mut jobs, mut events, mut bytes) = (Vec::new(), 0, 0);
     let mut next = Some(first);
     while let Some(message) = next {
         match message {
-            Message::Close => messages.close(),
-            Message::Append(job) => {
+            WriterMessage::Close => messages.close(),
+            WriterMessage::Append(job) => {
                 for event in job.appends.iter().flat_map(|a| &a.streams).flat_map(|s| &s.events) {
                     events += 1;
                     bytes += event.payload.len();
@@ -112,7 +112,7 @@ fn gather(first: Message, messages: &mut mpsc::Receiver<Message>) -> Vec<Job> {
                 jobs.push(job);
             }
         }
-        next = if events < BATCH_EVENTS && bytes < BATCH_BYTES && jobs.len() < QUEUE {
+        next = if events < BATCH_EVENTS_MAX && bytes < BATCH_BYTES_MAX && jobs.len() < WRITER_QUEUE_MAX {
             messages.try_recv().ok()
         } else {
             None
@@ -121,7 +121,7 @@ fn gather(first: Message, messages: &mut mpsc::Receiver<Message>) -> Vec<Job> {
     jobs
 }
 
-async fn commit(engine: &mut impl Engine, now: Time, head: &watch::Sender<Position>, jobs: Vec<Job>) {
+async fn commit(engine: &mut impl CommitEngine, now: Time, head: &watch::Sender<Position>, jobs: Vec<AppendJob>) {
     let appends: Vec<&Append> = jobs.iter().flat_map(|job| &job.appends).collect();
     match engine.commit(&appends, now).await {
         Ok(committed) => {
@@ -144,8 +144,9 @@ async fn commit(engine: &mut impl Engine, now: Time, head: &watch::Sender<Positi
     }
 }
 
-fn measure(committed: &Committed) {
-    let conflicts = committed.answers.iter().filter(|answer| matches!(answer, Err(Rejected::Conflict { .. }))).count();
+fn measure(committed: &CommittedBatch) {
+    let conflicts =
+        committed.answers.iter().filter(|answer| matches!(answer, Err(AppendRejection::Conflict { .. }))).count();
     if conflicts > 0 {
         metrics::counter!("wasend_log_conflicts_total").increment(conflicts as u64);
     }

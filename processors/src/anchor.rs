@@ -9,19 +9,19 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use wasend_commands::{CommandError, Commands};
 use wasend_domain::Position;
-use wasend_eventlog::{EventLog, Filter};
-use wasend_vault::{Failure, LogAnchor};
+use wasend_eventlog::{EventFilter, EventLog};
+use wasend_vault::{LogAnchor, VaultFailure};
 
 /// Between two looks at how far the log has come.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Moves the anchor of this node's vault while it runs.
-pub struct Anchoring {
+pub struct AnchorProcessor {
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
 
-impl Anchoring {
+impl AnchorProcessor {
     pub fn start(commands: &Arc<Commands>) -> Self {
         let stop = CancellationToken::new();
         let running = tokio::spawn(run(Arc::clone(commands), stop.clone()));
@@ -37,7 +37,7 @@ impl Anchoring {
     }
 }
 
-impl Drop for Anchoring {
+impl Drop for AnchorProcessor {
     fn drop(&mut self) {
         self.running.abort();
     }
@@ -99,7 +99,7 @@ pub async fn newest(log: &dyn EventLog) -> Result<Option<LogAnchor>, CommandErro
 
 /// The event at the position, if the log has one there.
 pub(crate) async fn at(log: &dyn EventLog, position: Position) -> Result<Option<LogAnchor>, CommandError> {
-    let filter = Filter { until: Some(position), ..Filter::default() };
+    let filter = EventFilter { until: Some(position), ..EventFilter::default() };
     let found = log.read(position.saturating_sub(1), 1, &filter).await?;
     Ok(found.first().map(|event| LogAnchor {
         position: event.position,
@@ -116,6 +116,6 @@ pub async fn accept_log(log: &dyn EventLog, vault: &wasend_vault::Vault) -> Resu
         event_id: wasend_domain::EventId::random(),
         recorded_at: wasend_domain::Time::from_micros(0),
     });
-    vault.replace_log_anchor(&anchor).await.map_err(|error: Failure| CommandError::from(error))?;
+    vault.replace_log_anchor(&anchor).await.map_err(|error: VaultFailure| CommandError::from(error))?;
     Ok(newest)
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use wasend_domain::{EventId, Time};
 
-use crate::options::Waits;
+use crate::options::RetryWaits;
 
 /// Where chance comes from: SplitMix64, enough to spread calls and repeatable under a seed.
 #[derive(Debug)]
-pub(crate) struct Jitter(AtomicU64);
+pub(crate) struct RandomJitter(AtomicU64);
 
-impl Jitter {
+impl RandomJitter {
     pub fn new(seed: Option<u64>) -> Self {
         let random = || EventId::random().uuid().as_u64_pair().0;
         Self(AtomicU64::new(seed.unwrap_or_else(random)))
@@ -30,9 +30,9 @@ impl Jitter {
     }
 }
 
-impl Waits {
+impl RetryWaits {
     /// The wait after `before` failures in a row: what was asked for (bounded), and a random time that may double.
-    pub(crate) fn wait(&self, jitter: &Jitter, asked: Duration, before: u32) -> Duration {
+    pub(crate) fn wait(&self, jitter: &RandomJitter, asked: Duration, before: u32) -> Duration {
         let most = self.first.saturating_mul(2_u32.saturating_pow(before)).min(self.longest);
         asked.min(self.asked_max).saturating_add(jitter.up_to(most))
     }
@@ -40,12 +40,12 @@ impl Waits {
 
 /// Failures in a row. Calls that were under way when one failed fail for the same reason and count once.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Strikes {
+pub(crate) struct FailureStreak {
     count: u32,
     last: Option<Time>,
 }
 
-impl Strikes {
+impl FailureStreak {
     /// A call that began at `begun` failed: how many failures there were before.
     pub fn strike(&mut self, begun: Time, now: Time) -> u32 {
         if self.last.is_none_or(|last| begun > last) {
@@ -77,8 +77,8 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_the_least_and_is_bounded() {
-        let waits = Waits::default();
-        let jitter = Jitter::new(Some(7));
+        let waits = RetryWaits::default();
+        let jitter = RandomJitter::new(Some(7));
         for before in 0..40 {
             let most = Duration::from_secs(1 << before.min(20)).min(waits.longest);
             let wait = waits.wait(&jitter, Duration::from_secs(30), before);
@@ -91,19 +91,19 @@ mod tests {
     #[test]
     fn jitter_is_spread_and_repeatable() {
         let draw = |seed| {
-            let jitter = Jitter::new(Some(seed));
+            let jitter = RandomJitter::new(Some(seed));
             (0..100).map(|_| jitter.up_to(Duration::from_secs(1))).collect::<Vec<_>>()
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
         let low = draw(3).iter().filter(|wait| **wait < Duration::from_millis(500)).count();
         assert!((30..=70).contains(&low), "{low}");
-        assert_eq!(Jitter::new(Some(1)).up_to(Duration::ZERO), Duration::ZERO);
+        assert_eq!(RandomJitter::new(Some(1)).up_to(Duration::ZERO), Duration::ZERO);
     }
 
     #[test]
     fn calls_that_fail_together_count_once() {
-        let mut strikes = Strikes::default();
+        let mut strikes = FailureStreak::default();
         assert_eq!(strikes.strike(at(0), at(10)), 0);
         assert_eq!(strikes.strike(at(5), at(11)), 0);
         assert_eq!(strikes.strike(at(12), at(13)), 1);

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tracing::Instrument;
-use wasend_domain::content::{Content, Template};
+use wasend_domain::content::{OutboundContent, TemplateMessage};
 use wasend_domain::{AccountId, MessageId, NumberId, Personal, SubjectId, Time};
 use wasend_vault::Person;
-use wasend_whatsapp::{self as meta, BodyParameters, Gateway, Line, NamedParameter, SendFailure, SendRequest, Unknown};
+use wasend_whatsapp::{
+    self as meta, BodyParameters, MetaGateway, NamedParameter, SendFailure, SendRequest, SenderLine, UnknownOutcome,
+};
 
 /// A message whose attempt is recorded, ready to go.
-pub(crate) struct Job {
+pub(crate) struct CallJob {
     pub message: MessageId,
     pub account: AccountId,
     pub number: NumberId,
@@ -24,19 +26,19 @@ pub(crate) struct Job {
 }
 
 /// A call that ended.
-pub(crate) struct Called {
-    pub job: Job,
+pub(crate) struct EndedCall {
+    pub job: CallJob,
     pub begun: Time,
-    pub result: Result<meta::Submission, SendFailure>,
+    pub result: Result<meta::SendReceipt, SendFailure>,
 }
 
 /// Hands the message to Meta, once. Whatever goes wrong with the call itself, its outcome is then unknown.
 pub(crate) async fn call(
-    gateway: &Arc<dyn Gateway>,
-    line: &Line,
-    job: &Job,
+    gateway: &Arc<dyn MetaGateway>,
+    line: &SenderLine,
+    job: &CallJob,
     timeout: Duration,
-) -> Result<meta::Submission, SendFailure> {
+) -> Result<meta::SendReceipt, SendFailure> {
     let span = tracing::info_span!(
         "dispatch.send",
         message.id = %job.message,
@@ -48,8 +50,8 @@ pub(crate) async fn call(
     let sending = AssertUnwindSafe(gateway.send(line, &job.request)).catch_unwind();
     let result = match tokio::time::timeout(timeout, sending).instrument(span).await {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(SendFailure::Unknown(Unknown::ConnectionLost)),
-        Err(_) => Err(SendFailure::Unknown(Unknown::Timeout)),
+        Ok(Err(_)) => Err(SendFailure::Unknown(UnknownOutcome::ConnectionLost)),
+        Err(_) => Err(SendFailure::Unknown(UnknownOutcome::Timeout)),
     };
     drop(in_flight);
     metrics::histogram!("wasend_dispatch_call_seconds").record(start.elapsed().as_secs_f64());
@@ -75,10 +77,10 @@ impl Drop for InFlight {
 
 /// The message as Meta wants to be asked for it. Meta returns our id with every status, so that a call whose outcome
 /// is unknown is recognised.
-pub(crate) fn request(message: MessageId, person: &Person, content: Content) -> Option<SendRequest> {
+pub(crate) fn request(message: MessageId, person: &Person, content: OutboundContent) -> Option<SendRequest> {
     let content = match content {
-        Content::Text { body, preview_url } => meta::Content::Text { body, preview_url },
-        Content::Template(Template { name, language, parameters }) => {
+        OutboundContent::Text { body, preview_url } => meta::RequestContent::Text { body, preview_url },
+        OutboundContent::Template(TemplateMessage { name, language, parameters }) => {
             let body = if !parameters.is_empty() && parameters.iter().all(|parameter| parameter.name.is_some()) {
                 let named = |(name, text)| NamedParameter { name, text };
                 let parameters = parameters.into_iter().filter_map(|p| Some((p.name?, p.text)));
@@ -86,23 +88,23 @@ pub(crate) fn request(message: MessageId, person: &Person, content: Content) -> 
             } else {
                 BodyParameters::Positional(parameters.into_iter().map(|parameter| parameter.text).collect())
             };
-            meta::Content::Template { name, language, body }
+            meta::RequestContent::Template { name, language, body }
         }
     };
     let biz_opaque_callback_data = Some(message.to_string());
     Some(SendRequest { to: recipient(person)?, content, biz_opaque_callback_data })
 }
 
-fn recipient(person: &Person) -> Option<meta::Recipient> {
+fn recipient(person: &Person) -> Option<meta::RequestRecipient> {
     let phone = person.phone().map(str::to_owned);
-    let bsuid = || person.bsuid().map(|bsuid| meta::Recipient::Bsuid(bsuid.to_owned()));
-    let wa_id = || person.wa_id().map(|wa_id| meta::Recipient::Phone(format!("+{wa_id}")));
-    phone.map(meta::Recipient::Phone).or_else(bsuid).or_else(wa_id)
+    let bsuid = || person.bsuid().map(|bsuid| meta::RequestRecipient::Bsuid(bsuid.to_owned()));
+    let wa_id = || person.wa_id().map(|wa_id| meta::RequestRecipient::Phone(format!("+{wa_id}")));
+    phone.map(meta::RequestRecipient::Phone).or_else(bsuid).or_else(wa_id)
 }
 
 #[cfg(test)]
 mod tests {
-    use wasend_domain::content::Parameter;
+    use wasend_domain::content::TemplateVariable;
 
     use super::*;
 
@@ -126,12 +128,12 @@ mod tests {
 
     #[test]
     fn variables_go_by_name_if_all_have_one() {
-        let parameter = |name: Option<&str>| Parameter { name: name.map(str::to_owned), text: "Ada".into() };
+        let parameter = |name: Option<&str>| TemplateVariable { name: name.map(str::to_owned), text: "Ada".into() };
         let body = |parameters| {
-            let template = Template { name: "order".into(), language: "en".into(), parameters };
+            let template = TemplateMessage { name: "order".into(), language: "en".into(), parameters };
             let message = MessageId::random();
             let person = person(Some("+16505551234"), None, None);
-            let request = request(message, &person, Content::Template(template)).unwrap();
+            let request = request(message, &person, OutboundContent::Template(template)).unwrap();
             assert_eq!(request.biz_opaque_callback_data, Some(message.to_string()));
             request.to_json()["template"]["components"][0]["parameters"][0].clone()
         };

@@ -13,22 +13,22 @@ use wasend_commands::{CommandError, Commands};
 use wasend_domain::{EventId, NumberId};
 use wasend_projections::outbox::OutboxRow;
 use wasend_projections::{Leases, Projector};
-use wasend_whatsapp::Gateway;
+use wasend_whatsapp::MetaGateway;
 
-use crate::backoff::Jitter;
+use crate::backlog::{NumberBacklog, read_backlog};
+use crate::backoff::RandomJitter;
+use crate::context::{DispatchContext, MetaThrottles, ProgressWatcher};
 use crate::options::DispatchOptions;
-use crate::scout::{Seen, look};
-use crate::shared::{News, Pauses, Shared};
-use crate::{conclude, learn, number};
+use crate::{identity_updates, outcome_writer, worker};
 
 /// Outcomes that wait to be recorded; beyond them the numbers' loops wait.
-const ENDINGS: usize = 10_000;
+const ENDED_CALLS_QUEUE_MAX: usize = 10_000;
 /// Identities that wait to be learnt; beyond them they are left for the next message.
-const LESSONS: usize = 10_000;
+const IDENTITY_UPDATES_QUEUE_MAX: usize = 10_000;
 /// A timer of nothing would be refused.
-const SHORTEST_TICK: Duration = Duration::from_millis(1);
+const TICK_MIN: Duration = Duration::from_millis(1);
 /// How long outcomes that are already known may take to be recorded when the time to shut down is over.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 /// Sends what waits to be sent, for every number whose lease this node gets. Dropped without
 /// [`Dispatcher::shutdown`], it ends like a process that dies.
@@ -39,28 +39,28 @@ pub struct Dispatcher {
     learner: JoinHandle<()>,
     leases: Leases,
     owner: String,
-    held: Held,
+    held: HeldLeases,
 }
 
 /// The names of the leases that this node has.
-type Held = Arc<Mutex<BTreeSet<String>>>;
+type HeldLeases = Arc<Mutex<BTreeSet<String>>>;
 
 impl Dispatcher {
     pub fn start(
         commands: Arc<Commands>,
-        gateway: Arc<dyn Gateway>,
+        gateway: Arc<dyn MetaGateway>,
         projector: Arc<Projector>,
         leases: Leases,
         options: DispatchOptions,
     ) -> Self {
-        let (endings, ended) = mpsc::channel(ENDINGS);
-        let (lessons, taught) = mpsc::channel(LESSONS);
-        let recorder = tokio::spawn(conclude::run(Arc::clone(&commands), ended, options.store_pause));
-        let learner = tokio::spawn(learn::run(Arc::clone(&commands), taught));
-        let shared = Arc::new(Shared {
-            jitter: Arc::new(Jitter::new(options.seed)),
+        let (endings, ended) = mpsc::channel(ENDED_CALLS_QUEUE_MAX);
+        let (lessons, taught) = mpsc::channel(IDENTITY_UPDATES_QUEUE_MAX);
+        let recorder = tokio::spawn(outcome_writer::run(Arc::clone(&commands), ended, options.store_pause));
+        let learner = tokio::spawn(identity_updates::run(Arc::clone(&commands), taught));
+        let shared = Arc::new(DispatchContext {
+            jitter: Arc::new(RandomJitter::new(options.seed)),
             calls: Arc::new(Semaphore::new(options.calls.clamp(1, Semaphore::MAX_PERMITS))),
-            pauses: Pauses::default(),
+            pauses: MetaThrottles::default(),
             commands,
             gateway,
             projector,
@@ -68,8 +68,8 @@ impl Dispatcher {
             endings,
             lessons,
         });
-        let (stop, held, owner) = (CancellationToken::new(), Held::default(), EventId::random().to_string());
-        let manager = Manager {
+        let (stop, held, owner) = (CancellationToken::new(), HeldLeases::default(), EventId::random().to_string());
+        let manager = DispatchManager {
             shared,
             leases: leases.clone(),
             owner: owner.clone(),
@@ -93,10 +93,10 @@ impl Dispatcher {
             drop((&mut self.manager).await);
         }
         // Both end when everything that they were given is done: their senders are gone with the loops.
-        if timeout(LAST_WORDS, &mut self.recorder).await.is_err() {
+        if timeout(SHUTDOWN_GRACE, &mut self.recorder).await.is_err() {
             tracing::warn!("outcomes could not be recorded in time; they will be unknown");
         }
-        drop(timeout(LAST_WORDS, &mut self.learner).await);
+        drop(timeout(SHUTDOWN_GRACE, &mut self.learner).await);
         let held: Vec<String> = lock(&self.held).iter().cloned().collect();
         if let Err(error) = self.leases.release(&held, &self.owner).await {
             tracing::warn!(%error, "the leases of the numbers could not be given back; they expire");
@@ -112,7 +112,7 @@ impl Drop for Dispatcher {
     }
 }
 
-fn lock(held: &Held) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+fn lock(held: &HeldLeases) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -121,29 +121,29 @@ fn lease(number: NumberId) -> String {
 }
 
 /// The loop of one number, as the manager knows it.
-struct Worker {
-    seen: watch::Sender<Seen>,
+struct WorkerHandle {
+    seen: watch::Sender<NumberBacklog>,
     /// Until when the lease is ours without doubt, in microseconds.
     leased_until: Arc<AtomicI64>,
     retire: CancellationToken,
 }
 
-struct Manager {
-    shared: Arc<Shared>,
+struct DispatchManager {
+    shared: Arc<DispatchContext>,
     leases: Leases,
     owner: String,
-    held: Held,
+    held: HeldLeases,
     stop: CancellationToken,
     /// Every number for which there is or may be something to do.
-    seen: HashMap<NumberId, Seen>,
-    workers: HashMap<NumberId, Worker>,
+    seen: HashMap<NumberId, NumberBacklog>,
+    workers: HashMap<NumberId, WorkerHandle>,
     running: JoinSet<NumberId>,
 }
 
-impl Manager {
+impl DispatchManager {
     async fn run(mut self) {
-        let mut news = News::of(&self.shared.projector);
-        let mut renewal = interval((self.shared.options.lease / 3).max(SHORTEST_TICK));
+        let mut news = ProgressWatcher::of(&self.shared.projector);
+        let mut renewal = interval((self.shared.options.lease / 3).max(TICK_MIN));
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -151,7 +151,7 @@ impl Manager {
                 _ = renewal.tick() => self.renew().await,
                 Some(ended) = self.running.join_next() => self.ended(ended),
                 Some(shown) = news.next() => {
-                    if let Err(error) = self.look(shown).await {
+                    if let Err(error) = self.assign_work(shown).await {
                         tracing::warn!(%error, "the list of messages to send cannot be read");
                         tokio::time::sleep(self.shared.options.store_pause).await;
                         news.again();
@@ -179,9 +179,9 @@ impl Manager {
         }
     }
 
-    async fn look(&mut self, position: u64) -> Result<(), CommandError> {
-        let numbers = look(&self.shared.commands.reads, position).await?;
-        let seen: HashMap<NumberId, Seen> = numbers.into_iter().filter(|(_, seen)| seen.matters()).collect();
+    async fn assign_work(&mut self, position: u64) -> Result<(), CommandError> {
+        let numbers = read_backlog(&self.shared.commands.reads, position).await?;
+        let seen: HashMap<NumberId, NumberBacklog> = numbers.into_iter().filter(|(_, seen)| seen.matters()).collect();
         // Those that another node has are tried for with every renewal.
         let new: Vec<NumberId> = seen.keys().filter(|number| !self.seen.contains_key(number)).copied().collect();
         self.seen = seen;
@@ -251,12 +251,12 @@ impl Manager {
         let Some(seen) = self.seen.get(&number).filter(|_| !self.stop.is_cancelled()) else { return };
         let (seen, watching) = watch::channel(*seen);
         let (retire, leased_until) = (self.stop.child_token(), Arc::new(AtomicI64::new(until)));
-        let lease = number::Lease { retire: retire.clone(), until: Arc::clone(&leased_until) };
-        let worker = number::run(Arc::clone(&self.shared), number, watching, lease);
+        let lease = worker::NumberLease { retire: retire.clone(), until: Arc::clone(&leased_until) };
+        let worker = worker::run(Arc::clone(&self.shared), number, watching, lease);
         self.running.spawn(async move {
             Box::pin(worker).await;
             number
         });
-        self.workers.insert(number, Worker { seen, leased_until, retire });
+        self.workers.insert(number, WorkerHandle { seen, leased_until, retire });
     }
 }

@@ -17,28 +17,28 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use wasend_commands::{CommandError, Commands, erasure_reason};
 use wasend_domain::contact::Contact;
-use wasend_domain::message::{self, CancelReason, Message, Outcome};
-use wasend_domain::privacy::{Command, Destruction, KeyMark, PrivacyRequest, State};
-use wasend_domain::{AccountId, Actor, EventId, MessageId, Position, PrivacyRequestId, Purpose, SubjectId, Time};
-use wasend_eventlog::{Loaded, Stream, execute, execute_all, load};
-use wasend_projections::outbox::{OutboxRow, Todo};
+use wasend_domain::message::{self, CallOutcome, CancelReason, Message};
+use wasend_domain::privacy::{Command, KeyDestruction, KeyMark, PrivacyRequest, RequestState};
+use wasend_domain::{AccountId, Actor, EventId, KeyPurpose, MessageId, Position, PrivacyRequestId, SubjectId, Time};
+use wasend_eventlog::{LoadedAggregate, StreamLookup, execute, execute_all, load};
+use wasend_projections::outbox::{OutboxRow, OutboxTask};
 use wasend_projections::privacy::PrivacyRequestRow;
-use wasend_projections::{Cell, Leases, Projector};
+use wasend_projections::{CellValue, Leases, Projector};
 
-pub use reconcile::{ComparisonRefused, Reconciled, compare, reconcile};
+pub use reconcile::{ComparisonRefused, ReconcileReport, compare, reconcile};
 
 use crate::anchor;
-use crate::shared::{News, earlier, once};
+use crate::context::{ProgressWatcher, earlier, once};
 
-const LEASE: &str = "erase";
+const ERASURE_LEASE: &str = "erase";
 const ERASER: Actor = Actor::System("eraser");
 /// Requests that are looked at in one round.
-const PAGE: u64 = 100;
+const REQUESTS_PAGE_MAX: u64 = 100;
 const OPEN: &str = "WHERE todo = 'erase' ORDER BY id LIMIT $1";
 /// What may still be sent to the person, or is being sent.
 const UNSETTLED: &str = "WHERE contact_id = $1 AND todo IN ('send', 'conclude') ORDER BY id LIMIT $2";
 /// Messages that are cancelled in one append.
-const BATCH: u64 = 500;
+const CANCELLED_BATCH_MAX: u64 = 500;
 
 /// How erasures run.
 #[derive(Debug, Clone)]
@@ -62,16 +62,16 @@ impl Default for ErasureOptions {
 }
 
 /// The processor. On several nodes one works.
-pub struct Erasures {
+pub struct ErasureProcessor {
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
 
-impl Erasures {
+impl ErasureProcessor {
     pub fn start(commands: Arc<Commands>, projector: Arc<Projector>, leases: Leases, options: ErasureOptions) -> Self {
         let stop = CancellationToken::new();
         let owner = EventId::random().to_string();
-        let eraser = Eraser { commands, projector, leases, owner, options };
+        let eraser = ErasureWorker { commands, projector, leases, owner, options };
         Self { running: tokio::spawn(eraser.run(stop.clone())), stop }
     }
 
@@ -84,13 +84,13 @@ impl Erasures {
     }
 }
 
-impl Drop for Erasures {
+impl Drop for ErasureProcessor {
     fn drop(&mut self) {
         self.running.abort();
     }
 }
 
-struct Eraser {
+struct ErasureWorker {
     commands: Arc<Commands>,
     projector: Arc<Projector>,
     leases: Leases,
@@ -99,14 +99,14 @@ struct Eraser {
 }
 
 /// A request that is not done, and the person it is about.
-pub(crate) struct Open {
+pub(crate) struct OpenRequest {
     pub account: AccountId,
     pub request: PrivacyRequestId,
     pub subject: SubjectId,
     pub received_at: Time,
 }
 
-impl Open {
+impl OpenRequest {
     pub fn of(row: &PrivacyRequestRow) -> Option<Self> {
         let (account, subject) = (row.account_id.parse().ok()?, row.contact_id.parse().ok()?);
         Some(Self { account, request: row.id.parse().ok()?, subject, received_at: row.received_at })
@@ -118,11 +118,11 @@ impl Open {
     }
 }
 
-impl Eraser {
+impl ErasureWorker {
     async fn run(self, stop: CancellationToken) {
         let mut ticks = interval(self.options.tick.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut news = News::of(&self.projector);
+        let mut news = ProgressWatcher::of(&self.projector);
         let mut next_sweep = Instant::now() + self.options.sweep;
         let mut said = String::new();
         loop {
@@ -149,14 +149,14 @@ impl Eraser {
                 tokio::time::sleep(self.options.tick).await;
             }
         }
-        if let Err(error) = self.leases.release(&[LEASE.to_owned()], &self.owner).await {
+        if let Err(error) = self.leases.release(&[ERASURE_LEASE.to_owned()], &self.owner).await {
             tracing::warn!(%error, "the lease of the erasures could not be given back; it expires");
         }
     }
 
     /// Compares the vault's store with everything that was ever erased; on several nodes one does.
     async fn sweep(&self) -> Result<(), CommandError> {
-        let lease = self.leases.acquire(&*self.commands.clock, LEASE, &self.owner, self.options.lease).await?;
+        let lease = self.leases.acquire(&*self.commands.clock, ERASURE_LEASE, &self.owner, self.options.lease).await?;
         if lease.is_some() {
             reconcile(&self.commands, &self.projector).await?;
         }
@@ -165,12 +165,13 @@ impl Eraser {
 
     /// Takes every request as far as it can go now.
     async fn round(&self, stop: &CancellationToken) -> Result<(), CommandError> {
-        let rows: Vec<PrivacyRequestRow> = self.commands.reads.fetch(OPEN, &[Cell::count(PAGE)]).await?;
-        for open in rows.iter().filter_map(Open::of) {
+        let rows: Vec<PrivacyRequestRow> =
+            self.commands.reads.fetch(OPEN, &[CellValue::count(REQUESTS_PAGE_MAX)]).await?;
+        for open in rows.iter().filter_map(OpenRequest::of) {
             let clock = &*self.commands.clock;
             // Steps may be repeated, also by two nodes at once; the lease only saves them the work.
             if stop.is_cancelled()
-                || self.leases.acquire(clock, LEASE, &self.owner, self.options.lease).await?.is_none()
+                || self.leases.acquire(clock, ERASURE_LEASE, &self.owner, self.options.lease).await?.is_none()
             {
                 return Ok(());
             }
@@ -182,21 +183,21 @@ impl Eraser {
     }
 
     #[tracing::instrument(name = "erasure.advance", skip_all, fields(request.id = %open.request))]
-    async fn advance(&self, open: &Open) -> Result<(), CommandError> {
+    async fn advance(&self, open: &OpenRequest) -> Result<(), CommandError> {
         let vault = &self.commands.vault;
         let Some(request) = self.load::<PrivacyRequest>(open, open.request.uuid()).await? else { return Ok(()) };
         let mut request = request.state;
-        if matches!(request.state, State::Completed | State::Refused) {
+        if matches!(request.state, RequestState::Completed | RequestState::Refused) {
             return Ok(());
         }
-        if request.state == State::Received {
+        if request.state == RequestState::Received {
             request = self.record(open, Command::Begin { at: self.commands.clock.now() }).await?;
         }
         let Some(contact) = self.load::<Contact>(open, open.subject.uuid()).await? else { return Ok(()) };
         if request.fence.is_none() {
             let opted_out_at = contact.state.opted_out_at();
             let unreadable = vault.unlink(open.account, open.subject, open.received_at, opted_out_at).await?;
-            if !self.settle(open, contact.position).await? {
+            if !self.cancel_pending(open, contact.position).await? {
                 return Ok(());
             }
             let marks = vault.marks(open.account, open.subject).await?;
@@ -220,25 +221,25 @@ impl Eraser {
     }
 
     /// Destroys the keys and what the directory holds, and records it.
-    async fn destroy(&self, open: &Open) -> Result<Destruction, CommandError> {
+    async fn destroy(&self, open: &OpenRequest) -> Result<KeyDestruction, CommandError> {
         let (vault, why) = (&self.commands.vault, open.why());
         // A log that was put back to before the fence is known by it.
         anchor::move_to_head(&self.commands).await?;
-        let fingerprints = vault.destroy_subject(open.account, open.subject, &Purpose::ALL, &why).await?;
+        let fingerprints = vault.destroy_subject(open.account, open.subject, &KeyPurpose::ALL, &why).await?;
         vault.remove_from_directory(open.account, open.subject).await?;
-        let destruction = Destruction { number: vault.last_destruction().await?, at: self.commands.clock.now() };
+        let destruction = KeyDestruction { number: vault.last_destruction().await?, at: self.commands.clock.now() };
         self.record(open, Command::Destroyed { fingerprints, destruction }).await?;
         Ok(destruction)
     }
 
     /// Cancels what waits for the person. Whether nothing is under way any more: the contact is closed since `fence`,
     /// so once the list shows that position, nothing can come to it.
-    async fn settle(&self, open: &Open, fence: u64) -> Result<bool, CommandError> {
+    async fn cancel_pending(&self, open: &OpenRequest, fence: u64) -> Result<bool, CommandError> {
         if self.projector.wait_for(fence, self.options.lease).await.is_err() {
             return Ok(false);
         }
         loop {
-            let binds = [Cell::text(&open.subject), Cell::count(BATCH)];
+            let binds = [CellValue::text(&open.subject), CellValue::count(CANCELLED_BATCH_MAX)];
             let rows: Vec<OutboxRow> = self.commands.reads.fetch(UNSETTLED, &binds).await?;
             let mut commands = Vec::new();
             let mut under_way = false;
@@ -258,7 +259,7 @@ impl Eraser {
                 match done {
                     Ok(done) => shown = shown.max(Some(done.position)),
                     // Its attempt began this moment: the list shows it soon.
-                    Err(wasend_eventlog::Failure::Refused(_)) => under_way = true,
+                    Err(wasend_eventlog::CommandFailure::Refused(_)) => under_way = true,
                     Err(failure) => return Err(CommandError::unavailable(failure)),
                 }
             }
@@ -277,26 +278,26 @@ impl Eraser {
     fn settling(&self, row: &OutboxRow) -> Option<message::Command> {
         let now = self.commands.clock.now();
         match row.todo {
-            Todo::Send => Some(message::Command::Cancel { reason: CancelReason::Erased, at: now }),
+            OutboxTask::Send => Some(message::Command::Cancel { reason: CancelReason::Erased, at: now }),
             // The node that made the call is gone, and so is the call.
-            Todo::Conclude if row.due_at <= earlier(now, self.options.settled_after) => {
+            OutboxTask::Conclude if row.due_at <= earlier(now, self.options.settled_after) => {
                 let attempt = u32::try_from(row.attempts).unwrap_or(0);
-                Some(message::Command::Conclude { attempt, outcome: Outcome::Unknown, at: now })
+                Some(message::Command::Conclude { attempt, outcome: CallOutcome::Unknown, at: now })
             }
-            Todo::Conclude | Todo::Reconcile | Todo::Deliver => None,
+            OutboxTask::Conclude | OutboxTask::Reconcile | OutboxTask::Deliver => None,
         }
     }
 
-    async fn load<A: wasend_eventlog::Executable>(
+    async fn load<A: wasend_eventlog::ExecutableAggregate>(
         &self,
-        open: &Open,
+        open: &OpenRequest,
         id: uuid::Uuid,
-    ) -> Result<Option<Loaded<A>>, CommandError> {
+    ) -> Result<Option<LoadedAggregate<A>>, CommandError> {
         let mut found = load::<A>(&*self.commands.log, open.account, &[id]).await?;
-        Ok(found.remove(&id).and_then(Stream::present))
+        Ok(found.remove(&id).and_then(StreamLookup::present))
     }
 
-    async fn record(&self, open: &Open, command: Command) -> Result<PrivacyRequest, CommandError> {
+    async fn record(&self, open: &OpenRequest, command: Command) -> Result<PrivacyRequest, CommandError> {
         record(&self.commands, open, ERASER, command).await.map(|(request, _)| request)
     }
 }
@@ -304,7 +305,7 @@ impl Eraser {
 /// Records what was done about a request; answers with the request and where that stands.
 pub(crate) async fn record(
     commands: &Commands,
-    open: &Open,
+    open: &OpenRequest,
     actor: Actor,
     command: Command,
 ) -> Result<(PrivacyRequest, Position), CommandError> {

@@ -25,9 +25,9 @@ use wasend_projections::imports::ImportRow;
 use wasend_projections::{Leases, Projector};
 
 use options::ImportOptions;
-use run::{Run, lease_of};
+use run::{ImportRun, lease_of};
 
-use crate::shared::News;
+use crate::context::ProgressWatcher;
 
 /// The list of what is left to do, oldest first.
 const OPEN: &str = "WHERE state IN ('PENDING', 'RUNNING') ORDER BY id LIMIT 100";
@@ -47,7 +47,7 @@ impl Importer {
         options: &ImportOptions,
     ) -> Self {
         let stop = CancellationToken::new();
-        let run = Arc::new(Run {
+        let run = Arc::new(ImportRun {
             commands: Arc::clone(commands),
             leases: leases.clone(),
             owner: EventId::random().to_string(),
@@ -55,7 +55,8 @@ impl Importer {
             stop: stop.clone(),
         });
         let sweeper = tokio::spawn(sweep::run(Arc::clone(&run)));
-        let manager = Manager { run, projector: Arc::clone(projector), busy: HashSet::new(), running: JoinSet::new() };
+        let manager =
+            ImportManager { run, projector: Arc::clone(projector), busy: HashSet::new(), running: JoinSet::new() };
         Self { stop, manager: tokio::spawn(manager.run()), sweeper }
     }
 
@@ -76,18 +77,18 @@ impl Drop for Importer {
     }
 }
 
-struct Manager {
-    run: Arc<Run>,
+struct ImportManager {
+    run: Arc<ImportRun>,
     projector: Arc<Projector>,
     busy: HashSet<ImportId>,
     running: JoinSet<ImportId>,
 }
 
-impl Manager {
+impl ImportManager {
     async fn run(mut self) {
         let mut ticks = interval(self.run.options.tick.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut news = News::of(&self.projector);
+        let mut news = ProgressWatcher::of(&self.projector);
         let stop = self.run.stop.clone();
         loop {
             tokio::select! {
@@ -97,7 +98,7 @@ impl Manager {
                 Some(_) = news.next(), if self.running.is_empty() => {}
                 Some(ended) = self.running.join_next() => self.ended(ended),
             }
-            if let Err(error) = self.look().await {
+            if let Err(error) = self.start_imports().await {
                 tracing::warn!(%error, "imports cannot be looked for now");
             }
         }
@@ -119,7 +120,7 @@ impl Manager {
         }
     }
 
-    async fn look(&mut self) -> Result<(), CommandError> {
+    async fn start_imports(&mut self) -> Result<(), CommandError> {
         if self.running.len() >= self.run.options.at_once {
             return Ok(());
         }

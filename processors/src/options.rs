@@ -28,7 +28,7 @@ pub struct DispatchOptions {
     pub pair_burst: u32,
     /// How often a message is tried that Meta refuses for passing reasons. Throttling does not count.
     pub max_attempts: u32,
-    pub waits: Waits,
+    pub waits: RetryWaits,
     /// Most rows read from the list at once.
     pub page: usize,
     /// Wait after a store or the log failed.
@@ -51,7 +51,7 @@ impl Default for DispatchOptions {
             pair_interval: seconds(6),
             pair_burst: 45,
             max_attempts: 8,
-            waits: Waits::default(),
+            waits: RetryWaits::default(),
             page: 500,
             store_pause: seconds(1),
             tick: seconds(1),
@@ -62,7 +62,7 @@ impl Default for DispatchOptions {
 
 /// How long is waited before something is tried again.
 #[derive(Debug, Clone, Copy)]
-pub struct Waits {
+pub struct RetryWaits {
     /// Upper bound of the first random wait; it doubles with each further one.
     pub first: Duration,
     /// Upper bound of every random wait.
@@ -73,7 +73,7 @@ pub struct Waits {
     pub rest_max: Duration,
 }
 
-impl Default for Waits {
+impl Default for RetryWaits {
     fn default() -> Self {
         Self { first: seconds(1), longest: seconds(300), asked_max: seconds(3_600), rest_max: seconds(4 * 3_600) }
     }
@@ -81,7 +81,7 @@ impl Default for Waits {
 
 /// How the runners run that go by the clock.
 #[derive(Debug, Clone)]
-pub struct RunnerOptions {
+pub struct TimerOptions {
     /// How often is looked for what is overdue.
     pub tick: Duration,
     /// How long a node that has died keeps the others from looking. Longer than `tick`.
@@ -94,7 +94,7 @@ pub struct RunnerOptions {
     pub batch: usize,
 }
 
-impl Default for RunnerOptions {
+impl Default for TimerOptions {
     fn default() -> Self {
         Self {
             tick: seconds(5),

@@ -5,25 +5,25 @@ use std::collections::HashMap;
 
 use wasend_commands::{CommandError, Commands};
 use wasend_domain::contact::Contact;
-use wasend_domain::content::Content;
+use wasend_domain::content::OutboundContent;
 use wasend_domain::message::{CancelReason, Command, Error, Event, Message};
 use wasend_domain::{
-    AccountId, MessageId, NumberId, Opened, Personal, Position, SubjectId, Unavailable, UnavailableCause,
+    AccountId, MessageId, NumberId, Opened, Personal, Position, SubjectId, UnavailableCause, UnavailableValue,
 };
-use wasend_eventlog::{Failure, Stream, execute_all, load};
-use wasend_vault::{Identity, Person};
+use wasend_eventlog::{CommandFailure, StreamLookup, execute_all, load};
+use wasend_vault::{Person, PersonIdentity};
 
-use crate::call::{Job, request};
-use crate::queue::Waiting;
-use crate::shared::{DISPATCHER, once};
+use crate::call::{CallJob, request};
+use crate::context::{DISPATCHER, once};
+use crate::queue::WaitingMessage;
 
 /// What became of the messages of a set.
 #[derive(Default)]
-pub(crate) struct Prepared {
+pub(crate) struct PreparedCalls {
     /// Their attempt is recorded, and no other node makes it.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<CallJob>,
     /// Their attempt is recorded, but what they say, or their recipient, cannot be read.
-    pub unreadable: Vec<(Waiting, u32, UnavailableCause)>,
+    pub unreadable: Vec<(WaitingMessage, u32, UnavailableCause)>,
     /// They are withdrawn, or the list was behind; it shows so from these positions on.
     pub done: Vec<(MessageId, Position)>,
     /// The log did not take the record.
@@ -31,7 +31,7 @@ pub(crate) struct Prepared {
 }
 
 /// What is to be done with one message.
-enum Step {
+enum PreparedStep {
     Send(Personal<Person>, Box<wasend_whatsapp::SendRequest>),
     Cancel(CancelReason),
     Unreadable(UnavailableCause),
@@ -43,14 +43,16 @@ pub(crate) async fn prepare(
     commands: &Commands,
     number: NumberId,
     account: AccountId,
-    set: Vec<Waiting>,
-) -> Result<Prepared, CommandError> {
+    set: Vec<WaitingMessage>,
+) -> Result<PreparedCalls, CommandError> {
     let steps = steps(commands, account, &set).await?;
-    let mut prepared = Prepared::default();
-    let (mut attempts, mut cancels) = (Vec::new(), HashMap::<&str, (CancelReason, Vec<Waiting>)>::new());
+    let mut prepared = PreparedCalls::default();
+    let (mut attempts, mut cancels) = (Vec::new(), HashMap::<&str, (CancelReason, Vec<WaitingMessage>)>::new());
     for (waiting, step) in set.into_iter().zip(steps) {
         match step {
-            Step::Cancel(reason) => cancels.entry(reason.name()).or_insert((reason, Vec::new())).1.push(waiting),
+            PreparedStep::Cancel(reason) => {
+                cancels.entry(reason.name()).or_insert((reason, Vec::new())).1.push(waiting)
+            }
             step => attempts.push((waiting, step)),
         }
     }
@@ -62,10 +64,16 @@ pub(crate) async fn prepare(
 }
 
 /// Withdraws the messages of a set.
-pub(crate) async fn cancel(commands: &Commands, set: &[Waiting], reason: CancelReason, prepared: &mut Prepared) {
+pub(crate) async fn cancel(
+    commands: &Commands,
+    set: &[WaitingMessage],
+    reason: CancelReason,
+    prepared: &mut PreparedCalls,
+) {
     let at = commands.clock.now();
-    let command =
-        |waiting: &Waiting| (once(waiting.account, DISPATCHER), waiting.message.uuid(), Command::Cancel { reason, at });
+    let command = |waiting: &WaitingMessage| {
+        (once(waiting.account, DISPATCHER), waiting.message.uuid(), Command::Cancel { reason, at })
+    };
     let answers = execute_all::<Message>(&*commands.log, &*commands.clock, set.iter().map(command).collect()).await;
     for (waiting, answer) in set.iter().zip(answers) {
         match answer {
@@ -80,9 +88,14 @@ pub(crate) async fn cancel(commands: &Commands, set: &[Waiting], reason: CancelR
     }
 }
 
-async fn attempt(commands: &Commands, number: NumberId, set: Vec<(Waiting, Step)>, prepared: &mut Prepared) {
+async fn attempt(
+    commands: &Commands,
+    number: NumberId,
+    set: Vec<(WaitingMessage, PreparedStep)>,
+    prepared: &mut PreparedCalls,
+) {
     let at = commands.clock.now();
-    let command = |(waiting, _): &(Waiting, Step)| {
+    let command = |(waiting, _): &(WaitingMessage, PreparedStep)| {
         let command = Command::Attempt { attempt: waiting.attempts + 1, at };
         (once(waiting.account, DISPATCHER), waiting.message.uuid(), command)
     };
@@ -100,7 +113,7 @@ async fn attempt(commands: &Commands, number: NumberId, set: Vec<(Waiting, Step)
             _ => None,
         });
         match (attempt, step) {
-            (Some(attempt), Step::Send(person, request)) => prepared.jobs.push(Job {
+            (Some(attempt), PreparedStep::Send(person, request)) => prepared.jobs.push(CallJob {
                 message: waiting.message,
                 account: waiting.account,
                 number,
@@ -109,28 +122,37 @@ async fn attempt(commands: &Commands, number: NumberId, set: Vec<(Waiting, Step)
                 person,
                 request: *request,
             }),
-            (Some(attempt), Step::Unreadable(why)) => prepared.unreadable.push((waiting, attempt, why)),
+            (Some(attempt), PreparedStep::Unreadable(why)) => prepared.unreadable.push((waiting, attempt, why)),
             // What is cancelled is not attempted.
-            (Some(_), Step::Cancel(_)) | (None, _) => prepared.done.push((waiting.message, done.position)),
+            (Some(_), PreparedStep::Cancel(_)) | (None, _) => prepared.done.push((waiting.message, done.position)),
         }
     }
 }
 
-fn missed(commands: &Commands, waiting: &Waiting, failure: &Failure<Error>, prepared: &mut Prepared) {
+fn missed(
+    commands: &Commands,
+    waiting: &WaitingMessage,
+    failure: &CommandFailure<Error>,
+    prepared: &mut PreparedCalls,
+) {
     match failure {
-        Failure::Busy | Failure::Log(_) => prepared.failed.push(waiting.message),
+        CommandFailure::Busy | CommandFailure::Log(_) => prepared.failed.push(waiting.message),
         // The list was behind. It has caught up once it shows something that is not there yet.
-        Failure::Refused(Error::NotNext | Error::NotCancellable(_)) => {
+        CommandFailure::Refused(Error::NotNext | Error::NotCancellable(_)) => {
             prepared.done.push((waiting.message, *commands.log.watch().borrow()));
         }
-        Failure::Refused(Error::NotFound) | Failure::NotFound | Failure::CommandReused => {
+        CommandFailure::Refused(Error::NotFound) | CommandFailure::NotFound | CommandFailure::CommandReused => {
             tracing::error!(message.id = %waiting.message, error = %failure, "a message cannot be sent");
             prepared.done.push((waiting.message, Position::MAX));
         }
     }
 }
 
-async fn steps(commands: &Commands, account: AccountId, set: &[Waiting]) -> Result<Vec<Step>, CommandError> {
+async fn steps(
+    commands: &Commands,
+    account: AccountId,
+    set: &[WaitingMessage],
+) -> Result<Vec<PreparedStep>, CommandError> {
     let subjects: Vec<SubjectId> = set.iter().map(|waiting| waiting.contact).collect();
     let ids: Vec<_> = subjects.iter().map(SubjectId::uuid).collect();
     let contacts = load::<Contact>(&*commands.log, account, &ids).await?;
@@ -141,49 +163,54 @@ async fn steps(commands: &Commands, account: AccountId, set: &[Waiting]) -> Resu
     for (waiting, person) in set.iter().zip(people) {
         let (why, subject) = (UnavailableCause::ValueDamaged, Some(waiting.contact));
         let content = waiting.content.as_ref().and_then(|_| contents.next());
-        let content = content.unwrap_or(Opened::Unavailable(Unavailable { why, subject }));
+        let content = content.unwrap_or(Opened::Unavailable(UnavailableValue { why, subject }));
         let (erased, opted_out) = match contacts.get(&waiting.contact.uuid()) {
-            Some(Stream::Present(contact)) => (contact.state.erased.is_some(), contact.state.opted_out),
+            Some(StreamLookup::Present(contact)) => (contact.state.erased.is_some(), contact.state.opted_out),
             _ => (false, false),
         };
         steps.push(if erased {
-            Step::Cancel(CancelReason::Erased)
+            PreparedStep::Cancel(CancelReason::Erased)
         } else if opted_out {
-            Step::Cancel(CancelReason::OptedOut)
+            PreparedStep::Cancel(CancelReason::OptedOut)
         } else {
-            step(waiting, content, person)
+            prepare_step(waiting, content, person)
         });
     }
-    heed_suppressions(commands, account, &mut steps).await?;
+    cancel_suppressed(commands, account, &mut steps).await?;
     Ok(steps)
 }
 
 /// Withdraws what is for numbers of people who had opted out before they were erased, by whatever contact they are
 /// known now.
-async fn heed_suppressions(commands: &Commands, account: AccountId, steps: &mut [Step]) -> Result<(), CommandError> {
-    let phone = |step: &Step| match step {
-        Step::Send(person, _) => person.expose().phone().map(Identity::phone),
-        Step::Cancel(_) | Step::Unreadable(_) => None,
+async fn cancel_suppressed(
+    commands: &Commands,
+    account: AccountId,
+    steps: &mut [PreparedStep],
+) -> Result<(), CommandError> {
+    let phone = |step: &PreparedStep| match step {
+        PreparedStep::Send(person, _) => person.expose().phone().map(PersonIdentity::phone),
+        PreparedStep::Cancel(_) | PreparedStep::Unreadable(_) => None,
     };
     let phones: Vec<_> = steps.iter().enumerate().filter_map(|(index, step)| Some((index, phone(step)?))).collect();
     let identities: Vec<_> = phones.iter().map(|(_, identity)| identity.clone()).collect();
     let suppressed = commands.vault.suppressed(account, &identities).await?;
     for ((index, _), _) in phones.into_iter().zip(suppressed).filter(|(_, suppressed)| suppressed.is_some()) {
-        steps[index] = Step::Cancel(CancelReason::OptedOut);
+        steps[index] = PreparedStep::Cancel(CancelReason::OptedOut);
     }
     Ok(())
 }
 
-fn step(waiting: &Waiting, content: Opened<Content>, person: Opened<Person>) -> Step {
+fn prepare_step(waiting: &WaitingMessage, content: Opened<OutboundContent>, person: Opened<Person>) -> PreparedStep {
     let (content, person) = match (content, person) {
-        (Opened::Erased(_), _) | (_, Opened::Erased(_)) => return Step::Cancel(CancelReason::Erased),
-        (Opened::Unavailable(Unavailable { why, .. }), _) | (_, Opened::Unavailable(Unavailable { why, .. })) => {
-            return Step::Unreadable(why);
+        (Opened::Erased(_), _) | (_, Opened::Erased(_)) => return PreparedStep::Cancel(CancelReason::Erased),
+        (Opened::Unavailable(UnavailableValue { why, .. }), _)
+        | (_, Opened::Unavailable(UnavailableValue { why, .. })) => {
+            return PreparedStep::Unreadable(why);
         }
         (Opened::Value(content), Opened::Value(person)) => (content, person),
     };
     match request(waiting.message, person.expose(), content.into_exposed()) {
-        Some(request) => Step::Send(person, Box::new(request)),
-        None => Step::Cancel(CancelReason::Erased),
+        Some(request) => PreparedStep::Send(person, Box::new(request)),
+        None => PreparedStep::Cancel(CancelReason::Erased),
     }
 }

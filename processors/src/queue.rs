@@ -3,15 +3,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use wasend_domain::content::Content;
+use wasend_domain::content::OutboundContent;
 use wasend_domain::{AccountId, MessageId, NumberId, Position, Sealed, SubjectId, Time};
 use wasend_projections::outbox::OutboxRow;
-use wasend_projections::{Cell, Kind, Reads, StoreError};
+use wasend_projections::{CellValue, ColumnKind, ReadModels, StoreError};
 
-use crate::pace::Pairs;
+use crate::rate_limit::PairRateLimiter;
 
 /// Contacts that must wait and are left out by the database itself; those beyond are left out after reading.
-const LEFT_OUT: usize = 200;
+const WITHHELD_MAX: usize = 200;
 
 const DUE: &str = "WHERE todo = 'send' AND number_id = $1 AND due_at <= $2";
 const NEXT: &str = "SELECT min(due_at) FROM {outbox} WHERE todo = 'send' AND number_id = $1 AND due_at > $2";
@@ -19,17 +19,17 @@ const ORPHANS: &str = "WHERE todo = 'conclude' AND number_id = $1 AND due_at <= 
 
 /// A message that waits to be sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Waiting {
+pub(crate) struct WaitingMessage {
     pub message: MessageId,
     pub account: AccountId,
     pub contact: SubjectId,
     /// Calls begun so far.
     pub attempts: u32,
     /// None if what the list holds is no sealed value.
-    pub content: Option<Sealed<Content>>,
+    pub content: Option<Sealed<OutboundContent>>,
 }
 
-impl Waiting {
+impl WaitingMessage {
     fn of(row: &OutboxRow) -> Option<Self> {
         Some(Self {
             message: row.id.parse().ok()?,
@@ -43,7 +43,7 @@ impl Waiting {
 
 /// What keeps a row out although the list still has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flight {
+enum WithheldReason {
     /// Its call, or the recording of the call's outcome, is under way.
     Open,
     /// What was done is recorded there; the list shows it once it has come as far.
@@ -52,7 +52,7 @@ enum Flight {
 
 /// How far the list was read.
 #[derive(Debug, Clone, Copy)]
-struct Read {
+struct ListProgress {
     /// What the list showed then.
     position: Position,
     /// There may be more that is due.
@@ -61,16 +61,16 @@ struct Read {
     next: Option<Time>,
 }
 
-pub(crate) struct Queue {
+pub(crate) struct NumberQueue {
     number: NumberId,
     page: usize,
-    ready: VecDeque<Waiting>,
-    flights: HashMap<MessageId, Flight>,
+    ready: VecDeque<WaitingMessage>,
+    flights: HashMap<MessageId, WithheldReason>,
     parked: HashMap<SubjectId, Time>,
-    read: Option<Read>,
+    read: Option<ListProgress>,
 }
 
-impl Queue {
+impl NumberQueue {
     pub fn new(number: NumberId, page: usize) -> Self {
         let (ready, flights, parked) = (VecDeque::new(), HashMap::new(), HashMap::new());
         Self { number, page: page.max(1), ready, flights, parked, read: None }
@@ -83,17 +83,17 @@ impl Queue {
 
     /// Messages whose outcome is not recorded yet.
     pub fn open(&self) -> usize {
-        self.flights.values().filter(|flight| **flight == Flight::Open).count()
+        self.flights.values().filter(|flight| **flight == WithheldReason::Open).count()
     }
 
     /// The message's call has begun, or what was found out about it is being recorded.
     pub fn begin(&mut self, message: MessageId) {
-        self.flights.insert(message, Flight::Open);
+        self.flights.insert(message, WithheldReason::Open);
     }
 
     /// What was done with the message is recorded there.
     pub fn recorded(&mut self, message: MessageId, position: Position) {
-        self.flights.insert(message, Flight::Recorded(position));
+        self.flights.insert(message, WithheldReason::Recorded(position));
     }
 
     /// Everything must be read again, as when the number was stopped for a while.
@@ -104,12 +104,12 @@ impl Queue {
 
     /// The list now shows everything up to `position`.
     pub fn shown(&mut self, position: Position, now: Time) {
-        self.flights.retain(|_, flight| !matches!(flight, Flight::Recorded(at) if *at <= position));
+        self.flights.retain(|_, flight| !matches!(flight, WithheldReason::Recorded(at) if *at <= position));
         self.parked.retain(|_, until| *until > now);
     }
 
     /// Reads what is due, if what was read is used up and there may be news.
-    pub async fn fill(&mut self, reads: &Reads, position: Position, now: Time) -> Result<(), StoreError> {
+    pub async fn fill(&mut self, reads: &ReadModels, position: Position, now: Time) -> Result<(), StoreError> {
         let fresh = self
             .read
             .is_some_and(|read| read.position >= position && !read.more && read.next.is_none_or(|next| next > now));
@@ -121,7 +121,7 @@ impl Queue {
         let rows: Vec<OutboxRow> = reads.fetch(&tail, &binds).await?;
         let more = rows.len() >= limit;
         for row in &rows {
-            if let Some(waiting) = Waiting::of(row) {
+            if let Some(waiting) = WaitingMessage::of(row) {
                 self.ready.push_back(waiting);
             } else {
                 tracing::error!(message.id = %row.id, "a row of the outbox is damaged; it is not sent");
@@ -131,13 +131,13 @@ impl Queue {
         self.ready.retain(|row| !self.flights.contains_key(&row.message) && !self.parked.contains_key(&row.contact));
         // A withheld message comes back at its due time, not by reading the list again and again.
         let next = next.into_iter().chain(self.parked.values().copied()).min();
-        self.read = Some(Read { position, more: more && !self.ready.is_empty(), next });
+        self.read = Some(ListProgress { position, more: more && !self.ready.is_empty(), next });
         Ok(())
     }
 
-    fn due(&self, now: Time, limit: usize) -> (String, Vec<Cell>) {
-        let mut binds = vec![Cell::text(&self.number), Cell::from(now.micros())];
-        let mut left_out: Vec<&SubjectId> = self.parked.keys().take(LEFT_OUT).collect();
+    fn due(&self, now: Time, limit: usize) -> (String, Vec<CellValue>) {
+        let mut binds = vec![CellValue::text(&self.number), CellValue::from(now.micros())];
+        let mut left_out: Vec<&SubjectId> = self.parked.keys().take(WITHHELD_MAX).collect();
         // Few different texts of the statement, so that each is prepared once.
         if let Some(first) = left_out.first().copied() {
             left_out.resize(left_out.len().next_power_of_two(), first);
@@ -145,16 +145,18 @@ impl Queue {
         let places: Vec<String> = (0..left_out.len()).map(|index| format!("${}", index + 3)).collect();
         let exclusion =
             if places.is_empty() { String::new() } else { format!(" AND contact_id NOT IN ({})", places.join(", ")) };
-        binds.extend(left_out.into_iter().map(Cell::text));
-        binds.push(Cell::count(limit as u64));
+        binds.extend(left_out.into_iter().map(CellValue::text));
+        binds.push(CellValue::count(limit as u64));
         (format!("{DUE}{exclusion} ORDER BY due_at, id LIMIT ${}", binds.len()), binds)
     }
 
-    async fn next(&self, reads: &Reads, now: Time) -> Result<Option<Time>, StoreError> {
+    async fn next(&self, reads: &ReadModels, now: Time) -> Result<Option<Time>, StoreError> {
         let sql = NEXT.replace("{outbox}", reads.physical::<OutboxRow>()?);
-        let rows = reads.cells(&sql, &[Cell::text(&self.number), Cell::from(now.micros())], &[Kind::Int]).await?;
+        let rows = reads
+            .cells(&sql, &[CellValue::text(&self.number), CellValue::from(now.micros())], &[ColumnKind::Int])
+            .await?;
         Ok(match rows.first().and_then(|row| row.first()) {
-            Some(Cell::Int(Some(micros))) => Some(Time::from_micros(*micros)),
+            Some(CellValue::Int(Some(micros))) => Some(Time::from_micros(*micros)),
             _ => None,
         })
     }
@@ -166,8 +168,8 @@ impl Queue {
 
     /// Takes up to `count` messages whose contacts may be written to now; the contacts of the others are left alone
     /// until they may.
-    pub fn take(&mut self, count: usize, pairs: &Pairs, now: Time) -> Vec<Waiting> {
-        let mut taken: Vec<Waiting> = Vec::new();
+    pub fn take(&mut self, count: usize, pairs: &PairRateLimiter, now: Time) -> Vec<WaitingMessage> {
+        let mut taken: Vec<WaitingMessage> = Vec::new();
         let mut to: HashMap<SubjectId, u32> = HashMap::new();
         while taken.len() < count
             && let Some(waiting) = self.ready.pop_front()
@@ -193,17 +195,17 @@ impl Queue {
     }
 
     /// Takes everything that was read.
-    pub fn take_all(&mut self) -> Vec<Waiting> {
+    pub fn take_all(&mut self) -> Vec<WaitingMessage> {
         self.ready.drain(..).collect()
     }
 
     /// Messages whose call was begun at or before `until` by a node that is gone, with the attempt's number.
-    pub async fn orphans(&self, reads: &Reads, until: Time) -> Result<Vec<(Waiting, u32)>, StoreError> {
-        let limit = Cell::count((self.page + self.flights.len()) as u64);
-        let binds = [Cell::text(&self.number), Cell::from(until.micros()), limit];
+    pub async fn orphans(&self, reads: &ReadModels, until: Time) -> Result<Vec<(WaitingMessage, u32)>, StoreError> {
+        let limit = CellValue::count((self.page + self.flights.len()) as u64);
+        let binds = [CellValue::text(&self.number), CellValue::from(until.micros()), limit];
         let rows: Vec<OutboxRow> = reads.fetch(ORPHANS, &binds).await?;
-        let open = |waiting: &Waiting| !self.flights.contains_key(&waiting.message);
-        let rows = rows.iter().filter_map(Waiting::of).filter(open);
+        let open = |waiting: &WaitingMessage| !self.flights.contains_key(&waiting.message);
+        let rows = rows.iter().filter_map(WaitingMessage::of).filter(open);
         Ok(rows
             .map(|waiting| {
                 let attempt = waiting.attempts;

@@ -12,14 +12,14 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use wasend_commands::{CommandError, Commands};
 use wasend_domain::bucket::{BucketContents, Command, RetentionBucket};
-use wasend_domain::privacy::Destruction;
+use wasend_domain::privacy::KeyDestruction;
 use wasend_domain::{AccountId, Actor, Day, EventId, Position};
 use wasend_eventlog::execute;
 use wasend_projections::buckets::BucketRow;
-use wasend_projections::{Cell, Leases, Projector, Reads};
+use wasend_projections::{CellValue, Leases, Projector, ReadModels};
 use wasend_vault::{BucketKey, Vault};
 
-use crate::shared::{earlier, once};
+use crate::context::{earlier, once};
 
 const LEASE: &str = "retention";
 const RETENTION: Actor = Actor::System("retention");
@@ -47,12 +47,12 @@ impl Default for RetentionOptions {
 }
 
 /// The processor. On several nodes one works.
-pub struct Retention {
+pub struct RetentionProcessor {
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
 
-impl Retention {
+impl RetentionProcessor {
     pub fn start(
         commands: Arc<Commands>,
         projector: Arc<Projector>,
@@ -74,7 +74,7 @@ impl Retention {
     }
 }
 
-impl Drop for Retention {
+impl Drop for RetentionProcessor {
     fn drop(&mut self) {
         self.running.abort();
     }
@@ -114,7 +114,7 @@ impl RetentionWorker {
             return Ok(());
         }
         let last = last_day(earlier(clock.now(), self.options.unknown_webhooks).day());
-        let rows: Vec<BucketRow> = reads.fetch(OVER, &[Cell::from(last.number()), Cell::count(PAGE)]).await?;
+        let rows: Vec<BucketRow> = reads.fetch(OVER, &[CellValue::from(last.number()), CellValue::count(PAGE)]).await?;
         let mut shown = None;
         for (account, contents) in rows.iter().filter_map(parsed) {
             // Steps may be repeated, also by two nodes at once; the lease only saves them the work.
@@ -143,7 +143,7 @@ impl RetentionWorker {
         let fence = Command::Fence { contents, fingerprint, at: clock.now() };
         record(&self.commands, account, contents, fence).await?;
         vault.destroy_bucket(account, category, day, &contents.reason()).await?;
-        let destruction = Destruction { number: vault.last_destruction().await?, at: clock.now() };
+        let destruction = KeyDestruction { number: vault.last_destruction().await?, at: clock.now() };
         if !vault.is_forgotten(destruction.number).await? {
             return Ok(None);
         }
@@ -193,7 +193,8 @@ pub(crate) async fn reapply(commands: &Commands) -> Result<u64, CommandError> {
             let contents = BucketContents { category, day };
             if lives && row.destruction.is_some() {
                 let fingerprint = vault.bucket_mark(account, category, day).await?;
-                let destruction = Destruction { number: vault.last_destruction().await? + 1, at: commands.clock.now() };
+                let destruction =
+                    KeyDestruction { number: vault.last_destruction().await? + 1, at: commands.clock.now() };
                 record(commands, account, contents, Command::Repeat { fingerprint, destruction }).await?;
                 tracing::warn!(
                     category = category.name(), %day, "the key of a day whose time is over was in the vault's store again"
@@ -207,7 +208,7 @@ pub(crate) async fn reapply(commands: &Commands) -> Result<u64, CommandError> {
 }
 
 /// For a command of the terminal: refuses a store that holds a key which the log says was destroyed.
-pub(crate) async fn compare(reads: &Reads, vault: &Vault) -> Result<(), CommandError> {
+pub(crate) async fn compare(reads: &ReadModels, vault: &Vault) -> Result<(), CommandError> {
     let (mut living, mut after) = (0, String::new());
     while let Some(page) = next_page(reads, &mut after).await? {
         let returned = not_applied(vault, &page).await?;
@@ -216,8 +217,8 @@ pub(crate) async fn compare(reads: &Reads, vault: &Vault) -> Result<(), CommandE
     if living > 0 { Err(CommandError::unavailable(ReturnedKeys(living))) } else { Ok(()) }
 }
 
-async fn next_page(reads: &Reads, after: &mut String) -> Result<Option<Vec<BucketRow>>, CommandError> {
-    let rows: Vec<BucketRow> = reads.fetch(FENCED, &[Cell::from(after.as_str()), Cell::count(PAGE)]).await?;
+async fn next_page(reads: &ReadModels, after: &mut String) -> Result<Option<Vec<BucketRow>>, CommandError> {
+    let rows: Vec<BucketRow> = reads.fetch(FENCED, &[CellValue::from(after.as_str()), CellValue::count(PAGE)]).await?;
     let Some(last) = rows.last() else { return Ok(None) };
     after.clone_from(&last.id);
     Ok(Some(rows))

@@ -12,16 +12,16 @@ use wasend_commands::{CommandError, Commands};
 use wasend_domain::privacy::Command;
 use wasend_domain::{Actor, EventId};
 use wasend_projections::privacy::PrivacyRequestRow;
-use wasend_projections::{Cell, Leases, Projector};
-use wasend_vault::{Laggard, Rotation, Step};
+use wasend_projections::{CellValue, Leases, Projector};
+use wasend_vault::{KeyRotation, LaggingNode, RotationStep};
 
-use crate::erasure::{Open, record};
-use crate::shared::earlier;
+use crate::context::earlier;
+use crate::erasure::{OpenRequest, record};
 
-const LEASE: &str = "rotate";
+const ROTATION_LEASE: &str = "rotate";
 const ROTATOR: Actor = Actor::System("rotator");
 /// Requests that are told in one round.
-const PAGE: u64 = 100;
+const REQUESTS_PAGE_MAX: u64 = 100;
 const OVER: &str = "WHERE todo = 'end_epoch' AND destruction <= $1 ORDER BY id LIMIT $2";
 
 /// How epochs end.
@@ -46,18 +46,26 @@ impl Default for RotationOptions {
 }
 
 /// The processor. On several nodes one works.
-pub struct Rotations {
+pub struct RotationProcessor {
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
 
-impl Rotations {
+impl RotationProcessor {
     pub fn start(commands: Arc<Commands>, projector: Arc<Projector>, leases: Leases, options: RotationOptions) -> Self {
         let stop = CancellationToken::new();
         let owner = EventId::random().to_string();
-        let rotation = Rotation::of(commands.vault.clone());
-        let rotator =
-            Rotator { commands, projector, leases, owner, options, rotation, laggards: Vec::new(), stop: stop.clone() };
+        let rotation = KeyRotation::of(commands.vault.clone());
+        let rotator = RotationWorker {
+            commands,
+            projector,
+            leases,
+            owner,
+            options,
+            rotation,
+            laggards: Vec::new(),
+            stop: stop.clone(),
+        };
         Self { running: tokio::spawn(rotator.run()), stop }
     }
 
@@ -71,25 +79,25 @@ impl Rotations {
     }
 }
 
-impl Drop for Rotations {
+impl Drop for RotationProcessor {
     fn drop(&mut self) {
         self.running.abort();
     }
 }
 
-struct Rotator {
+struct RotationWorker {
     commands: Arc<Commands>,
     projector: Arc<Projector>,
     leases: Leases,
     owner: String,
     options: RotationOptions,
-    rotation: Rotation,
+    rotation: KeyRotation,
     /// The nodes that were waited for last.
-    laggards: Vec<Laggard>,
+    laggards: Vec<LaggingNode>,
     stop: CancellationToken,
 }
 
-impl Rotator {
+impl RotationWorker {
     async fn run(mut self) {
         let mut ticks = interval(self.options.tick.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -108,7 +116,7 @@ impl Rotator {
                 }
             }
         }
-        if let Err(error) = self.leases.release(&[LEASE.to_owned()], &self.owner).await {
+        if let Err(error) = self.leases.release(&[ROTATION_LEASE.to_owned()], &self.owner).await {
             tracing::warn!(%error, "the lease of the vault's epochs could not be given back; it expires");
         }
     }
@@ -121,7 +129,7 @@ impl Rotator {
             }
             self.advance().await?;
         }
-        self.tell().await
+        self.record_ended_epochs().await
     }
 
     async fn is_due(&self) -> Result<bool, CommandError> {
@@ -132,7 +140,7 @@ impl Rotator {
 
     /// Steps may be repeated, also by two nodes at once; the lease only saves them the work.
     async fn holds_lease(&self) -> Result<bool, CommandError> {
-        let lease = self.leases.acquire(&*self.commands.clock, LEASE, &self.owner, self.options.lease).await?;
+        let lease = self.leases.acquire(&*self.commands.clock, ROTATION_LEASE, &self.owner, self.options.lease).await?;
         Ok(lease.is_some())
     }
 
@@ -140,8 +148,8 @@ impl Rotator {
     async fn advance(&mut self) -> Result<(), CommandError> {
         while !self.stop.is_cancelled() && self.holds_lease().await? {
             let (laggards, rests) = match self.rotation.step().await? {
-                Step::Idle => (Vec::new(), true),
-                Step::Waiting(laggards) => (laggards, true),
+                RotationStep::Idle => (Vec::new(), true),
+                RotationStep::Waiting(laggards) => (laggards, true),
                 _ => (Vec::new(), false),
             };
             self.wait_for(laggards);
@@ -154,7 +162,7 @@ impl Rotator {
 
     /// Logs the nodes that are waited for, once.
     #[expect(clippy::cast_precision_loss, reason = "a metric")]
-    fn wait_for(&mut self, laggards: Vec<Laggard>) {
+    fn wait_for(&mut self, laggards: Vec<LaggingNode>) {
         metrics::gauge!("wasend_vault_rotation_waiting").set(laggards.len() as f64);
         for laggard in laggards.iter().filter(|laggard| !self.laggards.contains(laggard)) {
             let complaint = laggard.complaint.as_deref().unwrap_or_default();
@@ -164,15 +172,16 @@ impl Rotator {
     }
 
     /// Records with the requests that the epochs of their keys are over.
-    async fn tell(&self) -> Result<(), CommandError> {
+    async fn record_ended_epochs(&self) -> Result<(), CommandError> {
         let Commands { vault, reads, .. } = &*self.commands;
         let over = vault.over_until().await?;
         if over == 0 {
             return Ok(());
         }
-        let rows: Vec<PrivacyRequestRow> = reads.fetch(OVER, &[Cell::from(over), Cell::count(PAGE)]).await?;
+        let rows: Vec<PrivacyRequestRow> =
+            reads.fetch(OVER, &[CellValue::from(over), CellValue::count(REQUESTS_PAGE_MAX)]).await?;
         let mut told = None;
-        for (row, open) in rows.iter().filter_map(|row| Some((row, Open::of(row)?))) {
+        for (row, open) in rows.iter().filter_map(|row| Some((row, OpenRequest::of(row)?))) {
             if self.stop.is_cancelled() || !self.holds_lease().await? {
                 break;
             }

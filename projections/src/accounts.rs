@@ -1,11 +1,11 @@
 //! Accounts and their API keys.
 
-use wasend_domain::account::{Event as Change, Scope};
-use wasend_domain::{Event, Recorded, Time};
+use wasend_domain::account::{Event as Change, KeyScope};
+use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
 use crate::messages::{moment, time};
-use crate::{FoldError, Keys, Projection, Rows};
+use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRow {
@@ -22,13 +22,13 @@ pub struct AccountRow {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyRow {
+pub struct ApiKeyRow {
     pub id: String,
     pub account_id: String,
     /// Keyed hash of the secret.
     pub hash: String,
     pub hint: String,
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<KeyScope>,
     /// Sealed `Label`.
     pub label: Option<String>,
     pub issued_at: Time,
@@ -65,25 +65,25 @@ static KEYS: Table = Table {
     append_only: false,
 };
 
-impl Record for AccountRow {
+impl TableRecord for AccountRow {
     const TABLE: &'static Table = &ACCOUNTS;
 
     fn id(&self) -> String {
         self.id.clone()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         vec![
             self.id.into(),
             self.name.into(),
             self.subject_id.into(),
             self.opened_at.micros().into(),
             moment(self.sending_held_at),
-            Cell::count(self.lost_people),
+            CellValue::count(self.lost_people),
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         let id = cells.text()?;
         Ok(Self {
             id,
@@ -96,14 +96,14 @@ impl Record for AccountRow {
     }
 }
 
-impl Record for KeyRow {
+impl TableRecord for ApiKeyRow {
     const TABLE: &'static Table = &KEYS;
 
     fn id(&self) -> String {
         self.id.clone()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.name()).collect();
         vec![
             self.id.into(),
@@ -118,14 +118,14 @@ impl Record for KeyRow {
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         let id = cells.text()?;
         Ok(Self {
             id,
             account_id: cells.text()?,
             hash: cells.text()?,
             hint: cells.text()?,
-            scopes: cells.text()?.split(' ').filter_map(Scope::named).collect(),
+            scopes: cells.text()?.split(' ').filter_map(KeyScope::named).collect(),
             label: cells.optional_text()?,
             issued_at: time(cells.int()?),
             rotated_at: cells.optional_int()?.map(time),
@@ -137,9 +137,9 @@ impl Record for KeyRow {
 static TABLES: &[&Table] = &[&ACCOUNTS, &KEYS];
 
 /// The projection of both tables.
-pub struct Accounts;
+pub struct AccountsProjection;
 
-impl Projection for Accounts {
+impl Projection for AccountsProjection {
     fn name(&self) -> &'static str {
         "accounts"
     }
@@ -152,20 +152,20 @@ impl Projection for Accounts {
         TABLES
     }
 
-    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
-        let Event::Account(change) = event else { return };
+    fn keys(&self, event: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys) {
+        let AnyEvent::Account(change) = event else { return };
         match change {
             Change::Opened { .. } | Change::SendingHeld { .. } | Change::SendingResumed { .. } => {
                 keys.touch::<AccountRow>(recorded.aggregate_id.to_string());
             }
             Change::KeyIssued { key, .. } | Change::KeyRotated { key, .. } | Change::KeyRevoked { key } => {
-                keys.touch::<KeyRow>(key.to_string());
+                keys.touch::<ApiKeyRow>(key.to_string());
             }
         }
     }
 
-    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
-        let Event::Account(change) = event else { return Ok(()) };
+    fn fold(&self, event: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
+        let AnyEvent::Account(change) = event else { return Ok(()) };
         let at = recorded.recorded_at;
         match change {
             Change::Opened { name } => rows.put(AccountRow {
@@ -184,7 +184,7 @@ impl Projection for Accounts {
                 let row = account(rows, recorded)?;
                 rows.put(AccountRow { sending_held_at: None, ..row });
             }
-            Change::KeyIssued { key, secret, scopes, label } => rows.put(KeyRow {
+            Change::KeyIssued { key, secret, scopes, label } => rows.put(ApiKeyRow {
                 id: key.to_string(),
                 account_id: recorded.account_id.to_string(),
                 hash: secret.hash.clone(),
@@ -198,22 +198,22 @@ impl Projection for Accounts {
             Change::KeyRotated { key, secret } => {
                 let row = known(rows, &key.to_string())?;
                 let (hash, hint) = (secret.hash.clone(), secret.hint.clone());
-                rows.put(KeyRow { hash, hint, rotated_at: Some(at), ..row });
+                rows.put(ApiKeyRow { hash, hint, rotated_at: Some(at), ..row });
             }
             Change::KeyRevoked { key } => {
                 let row = known(rows, &key.to_string())?;
-                rows.put(KeyRow { revoked_at: Some(at), ..row });
+                rows.put(ApiKeyRow { revoked_at: Some(at), ..row });
             }
         }
         Ok(())
     }
 }
 
-fn account(rows: &Rows, recorded: &Recorded) -> Result<AccountRow, FoldError> {
+fn account(rows: &BatchRows, recorded: &RecordedEvent) -> Result<AccountRow, FoldError> {
     let row = rows.get::<AccountRow>(&recorded.aggregate_id.to_string()).cloned();
     row.ok_or(FoldError("an account begins with its opening"))
 }
 
-fn known(rows: &Rows, key: &str) -> Result<KeyRow, FoldError> {
-    rows.get::<KeyRow>(key).cloned().ok_or(FoldError("a key begins with its issue"))
+fn known(rows: &BatchRows, key: &str) -> Result<ApiKeyRow, FoldError> {
+    rows.get::<ApiKeyRow>(key).cloned().ok_or(FoldError("a key begins with its issue"))
 }

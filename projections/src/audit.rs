@@ -1,10 +1,10 @@
 //! The audit trail: who did what to what, when, with which key, at which position.
 
-use wasend_domain::{Event, Recorded, Time};
+use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
 use crate::messages::time;
-use crate::{FoldError, Keys, Projection, Rows};
+use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
 /// One entry: an event, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,29 +40,29 @@ static AUDIT: Table = Table {
     append_only: true,
 };
 
-impl Record for AuditRow {
+impl TableRecord for AuditRow {
     const TABLE: &'static Table = &AUDIT;
 
     fn id(&self) -> String {
         self.position.to_string()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         vec![
-            Cell::count(self.position),
+            CellValue::count(self.position),
             self.event_id.into(),
             self.account_id.into(),
             self.event_type.into(),
             self.aggregate_type.into(),
             self.aggregate_id.into(),
-            Cell::count(self.sequence),
+            CellValue::count(self.sequence),
             self.actor.into(),
             self.command_id.into(),
             self.recorded_at.micros().into(),
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         Ok(Self {
             position: cells.count()?,
             event_id: cells.text()?,
@@ -81,9 +81,9 @@ impl Record for AuditRow {
 static TABLES: &[&Table] = &[&AUDIT];
 
 /// The projection of the table.
-pub struct Audit;
+pub struct AuditProjection;
 
-impl Projection for Audit {
+impl Projection for AuditProjection {
     fn name(&self) -> &'static str {
         "audit"
     }
@@ -96,9 +96,9 @@ impl Projection for Audit {
         TABLES
     }
 
-    fn keys(&self, _: &Event, _: &Recorded, _: &mut Keys) {}
+    fn keys(&self, _: &AnyEvent, _: &RecordedEvent, _: &mut BatchKeys) {}
 
-    fn fold(&self, _: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+    fn fold(&self, _: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
         rows.put(AuditRow {
             event_id: recorded.event_id.to_string(),
             account_id: recorded.account_id.to_string(),

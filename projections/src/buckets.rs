@@ -4,17 +4,17 @@
 use wasend_domain::bucket::{BucketContents, Event as Change};
 use wasend_domain::content::UnknownWebhook;
 use wasend_domain::inbox::Event as Inbox;
-use wasend_domain::{AccountId, Category, Day, Event, PersonalValue, Recorded, Time};
+use wasend_domain::{AccountId, AnyEvent, DataCategory, Day, PersonalValue, RecordedEvent, Time};
 
-use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
 use crate::messages::{moment, time};
-use crate::{FoldError, Keys, Rows};
+use crate::{BatchKeys, BatchRows, FoldError};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketRow {
     pub id: String,
     pub account_id: String,
-    pub category: Category,
+    pub category: DataCategory,
     pub day: Day,
     /// When its key was named, to be destroyed.
     pub fenced_at: Option<Time>,
@@ -68,14 +68,14 @@ pub(crate) static BUCKETS: Table = Table {
     append_only: false,
 };
 
-impl Record for BucketRow {
+impl TableRecord for BucketRow {
     const TABLE: &'static Table = &BUCKETS;
 
     fn id(&self) -> String {
         self.id.clone()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         let todo = self.todo();
         vec![
             self.id.into(),
@@ -91,10 +91,10 @@ impl Record for BucketRow {
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         let (id, account_id) = (cells.text()?, cells.text()?);
         let category = cells.text()?;
-        let category = Category::named(&category).ok_or_else(|| cells.damaged())?;
+        let category = DataCategory::named(&category).ok_or_else(|| cells.damaged())?;
         let row = Self {
             id,
             account_id,
@@ -113,27 +113,27 @@ impl Record for BucketRow {
 }
 
 /// The bucket that the event puts something into.
-fn filled(event: &Event, recorded: &Recorded) -> Option<BucketRow> {
-    let Event::Inbox(Inbox::Held { update, .. }) = event else { return None };
+fn filled(event: &AnyEvent, recorded: &RecordedEvent) -> Option<BucketRow> {
+    let AnyEvent::Inbox(Inbox::Held { update, .. }) = event else { return None };
     let contents = BucketContents { category: UnknownWebhook::CATEGORY, day: update.day() };
     Some(BucketRow::new(recorded.account_id, contents))
 }
 
-pub(crate) fn keys(event: &Event, recorded: &Recorded, keys: &mut Keys) {
+pub(crate) fn keys(event: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys) {
     if let Some(bucket) = filled(event, recorded) {
         keys.touch::<BucketRow>(bucket.id);
-    } else if let Event::Bucket(_) = event {
+    } else if let AnyEvent::Bucket(_) = event {
         keys.touch::<BucketRow>(recorded.aggregate_id.to_string());
     }
 }
 
-pub(crate) fn fold(event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+pub(crate) fn fold(event: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
     if let Some(bucket) = filled(event, recorded)
         && rows.get::<BucketRow>(&bucket.id).is_none()
     {
         rows.put(bucket);
     }
-    let Event::Bucket(change) = event else { return Ok(()) };
+    let AnyEvent::Bucket(change) = event else { return Ok(()) };
     let row = rows.get::<BucketRow>(&recorded.aggregate_id.to_string()).cloned();
     let mut row = match (row, change) {
         (Some(row), _) => row,

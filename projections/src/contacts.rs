@@ -1,12 +1,12 @@
 //! Contacts, groups, and which contact belongs to which group. Who a contact is, the vault knows.
 
-use wasend_domain::contact::{Event as ContactEvent, Part};
+use wasend_domain::contact::{ContactPart, Event as ContactEvent};
 use wasend_domain::group::Event as GroupEvent;
-use wasend_domain::{Event, Recorded, Time};
+use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
 use crate::messages::{moment, time};
-use crate::{FoldError, Keys, Projection, Rows};
+use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContactRow {
@@ -91,14 +91,14 @@ static MEMBERSHIPS: Table = Table {
     append_only: false,
 };
 
-impl Record for ContactRow {
+impl TableRecord for ContactRow {
     const TABLE: &'static Table = &CONTACTS;
 
     fn id(&self) -> String {
         self.id.clone()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         let listed = self.listed();
         vec![
             self.id.into(),
@@ -114,7 +114,7 @@ impl Record for ContactRow {
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         let id = cells.text()?;
         Ok(Self {
             id,
@@ -130,14 +130,14 @@ impl Record for ContactRow {
     }
 }
 
-impl Record for GroupRow {
+impl TableRecord for GroupRow {
     const TABLE: &'static Table = &GROUPS;
 
     fn id(&self) -> String {
         self.id.clone()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         vec![
             self.id.into(),
             self.account_id.into(),
@@ -148,7 +148,7 @@ impl Record for GroupRow {
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         let id = cells.text()?;
         Ok(Self {
             id,
@@ -161,14 +161,14 @@ impl Record for GroupRow {
     }
 }
 
-impl Record for MembershipRow {
+impl TableRecord for MembershipRow {
     const TABLE: &'static Table = &MEMBERSHIPS;
 
     fn id(&self) -> String {
         membership(&self.group_id, &self.contact_id)
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         let id = self.id();
         vec![
             id.into(),
@@ -179,7 +179,7 @@ impl Record for MembershipRow {
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         // The id is made of the others.
         cells.text()?;
         Ok(Self {
@@ -198,9 +198,9 @@ fn membership(group: &str, contact: &str) -> String {
 static TABLES: &[&Table] = &[&CONTACTS, &GROUPS, &MEMBERSHIPS];
 
 /// The projection of the three tables.
-pub struct Contacts;
+pub struct ContactsProjection;
 
-impl Projection for Contacts {
+impl Projection for ContactsProjection {
     fn name(&self) -> &'static str {
         "contacts"
     }
@@ -213,31 +213,31 @@ impl Projection for Contacts {
         TABLES
     }
 
-    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
+    fn keys(&self, event: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys) {
         let id = recorded.aggregate_id.to_string();
         match event {
-            Event::Contact(change) => {
+            AnyEvent::Contact(change) => {
                 if let ContactEvent::GroupJoined { group } | ContactEvent::GroupLeft { group } = change {
                     keys.touch::<GroupRow>(group.to_string());
                     keys.touch::<MembershipRow>(membership(&group.to_string(), &id));
                 }
                 keys.touch::<ContactRow>(id);
             }
-            Event::Group(_) => keys.touch::<GroupRow>(id),
+            AnyEvent::Group(_) => keys.touch::<GroupRow>(id),
             _ => {}
         }
     }
 
-    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+    fn fold(&self, event: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
         match event {
-            Event::Contact(change) => contact(change, recorded, rows),
-            Event::Group(change) => group(change, recorded, rows),
+            AnyEvent::Contact(change) => contact(change, recorded, rows),
+            AnyEvent::Group(change) => group(change, recorded, rows),
             _ => Ok(()),
         }
     }
 }
 
-fn contact(change: &ContactEvent, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+fn contact(change: &ContactEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
     let (id, at) = (recorded.aggregate_id.to_string(), recorded.recorded_at);
     if let ContactEvent::Created { source, attributes } = change {
         rows.put(ContactRow {
@@ -269,7 +269,7 @@ fn contact(change: &ContactEvent, recorded: &Recorded, rows: &mut Rows) -> Resul
         | ContactEvent::Erased { .. }
         | ContactEvent::ErasureHeld { .. }
         | ContactEvent::ErasureHoldLifted { .. } => {}
-        ContactEvent::Updated { changed, attributes } if changed.contains(&Part::Attributes) => {
+        ContactEvent::Updated { changed, attributes } if changed.contains(&ContactPart::Attributes) => {
             row.attributes = attributes.as_ref().map(|sealed| sealed.as_str().to_owned());
         }
         ContactEvent::Updated { .. } => {}
@@ -294,13 +294,13 @@ fn contact(change: &ContactEvent, recorded: &Recorded, rows: &mut Rows) -> Resul
 }
 
 /// A deleted group has no row; leaving it later changes nothing.
-fn member(rows: &mut Rows, group: &str, by: i64) {
+fn member(rows: &mut BatchRows, group: &str, by: i64) {
     if let Some(row) = rows.get::<GroupRow>(group).cloned() {
         rows.put(GroupRow { members: row.members + by, ..row });
     }
 }
 
-fn group(change: &GroupEvent, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+fn group(change: &GroupEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
     let (id, at) = (recorded.aggregate_id.to_string(), recorded.recorded_at);
     match change {
         GroupEvent::Created { name } => rows.put(GroupRow {

@@ -1,12 +1,12 @@
 //! Imports of contacts: what each was asked, how far it is, how it ended. Those that have not ended are the importer's
 //! list of what is left to do.
 
-use wasend_domain::import::{Counters, Event as Change};
-use wasend_domain::{Event, Recorded, Time};
+use wasend_domain::import::{Event as Change, RowCounters};
+use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
 use crate::messages::{moment, time};
-use crate::{FoldError, Keys, Projection, Rows};
+use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportState {
@@ -49,7 +49,7 @@ pub struct ImportRow {
     /// Of the file, and how many of them are read.
     pub bytes: i64,
     pub bytes_read: i64,
-    pub counters: Counters,
+    pub counters: RowCounters,
     /// Why it failed.
     pub code: Option<String>,
     pub created_at: Time,
@@ -88,16 +88,16 @@ static IMPORTS: Table = Table {
     append_only: false,
 };
 
-impl Record for ImportRow {
+impl TableRecord for ImportRow {
     const TABLE: &'static Table = &IMPORTS;
 
     fn id(&self) -> String {
         self.id.clone()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         let c = &self.counters;
-        let mut cells: Vec<Cell> = vec![
+        let mut cells: Vec<CellValue> = vec![
             self.id.into(),
             self.account_id.into(),
             self.state.name().into(),
@@ -110,7 +110,7 @@ impl Record for ImportRow {
         ];
         let counts = [c.total, c.created, c.updated, c.unchanged, c.duplicate_in_file];
         let more = [c.duplicate_existing, c.suppressed, c.invalid, c.warnings, c.erased, c.unreadable];
-        cells.extend(counts.into_iter().chain(more).map(Cell::count));
+        cells.extend(counts.into_iter().chain(more).map(CellValue::count));
         cells.extend([
             self.code.into(),
             self.created_at.micros().into(),
@@ -120,7 +120,7 @@ impl Record for ImportRow {
         cells
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         let id = cells.text()?;
         let account_id = cells.text()?;
         let state = cells.text()?;
@@ -130,7 +130,7 @@ impl Record for ImportRow {
             (cells.text()?, cells.text()?, cells.int()? != 0, cells.optional_text()?);
         let (bytes, bytes_read) = (cells.int()?, cells.int()?);
         let mut count = || Ok(u64::try_from(cells.int()?).unwrap_or(0));
-        let counters = Counters {
+        let counters = RowCounters {
             total: count()?,
             created: count()?,
             updated: count()?,
@@ -165,9 +165,9 @@ impl Record for ImportRow {
 static TABLES: &[&Table] = &[&IMPORTS];
 
 /// The projection of the table.
-pub struct Imports;
+pub struct ImportsProjection;
 
-impl Projection for Imports {
+impl Projection for ImportsProjection {
     fn name(&self) -> &'static str {
         "imports"
     }
@@ -180,14 +180,14 @@ impl Projection for Imports {
         TABLES
     }
 
-    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
-        if let Event::Import(_) = event {
+    fn keys(&self, event: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys) {
+        if let AnyEvent::Import(_) = event {
             keys.touch::<ImportRow>(recorded.aggregate_id.to_string());
         }
     }
 
-    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
-        let Event::Import(change) = event else { return Ok(()) };
+    fn fold(&self, event: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
+        let AnyEvent::Import(change) = event else { return Ok(()) };
         let id = recorded.aggregate_id.to_string();
         if let Change::Started(start) = change {
             rows.put(ImportRow {
@@ -200,7 +200,7 @@ impl Projection for Imports {
                 group_id: start.group.map(|group| group.to_string()),
                 bytes: count(start.bytes),
                 bytes_read: 0,
-                counters: Counters::default(),
+                counters: RowCounters::default(),
                 code: None,
                 created_at: start.at,
                 updated_at: start.at,

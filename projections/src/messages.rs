@@ -1,12 +1,15 @@
 //! Messages with their delivery status, and the history of each message's status.
 
 use cqrs_es::Aggregate;
-use wasend_domain::content::Kind;
-use wasend_domain::message::{Direction, Event as Change, Failure, Message, Origin, Pricing, PricingCategory, Status};
-use wasend_domain::{BlindIndex, Event, Recorded, Time};
+use wasend_domain::content::ContentKind;
+use wasend_domain::message::{
+    DeliveryStatus, Event as Change, Message, MessageDirection, MessageFailure, MessageOrigin, MessagePricing,
+    PricingCategory,
+};
+use wasend_domain::{AnyEvent, BlindIndex, RecordedEvent, Time};
 
-use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
-use crate::{FoldError, Keys, Projection, Rows};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
+use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
 /// One message as clients see it. What it says is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +43,7 @@ pub struct StatusRow {
     /// The fact, by the type of its event.
     pub fact: String,
     /// The message's status after it.
-    pub status: Status,
+    pub status: DeliveryStatus,
     /// Whether the status is another one than before.
     pub changed: bool,
     pub code: Option<i64>,
@@ -50,11 +53,11 @@ pub struct StatusRow {
 }
 
 impl MessageRow {
-    pub fn origin(&self) -> Option<&Origin> {
+    pub fn origin(&self) -> Option<&MessageOrigin> {
         self.state.origin.as_ref()
     }
 
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> DeliveryStatus {
         self.state.status()
     }
 }
@@ -63,8 +66,8 @@ pub(crate) fn time(micros: i64) -> Time {
     Time::from_micros(micros)
 }
 
-pub(crate) fn moment(time: Option<Time>) -> Cell {
-    Cell::Int(time.map(Time::micros))
+pub(crate) fn moment(time: Option<Time>) -> CellValue {
+    CellValue::Int(time.map(Time::micros))
 }
 
 static MESSAGES: Table = Table {
@@ -133,18 +136,18 @@ static STATUSES: Table = Table {
     append_only: true,
 };
 
-impl Record for MessageRow {
+impl TableRecord for MessageRow {
     const TABLE: &'static Table = &MESSAGES;
 
     fn id(&self) -> String {
         self.id.clone()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         let status = self.status().name();
         let s = &self.state;
         let origin = s.origin.as_ref();
-        let text = |value: Option<String>| Cell::Text(Some(value.unwrap_or_default()));
+        let text = |value: Option<String>| CellValue::Text(Some(value.unwrap_or_default()));
         vec![
             self.id.into(),
             self.account_id.into(),
@@ -179,23 +182,23 @@ impl Record for MessageRow {
             self.error_detail.into(),
             moment(self.submitted_at),
             self.updated_at.micros().into(),
-            Cell::count(self.position),
+            CellValue::count(self.position),
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         let id = cells.text()?;
         let account_id = cells.text()?;
         let direction = cells.text()?;
-        let direction = Direction::named(&direction).ok_or_else(|| cells.damaged())?;
+        let direction = MessageDirection::named(&direction).ok_or_else(|| cells.damaged())?;
         let (number, contact) = (cells.parse()?, cells.parse()?);
-        let kind = Kind::named(&cells.text()?);
+        let kind = ContentKind::named(&cells.text()?);
         let at = time(cells.int()?);
         // The status is derived; the column is there to be filtered by.
         cells.text()?;
         let attempts = u32::try_from(cells.int()?).map_err(|_| cells.damaged())?;
         let mut state = Message {
-            origin: Some(Origin { direction, number, contact, kind, at }),
+            origin: Some(MessageOrigin { direction, number, contact, kind, at }),
             attempts,
             in_flight: cells.int()? != 0,
             not_before: cells.optional_int()?.map(time),
@@ -210,11 +213,11 @@ impl Record for MessageRow {
             ..Message::default()
         };
         let (failed_at, code, class) = (cells.optional_int()?, cells.optional_int()?, cells.optional_text()?);
-        state.failure = failed_at.map(|at| Failure { at: time(at), code, class: class.unwrap_or_default() });
+        state.failure = failed_at.map(|at| MessageFailure { at: time(at), code, class: class.unwrap_or_default() });
         state.expired_at = cells.optional_int()?.map(time);
         state.cancelled_at = cells.optional_int()?.map(time);
         let (priced_at, category, billable) = (cells.optional_int()?, cells.optional_text()?, cells.optional_int()?);
-        state.pricing = priced_at.map(|at| Pricing {
+        state.pricing = priced_at.map(|at| MessagePricing {
             at: time(at),
             category: PricingCategory::new(category.as_deref().unwrap_or_default()),
             billable: billable == Some(1),
@@ -234,16 +237,16 @@ impl Record for MessageRow {
     }
 }
 
-impl Record for StatusRow {
+impl TableRecord for StatusRow {
     const TABLE: &'static Table = &STATUSES;
 
     fn id(&self) -> String {
         self.position.to_string()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         vec![
-            Cell::count(self.position),
+            CellValue::count(self.position),
             self.account_id.into(),
             self.message_id.into(),
             self.number_id.into(),
@@ -258,7 +261,7 @@ impl Record for StatusRow {
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         Ok(Self {
             position: cells.count()?,
             account_id: cells.text()?,
@@ -267,7 +270,7 @@ impl Record for StatusRow {
             contact_id: cells.text()?,
             direction: cells.text()?,
             fact: cells.text()?,
-            status: Status::named(&cells.text()?).ok_or_else(|| cells.damaged())?,
+            status: DeliveryStatus::named(&cells.text()?).ok_or_else(|| cells.damaged())?,
             changed: cells.int()? != 0,
             code: cells.optional_int()?,
             at: time(cells.int()?),
@@ -279,9 +282,9 @@ impl Record for StatusRow {
 static TABLES: &[&Table] = &[&MESSAGES, &STATUSES];
 
 /// The projection of both tables.
-pub struct Messages;
+pub struct MessagesProjection;
 
-impl Projection for Messages {
+impl Projection for MessagesProjection {
     fn name(&self) -> &'static str {
         "messages"
     }
@@ -294,14 +297,14 @@ impl Projection for Messages {
         TABLES
     }
 
-    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
-        if let Event::Message(_) = event {
+    fn keys(&self, event: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys) {
+        if let AnyEvent::Message(_) = event {
             keys.touch::<MessageRow>(recorded.aggregate_id.to_string());
         }
     }
 
-    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
-        let Event::Message(change) = event else { return Ok(()) };
+    fn fold(&self, event: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
+        let AnyEvent::Message(change) = event else { return Ok(()) };
         let id = recorded.aggregate_id.to_string();
         let before = rows.get::<MessageRow>(&id).map(MessageRow::status);
         if before.is_none() {
@@ -324,7 +327,7 @@ impl Projection for Messages {
         row.state.counted = None;
         row.updated_at = recorded.recorded_at;
         row.position = recorded.position;
-        if let Some((at, code)) = told(change) {
+        if let Some((at, code)) = change_time(change) {
             let status = status(row, before, recorded, at, code);
             rows.put(status);
         }
@@ -333,7 +336,7 @@ impl Projection for Messages {
 }
 
 /// The row of a message that has just begun, with what never changes.
-fn first(change: &Change, recorded: &Recorded) -> Option<MessageRow> {
+fn first(change: &Change, recorded: &RecordedEvent) -> Option<MessageRow> {
     let (content, template, wamid) = match change {
         Change::Accepted { content, template, .. } => (content.as_str(), template.clone(), None),
         Change::Received { content, wamid, .. } => (content.as_str(), None, Some(wamid.as_str().to_owned())),
@@ -354,7 +357,7 @@ fn first(change: &Change, recorded: &Recorded) -> Option<MessageRow> {
 }
 
 /// When the fact happened and Meta's error code; none for what only counts.
-fn told(change: &Change) -> Option<(Time, Option<i64>)> {
+fn change_time(change: &Change) -> Option<(Time, Option<i64>)> {
     match change {
         Change::Accepted { at, .. }
         | Change::Received { at, .. }
@@ -373,7 +376,13 @@ fn told(change: &Change) -> Option<(Time, Option<i64>)> {
     }
 }
 
-fn status(row: &MessageRow, before: Option<Status>, recorded: &Recorded, at: Time, code: Option<i64>) -> StatusRow {
+fn status(
+    row: &MessageRow,
+    before: Option<DeliveryStatus>,
+    recorded: &RecordedEvent,
+    at: Time,
+    code: Option<i64>,
+) -> StatusRow {
     let status = row.status();
     let origin = row.origin();
     StatusRow {

@@ -1,11 +1,11 @@
 //! Connected numbers.
 
 use wasend_domain::number::Event as Change;
-use wasend_domain::{Event, Recorded, Time};
+use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
 use crate::messages::{moment, time};
-use crate::{FoldError, Keys, Projection, Rows};
+use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumberRow {
@@ -48,14 +48,14 @@ static NUMBERS: Table = Table {
     append_only: false,
 };
 
-impl Record for NumberRow {
+impl TableRecord for NumberRow {
     const TABLE: &'static Table = &NUMBERS;
 
     fn id(&self) -> String {
         self.id.clone()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         vec![
             self.id.into(),
             self.account_id.into(),
@@ -73,7 +73,7 @@ impl Record for NumberRow {
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         let id = cells.text()?;
         Ok(Self {
             id,
@@ -96,9 +96,9 @@ impl Record for NumberRow {
 static TABLES: &[&Table] = &[&NUMBERS];
 
 /// The projection of the table.
-pub struct Numbers;
+pub struct NumbersProjection;
 
-impl Projection for Numbers {
+impl Projection for NumbersProjection {
     fn name(&self) -> &'static str {
         "numbers"
     }
@@ -111,14 +111,14 @@ impl Projection for Numbers {
         TABLES
     }
 
-    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
-        if let Event::Number(_) = event {
+    fn keys(&self, event: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys) {
+        if let AnyEvent::Number(_) = event {
             keys.touch::<NumberRow>(recorded.aggregate_id.to_string());
         }
     }
 
-    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
-        let Event::Number(change) = event else { return Ok(()) };
+    fn fold(&self, event: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
+        let AnyEvent::Number(change) = event else { return Ok(()) };
         let (id, at) = (recorded.aggregate_id.to_string(), recorded.recorded_at);
         if let Change::Connected { meta, display, credentials, base_url, rate } = change {
             rows.put(NumberRow {

@@ -1,15 +1,15 @@
 //! What is left to do for outbound messages: the dispatcher's list.
 
 use wasend_domain::message::Event as Change;
-use wasend_domain::{Event, Recorded, Time};
+use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
 use crate::messages::time;
-use crate::{FoldError, Keys, Projection, Rows};
+use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
 /// What a message waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Todo {
+pub enum OutboxTask {
     /// To be tried, not before `due_at`.
     Send,
     /// A call was begun at `due_at` and its outcome is not recorded.
@@ -20,7 +20,7 @@ pub enum Todo {
     Deliver,
 }
 
-impl Todo {
+impl OutboxTask {
     const ALL: [Self; 4] = [Self::Send, Self::Conclude, Self::Reconcile, Self::Deliver];
 
     pub const fn name(self) -> &'static str {
@@ -41,7 +41,7 @@ pub struct OutboxRow {
     pub account_id: String,
     pub number_id: String,
     pub contact_id: String,
-    pub todo: Todo,
+    pub todo: OutboxTask,
     pub due_at: Time,
     /// Calls begun so far.
     pub attempts: i64,
@@ -69,14 +69,14 @@ static OUTBOX: Table = Table {
     append_only: false,
 };
 
-impl Record for OutboxRow {
+impl TableRecord for OutboxRow {
     const TABLE: &'static Table = &OUTBOX;
 
     fn id(&self) -> String {
         self.id.clone()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         vec![
             self.id.into(),
             self.account_id.into(),
@@ -91,11 +91,11 @@ impl Record for OutboxRow {
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         let id = cells.text()?;
         let (account_id, number_id, contact_id) = (cells.text()?, cells.text()?, cells.text()?);
         let todo = cells.text()?;
-        let todo = Todo::ALL.into_iter().find(|known| known.name() == todo).ok_or_else(|| cells.damaged())?;
+        let todo = OutboxTask::ALL.into_iter().find(|known| known.name() == todo).ok_or_else(|| cells.damaged())?;
         Ok(Self {
             id,
             account_id,
@@ -114,9 +114,9 @@ impl Record for OutboxRow {
 static TABLES: &[&Table] = &[&OUTBOX];
 
 /// The projection of the table.
-pub struct Outbox;
+pub struct OutboxProjection;
 
-impl Projection for Outbox {
+impl Projection for OutboxProjection {
     fn name(&self) -> &'static str {
         "outbox"
     }
@@ -129,14 +129,14 @@ impl Projection for Outbox {
         TABLES
     }
 
-    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
-        if let Event::Message(_) = event {
+    fn keys(&self, event: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys) {
+        if let AnyEvent::Message(_) = event {
             keys.touch::<OutboxRow>(recorded.aggregate_id.to_string());
         }
     }
 
-    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
-        let Event::Message(change) = event else { return Ok(()) };
+    fn fold(&self, event: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
+        let AnyEvent::Message(change) = event else { return Ok(()) };
         let id = recorded.aggregate_id.to_string();
         if let Change::Accepted { number, contact, content, at, .. } = &**change {
             rows.put(OutboxRow {
@@ -144,7 +144,7 @@ impl Projection for Outbox {
                 account_id: recorded.account_id.to_string(),
                 number_id: number.to_string(),
                 contact_id: contact.to_string(),
-                todo: Todo::Send,
+                todo: OutboxTask::Send,
                 due_at: *at,
                 attempts: 0,
                 surfaced: false,
@@ -158,12 +158,14 @@ impl Projection for Outbox {
         match &**change {
             Change::Attempted { attempt, at } => {
                 row.attempts = i64::from(*attempt);
-                (row.todo, row.due_at) = (Todo::Conclude, *at);
+                (row.todo, row.due_at) = (OutboxTask::Conclude, *at);
             }
-            Change::Deferred { until, .. } => (row.todo, row.due_at) = (Todo::Send, *until),
-            Change::OutcomeUnknown { at, .. } => (row.todo, row.due_at) = (Todo::Reconcile, *at),
+            Change::Deferred { until, .. } => (row.todo, row.due_at) = (OutboxTask::Send, *until),
+            Change::OutcomeUnknown { at, .. } => (row.todo, row.due_at) = (OutboxTask::Reconcile, *at),
             Change::Unresolved { .. } => row.surfaced = true,
-            Change::Submitted { .. } | Change::Sent { .. } => (row.todo, row.due_at) = (Todo::Deliver, row.accepted_at),
+            Change::Submitted { .. } | Change::Sent { .. } => {
+                (row.todo, row.due_at) = (OutboxTask::Deliver, row.accepted_at)
+            }
             Change::Delivered { .. }
             | Change::Read { .. }
             | Change::Failed { .. }

@@ -1,12 +1,12 @@
 //! Requests under privacy laws: what compliance staff look at, and the erasure processor's list.
 
-use wasend_domain::privacy::{Event as Change, Exception, State};
-use wasend_domain::{Event, Recorded, Time};
+use wasend_domain::privacy::{Event as Change, LegalException, RequestState};
+use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
 use crate::buckets::{self, BUCKETS};
-use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
 use crate::messages::{moment, time};
-use crate::{FoldError, Keys, Projection, Rows};
+use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrivacyRequestRow {
@@ -14,7 +14,7 @@ pub struct PrivacyRequestRow {
     pub account_id: String,
     /// The person it is about: a random id.
     pub contact_id: String,
-    pub state: State,
+    pub state: RequestState,
     pub regime: String,
     pub ground: String,
     /// Why it was refused.
@@ -48,16 +48,16 @@ impl PrivacyRequestRow {
     /// Whether it holds the data of the person it is about.
     pub fn holds(&self) -> bool {
         let exception = self.exception.as_deref();
-        let holds = Exception::ALL.into_iter().any(|known| known.holds() && exception == Some(known.name()));
-        self.state == State::Refused && holds && self.hold_lifted_at.is_none()
+        let holds = LegalException::ALL.into_iter().any(|known| known.holds() && exception == Some(known.name()));
+        self.state == RequestState::Refused && holds && self.hold_lifted_at.is_none()
     }
 
     /// What is left to do.
     fn todo(&self) -> &'static str {
         match self.state {
-            State::Received | State::Executing => "erase",
-            State::Completed if self.epoch_destroyed_at.is_none() => "end_epoch",
-            State::Completed | State::Refused => "",
+            RequestState::Received | RequestState::Executing => "erase",
+            RequestState::Completed if self.epoch_destroyed_at.is_none() => "end_epoch",
+            RequestState::Completed | RequestState::Refused => "",
         }
     }
 }
@@ -90,14 +90,14 @@ static REQUESTS: Table = Table {
     append_only: false,
 };
 
-impl Record for PrivacyRequestRow {
+impl TableRecord for PrivacyRequestRow {
     const TABLE: &'static Table = &REQUESTS;
 
     fn id(&self) -> String {
         self.id.clone()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         let todo = self.todo();
         vec![
             self.id.into(),
@@ -124,10 +124,10 @@ impl Record for PrivacyRequestRow {
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         let id = cells.text()?;
         let (account_id, contact_id, state) = (cells.text()?, cells.text()?, cells.text()?);
-        let state = State::ALL.into_iter().find(|known| known.name() == state).ok_or_else(|| cells.damaged())?;
+        let state = RequestState::ALL.into_iter().find(|known| known.name() == state).ok_or_else(|| cells.damaged())?;
         let mut row = Self {
             id,
             account_id,
@@ -160,9 +160,9 @@ impl Record for PrivacyRequestRow {
 static TABLES: &[&Table] = &[&REQUESTS, &BUCKETS];
 
 /// The projection of the requests and the buckets: of everything that must be destroyed in the vault.
-pub struct PrivacyRequests;
+pub struct PrivacyRequestsProjection;
 
-impl Projection for PrivacyRequests {
+impl Projection for PrivacyRequestsProjection {
     fn name(&self) -> &'static str {
         "privacy"
     }
@@ -175,22 +175,22 @@ impl Projection for PrivacyRequests {
         TABLES
     }
 
-    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
-        if let Event::Privacy(_) = event {
+    fn keys(&self, event: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys) {
+        if let AnyEvent::Privacy(_) = event {
             keys.touch::<PrivacyRequestRow>(recorded.aggregate_id.to_string());
         }
         buckets::keys(event, recorded, keys);
     }
 
-    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
-        let Event::Privacy(change) = event else { return buckets::fold(event, recorded, rows) };
+    fn fold(&self, event: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
+        let AnyEvent::Privacy(change) = event else { return buckets::fold(event, recorded, rows) };
         let id = recorded.aggregate_id.to_string();
         if let Change::Received { subject, regime, ground, reason, due_at, at } = change {
             rows.put(PrivacyRequestRow {
                 id,
                 account_id: recorded.account_id.to_string(),
                 contact_id: subject.to_string(),
-                state: State::Received,
+                state: RequestState::Received,
                 regime: regime.name().to_owned(),
                 ground: ground.name().to_owned(),
                 exception: None,
@@ -215,18 +215,18 @@ impl Projection for PrivacyRequests {
         match change {
             Change::Received { .. } => {}
             Change::Refused { exception, at } => {
-                (row.state, row.ended_at) = (State::Refused, Some(*at));
+                (row.state, row.ended_at) = (RequestState::Refused, Some(*at));
                 row.exception = Some(exception.name().to_owned());
             }
             Change::HoldLifted { at } => row.hold_lifted_at = Some(*at),
-            Change::Executing { .. } => row.state = State::Executing,
+            Change::Executing { .. } => row.state = RequestState::Executing,
             Change::Fenced { at, .. } => row.fenced_at = Some(*at),
             Change::KeysDestroyed { fingerprints, destruction } => {
                 (row.destroyed_at, row.fingerprints) = (Some(destruction.at), fingerprints.join(" "));
                 row.destruction = Some(destruction.number);
             }
             Change::Completed { suppressed, at } => {
-                (row.state, row.ended_at, row.suppressed) = (State::Completed, Some(*at), *suppressed);
+                (row.state, row.ended_at, row.suppressed) = (RequestState::Completed, Some(*at), *suppressed);
             }
             Change::EpochDestroyed { epoch, at } => {
                 (row.epoch, row.epoch_destroyed_at) = (Some(*epoch), Some(*at));

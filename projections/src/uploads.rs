@@ -5,7 +5,7 @@ use wasend_domain::{AccountId, BlindIndex, ImportId, SubjectId, Time, UploadId};
 use wasend_eventlog::{Db, with_transaction};
 
 use crate::engine::sql::{self, StoreError};
-use crate::engine::table::{Cell, Kind};
+use crate::engine::table::{CellValue, ColumnKind};
 
 const BEGIN: &str = "INSERT INTO uploads (id, account_id, subject_id, bytes, utf8, content, import_id, created_at) \
     VALUES ($1, $2, $3, 0, 1, NULL, NULL, $4)";
@@ -27,11 +27,20 @@ const PARTS: &str =
 const DELETE_PARTS: &str = "DELETE FROM upload_parts WHERE owner = $1 AND kind = $2";
 const OLD_OWNERS: &str = "SELECT DISTINCT owner FROM upload_parts WHERE kind = $1 AND created_at < $2 LIMIT 100";
 const OLDEST: &str = "SELECT created_at FROM uploads ORDER BY created_at LIMIT 1";
-const KINDS: [Kind; 8] = [Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Text, Kind::Text, Kind::Int];
+const KINDS: [ColumnKind; 8] = [
+    ColumnKind::Text,
+    ColumnKind::Text,
+    ColumnKind::Text,
+    ColumnKind::Int,
+    ColumnKind::Int,
+    ColumnKind::Text,
+    ColumnKind::Text,
+    ColumnKind::Int,
+];
 
 /// What a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum UploadPart {
     /// Of an upload: a piece of the file.
     Frame,
     /// Of an import: what a chunk has to report.
@@ -40,7 +49,7 @@ pub enum Part {
     Intent,
 }
 
-impl Part {
+impl UploadPart {
     const fn name(self) -> &'static str {
         match self {
             Self::Frame => "frame",
@@ -52,7 +61,7 @@ impl Part {
 
 /// A file that was uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upload {
+pub struct StoredUpload {
     pub id: UploadId,
     pub account_id: AccountId,
     /// Under which its pieces are sealed.
@@ -69,11 +78,11 @@ pub struct Upload {
 
 /// The files of every account. Clones share the database.
 #[derive(Clone)]
-pub struct Uploads {
+pub struct UploadStore {
     db: Db,
 }
 
-impl Uploads {
+impl UploadStore {
     pub const fn new(db: Db) -> Self {
         Self { db }
     }
@@ -85,62 +94,62 @@ impl Uploads {
         subject: SubjectId,
         now: Time,
     ) -> Result<(), StoreError> {
-        let binds = [Cell::text(&id), Cell::text(&account), Cell::text(&subject), now.micros().into()];
+        let binds = [CellValue::text(&id), CellValue::text(&account), CellValue::text(&subject), now.micros().into()];
         self.execute(BEGIN, &binds).await.map(drop)
     }
 
     /// Nothing comes after: so many bytes, UTF-8 or not, and the keyed hash of them all.
     pub async fn complete(&self, id: UploadId, bytes: u64, utf8: bool, content: &BlindIndex) -> Result<(), StoreError> {
-        let binds = [Cell::text(&id), Cell::count(bytes), i64::from(utf8).into(), content.as_str().into()];
+        let binds = [CellValue::text(&id), CellValue::count(bytes), i64::from(utf8).into(), content.as_str().into()];
         self.execute(COMPLETE, &binds).await.map(drop)
     }
 
     /// Gives the upload to an import: false if it has one, is not complete, or is not the account's.
     pub async fn claim(&self, id: UploadId, account: AccountId, import: ImportId) -> Result<bool, StoreError> {
-        Ok(self.execute(CLAIM, &[Cell::text(&id), Cell::text(&account), Cell::text(&import)]).await? > 0)
+        Ok(self.execute(CLAIM, &[CellValue::text(&id), CellValue::text(&account), CellValue::text(&import)]).await? > 0)
     }
 
-    pub async fn get(&self, id: UploadId) -> Result<Option<Upload>, StoreError> {
-        Ok(self.list(GET, &[Cell::text(&id)]).await?.pop())
+    pub async fn get(&self, id: UploadId) -> Result<Option<StoredUpload>, StoreError> {
+        Ok(self.list(GET, &[CellValue::text(&id)]).await?.pop())
     }
 
     /// When the oldest of those that are still here was received.
     pub async fn oldest(&self) -> Result<Option<Time>, StoreError> {
-        let rows = sql::fetch(&self.db, OLDEST, &[], &[Kind::Int]).await?;
-        let moment = |row: Vec<Cell>| match row.into_iter().next() {
-            Some(Cell::Int(Some(micros))) => Some(Time::from_micros(micros)),
+        let rows = sql::fetch(&self.db, OLDEST, &[], &[ColumnKind::Int]).await?;
+        let moment = |row: Vec<CellValue>| match row.into_iter().next() {
+            Some(CellValue::Int(Some(micros))) => Some(Time::from_micros(micros)),
             _ => None,
         };
         Ok(rows.into_iter().find_map(moment))
     }
 
     /// Those that no import took since before then.
-    pub async fn unused(&self, before: Time) -> Result<Vec<Upload>, StoreError> {
+    pub async fn unused(&self, before: Time) -> Result<Vec<StoredUpload>, StoreError> {
         self.list(UNUSED, &[before.micros().into()]).await
     }
 
     /// Those that belong to an import, which may have ended.
-    pub async fn used(&self) -> Result<Vec<Upload>, StoreError> {
+    pub async fn used(&self) -> Result<Vec<StoredUpload>, StoreError> {
         self.list(USED, &[]).await
     }
 
     /// Whether it was begun before then.
     pub async fn begun_before(&self, id: UploadId, before: Time) -> Result<bool, StoreError> {
-        let binds = [Cell::text(&id), before.micros().into()];
-        Ok(!sql::fetch(&self.db, BEGUN, &binds, &[Kind::Text]).await?.is_empty())
+        let binds = [CellValue::text(&id), before.micros().into()];
+        Ok(!sql::fetch(&self.db, BEGUN, &binds, &[ColumnKind::Text]).await?.is_empty())
     }
 
     /// The file and its pieces are gone.
     pub async fn remove(&self, id: UploadId) -> Result<(), StoreError> {
-        self.execute(DELETE_PARTS, &[Cell::text(&id), Part::Frame.name().into()]).await?;
-        self.execute(REMOVE, &[Cell::text(&id)]).await.map(drop)
+        self.execute(DELETE_PARTS, &[CellValue::text(&id), UploadPart::Frame.name().into()]).await?;
+        self.execute(REMOVE, &[CellValue::text(&id)]).await.map(drop)
     }
 
     /// Stores parts of an upload or an import, numbered from `first`, in one transaction. Repeating it replaces them.
     pub async fn put(
         &self,
         owner: &impl ToString,
-        kind: Part,
+        kind: UploadPart,
         first: u64,
         parts: &[&str],
         now: Time,
@@ -158,59 +167,70 @@ impl Uploads {
     pub async fn parts(
         &self,
         owner: &impl ToString,
-        kind: Part,
+        kind: UploadPart,
         first: u64,
         limit: usize,
     ) -> Result<Vec<(u64, String)>, StoreError> {
-        let binds = [Cell::text(owner), kind.name().into(), Cell::count(first), Cell::count(limit as u64)];
-        let rows = sql::fetch(&self.db, PARTS, &binds, &[Kind::Int, Kind::Text]).await?;
-        let part = |row: Vec<Cell>| match <[Cell; 2]>::try_from(row) {
-            Ok([Cell::Int(Some(number)), Cell::Text(Some(sealed))]) => Some((u64::try_from(number).ok()?, sealed)),
+        let binds =
+            [CellValue::text(owner), kind.name().into(), CellValue::count(first), CellValue::count(limit as u64)];
+        let rows = sql::fetch(&self.db, PARTS, &binds, &[ColumnKind::Int, ColumnKind::Text]).await?;
+        let part = |row: Vec<CellValue>| match <[CellValue; 2]>::try_from(row) {
+            Ok([CellValue::Int(Some(number)), CellValue::Text(Some(sealed))]) => {
+                Some((u64::try_from(number).ok()?, sealed))
+            }
             _ => None,
         };
         Ok(rows.into_iter().filter_map(part).collect())
     }
 
-    pub async fn delete_parts(&self, owner: &impl ToString, kind: Part) -> Result<(), StoreError> {
-        self.execute(DELETE_PARTS, &[Cell::text(owner), kind.name().into()]).await.map(drop)
+    pub async fn delete_parts(&self, owner: &impl ToString, kind: UploadPart) -> Result<(), StoreError> {
+        self.execute(DELETE_PARTS, &[CellValue::text(owner), kind.name().into()]).await.map(drop)
     }
 
     /// The ids of those that have parts of this kind from before then.
-    pub async fn older(&self, kind: Part, before: Time) -> Result<Vec<String>, StoreError> {
-        let binds = [Cell::from(kind.name()), before.micros().into()];
-        let rows = sql::fetch(&self.db, OLD_OWNERS, &binds, &[Kind::Text]).await?;
-        let text = |row: Vec<Cell>| match row.into_iter().next() {
-            Some(Cell::Text(text)) => text,
+    pub async fn older(&self, kind: UploadPart, before: Time) -> Result<Vec<String>, StoreError> {
+        let binds = [CellValue::from(kind.name()), before.micros().into()];
+        let rows = sql::fetch(&self.db, OLD_OWNERS, &binds, &[ColumnKind::Text]).await?;
+        let text = |row: Vec<CellValue>| match row.into_iter().next() {
+            Some(CellValue::Text(text)) => text,
             _ => None,
         };
         Ok(rows.into_iter().filter_map(text).collect())
     }
 
-    async fn execute(&self, sql: &'static str, binds: &[Cell]) -> Result<u64, StoreError> {
+    async fn execute(&self, sql: &'static str, binds: &[CellValue]) -> Result<u64, StoreError> {
         let changed = with_transaction!(&self.db, tx => {
             let query = binds.iter().fold(sqlx::query(sql), |query, cell| match cell {
-                Cell::Text(value) => query.bind(value.as_deref()),
-                Cell::Int(value) => query.bind(*value),
+                CellValue::Text(value) => query.bind(value.as_deref()),
+                CellValue::Int(value) => query.bind(*value),
             });
             query.execute(&mut *tx).await?.rows_affected()
         });
         Ok(changed)
     }
 
-    async fn list(&self, sql: &str, binds: &[Cell]) -> Result<Vec<Upload>, StoreError> {
+    async fn list(&self, sql: &str, binds: &[CellValue]) -> Result<Vec<StoredUpload>, StoreError> {
         let rows = sql::fetch(&self.db, sql, binds, &KINDS).await?;
         Ok(rows.into_iter().filter_map(upload).collect())
     }
 }
 
-fn upload(row: Vec<Cell>) -> Option<Upload> {
-    let [id, account, subject, Cell::Int(bytes), Cell::Int(utf8), content, import, Cell::Int(created_at)] =
-        <[Cell; 8]>::try_from(row).ok()?
+fn upload(row: Vec<CellValue>) -> Option<StoredUpload> {
+    let [
+        id,
+        account,
+        subject,
+        CellValue::Int(bytes),
+        CellValue::Int(utf8),
+        content,
+        import,
+        CellValue::Int(created_at),
+    ] = <[CellValue; 8]>::try_from(row).ok()?
     else {
         return None;
     };
-    let text = |cell| if let Cell::Text(text) = cell { text } else { None };
-    Some(Upload {
+    let text = |cell| if let CellValue::Text(text) = cell { text } else { None };
+    Some(StoredUpload {
         id: text(id)?.parse().ok()?,
         account_id: text(account)?.parse().ok()?,
         subject: text(subject)?.parse().ok()?,

@@ -2,10 +2,10 @@
 //! says when it moves, so that however often Meta repeats itself the sums stay right.
 
 use wasend_domain::message::{Event as Change, UsageLine};
-use wasend_domain::{Day, Event, Recorded};
+use wasend_domain::{AnyEvent, Day, RecordedEvent};
 
-use crate::engine::table::{Cell, Column, Damaged, Reader, Record, Table};
-use crate::{FoldError, Keys, Projection, Rows};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
+use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
 /// One line of the usage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ static USAGE: Table = Table {
     append_only: false,
 };
 
-impl Record for UsageRow {
+impl TableRecord for UsageRow {
     const TABLE: &'static Table = &USAGE;
 
     /// Begins with the account and the day, so that pages come in that order.
@@ -49,7 +49,7 @@ impl Record for UsageRow {
         format!("{account_id}/{day}/{number_id}/{direction}/{category}")
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         let id = self.id();
         vec![
             id.into(),
@@ -64,7 +64,7 @@ impl Record for UsageRow {
         ]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         // The id is made of the others.
         cells.text()?;
         Ok(Self {
@@ -83,9 +83,9 @@ impl Record for UsageRow {
 static TABLES: &[&Table] = &[&USAGE];
 
 /// The projection of the table.
-pub struct Usage;
+pub struct UsageProjection;
 
-impl Projection for Usage {
+impl Projection for UsageProjection {
     fn name(&self) -> &'static str {
         "usage"
     }
@@ -98,13 +98,13 @@ impl Projection for Usage {
         TABLES
     }
 
-    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys) {
+    fn keys(&self, event: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys) {
         for (row, _) in moves(event, recorded) {
             keys.touch::<UsageRow>(row.id());
         }
     }
 
-    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+    fn fold(&self, event: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
         for (moved, sign) in moves(event, recorded) {
             let id = moved.id();
             let mut row = rows.get::<UsageRow>(&id).cloned().unwrap_or(UsageRow {
@@ -127,8 +127,8 @@ impl Projection for Usage {
 }
 
 /// The lines that a message leaves (-1) and joins (+1), each holding that one message.
-fn moves(event: &Event, recorded: &Recorded) -> Vec<(UsageRow, i64)> {
-    let Event::Message(change) = event else { return vec![] };
+fn moves(event: &AnyEvent, recorded: &RecordedEvent) -> Vec<(UsageRow, i64)> {
+    let AnyEvent::Message(change) = event else { return vec![] };
     let Change::Counted { number, direction, day, before, after } = &**change else { return vec![] };
     let row = |line: &UsageLine| UsageRow {
         account_id: recorded.account_id.to_string(),

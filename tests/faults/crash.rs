@@ -12,9 +12,9 @@ use crate::verdict::Verdict;
 use crate::{check, process};
 
 /// Between two kills, in milliseconds: from before the server has done anything to well into its work.
-const PAUSE: std::ops::Range<u64> = 20..3_000;
+const KILL_INTERVAL_MILLIS: std::ops::Range<u64> = 20..3_000;
 /// A server that takes longer than this to start again is stuck.
-const START: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub async fn run(verdict: &mut Verdict, engine: Engine, kills: u32, seed: u64) {
     let mut rng = Rng::with_seed(seed);
@@ -25,7 +25,7 @@ pub async fn run(verdict: &mut Verdict, engine: Engine, kills: u32, seed: u64) {
     let load = Load::start(&nodes, &number, &meta, seed, 1);
     let (mut killed, mut databases, mut backends, mut slowest) = (0, 0, 0, Duration::ZERO);
     while killed < kills {
-        tokio::time::sleep(Duration::from_millis(rng.u64(PAUSE))).await;
+        tokio::time::sleep(Duration::from_millis(rng.u64(KILL_INTERVAL_MILLIS))).await;
         // On Postgres, the server of the database dies about as often as ours: alone, one process of it, or with ours.
         if let Some(cluster) = &cluster {
             match rng.u8(0..4) {
@@ -55,7 +55,9 @@ pub async fn run(verdict: &mut Verdict, engine: Engine, kills: u32, seed: u64) {
         }
         killed += 1;
         let begun = Instant::now();
-        if let Err(why) = tokio::time::timeout(START, world.start_again()).await.unwrap_or(Err("no word".to_owned())) {
+        if let Err(why) =
+            tokio::time::timeout(START_TIMEOUT, world.start_again()).await.unwrap_or(Err("no word".to_owned()))
+        {
             verdict.held("the server starts again", Err(why));
             return;
         }

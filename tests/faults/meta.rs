@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use wasend_tests::{Client, until};
 use wasend_whatsapp::simulator::{
-    Delays, MemoryLines, RunningSimulator, Script, SimulatedLine, Simulator, SimulatorOptions, Summary,
+    LedgerSummary, MemoryLines, RecipientScript, RunningSimulator, SimulatedLine, Simulator, SimulatorOptions,
+    StatusDelays,
 };
 
 /// The one number's id with Meta.
@@ -31,7 +32,7 @@ impl Meta {
         };
         let mut options = SimulatorOptions::new(Arc::new(MemoryLines::new([line.clone()])), Arc::new(seconds));
         let delay = std::time::Duration::from_millis(50);
-        options.delays = Delays { sent: delay, delivered: delay, read: delay, held: delay };
+        options.delays = StatusDelays { sent: delay, delivered: delay, read: delay, held: delay };
         // As Meta does, it keeps what it has to tell for longer than any server is away.
         (options.webhook_attempts, options.max_messages) = (10_000, REMEMBERED);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
@@ -44,7 +45,7 @@ impl Meta {
     /// What happens to messages to a recipient.
     pub fn script(&self, recipient: &str, behaviours: &Value) {
         let script = json!({"recipient": recipient, "behaviours": behaviours});
-        let script: Script = serde_json::from_value(script).expect("a script");
+        let script: RecipientScript = serde_json::from_value(script).expect("a script");
         self.running.simulator().script(script).unwrap_or_else(|_| panic!("there are few scripts"));
     }
 
@@ -91,7 +92,7 @@ impl Meta {
     }
 
     /// What was accepted so far.
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&self) -> LedgerSummary {
         self.running.simulator().summary(0)
     }
 

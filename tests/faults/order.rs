@@ -11,8 +11,8 @@ use sqlx::AssertSqlSafe;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
-use wasend_domain::{Clock, Position, Recorded, Time};
-use wasend_eventlog::{Db, DbOptions, EventLog, Filter, SqlLog, Upcasters, with_db};
+use wasend_domain::{Clock, Position, RecordedEvent, Time};
+use wasend_eventlog::{Db, DbOptions, EventFilter, EventLog, SqlLog, UpcasterChain, with_db};
 use wasend_tests::Engine;
 
 use crate::cluster::Cluster;
@@ -35,7 +35,7 @@ impl Clock for Epoch {
 
 pub async fn open(url: &str) -> Result<SqlLog, String> {
     let db = Db::open(url, &DbOptions::default()).await.map_err(|error| error.to_string())?;
-    SqlLog::open(db, Arc::new(Epoch), Upcasters::default()).await.map_err(|error| error.to_string())
+    SqlLog::open(db, Arc::new(Epoch), UpcasterChain::default()).await.map_err(|error| error.to_string())
 }
 
 /// What a reader has seen, in short.
@@ -47,7 +47,7 @@ pub struct Seen {
 
 impl Seen {
     /// Nothing may be left out, come again or come late.
-    pub fn add(&mut self, event: &Recorded) -> Result<(), String> {
+    pub fn add(&mut self, event: &RecordedEvent) -> Result<(), String> {
         if event.position != self.count + 1 {
             return Err(format!("position {} came after {}", event.position, self.count));
         }
@@ -108,8 +108,8 @@ async fn end(killing: tokio::task::JoinHandle<(u32, Option<Cluster>)>) -> (u32, 
     killing.await.expect("it ends by itself")
 }
 
-async fn everything(log: &SqlLog) -> Vec<Recorded> {
-    let read = async || log.read(0, usize::MAX, &Filter::default()).await.ok();
+async fn everything(log: &SqlLog) -> Vec<RecordedEvent> {
+    let read = async || log.read(0, usize::MAX, &EventFilter::default()).await.ok();
     wasend_tests::until("the log can be read", read).await
 }
 

@@ -12,7 +12,7 @@ use crate::verdict::Found;
 
 /// A call that was cut off is given up after 12 seconds, and after 10 more it is shown to people; an erasure waits for
 /// it for 16. Sending what was accepted takes as long as it takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Waits until everything acknowledged is done.
 pub async fn settle(client: &Client, meta: &Meta, book: &Book) -> Found {
@@ -22,8 +22,8 @@ pub async fn settle(client: &Client, meta: &Meta, book: &Book) -> Found {
         if left.is_empty() {
             return Ok(format!("everything is done {} s after the last request", begun.elapsed().as_secs()));
         }
-        if begun.elapsed() > PATIENCE {
-            return Err(format!("still open after {} s: {}", PATIENCE.as_secs(), left.join(", ")));
+        if begun.elapsed() > SETTLE_TIMEOUT {
+            return Err(format!("still open after {} s: {}", SETTLE_TIMEOUT.as_secs(), left.join(", ")));
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }

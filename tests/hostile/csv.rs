@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use wasend_domain::import::Source;
+use wasend_domain::import::ImportSource;
 use wasend_processors::ImportLimits;
 use wasend_processors::importer::reading::read_rows;
 
@@ -20,7 +20,7 @@ pub fn trial(_: &Inside, file: &[u8]) {
 
 /// Each row's line, number of cells and fate; at the end whether the file was refused.
 fn rows(file: &[u8], reader: impl Read) -> (Vec<(u64, usize, bool)>, bool) {
-    let source = Source { filename: "any.csv".to_owned(), columns: vec![], region: Some("US".to_owned()) };
+    let source = ImportSource { filename: "any.csv".to_owned(), columns: vec![], region: Some("US".to_owned()) };
     let mut seen = Vec::new();
     let read = read_rows(reader, std::str::from_utf8(file).is_ok(), &source, &LIMITS, |header, rows| {
         assert!(rows.len() <= LIMITS.chunk && !rows.is_empty());

@@ -10,10 +10,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
-use wasend::config::{self, Config, Sources};
-use wasend::graphql::{State, build_schema};
-use wasend::house::{House, Keys, Ready, files, routes};
-use wasend::http::{Lifecycle, Quotas, Shell, router};
+use wasend::bootstrap::{ApiKeyStore, App, AppReadiness, files, routes};
+use wasend::config::{self, Config, ConfigSources};
+use wasend::graphql::{GraphqlState, build_schema};
+use wasend::http::{AccountQuotas, HttpState, ServerLifecycle, router};
 use wasend::telemetry;
 use wasend_commands::number::ConnectNumber;
 use wasend_commands::{Caller, CommandError};
@@ -28,7 +28,7 @@ const ANSWER_MAX: usize = 64 << 20;
 
 pub struct Inside {
     pub runtime: Runtime,
-    pub house: House,
+    pub house: App,
     pub account: AccountId,
     /// An account that has nothing to do with the first.
     pub stranger: AccountId,
@@ -45,11 +45,11 @@ impl Inside {
         let data_dir = directory.path().join("data").to_string_lossy().into_owned();
         // An address without a listener: nothing here is sent.
         let flags = vec![("data_dir", data_dir), ("meta.base_url", "http://127.0.0.1:9/".to_owned())];
-        let config = config::load(Sources { flags, ..Sources::default() }).expect("the settings are right");
+        let config = config::load(ConfigSources { flags, ..ConfigSources::default() }).expect("the settings are right");
         let (house, account, stranger, secret, router) = runtime.block_on(async {
-            let house = House::open(&config).await.expect("the house opens");
+            let house = App::open(&config).await.expect("the house opens");
             let (account, stranger, secret) = people(&house).await.expect("two accounts are opened");
-            let router = doors(&house, config);
+            let router = build_router(&house, config);
             (house, account, stranger, secret, router)
         });
         Self { runtime, house, account, stranger, secret, router, _directory: directory }
@@ -78,7 +78,7 @@ impl Inside {
 }
 
 /// Two accounts, the first with Meta's number of the examples.
-async fn people(house: &House) -> Result<(AccountId, AccountId, Personal<String>), CommandError> {
+async fn people(house: &App) -> Result<(AccountId, AccountId, Personal<String>), CommandError> {
     let ((account, key), _) = opened(house, "First").await?;
     let ((stranger, _), _) = opened(house, "Second").await?;
     let number = ConnectNumber {
@@ -98,26 +98,30 @@ async fn people(house: &House) -> Result<(AccountId, AccountId, Personal<String>
 }
 
 async fn opened(
-    house: &House,
+    house: &App,
     name: &str,
 ) -> Result<((AccountId, Personal<String>), wasend_domain::Position), CommandError> {
     let opened = house.commands.open_account(name).await?;
     Ok(((opened.value.0, opened.value.1.secret), opened.position))
 }
 
-fn doors(house: &House, config: Config) -> Router {
+fn build_router(house: &App, config: Config) -> Router {
     let (commands, projector) = (house.commands.clone(), house.projector.clone());
-    let keys = Arc::new(Keys::new(commands.reads.clone(), house.stores.vault.clone()));
-    let (http, quotas) = (Arc::new(config.http), Quotas::new(&config.limits));
-    let state = State::new(commands.clone(), projector.clone());
-    let shell = Shell {
+    let keys = Arc::new(ApiKeyStore::new(commands.reads.clone(), house.stores.vault.clone()));
+    let (http, quotas) = (Arc::new(config.http), AccountQuotas::new(&config.limits));
+    let state = GraphqlState::new(commands.clone(), projector.clone());
+    let shell = HttpState {
         engine: Arc::new(build_schema(state, &config.graphql)),
         authenticator: keys.clone(),
-        readiness: Arc::new(Ready { log: house.stores.log.clone(), vault: house.stores.vault.clone(), projector }),
+        readiness: Arc::new(AppReadiness {
+            log: house.stores.log.clone(),
+            vault: house.stores.vault.clone(),
+            projector,
+        }),
         metrics: telemetry::metrics().expect("metrics start once"),
         http: http.clone(),
         graphql: Arc::new(config.graphql),
-        life: Lifecycle::default(),
+        life: ServerLifecycle::default(),
         quotas: quotas.clone(),
         documents: Arc::default(),
     };

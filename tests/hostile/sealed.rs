@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use wasend_domain::content::{Label, Wamid};
+use wasend_domain::content::{CustomerLabel, Wamid};
 use wasend_domain::{Opened, Personal, Sealed};
-use wasend_vault::{Identity, NewPerson, Vault};
+use wasend_vault::{NewPerson, PersonIdentity, Vault};
 
 use super::Inside;
 
@@ -30,7 +30,7 @@ pub fn trial(inside: &Inside, data: &[u8]) {
     }
     let stranger = inside.runtime.block_on(vault.open(inside.stranger, &sealed));
     assert!(matches!(stranger, Ok(Opened::Unavailable(_))), "opened for another account");
-    if let Ok(elsewhere) = Sealed::<Label>::parse(&text) {
+    if let Ok(elsewhere) = Sealed::<CustomerLabel>::parse(&text) {
         let opened = inside.runtime.block_on(vault.open(inside.account, &elsewhere));
         assert!(matches!(opened, Ok(Opened::Unavailable(_))), "opened as another field");
     }
@@ -38,7 +38,7 @@ pub fn trial(inside: &Inside, data: &[u8]) {
 
 async fn seal(inside: &Inside, vault: &Vault) -> String {
     let day = inside.house.stores.clock.now().day();
-    let phone = Identity::Phone(Personal::new("+16505551234".to_owned()));
+    let phone = PersonIdentity::Phone(Personal::new("+16505551234".to_owned()));
     let person = NewPerson { identities: vec![phone], name: None };
     let (subject, _) = vault.subject_for(inside.account, &person).await.expect("a subject");
     let value = Personal::new(Wamid(PLAINTEXT.to_owned()));

@@ -1,7 +1,7 @@
 //! Webhook bodies: the whole handling, signed as a number's own, from JSON to events.
 
 use wasend_commands::webhook::WebhookError;
-use wasend_whatsapp::{Payload, signature};
+use wasend_whatsapp::{WebhookPayload, signature};
 
 use super::Inside;
 use super::inside::APP_SECRET;
@@ -11,7 +11,7 @@ use super::inside::APP_SECRET;
 pub fn trial(inside: &Inside, body: &[u8]) {
     let signed = signature::sign(APP_SECRET, body);
     let taken = inside.runtime.block_on(inside.house.commands.take_webhook(body, Some(&signed)));
-    match (Payload::parse(body), taken) {
+    match (WebhookPayload::parse(body), taken) {
         (Ok(_), Ok(_) | Err(WebhookError::Signature)) | (Err(_), Err(WebhookError::Malformed)) => {}
         (parsed, taken) => panic!("parsed: {}, taken: {taken:?}", parsed.is_ok()),
     }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
-use wasend::house::SystemClock;
+use wasend::bootstrap::SystemClock;
 use wasend_domain::Clock as _;
 use wasend_tests::{Client, Engine, World, until};
 

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use wasend_tests::{Client, Engine, PATIENCE, Start, World, until};
+use wasend_tests::{Client, Engine, STORY_TIMEOUT, Start, World, until};
 
 stories!(thousands_listen, who_does_not_read_is_cut_off_and_resumes, one_account_leaves_room_for_another);
 
@@ -88,7 +88,7 @@ async fn who_does_not_read_is_cut_off_and_resumes(engine: Engine) {
     assert!(grown < 200 * MIB, "{} MiB for 5 who do not read", grown / MIB);
     for mut stream in deaf {
         let mut heard = Vec::new();
-        let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut heard)).await;
+        let ended = tokio::time::timeout(STORY_TIMEOUT, stream.read_to_end(&mut heard)).await;
         let heard = String::from_utf8_lossy(&heard);
         assert!(ended.is_ok() && !heard.contains("event: complete"), "cut off, not complete");
         let (told, last) = positions(&heard);

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use wasend_tests::{Client, Engine, PATIENCE, Start, World};
+use wasend_tests::{Client, Engine, STORY_TIMEOUT, Start, World};
 
 const MIB: u64 = 1 << 20;
 
@@ -44,7 +44,7 @@ async fn begun(world: &World, head: &str, body: &[u8]) -> TcpStream {
 /// A client that does nothing wrong is served.
 async fn others_are_served(world: &World) {
     let client = world.client();
-    let served = tokio::time::timeout(PATIENCE, client.data("{ messages { totalCount } }", json!({})));
+    let served = tokio::time::timeout(STORY_TIMEOUT, client.data("{ messages { totalCount } }", json!({})));
     served.await.expect("others are served");
 }
 
@@ -245,7 +245,7 @@ async fn slow_clients_hold_up_themselves_alone() {
     others_are_served(&world).await;
     for (what, mut stream) in slow {
         let mut answer = Vec::new();
-        let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        let ended = tokio::time::timeout(STORY_TIMEOUT, stream.read_to_end(&mut answer)).await;
         assert!(ended.is_ok(), "slow {what}: the server ends it");
         let answer = String::from_utf8_lossy(&answer);
         assert!(what != "body" || answer.starts_with("HTTP/1.1 408"), "slow {what}: {answer}");

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
-use wasend_domain::content::Content;
+use wasend_domain::content::OutboundContent;
 use wasend_tests::bytes::{Needle, found};
 use wasend_tests::vault::{KeyRow, keys, opened};
 use wasend_tests::{Client, Engine, Start, World, until};
@@ -63,7 +63,7 @@ async fn erase(client: &Client, phone: &str) {
 
 /// What the fingerprint of a message is made of.
 fn content(number: &str, phone: &str, body: &str) -> String {
-    json!([number, phone, Content::text(body, false).expect("a text")]).to_string()
+    json!([number, phone, OutboundContent::text(body, false).expect("a text")]).to_string()
 }
 
 /// A keyed hash as the vault makes it.

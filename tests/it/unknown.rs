@@ -1,10 +1,10 @@
 //! What Meta reports in a form that is not understood: kept for a short time, and no longer than the people that it names.
 
 use serde_json::{Value, json};
-use wasend::config::{Sources, load};
-use wasend::house::Stores;
-use wasend_domain::content::{Label, RawWebhook};
-use wasend_domain::{AccountId, Actor, Day, EventId, InboxId, Metadata, Personal, Sealed, StreamId};
+use wasend::bootstrap::OpenStores;
+use wasend::config::{ConfigSources, load};
+use wasend_domain::content::{CustomerLabel, RawWebhook};
+use wasend_domain::{AccountId, Actor, Day, EventId, EventMetadata, InboxId, Personal, Sealed, StreamId};
 use wasend_eventlog::{Append, CommandId, NewEvent, StreamAppend};
 use wasend_tests::clock::ServerClock;
 use wasend_tests::live_backup::LiveBackup;
@@ -267,15 +267,15 @@ async fn what_an_older_version_kept_is_opened_as_before(engine: Engine) {
     let opened: Value = serde_json::from_str(&opened).expect("the account's first event");
     let account: AccountId = opened["accountId"].as_str().expect("an id").parse().expect("an id");
     let name = opened["payload"]["Opened"]["name"].as_str().expect("a sealed name");
-    let subject = Sealed::<Label>::parse(name).expect("a sealed name").subject();
+    let subject = Sealed::<CustomerLabel>::parse(name).expect("a sealed name").subject();
     world.stop().await;
 
     // As released versions wrote it.
     let data_dir = world.data.path().display().to_string();
     let database = world.database.clone().map(|url| ("database_url", url));
     let flags = [("data_dir", data_dir)].into_iter().chain(database).collect();
-    let config = load(Sources { flags, ..Sources::default() }).expect("the settings are right");
-    let stores = Stores::open(&config.storage).await.expect("the stores open");
+    let config = load(ConfigSources { flags, ..ConfigSources::default() }).expect("the settings are right");
+    let stores = OpenStores::open(&config.storage).await.expect("the stores open");
     stores.open_vault().await.expect("nothing was erased");
     let raw = Personal::new(RawWebhook(json!({"from": STRANGER, "song": "canary-of-old"}).to_string()));
     let raw = stores.vault.seal(account, subject, &raw, Day::from_number(19_000)).await.expect("it is sealed");
@@ -290,7 +290,7 @@ async fn what_an_older_version_kept_is_opened_as_before(engine: Engine) {
     let append = Append {
         account_id: account,
         command_id: CommandId::Fresh(EventId::random().to_string()),
-        metadata: Metadata::by(Actor::Meta),
+        metadata: EventMetadata::by(Actor::Meta),
         streams: vec![StreamAppend { stream, expected: 0, events: vec![event] }],
     };
     let answer = stores.log.append(vec![append]).await.expect("the log answers").pop();

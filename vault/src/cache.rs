@@ -12,15 +12,15 @@ use std::{
 use metrics::Counter;
 use wasend_domain::Time;
 
-use crate::key::{Held, KeyName};
+use crate::key::{HeldKey, KeyName};
 
 /// How long a node may use a key that another node has destroyed without saying so.
-pub(crate) const TTL: Duration = Duration::from_secs(60);
+pub(crate) const CACHED_KEY_TTL: Duration = Duration::from_secs(60);
 
 /// Two generations of entries stand in for an order of use: when the young ones fill half the capacity, they become
 /// the old ones and the old ones go.
 pub(crate) struct KeyCache {
-    state: Mutex<State>,
+    state: Mutex<CacheState>,
     /// Until when what is remembered may be used, in microseconds.
     usable_until: AtomicI64,
     half: usize,
@@ -29,22 +29,22 @@ pub(crate) struct KeyCache {
 }
 
 #[derive(Default)]
-struct State {
+struct CacheState {
     destructions: u64,
     /// The last destruction of the store's that was heard of.
     heard: i64,
-    young: HashMap<KeyName, Entry>,
-    old: HashMap<KeyName, Entry>,
+    young: HashMap<KeyName, CachedKey>,
+    old: HashMap<KeyName, CachedKey>,
 }
 
-struct Entry {
-    held: Held,
+struct CachedKey {
+    held: HeldKey,
     read_at: Time,
 }
 
 /// How many destructions had been when something was looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp(u64);
+pub(crate) struct CacheStamp(u64);
 
 impl KeyCache {
     /// Holds at most `capacity` keys, at least 2.
@@ -59,12 +59,12 @@ impl KeyCache {
     }
 
     /// What is held under each name, if it is known and fresh at `now`; and the stamp with which to add the rest.
-    pub fn look_up(&self, names: &[KeyName], now: Time) -> (Stamp, Vec<Option<Held>>) {
+    pub fn look_up(&self, names: &[KeyName], now: Time) -> (CacheStamp, Vec<Option<HeldKey>>) {
         let (stamp, found) = {
             let mut state = self.lock();
             let usable = now.micros() < self.usable_until.load(Ordering::Acquire);
             let found: Vec<_> = names.iter().map(|name| state.get(name, now, self.half).filter(|_| usable)).collect();
-            (Stamp(state.destructions), found)
+            (CacheStamp(state.destructions), found)
         };
         let hits = found.iter().flatten().count() as u64;
         self.hits.increment(hits);
@@ -72,20 +72,20 @@ impl KeyCache {
         (stamp, found)
     }
 
-    pub fn stamp(&self) -> Stamp {
-        Stamp(self.lock().destructions)
+    pub fn stamp(&self) -> CacheStamp {
+        CacheStamp(self.lock().destructions)
     }
 
     /// Keeps what was read at `read_at`, unless a key was destroyed since `stamp`: then what was read may be that key,
     /// and the answer is false.
-    pub fn keep(&self, stamp: Stamp, read_at: Time, read: impl IntoIterator<Item = (KeyName, Held)>) -> bool {
+    pub fn keep(&self, stamp: CacheStamp, read_at: Time, read: impl IntoIterator<Item = (KeyName, HeldKey)>) -> bool {
         let mut state = self.lock();
         if state.destructions != stamp.0 {
             return false;
         }
         for (name, held) in read {
-            if !matches!(held, Held::Damaged) {
-                state.put(name, Entry { held, read_at }, self.half);
+            if !matches!(held, HeldKey::Damaged) {
+                state.put(name, CachedKey { held, read_at }, self.half);
             }
         }
         true
@@ -95,7 +95,7 @@ impl KeyCache {
     pub fn empty(&self) {
         let mut state = self.lock();
         let (destructions, heard) = (state.destructions + 1, state.heard);
-        *state = State { destructions, heard, ..State::default() };
+        *state = CacheState { destructions, heard, ..CacheState::default() };
     }
 
     /// What is remembered is used until then and no longer.
@@ -107,11 +107,11 @@ impl KeyCache {
     pub fn heard(&self, destruction: i64) {
         let mut state = self.lock();
         if state.heard != destruction {
-            *state = State { destructions: state.destructions + 1, heard: destruction, ..State::default() };
+            *state = CacheState { destructions: state.destructions + 1, heard: destruction, ..CacheState::default() };
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CacheState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -122,10 +122,10 @@ impl KeyCache {
     }
 }
 
-impl State {
-    fn get(&mut self, name: &KeyName, now: Time, half: usize) -> Option<Held> {
+impl CacheState {
+    fn get(&mut self, name: &KeyName, now: Time, half: usize) -> Option<HeldKey> {
         // A clock that was set back must not keep a key alive: an entry from the future is as good as none.
-        let fresh = |entry: &Entry| entry.read_at <= now && now.since(entry.read_at) < TTL;
+        let fresh = |entry: &CachedKey| entry.read_at <= now && now.since(entry.read_at) < CACHED_KEY_TTL;
         if let Some(entry) = self.young.get(name) {
             return fresh(entry).then(|| entry.held.clone());
         }
@@ -135,7 +135,7 @@ impl State {
         Some(held)
     }
 
-    fn put(&mut self, name: KeyName, entry: Entry, half: usize) {
+    fn put(&mut self, name: KeyName, entry: CachedKey, half: usize) {
         if self.young.len() >= half && !self.young.contains_key(&name) {
             self.old = std::mem::take(&mut self.young);
         }
@@ -155,8 +155,8 @@ mod tests {
 
     const NOW: Time = Time::from_seconds(1_000);
 
-    fn live() -> Held {
-        Held::Live(Arc::new(RootKey::from_bytes([1; 32])))
+    fn live() -> HeldKey {
+        HeldKey::Live(Arc::new(RootKey::from_bytes([1; 32])))
     }
 
     fn name() -> KeyName {
@@ -182,7 +182,7 @@ mod tests {
     fn a_destruction_forgets_and_clears_every_key() {
         let (cache, one, two) = (KeyCache::new(2), name(), name());
         let key = Arc::new(RootKey::from_bytes([1; 32]));
-        cache.keep(cache.stamp(), NOW, [(one, Held::Live(Arc::clone(&key))), (two, live())]);
+        cache.keep(cache.stamp(), NOW, [(one, HeldKey::Live(Arc::clone(&key))), (two, live())]);
         cache.empty();
         assert!(!holds(&cache, one, NOW) && !holds(&cache, two, NOW));
         assert_eq!(Arc::strong_count(&key), 1);
@@ -193,7 +193,7 @@ mod tests {
         let (cache, name) = (KeyCache::new(10), name());
         cache.keep(cache.stamp(), NOW, [(name, live())]);
         assert!(holds(&cache, name, NOW.plus(Duration::from_millis(59_999))));
-        assert!(!holds(&cache, name, NOW.plus(TTL)));
+        assert!(!holds(&cache, name, NOW.plus(CACHED_KEY_TTL)));
         assert!(!holds(&cache, name, Time::from_seconds(999)), "the clock was set back");
     }
 

@@ -3,22 +3,24 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use wasend_domain::{AccountId, BlindIndex, Opened, Personal, Purpose, SubjectId, Unavailable, UnavailableCause};
+use wasend_domain::{
+    AccountId, BlindIndex, KeyPurpose, Opened, Personal, SubjectId, UnavailableCause, UnavailableValue,
+};
 use zeroize::Zeroizing;
 
 use crate::{
-    blind::Indexer,
-    error::{Failure, VaultError},
-    key::{Held, KeyName, RootKey},
-    person::{Identity, NewPerson, Person},
-    ring::{Ring, opened},
-    seal::{self, Place},
-    store::{Batch, NewSubject},
+    blind_index::BlindIndexer,
+    error::{VaultError, VaultFailure},
+    key::{HeldKey, KeyName, RootKey},
+    key_resolver::{KeyResolver, opened},
+    person::{NewPerson, Person, PersonIdentity},
+    seal::{self, SealBinding},
+    store::{CreationBatch, NewSubject},
     vault::Vault,
 };
 
 /// Subjects that one transaction creates at most.
-const AT_ONCE: usize = 10_000;
+const SUBJECTS_BATCH_MAX: usize = 10_000;
 
 impl Vault {
     /// The subject that bears any of the identities (the first that is known decides), or else a new one that bears
@@ -58,14 +60,14 @@ impl Vault {
             return Err(VaultError::NoIdentity);
         }
         let indexer = self.indexer(account).await?;
-        let aliases: Vec<_> = people.iter().map(|person| Aliases::of(&indexer, &person.identities)).collect();
+        let aliases: Vec<_> = people.iter().map(|person| PersonAliases::of(&indexer, &person.identities)).collect();
         let mut found: Vec<Option<(SubjectId, bool)>> = vec![None; people.len()];
         // Once around, unless others take and free the same aliases at the same moment.
         while found.contains(&None) {
             if std::mem::replace(&mut look, true) {
                 self.fill_known(account, &aliases, &mut found).await?;
             }
-            let open: Vec<_> = (0..people.len()).filter(|i| found[*i].is_none()).take(AT_ONCE).collect();
+            let open: Vec<_> = (0..people.len()).filter(|i| found[*i].is_none()).take(SUBJECTS_BATCH_MAX).collect();
             if !open.is_empty() {
                 self.fill_new(account, people, &aliases, &open, &mut found).await?;
             }
@@ -78,11 +80,11 @@ impl Vault {
         let root = KeyName::Account(account);
         self.ring(&[root]).await?.live(root, VaultError::UnknownAccount)?;
         let subject = SubjectId::random();
-        self.create_keys(&Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose))).await?;
+        self.create_keys(&KeyPurpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose))).await?;
         Ok(subject)
     }
 
-    pub async fn find(&self, account: AccountId, identity: &Identity) -> Result<Option<SubjectId>, VaultError> {
+    pub async fn find(&self, account: AccountId, identity: &PersonIdentity) -> Result<Option<SubjectId>, VaultError> {
         let found = self.find_many(account, std::slice::from_ref(identity)).await?;
         Ok(found.into_iter().flatten().next())
     }
@@ -91,7 +93,7 @@ impl Vault {
     pub async fn find_many(
         &self,
         account: AccountId,
-        identities: &[Identity],
+        identities: &[PersonIdentity],
     ) -> Result<Vec<Option<SubjectId>>, VaultError> {
         let indexer = self.indexer(account).await?;
         let wanted: Vec<_> = identities.iter().map(|identity| spellings(&indexer, identity)).collect();
@@ -116,7 +118,7 @@ impl Vault {
     async fn fill_known(
         &self,
         account: AccountId,
-        aliases: &[Aliases],
+        aliases: &[PersonAliases],
         found: &mut [Option<(SubjectId, bool)>],
     ) -> Result<(), VaultError> {
         let unknown = aliases.iter().zip(&*found).filter(|(_, found)| found.is_none());
@@ -131,7 +133,7 @@ impl Vault {
         &self,
         account: AccountId,
         people: &[NewPerson],
-        aliases: &[Aliases],
+        aliases: &[PersonAliases],
         open: &[usize],
         found: &mut [Option<(SubjectId, bool)>],
     ) -> Result<(), VaultError> {
@@ -155,9 +157,9 @@ impl Vault {
                 key: row,
             });
         }
-        let owners = match self.queue.create(Batch { keys: Vec::new(), subjects }).await {
+        let owners = match self.queue.create(CreationBatch { keys: Vec::new(), subjects }).await {
             // The caller finds them open still, and comes again.
-            Err(Failure::EpochPassed) => {
+            Err(VaultFailure::EpochPassed) => {
                 self.epochs.follow(&self.store).await?;
                 return Ok(());
             }
@@ -167,7 +169,7 @@ impl Vault {
         for (((i, (subject, name)), key), owner) in open.iter().zip(names).zip(fresh).zip(owners) {
             found[*i] = owner.map(|owner| (owner, owner == subject));
             if owner == Some(subject) {
-                created.push((name, Held::Live(Arc::new(key))));
+                created.push((name, HeldKey::Live(Arc::new(key))));
             }
         }
         // Not kept if a key was destroyed meanwhile; then they are read when they are needed.
@@ -176,22 +178,26 @@ impl Vault {
     }
 
     /// Who the subject is.
-    pub async fn identity(&self, account: AccountId, subject: SubjectId) -> Result<Opened<Person>, Failure> {
+    pub async fn identity(&self, account: AccountId, subject: SubjectId) -> Result<Opened<Person>, VaultFailure> {
         let found = self.identities(account, &[subject]).await?.pop();
         let (why, subject) = (UnavailableCause::EntryMissing, Some(subject));
-        Ok(found.unwrap_or(Opened::Unavailable(Unavailable { why, subject })))
+        Ok(found.unwrap_or(Opened::Unavailable(UnavailableValue { why, subject })))
     }
 
     /// Who the subjects are, in their order. One that was removed from the directory is erased if its key is destroyed,
     /// and unavailable otherwise.
-    pub async fn identities(&self, account: AccountId, subjects: &[SubjectId]) -> Result<Vec<Opened<Person>>, Failure> {
+    pub async fn identities(
+        &self,
+        account: AccountId,
+        subjects: &[SubjectId],
+    ) -> Result<Vec<Opened<Person>>, VaultFailure> {
         let (entries, ring) = self.entries(account, subjects).await?;
         let open = |subject: &SubjectId| open_person(&ring, account, *subject, entries.get(subject));
         Ok(subjects.iter().map(open).collect())
     }
 
     /// Whether the directory has an entry of the subject, readable or not.
-    pub async fn has_entry(&self, account: AccountId, subject: SubjectId) -> Result<bool, Failure> {
+    pub async fn has_entry(&self, account: AccountId, subject: SubjectId) -> Result<bool, VaultFailure> {
         Ok(!self.store.people(account, &[subject]).await?.is_empty())
     }
 
@@ -199,7 +205,7 @@ impl Vault {
         &self,
         account: AccountId,
         subjects: &[SubjectId],
-    ) -> Result<(HashMap<SubjectId, String>, Ring), Failure> {
+    ) -> Result<(HashMap<SubjectId, String>, KeyResolver), VaultFailure> {
         let rows = self.store.people(account, subjects).await?;
         let entries = rows.into_iter().filter_map(|(subject, person)| Some((subject.parse().ok()?, person))).collect();
         let mut names = vec![KeyName::Account(account)];
@@ -217,7 +223,7 @@ impl Vault {
         loop {
             let (before, mut person, ring) = self.entry(account, subject).await?;
             person.name = name.map(|name| name.expose().clone());
-            let after = seal_person(living(&ring, account, subject)?, account, subject, &person)?;
+            let after = seal_person(living_keys(&ring, account, subject)?, account, subject, &person)?;
             // False if the entry was changed meanwhile.
             if self.store.update_person((account, subject), (&before, &after)).await? {
                 return Ok(());
@@ -245,7 +251,7 @@ impl Vault {
                     (Opened::Value(_), None) => return Err(VaultError::UnknownSubject),
                 };
                 person.name = Some(name.expose().clone());
-                let after = seal_person(living(&ring, account, *subject)?, account, *subject, &person)?;
+                let after = seal_person(living_keys(&ring, account, *subject)?, account, *subject, &person)?;
                 changes.push((*subject, before.unwrap_or_default(), after));
             }
             let done = self.store.update_people(account, &changes).await?;
@@ -261,9 +267,10 @@ impl Vault {
         &self,
         account: AccountId,
         subject: SubjectId,
-        identity: &Identity,
+        identity: &PersonIdentity,
     ) -> Result<(), VaultError> {
-        let Aliases { own, known } = Aliases::of(&self.indexer(account).await?, std::slice::from_ref(identity));
+        let PersonAliases { own, known } =
+            PersonAliases::of(&self.indexer(account).await?, std::slice::from_ref(identity));
         let [index] = own.as_slice() else { return Err(VaultError::NoIdentity) };
         loop {
             let owners = self.owners(account, known.iter()).await?;
@@ -272,7 +279,7 @@ impl Vault {
             }
             let (before, mut person, ring) = self.entry(account, subject).await?;
             person.add(identity);
-            let after = seal_person(living(&ring, account, subject)?, account, subject, &person)?;
+            let after = seal_person(living_keys(&ring, account, subject)?, account, subject, &person)?;
             // False if it was taken, or the entry changed, meanwhile.
             if self.store.add_alias((account, subject), index, (&before, &after)).await? {
                 return Ok(());
@@ -281,7 +288,7 @@ impl Vault {
     }
 
     /// The subject's entry, sealed and opened, to be changed.
-    async fn entry(&self, account: AccountId, subject: SubjectId) -> Result<(String, Person, Ring), VaultError> {
+    async fn entry(&self, account: AccountId, subject: SubjectId) -> Result<(String, Person, KeyResolver), VaultError> {
         let (mut entries, ring) = self.entries(account, &[subject]).await?;
         let sealed = entries.remove(&subject);
         match (open_person(&ring, account, subject, sealed.as_ref()), sealed) {
@@ -294,16 +301,16 @@ impl Vault {
 }
 
 /// The keyed hashes of a person's identities.
-pub(crate) struct Aliases {
+pub(crate) struct PersonAliases {
     /// Those that are stored, one for each identity.
     pub own: Vec<BlindIndex>,
     /// Those under which the person may be known, the likeliest first.
     pub known: Vec<BlindIndex>,
 }
 
-impl Aliases {
-    pub fn of(indexer: &Indexer, identities: &[Identity]) -> Self {
-        let own = |identity: &Identity| indexer.index(identity.domain(), &identity.canonical());
+impl PersonAliases {
+    pub fn of(indexer: &BlindIndexer, identities: &[PersonIdentity]) -> Self {
+        let own = |identity: &PersonIdentity| indexer.index(identity.domain(), &identity.canonical());
         Self {
             own: identities.iter().map(own).collect(),
             known: identities.iter().flat_map(|identity| spellings(indexer, identity)).collect(),
@@ -311,7 +318,7 @@ impl Aliases {
     }
 }
 
-pub(crate) fn spellings(indexer: &Indexer, identity: &Identity) -> Vec<BlindIndex> {
+pub(crate) fn spellings(indexer: &BlindIndexer, identity: &PersonIdentity) -> Vec<BlindIndex> {
     identity.spellings().iter().map(|spelling| indexer.index(identity.domain(), spelling)).collect()
 }
 
@@ -333,16 +340,16 @@ fn owner(owners: &HashMap<String, SubjectId>, indexes: &[BlindIndex]) -> Option<
 
 /// The key that, with the account's, seals the subject's entry.
 pub(crate) fn entry_key(account: AccountId, subject: SubjectId) -> (SubjectId, KeyName) {
-    (subject, KeyName::Subject(account, subject, Purpose::Messaging))
+    (subject, KeyName::Subject(account, subject, KeyPurpose::Messaging))
 }
 
-fn living(ring: &Ring, account: AccountId, subject: SubjectId) -> Result<[&RootKey; 2], VaultError> {
+fn living_keys(ring: &KeyResolver, account: AccountId, subject: SubjectId) -> Result<[&RootKey; 2], VaultError> {
     let root = ring.live(KeyName::Account(account), VaultError::UnknownAccount)?;
     Ok([root, ring.live(entry_key(account, subject).1, VaultError::UnknownSubject)?])
 }
 
-fn place(account: AccountId, subject: SubjectId) -> Place<'static> {
-    Place { account, subject, category: "directory", day: None, field: "directory.person" }
+fn place(account: AccountId, subject: SubjectId) -> SealBinding<'static> {
+    SealBinding { account, subject, category: "directory", day: None, field: "directory.person" }
 }
 
 fn seal_person(
@@ -350,13 +357,13 @@ fn seal_person(
     account: AccountId,
     subject: SubjectId,
     person: &Person,
-) -> Result<String, Failure> {
-    let plaintext = Zeroizing::new(serde_json::to_vec(person).map_err(|_| Failure::Encoding)?);
+) -> Result<String, VaultFailure> {
+    let plaintext = Zeroizing::new(serde_json::to_vec(person).map_err(|_| VaultFailure::Encoding)?);
     seal::seal(&keys, &place(account, subject), &plaintext)
 }
 
 pub(crate) fn open_person(
-    ring: &Ring,
+    ring: &KeyResolver,
     account: AccountId,
     subject: SubjectId,
     sealed: Option<&String>,

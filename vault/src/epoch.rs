@@ -14,7 +14,7 @@ use crate::key::RootKey;
 
 /// A key and the name that its wrapping is bound to, so that one row's wrapping never serves another's.
 #[derive(Debug, Clone, Copy)]
-pub struct Named<'a, T: ?Sized> {
+pub struct NamedKey<'a, T: ?Sized> {
     pub id: &'a str,
     pub kind: &'a str,
     pub epoch: i64,
@@ -43,11 +43,11 @@ pub trait EpochKey: Send + Sync {
     fn place(&self) -> String;
 
     /// The wrapped form of each key under its epoch, as text, in the order given.
-    async fn wrap(&self, keys: &[Named<'_, RootKey>]) -> Result<Vec<String>, EpochError>;
+    async fn wrap(&self, keys: &[NamedKey<'_, RootKey>]) -> Result<Vec<String>, EpochError>;
 
     /// Each key in the order given; `None` where the wrapping does not open, and [`EpochError::NotReady`] where the
     /// key of an epoch is not loaded.
-    async fn unwrap(&self, keys: &[Named<'_, str>]) -> Result<Vec<Option<RootKey>>, EpochError>;
+    async fn unwrap(&self, keys: &[NamedKey<'_, str>]) -> Result<Vec<Option<RootKey>>, EpochError>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,26 +78,26 @@ pub enum EpochError {
 }
 
 /// An epoch key in memory: AES-256-GCM with a random nonce, base64 of nonce ‖ ciphertext ‖ tag.
-pub(crate) struct Wrapper(Aes256Gcm);
+pub(crate) struct KeyWrapper(Aes256Gcm);
 
-const NONCE: usize = 12;
+const NONCE_BYTES: usize = 12;
 
-impl Wrapper {
+impl KeyWrapper {
     pub fn new(key: &RootKey) -> Self {
         Self(Aes256Gcm::new(key.bytes().into()))
     }
 
-    pub fn wrap(&self, named: &Named<'_, RootKey>) -> Result<String, EpochError> {
-        let mut nonce = [0; NONCE];
+    pub fn wrap(&self, named: &NamedKey<'_, RootKey>) -> Result<String, EpochError> {
+        let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| EpochError::Entropy)?;
         let payload = Payload { msg: named.key.bytes(), aad: &bound(named.id, named.kind, named.epoch) };
         let sealed = self.0.encrypt(&Nonce::from(nonce), payload).expect("32 bytes are within the limits of AES-GCM");
         Ok(BASE64_STANDARD.encode([&nonce[..], &sealed].concat()))
     }
 
-    pub fn unwrap(&self, named: &Named<'_, str>) -> Option<RootKey> {
+    pub fn unwrap(&self, named: &NamedKey<'_, str>) -> Option<RootKey> {
         let wrapped = BASE64_STANDARD.decode(named.key).ok()?;
-        let (nonce, sealed) = wrapped.split_first_chunk::<NONCE>()?;
+        let (nonce, sealed) = wrapped.split_first_chunk::<NONCE_BYTES>()?;
         let payload = Payload { msg: sealed, aad: &bound(named.id, named.kind, named.epoch) };
         let bytes = Zeroizing::new(self.0.decrypt(&Nonce::from(*nonce), payload).ok()?);
         Some(RootKey::from_bytes(bytes.as_slice().try_into().ok()?))
@@ -113,25 +113,25 @@ fn bound(id: &str, kind: &str, epoch: i64) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn named<T: ?Sized>(key: &T) -> Named<'_, T> {
-        Named { id: "account/1", kind: "account", epoch: 1, key }
+    fn named<T: ?Sized>(key: &T) -> NamedKey<'_, T> {
+        NamedKey { id: "account/1", kind: "account", epoch: 1, key }
     }
 
     #[test]
     fn a_wrapping_opens_only_under_its_own_name_kind_and_epoch() {
-        let wrapper = Wrapper::new(&RootKey::from_bytes([1; 32]));
+        let wrapper = KeyWrapper::new(&RootKey::from_bytes([1; 32]));
         let text = wrapper.wrap(&named(&RootKey::from_bytes([2; 32]))).unwrap();
         let right = named(text.as_str());
         assert_eq!(wrapper.unwrap(&right).unwrap().bytes(), &[2; 32]);
-        assert!(wrapper.unwrap(&Named { id: "account/2", ..right }).is_none());
-        assert!(wrapper.unwrap(&Named { kind: "index", ..right }).is_none());
-        assert!(wrapper.unwrap(&Named { epoch: 2, ..right }).is_none());
-        assert!(Wrapper::new(&RootKey::from_bytes([3; 32])).unwrap(&right).is_none());
+        assert!(wrapper.unwrap(&NamedKey { id: "account/2", ..right }).is_none());
+        assert!(wrapper.unwrap(&NamedKey { kind: "index", ..right }).is_none());
+        assert!(wrapper.unwrap(&NamedKey { epoch: 2, ..right }).is_none());
+        assert!(KeyWrapper::new(&RootKey::from_bytes([3; 32])).unwrap(&right).is_none());
     }
 
     #[test]
     fn what_is_no_wrapping_opens_to_nothing() {
-        let wrapper = Wrapper::new(&RootKey::from_bytes([1; 32]));
+        let wrapper = KeyWrapper::new(&RootKey::from_bytes([1; 32]));
         for text in ["", "A", "AAAA", "%%%%", &"0".repeat(80)] {
             assert!(wrapper.unwrap(&named(text)).is_none(), "{text}");
         }

@@ -13,24 +13,24 @@ use tokio::sync::Mutex;
 use wasend_domain::Time;
 
 use crate::{
-    epoch::{EpochError, EpochKey, Named},
-    error::Failure,
+    epoch::{EpochError, EpochKey, NamedKey},
+    error::VaultFailure,
     key::{KeyName, RootKey},
-    store::{EpochRow, NewKey, Store},
+    store::{EpochRow, NewKey, VaultStore},
 };
 
 /// The first epoch of every vault.
 const FIRST: i64 = 1;
 
-pub(crate) struct Epochs {
+pub(crate) struct EpochRegistry {
     key: Arc<dyn EpochKey>,
     /// The epoch under which new keys are wrapped.
     current: AtomicI64,
-    known: Mutex<Known>,
+    known: Mutex<KnownEpochs>,
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownEpochs {
     /// Epochs whose keys are loaded and are the right ones.
     proven: BTreeSet<i64>,
     /// All up to this one are destroyed here.
@@ -38,7 +38,7 @@ struct Known {
 }
 
 /// How far this process can follow.
-pub(crate) struct Standing {
+pub(crate) struct EpochStanding {
     pub current: i64,
     /// The newest epoch that it can use, and all before it that have not ended.
     pub usable: i64,
@@ -48,10 +48,10 @@ pub(crate) struct Standing {
     pub complaint: Option<EpochError>,
 }
 
-impl Epochs {
+impl EpochRegistry {
     /// Makes the first epoch's key for a store that is new. Refuses one that is missing, or is not the one that the
     /// stored keys are wrapped with.
-    pub async fn open(store: &Store, key: Arc<dyn EpochKey>, now: Time) -> Result<Self, Failure> {
+    pub async fn open(store: &VaultStore, key: Arc<dyn EpochKey>, now: Time) -> Result<Self, VaultFailure> {
         let epochs = Self { key, current: AtomicI64::new(FIRST), known: Mutex::default() };
         if store.epochs().await?.is_none() {
             epochs.key.create(FIRST).await?;
@@ -73,8 +73,8 @@ impl Epochs {
 
     /// Does here what the store says of the epochs: loads the keys of those that have come, destroys those of which
     /// nothing needs one any more. Fails if what is in use cannot be read.
-    pub async fn follow(&self, store: &Store) -> Result<Standing, Failure> {
-        let standing = self.stand(store).await?;
+    pub async fn follow(&self, store: &VaultStore) -> Result<EpochStanding, VaultFailure> {
+        let standing = self.standing(store).await?;
         match standing.complaint {
             Some(complaint) if standing.usable < standing.current => Err(complaint.into()),
             _ => Ok(standing),
@@ -82,9 +82,9 @@ impl Epochs {
     }
 
     /// The same, for who has to tell of it also where it fails.
-    pub async fn stand(&self, store: &Store) -> Result<Standing, Failure> {
+    pub async fn standing(&self, store: &VaultStore) -> Result<EpochStanding, VaultFailure> {
         let mut known = self.known.lock().await;
-        let (current, rows) = store.epochs().await?.ok_or(Failure::DamagedKey)?;
+        let (current, rows) = store.epochs().await?.ok_or(VaultFailure::DamagedKey)?;
         // All before the first that is needed: of some a file may lie here that was made and never announced.
         let ended = rows.iter().find(|row| row.ended_at.is_none()).map_or(0, |row| row.epoch - 1);
         let mut complaint = None;
@@ -118,7 +118,7 @@ impl Epochs {
         known.proven.retain(|epoch| *epoch > ended);
         let mut open = rows.iter().map(|row| row.epoch).filter(|epoch| *epoch > ended);
         let usable = open.by_ref().take_while(|epoch| known.proven.contains(epoch)).last().unwrap_or(ended);
-        Ok(Standing { current, usable, ended: known.ended, complaint })
+        Ok(EpochStanding { current, usable, ended: known.ended, complaint })
     }
 
     /// Before a key is destroyed that has opened everything so far, the one that has taken its place is read anew from
@@ -155,12 +155,12 @@ impl Epochs {
     }
 
     /// The rows of new keys.
-    pub async fn wrap(&self, keys: &[(KeyName, &RootKey)]) -> Result<Vec<NewKey>, Failure> {
+    pub async fn wrap(&self, keys: &[(KeyName, &RootKey)]) -> Result<Vec<NewKey>, VaultFailure> {
         let ids: Vec<_> = keys.iter().map(|(name, _)| name.to_string()).collect();
         loop {
             let epoch = self.current();
             let named =
-                keys.iter().zip(&ids).map(|((name, key), id)| Named { id, kind: name.kind(), epoch, key: *key });
+                keys.iter().zip(&ids).map(|((name, key), id)| NamedKey { id, kind: name.kind(), epoch, key: *key });
             let wrapped = match self.key.wrap(&named.collect::<Vec<_>>()).await {
                 Err(EpochError::NotReady(_)) if self.current() != epoch => continue,
                 wrapped => wrapped?,
@@ -179,8 +179,8 @@ impl Epochs {
     }
 }
 
-fn check<T: ?Sized>(epoch: i64, key: &T) -> Named<'_, T> {
-    Named { id: "check", kind: "check", epoch, key }
+fn check<T: ?Sized>(epoch: i64, key: &T) -> NamedKey<'_, T> {
+    NamedKey { id: "check", kind: "check", epoch, key }
 }
 
 /// A constant, and no secret: that it unwraps is what proves the epoch key.

@@ -1,14 +1,14 @@
-//! What can go wrong. A refusal is the caller's to explain; a [`Failure`] is the machine's.
+//! What can go wrong. A refusal is the caller's to explain; a [`VaultFailure`] is the machine's.
 
 use std::sync::Arc;
 
-use wasend_domain::{Erased, Unavailable};
+use wasend_domain::{Erased, UnavailableValue};
 
 use crate::epoch::EpochError;
 
 /// The vault could not do its work. Carries no personal data.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Failure {
+pub enum VaultFailure {
     #[error("the vault's store failed: {0}")]
     Store(Arc<sqlx::Error>),
     #[error("the vault's store could not be brought up to date: {0}")]
@@ -41,12 +41,12 @@ pub enum Failure {
     Closed,
     /// Nothing is opened or sealed for now.
     #[error("the vault is suspended: {0}")]
-    Suspended(Suspension),
+    Suspended(VaultSuspension),
 }
 
 /// Why the vault opens and seals nothing; a later one outweighs an earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Suspension {
+pub enum VaultSuspension {
     #[error("its store has not been compared with the erasures in the log yet")]
     NotCompared,
     #[error(
@@ -58,13 +58,13 @@ pub enum Suspension {
     Replaced,
 }
 
-impl From<sqlx::Error> for Failure {
+impl From<sqlx::Error> for VaultFailure {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(Arc::new(error))
     }
 }
 
-impl From<sqlx::migrate::MigrateError> for Failure {
+impl From<sqlx::migrate::MigrateError> for VaultFailure {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
         Self::Migration(Arc::new(error))
     }
@@ -83,12 +83,12 @@ pub enum VaultError {
     Erased(Erased),
     /// A key or an entry that this needs is missing or damaged.
     #[error("{0}")]
-    Unavailable(Unavailable),
+    Unavailable(UnavailableValue),
     /// Another subject of the account already bears the identity. The vault never merges two.
     #[error("another subject already bears this identity")]
     AliasTaken,
     #[error("a subject needs at least one identity")]
     NoIdentity,
     #[error(transparent)]
-    Failure(#[from] Failure),
+    Failure(#[from] VaultFailure),
 }

@@ -5,10 +5,10 @@ use wasend_domain::{AccountId, BlindIndex, Day, Opened, Personal, PersonalValue,
 use zeroize::Zeroizing;
 
 use crate::{
-    blind::Indexer,
-    error::{Failure, VaultError},
+    blind_index::BlindIndexer,
+    error::{VaultError, VaultFailure},
     key::KeyName,
-    ring::{Ring, opened, roots},
+    key_resolver::{KeyResolver, opened, roots},
     seal,
     sealing::{distinct, place},
     vault::Vault,
@@ -42,7 +42,7 @@ impl Vault {
         account: AccountId,
         sealed: &Sealed<T>,
         others: &[SubjectId],
-    ) -> Result<Opened<T>, Failure> {
+    ) -> Result<Opened<T>, VaultFailure> {
         let subjects: Vec<_> = std::iter::once(sealed.subject()).chain(others.iter().copied()).collect();
         let names = joint_roots::<T>(account, &subjects, sealed.day());
         let ring = self.ring(&distinct(names.iter().copied())).await?;
@@ -63,7 +63,7 @@ fn joint_roots<T: PersonalValue>(account: AccountId, subjects: &[SubjectId], day
 }
 
 fn seal_with<T: PersonalValue>(
-    ring: &Ring,
+    ring: &KeyResolver,
     account: AccountId,
     (subjects, value): &JointValue<T>,
     day: Day,
@@ -74,8 +74,8 @@ fn seal_with<T: PersonalValue>(
         ring.live(name, unknown)
     };
     let keys = joint_roots::<T>(account, subjects, day).into_iter().map(live).collect::<Result<Vec<_>, _>>()?;
-    let plaintext = Zeroizing::new(serde_json::to_string(value.expose()).map_err(|_| Failure::Encoding)?);
+    let plaintext = Zeroizing::new(serde_json::to_string(value.expose()).map_err(|_| VaultFailure::Encoding)?);
     let text = seal::seal(&keys, &place::<T>(account, first, day), plaintext.as_bytes())?;
-    let index = Indexer::of_roots(&keys, &[b"wasend/joint/v1", account.uuid().as_bytes(), T::FIELD.as_bytes()]);
+    let index = BlindIndexer::of_roots(&keys, &[b"wasend/joint/v1", account.uuid().as_bytes(), T::FIELD.as_bytes()]);
     Ok((Sealed::from_parts(first, day, &text), index.index("joint", &plaintext)))
 }

@@ -3,19 +3,19 @@
 use std::{fmt, sync::Arc};
 
 use sha2::{Digest, Sha256};
-use wasend_domain::{AccountId, Category, Day, Erased, Purpose, SubjectId};
+use wasend_domain::{AccountId, DataCategory, Day, Erased, KeyPurpose, SubjectId};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::error::Failure;
+use crate::error::VaultFailure;
 
 /// 256 random bits, cleared from memory when dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct RootKey([u8; 32]);
 
 impl RootKey {
-    pub(crate) fn random() -> Result<Self, Failure> {
+    pub(crate) fn random() -> Result<Self, VaultFailure> {
         let mut key = Self([0; 32]);
-        getrandom::fill(&mut key.0).map_err(|_| Failure::Entropy)?;
+        getrandom::fill(&mut key.0).map_err(|_| VaultFailure::Entropy)?;
         Ok(key)
     }
 
@@ -55,8 +55,8 @@ pub(crate) enum KeyName {
     Account(AccountId),
     /// Makes the account's blind indexes.
     Index(AccountId),
-    Subject(AccountId, SubjectId, Purpose),
-    Bucket(AccountId, Category, Day),
+    Subject(AccountId, SubjectId, KeyPurpose),
+    Bucket(AccountId, DataCategory, Day),
 }
 
 impl KeyName {
@@ -101,7 +101,7 @@ impl fmt::Display for KeyName {
 
 /// What the vault holds under a name.
 #[derive(Debug, Clone)]
-pub(crate) enum Held {
+pub(crate) enum HeldKey {
     Live(Arc<RootKey>),
     Destroyed(Erased),
     /// The row is there and its wrapping does not open: bit rot, or a hand in the store.
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_key_never_prints() {
-        assert_eq!(format!("{:?}", Held::Live(Arc::new(RootKey::from_bytes([7; 32])))), "Live([key])");
+        assert_eq!(format!("{:?}", HeldKey::Live(Arc::new(RootKey::from_bytes([7; 32])))), "Live([key])");
     }
 
     #[test]
@@ -130,8 +130,8 @@ mod tests {
         let subject = SubjectId::random();
         let day = Day::from_number(20_000);
         let mut names = vec![KeyName::Server, KeyName::Account(account), KeyName::Index(account)];
-        names.extend(Purpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose)));
-        names.extend(Category::ALL.map(|category| KeyName::Bucket(account, category, day)));
+        names.extend(KeyPurpose::ALL.map(|purpose| KeyName::Subject(account, subject, purpose)));
+        names.extend(DataCategory::ALL.map(|category| KeyName::Bucket(account, category, day)));
         let texts: std::collections::BTreeSet<_> = names.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), names.len());
     }

@@ -19,8 +19,8 @@ use wasend_domain::EventId;
 
 use crate::{
     cache::KeyCache,
-    error::{Failure, Suspension},
-    store::{LineageState, Store},
+    error::{VaultFailure, VaultSuspension},
+    store::{LineageState, VaultStore},
     vault::Vault,
 };
 
@@ -29,21 +29,21 @@ tokio::task_local! {
     static REAPPLYING: ();
 }
 
-pub(crate) struct Lineage {
+pub(crate) struct StoreLineage {
     writer: String,
     cache: Arc<KeyCache>,
     /// How many transactions of this process the store has acknowledged.
     writes: AtomicI64,
-    state: Mutex<State>,
+    state: Mutex<ObservedLineage>,
     /// The file of an embedded store, as it was opened.
     file: Option<OpenedFile>,
 }
 
 #[derive(Default)]
-struct State {
+struct ObservedLineage {
     /// The newest destruction that was heard of, and its tag.
     heard: (i64, Option<String>),
-    suspended: Option<Suspension>,
+    suspended: Option<VaultSuspension>,
 }
 
 struct OpenedFile {
@@ -51,9 +51,9 @@ struct OpenedFile {
     identity: (u64, u64),
 }
 
-impl Lineage {
+impl StoreLineage {
     /// Enters this process among the store's writers.
-    pub async fn join(store: &Store, cache: &Arc<KeyCache>, file: Option<&Path>) -> Result<Self, Failure> {
+    pub async fn join(store: &VaultStore, cache: &Arc<KeyCache>, file: Option<&Path>) -> Result<Self, VaultFailure> {
         let file = file.and_then(|path| Some(OpenedFile { path: path.to_owned(), identity: identity(path)? }));
         let lineage = Self {
             writer: EventId::random().to_string(),
@@ -81,9 +81,9 @@ impl Lineage {
     }
 
     /// Compares the store with what this process knows of it; the number of the newest destruction.
-    pub async fn check(&self, store: &Store) -> Result<i64, Failure> {
+    pub async fn check(&self, store: &VaultStore) -> Result<i64, VaultFailure> {
         if self.is_replaced() {
-            return Err(self.suspend(Suspension::Replaced));
+            return Err(self.suspend(VaultSuspension::Replaced));
         }
         // Before the store is asked: what is written meanwhile only adds to it.
         let writes = self.writes();
@@ -92,43 +92,43 @@ impl Lineage {
         if !follows(&now, &heard, writes) {
             return Err(self.broken());
         }
-        self.hear(now.newest.0, now.newest.1);
+        self.record_destruction(now.newest.0, now.newest.1);
         Ok(now.newest.0)
     }
 
     /// The store lacks what it had acknowledged.
-    pub fn broken(&self) -> Failure {
-        self.suspend(Suspension::RolledBack)
+    pub fn broken(&self) -> VaultFailure {
+        self.suspend(VaultSuspension::RolledBack)
     }
 
     /// Opens and seals nothing from now on.
-    pub fn suspend(&self, why: Suspension) -> Failure {
+    pub fn suspend(&self, why: VaultSuspension) -> VaultFailure {
         let mut state = self.lock();
         if state.suspended.is_none_or(|now| now < why) {
             state.suspended = Some(why);
-            if why != Suspension::NotCompared {
+            if why != VaultSuspension::NotCompared {
                 metrics::counter!("wasend_vault_rollbacks_total").increment(1);
                 tracing::error!(why = %why, "the vault is suspended");
             }
         }
         drop(state);
         self.cache.empty();
-        Failure::Suspended(why)
+        VaultFailure::Suspended(why)
     }
 
-    pub fn suspended(&self) -> Option<Suspension> {
+    pub fn suspended(&self) -> Option<VaultSuspension> {
         self.lock().suspended
     }
 
     /// Refuses while the vault is suspended, except to the work that is to end it.
-    pub fn require_open(&self) -> Result<(), Failure> {
+    pub fn require_open(&self) -> Result<(), VaultFailure> {
         match self.suspended() {
-            Some(why) if REAPPLYING.try_with(|()| ()).is_err() => Err(Failure::Suspended(why)),
+            Some(why) if REAPPLYING.try_with(|()| ()).is_err() => Err(VaultFailure::Suspended(why)),
             _ => Ok(()),
         }
     }
 
-    fn hear(&self, number: i64, tag: Option<String>) {
+    fn record_destruction(&self, number: i64, tag: Option<String>) {
         let mut state = self.lock();
         if number > state.heard.0 {
             state.heard = (number, tag);
@@ -138,7 +138,7 @@ impl Lineage {
     }
 
     /// Takes the store as it is for the one to compare with.
-    async fn restart(&self, store: &Store) -> Result<(), Failure> {
+    async fn restart(&self, store: &VaultStore) -> Result<(), VaultFailure> {
         let now = store.lineage(0, &self.writer).await?;
         self.writes.store(now.writes.unwrap_or_default(), Ordering::Release);
         self.lock().heard = now.newest;
@@ -149,7 +149,7 @@ impl Lineage {
         self.file.as_ref().is_some_and(|file| identity(&file.path) != Some(file.identity))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ObservedLineage> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -167,11 +167,11 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 impl Vault {
     /// Opens and seals nothing until [`Self::resume`]: the store has not been compared with the log yet.
     pub fn suspend(&self) {
-        drop(self.lineage.suspend(Suspension::NotCompared));
+        drop(self.lineage.suspend(VaultSuspension::NotCompared));
     }
 
     /// Why nothing is opened or sealed now.
-    pub fn suspended(&self) -> Option<Suspension> {
+    pub fn suspended(&self) -> Option<VaultSuspension> {
         self.lineage.suspended()
     }
 
@@ -182,9 +182,9 @@ impl Vault {
 
     /// Begins a new lineage of a store that was put back: its numbers go on after `past` and after every one that this
     /// process has heard of. The suspension stays.
-    pub async fn renew_lineage(&self, past: i64) -> Result<(), Failure> {
+    pub async fn renew_lineage(&self, past: i64) -> Result<(), VaultFailure> {
         if self.lineage.is_replaced() {
-            return Err(self.lineage.suspend(Suspension::Replaced));
+            return Err(self.lineage.suspend(VaultSuspension::Replaced));
         }
         let past = past.max(self.lineage.lock().heard.0);
         let tag = EventId::random().to_string();
@@ -196,10 +196,10 @@ impl Vault {
 
     /// Ends the suspension: what the log says was destroyed is destroyed. Refused if the store was put back once more
     /// meanwhile.
-    pub async fn resume(&self) -> Result<(), Failure> {
+    pub async fn resume(&self) -> Result<(), VaultFailure> {
         self.lineage.check(&self.store).await?;
         let mut state = self.lineage.lock();
-        if state.suspended.take().is_some_and(|why| why != Suspension::NotCompared) {
+        if state.suspended.take().is_some_and(|why| why != VaultSuspension::NotCompared) {
             tracing::warn!("the vault opens again: everything that the log says was erased is erased in its store");
         }
         drop(state);

@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use wasend_domain::{AccountId, SubjectId};
 
 use crate::{
-    blind::Indexer,
-    directory::{Aliases, entry_key, open_person, read_owners, spellings},
-    error::{Failure, VaultError},
+    blind_index::BlindIndexer,
+    directory::{PersonAliases, entry_key, open_person, read_owners, spellings},
+    error::{VaultError, VaultFailure},
     key::KeyName,
-    person::{Identity, Person},
+    person::{Person, PersonIdentity},
     vault::Vault,
 };
 
@@ -19,8 +19,8 @@ const PAGE: i64 = 500;
 impl Vault {
     /// The subject whose entry bears the identity, by reading the entries of the account one page after the other until
     /// it is found: for an identity that the index does not lead from. An entry that cannot be read is passed over.
-    pub async fn search(&self, account: AccountId, identity: &Identity) -> Result<Option<SubjectId>, VaultError> {
-        let _turn = self.searching.acquire().await.map_err(|_| Failure::Closed)?;
+    pub async fn search(&self, account: AccountId, identity: &PersonIdentity) -> Result<Option<SubjectId>, VaultError> {
+        let _turn = self.searching.acquire().await.map_err(|_| VaultFailure::Closed)?;
         let indexer = self.indexer(account).await?;
         let known = spellings(&indexer, identity);
         let wanted = known.iter().map(|index| index.as_str().to_owned()).collect();
@@ -33,10 +33,10 @@ impl Vault {
         &self,
         account: AccountId,
         subject: SubjectId,
-        identity: &Identity,
+        identity: &PersonIdentity,
     ) -> Result<(), VaultError> {
         let indexer = self.indexer(account).await?;
-        for index in Aliases::of(&indexer, std::slice::from_ref(identity)).own {
+        for index in PersonAliases::of(&indexer, std::slice::from_ref(identity)).own {
             self.store.put_alias(account, &index, subject).await?;
         }
         Ok(())
@@ -77,10 +77,10 @@ impl Vault {
     async fn search_entries(
         &self,
         account: AccountId,
-        indexer: &Indexer,
+        indexer: &BlindIndexer,
         wanted: &BTreeSet<String>,
         enough: usize,
-    ) -> Result<HashMap<String, SubjectId>, Failure> {
+    ) -> Result<HashMap<String, SubjectId>, VaultFailure> {
         let mut bearers = HashMap::new();
         let mut after = String::new();
         loop {
@@ -104,7 +104,7 @@ impl Vault {
         &self,
         account: AccountId,
         rows: Vec<(String, String)>,
-    ) -> Result<Vec<(SubjectId, Person)>, Failure> {
+    ) -> Result<Vec<(SubjectId, Person)>, VaultFailure> {
         let rows: Vec<(SubjectId, String)> =
             rows.into_iter().filter_map(|(subject, person)| Some((subject.parse().ok()?, person))).collect();
         let mut names = vec![KeyName::Account(account)];

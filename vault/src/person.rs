@@ -8,7 +8,7 @@ use wasend_domain::phone::PhoneNumber;
 
 /// By what Meta and we know a person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Identity {
+pub enum PersonIdentity {
     /// A phone number in E.164, with its plus sign.
     Phone(Personal<String>),
     /// Meta's business-scoped user id.
@@ -17,7 +17,7 @@ pub enum Identity {
     WaId(Personal<String>),
 }
 
-impl Identity {
+impl PersonIdentity {
     pub fn phone(e164: impl Into<String>) -> Self {
         Self::Phone(Personal::new(e164.into()))
     }
@@ -67,7 +67,7 @@ impl Identity {
 /// The person to find, or else to create: any of the identities, all of one person.
 #[derive(Debug, Clone, Default)]
 pub struct NewPerson {
-    pub identities: Vec<Identity>,
+    pub identities: Vec<PersonIdentity>,
     pub name: Option<Personal<String>>,
 }
 
@@ -95,11 +95,11 @@ impl Person {
     }
 
     /// Adds the identity as the newest of its kind.
-    pub(crate) fn add(&mut self, identity: &Identity) {
+    pub(crate) fn add(&mut self, identity: &PersonIdentity) {
         let list = match identity {
-            Identity::Phone(_) => &mut self.phones,
-            Identity::Bsuid(_) => &mut self.bsuids,
-            Identity::WaId(_) => &mut self.wa_ids,
+            PersonIdentity::Phone(_) => &mut self.phones,
+            PersonIdentity::Bsuid(_) => &mut self.bsuids,
+            PersonIdentity::WaId(_) => &mut self.wa_ids,
         };
         let value = identity.value().expose();
         list.retain(|known| known != value);
@@ -107,10 +107,10 @@ impl Person {
     }
 
     /// Everything that the person is known by.
-    pub fn identities(&self) -> Vec<Identity> {
-        let phones = self.phones.iter().map(Identity::phone);
-        let wa_ids = self.wa_ids.iter().map(Identity::wa_id);
-        phones.chain(wa_ids).chain(self.bsuids.iter().map(Identity::bsuid)).collect()
+    pub fn identities(&self) -> Vec<PersonIdentity> {
+        let phones = self.phones.iter().map(PersonIdentity::phone);
+        let wa_ids = self.wa_ids.iter().map(PersonIdentity::wa_id);
+        phones.chain(wa_ids).chain(self.bsuids.iter().map(PersonIdentity::bsuid)).collect()
     }
 
     /// The newest phone number, in E.164.
@@ -139,19 +139,23 @@ mod tests {
 
     #[test]
     fn the_newest_identity_of_a_kind_is_the_last_one_added() {
-        let new =
-            NewPerson { identities: vec![Identity::phone("+16505551234"), Identity::wa_id("16505551234")], name: None };
+        let new = NewPerson {
+            identities: vec![PersonIdentity::phone("+16505551234"), PersonIdentity::wa_id("16505551234")],
+            name: None,
+        };
         let mut person = Person::new(&new);
-        person.add(&Identity::phone("+16505559999"));
+        person.add(&PersonIdentity::phone("+16505559999"));
         assert_eq!((person.phone(), person.wa_id(), person.bsuid()), (Some("+16505559999"), Some("16505551234"), None));
-        person.add(&Identity::phone("+16505551234"));
+        person.add(&PersonIdentity::phone("+16505551234"));
         assert_eq!(person.phones, ["+16505559999", "+16505551234"]);
     }
 
     #[test]
     fn a_person_never_prints() {
-        let new =
-            NewPerson { identities: vec![Identity::phone("+16505551234")], name: Some(Personal::new("Ada".into())) };
+        let new = NewPerson {
+            identities: vec![PersonIdentity::phone("+16505551234")],
+            name: Some(Personal::new("Ada".into())),
+        };
         let printed = format!("{new:?} {:?}", Person::new(&new));
         assert!(!printed.contains("650") && !printed.contains("Ada"), "{printed}");
     }

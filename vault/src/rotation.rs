@@ -17,17 +17,17 @@ use std::{fmt, sync::Arc};
 use wasend_domain::{Erased, Time};
 
 use crate::{
-    epoch::Named,
-    error::Failure,
-    store::{EpochRow, NodeRow, OldKey, Switch},
+    epoch::NamedKey,
+    error::VaultFailure,
+    store::{EpochRow, EpochSwitch, NodeRow, OldKey},
     vault::Vault,
 };
 
 /// Keys in one transaction: few enough that no other transaction waits long for one of them.
-const BATCH: i64 = 500;
+const REWRAPPED_KEYS_MAX: i64 = 500;
 
 /// Takes the vault through the end of an epoch, step by step.
-pub struct Rotation {
+pub struct KeyRotation {
     vault: Arc<Vault>,
     give_up_damaged: bool,
     /// Up to which id keys are wrapped under the current epoch; a new process begins again and finds them so.
@@ -37,7 +37,7 @@ pub struct Rotation {
 
 /// What a step did, or what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum RotationStep {
     /// No rotation is under way.
     Idle,
     /// The epoch is announced, or given up because its key was lost before it was used.
@@ -49,25 +49,25 @@ pub enum Step {
     /// The keys of all epochs before the current one are destroyed.
     Destroyed,
     /// These nodes cannot use the next epoch yet, or have not destroyed the last one's key.
-    Waiting(Vec<Laggard>),
+    Waiting(Vec<LaggingNode>),
 }
 
 /// A node that a rotation waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Laggard {
+pub struct LaggingNode {
     /// Its process, host and directory of keys.
     pub node: String,
     pub complaint: Option<String>,
 }
 
-impl fmt::Display for Laggard {
+impl fmt::Display for LaggingNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let complaint = self.complaint.as_deref().unwrap_or("it has not answered yet");
         write!(f, "{}: {complaint}", self.node)
     }
 }
 
-impl From<NodeRow> for Laggard {
+impl From<NodeRow> for LaggingNode {
     fn from(node: NodeRow) -> Self {
         Self { node: node.label, complaint: node.complaint }
     }
@@ -78,13 +78,13 @@ impl From<NodeRow> for Laggard {
 pub struct EpochStatus {
     pub epoch: i64,
     /// Whether it is still to come, wraps new keys, or has been succeeded.
-    pub phase: Phase,
+    pub phase: EpochPhase,
     pub created_at: Time,
     pub destroyed_at: Option<Time>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum EpochPhase {
     Coming,
     Current,
     /// Some living keys may still be under it.
@@ -94,7 +94,7 @@ pub enum Phase {
     Destroyed,
 }
 
-impl Rotation {
+impl KeyRotation {
     pub fn of(vault: Arc<Vault>) -> Self {
         Self { vault, give_up_damaged: false, after: String::new(), damaged: Vec::new() }
     }
@@ -107,10 +107,10 @@ impl Rotation {
     }
 
     /// Announces the next epoch, unless a rotation is under way already.
-    pub async fn begin(&mut self) -> Result<(), Failure> {
+    pub async fn begin(&mut self) -> Result<(), VaultFailure> {
         let Vault { store, epochs, clock, lineage, .. } = &*self.vault;
         lineage.require_open()?;
-        let (current, rows) = store.epochs().await?.ok_or(Failure::DamagedKey)?;
+        let (current, rows) = store.epochs().await?.ok_or(VaultFailure::DamagedKey)?;
         if rows.len() > 1 {
             return Ok(());
         }
@@ -120,23 +120,23 @@ impl Rotation {
         let check = epochs.check_value(epoch).await?;
         store.add_epoch(epoch, &check, clock.now()).await?;
         tracing::info!(epoch, "a new epoch of the vault's keys is announced");
-        self.vault.node.pulse().beat().await?;
+        self.vault.node.pulse().heartbeat().await?;
         Ok(())
     }
 
     /// Goes on with what is under way.
     #[tracing::instrument(name = "vault.rotate", skip_all)]
-    pub async fn step(&mut self) -> Result<Step, Failure> {
+    pub async fn step(&mut self) -> Result<RotationStep, VaultFailure> {
         let vault = Arc::clone(&self.vault);
         let Vault { store, clock, node, lineage, .. } = &*vault;
         // A key that is to be destroyed again must not be wrapped under the next epoch.
         lineage.require_open()?;
-        let standing = node.pulse().beat().await?;
-        let (current, rows) = store.epochs().await?.ok_or(Failure::DamagedKey)?;
+        let standing = node.pulse().heartbeat().await?;
+        let (current, rows) = store.epochs().await?.ok_or(VaultFailure::DamagedKey)?;
         if let Some(coming) = rows.iter().find(|row| row.epoch > current) {
             return self.switch(coming.epoch, standing.usable).await;
         }
-        let Some(last) = rows.iter().rfind(|row| row.epoch < current) else { return Ok(Step::Idle) };
+        let Some(last) = rows.iter().rfind(|row| row.epoch < current) else { return Ok(RotationStep::Idle) };
         if last.ended_at.is_none() {
             return self.rewrap(current).await;
         }
@@ -145,41 +145,43 @@ impl Rotation {
             _ => Vec::new(),
         };
         if !behind.is_empty() {
-            return Ok(Step::Waiting(behind.into_iter().map(Laggard::from).collect()));
+            return Ok(RotationStep::Waiting(behind.into_iter().map(LaggingNode::from).collect()));
         }
         if standing.ended < last.epoch {
             let complaint = standing.complaint.map(|error| error.to_string());
-            return Ok(Step::Waiting(vec![Laggard { node: "this process".to_owned(), complaint }]));
+            return Ok(RotationStep::Waiting(vec![LaggingNode { node: "this process".to_owned(), complaint }]));
         }
         store.epochs_destroyed(last.epoch, clock.now()).await?;
         metrics::counter!("wasend_vault_rotations_total").increment(1);
         tracing::info!(epoch = last.epoch, "an epoch of the vault's keys is over and its key destroyed");
-        Ok(Step::Destroyed)
+        Ok(RotationStep::Destroyed)
     }
 
-    async fn switch(&mut self, epoch: i64, usable: i64) -> Result<Step, Failure> {
+    async fn switch(&mut self, epoch: i64, usable: i64) -> Result<RotationStep, VaultFailure> {
         let (store, alive_at) = (&self.vault.store, self.vault.alive_at());
         // The process that announced it may have died before another had its key.
         if usable < epoch && store.abandon_epoch(epoch, alive_at).await? {
             tracing::warn!(epoch, "no node has the key of the announced epoch; it is given up");
             self.begin().await?;
-            return Ok(Step::Announced);
+            return Ok(RotationStep::Announced);
         }
         match store.switch_epoch(epoch, alive_at).await? {
-            Switch::Waiting(nodes) => Ok(Step::Waiting(nodes.into_iter().map(Laggard::from).collect())),
-            Switch::Passed => Ok(Step::Announced),
-            Switch::Done => {
+            EpochSwitch::Waiting(nodes) => {
+                Ok(RotationStep::Waiting(nodes.into_iter().map(LaggingNode::from).collect()))
+            }
+            EpochSwitch::Passed => Ok(RotationStep::Announced),
+            EpochSwitch::Done => {
                 self.after.clear();
-                self.vault.node.pulse().beat().await?;
-                Ok(Step::Switched)
+                self.vault.node.pulse().heartbeat().await?;
+                Ok(RotationStep::Switched)
             }
         }
     }
 
     /// Puts some keys under the current epoch, or ends those before it.
-    async fn rewrap(&mut self, current: i64) -> Result<Step, Failure> {
+    async fn rewrap(&mut self, current: i64) -> Result<RotationStep, VaultFailure> {
         let Vault { store, epochs, clock, .. } = &*self.vault;
-        let rows = store.living_before(current, &self.after, BATCH).await?;
+        let rows = store.living_before(current, &self.after, REWRAPPED_KEYS_MAX).await?;
         let Some(last) = rows.last() else { return self.end(current).await };
         let last = last.id.clone();
         let wrapped: Vec<_> = rows.iter().map(|row| named(row, row.epoch, row.wrapped.as_str())).collect();
@@ -200,11 +202,11 @@ impl Rotation {
         if self.give_up_damaged && !self.damaged.is_empty() {
             store.destroy(&std::mem::take(&mut self.damaged), &[], &gone, &self.vault.lineage).await?;
         }
-        Ok(Step::Rewrapped(rewrapped.len()))
+        Ok(RotationStep::Rewrapped(rewrapped.len()))
     }
 
     /// Looks through all of them once more from the beginning: what was wrapped before the epoch changed has come too.
-    async fn end(&mut self, current: i64) -> Result<Step, Failure> {
+    async fn end(&mut self, current: i64) -> Result<RotationStep, VaultFailure> {
         let Vault { store, clock, .. } = &*self.vault;
         self.after.clear();
         let left = store.living_before(current, "", 1).await?;
@@ -212,36 +214,36 @@ impl Rotation {
             let count = std::mem::take(&mut self.damaged).len();
             return match count {
                 // Others ended it half way, or a key was written by hand: again.
-                0 => Ok(Step::Rewrapped(0)),
-                count => Err(Failure::DamagedKeys { count, first: first.id }),
+                0 => Ok(RotationStep::Rewrapped(0)),
+                count => Err(VaultFailure::DamagedKeys { count, first: first.id }),
             };
         }
         store.end_epochs(current, clock.now()).await?;
-        Ok(Step::Ended)
+        Ok(RotationStep::Ended)
     }
 }
 
-fn named<'a, T: ?Sized>(row: &'a OldKey, epoch: i64, key: &'a T) -> Named<'a, T> {
-    Named { id: &row.id, kind: &row.kind, epoch, key }
+fn named<'a, T: ?Sized>(row: &'a OldKey, epoch: i64, key: &'a T) -> NamedKey<'a, T> {
+    NamedKey { id: &row.id, kind: &row.kind, epoch, key }
 }
 
 impl Vault {
     /// Since when something destroyed waits for the end of the epoch in which it was wrapped.
-    pub async fn waiting_since(&self) -> Result<Option<Time>, Failure> {
+    pub async fn waiting_since(&self) -> Result<Option<Time>, VaultFailure> {
         self.store.waiting_since().await
     }
 
     /// Every epoch, in their order.
-    pub async fn epochs(&self) -> Result<Vec<EpochStatus>, Failure> {
-        let (current, rows) = self.store.all_epochs().await?.ok_or(Failure::DamagedKey)?;
+    pub async fn epochs(&self) -> Result<Vec<EpochStatus>, VaultFailure> {
+        let (current, rows) = self.store.all_epochs().await?.ok_or(VaultFailure::DamagedKey)?;
         let status = |row: EpochRow| EpochStatus {
             epoch: row.epoch,
             phase: match row.epoch {
-                epoch if epoch > current => Phase::Coming,
-                epoch if epoch == current => Phase::Current,
-                _ if row.destroyed_at.is_some() => Phase::Destroyed,
-                _ if row.ended_at.is_some() => Phase::Ended,
-                _ => Phase::Ending,
+                epoch if epoch > current => EpochPhase::Coming,
+                epoch if epoch == current => EpochPhase::Current,
+                _ if row.destroyed_at.is_some() => EpochPhase::Destroyed,
+                _ if row.ended_at.is_some() => EpochPhase::Ended,
+                _ => EpochPhase::Ending,
             },
             created_at: row.created_at,
             destroyed_at: row.destroyed_at,
@@ -250,21 +252,21 @@ impl Vault {
     }
 
     /// Nodes that may be alive, with what keeps them from following an epoch. None is known of SQLite.
-    pub async fn nodes(&self) -> Result<Vec<Laggard>, Failure> {
+    pub async fn nodes(&self) -> Result<Vec<LaggingNode>, VaultFailure> {
         let nodes = self.store.nodes(self.alive_at()).await?;
-        Ok(nodes.into_iter().map(Laggard::from).collect())
+        Ok(nodes.into_iter().map(LaggingNode::from).collect())
     }
 
     /// Up to which destruction nothing can be opened any more, also with an old copy of the store: the epochs in which
     /// it was wrapped are over.
-    pub async fn over_until(&self) -> Result<i64, Failure> {
+    pub async fn over_until(&self) -> Result<i64, VaultFailure> {
         // Before it is said of all, this process does its part.
         self.epochs.follow(&self.store).await?;
         self.store.over_until().await
     }
 
     /// The last of those epochs, and when its key was destroyed; nothing if that is still to come.
-    pub async fn epoch_end(&self, destruction: i64) -> Result<Option<(i64, Time)>, Failure> {
+    pub async fn epoch_end(&self, destruction: i64) -> Result<Option<(i64, Time)>, VaultFailure> {
         if self.over_until().await? < destruction {
             return Ok(None);
         }
@@ -273,7 +275,7 @@ impl Vault {
     }
 
     /// Whether a rotation is under way.
-    pub async fn is_rotating(&self) -> Result<bool, Failure> {
+    pub async fn is_rotating(&self) -> Result<bool, VaultFailure> {
         Ok(self.store.epochs().await?.is_some_and(|(_, rows)| rows.len() > 1))
     }
 }

@@ -14,19 +14,19 @@ use subtle::ConstantTimeEq;
 use wasend_domain::{AccountId, Day, SubjectId, UnavailableCause};
 use zeroize::Zeroizing;
 
-use crate::{error::Failure, key::RootKey};
+use crate::{error::VaultFailure, key::RootKey};
 
 const VERSION: u8 = 1;
-const SALT: usize = 16;
-const COMMITMENT: usize = 16;
-const HEAD: usize = 1 + SALT + COMMITMENT;
-const KEY: usize = 32;
-const NONCE: usize = 12;
-const LENGTH: usize = 4;
+const SALT_BYTES: usize = 16;
+const COMMITMENT_BYTES: usize = 16;
+const HEAD_BYTES: usize = 1 + SALT_BYTES + COMMITMENT_BYTES;
+const KEY_BYTES: usize = 32;
+const NONCE_BYTES: usize = 12;
+const LENGTH_BYTES: usize = 4;
 
 /// Where a value belongs: opening it in any other place fails.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct SealBinding<'a> {
     pub account: AccountId,
     pub subject: SubjectId,
     pub category: &'a str,
@@ -35,7 +35,7 @@ pub(crate) struct Place<'a> {
     pub field: &'a str,
 }
 
-impl Place<'_> {
+impl SealBinding<'_> {
     /// Each part with its length before it, so that no two places read alike.
     fn bytes(&self) -> Vec<u8> {
         let day = self.day.map(|day| day.number().to_be_bytes());
@@ -57,66 +57,70 @@ impl Place<'_> {
 }
 
 /// What is derived for one value. The nonce is derived too: the salt makes every key unique.
-struct Derived(Zeroizing<[u8; KEY + COMMITMENT + NONCE]>);
+struct DerivedKey(Zeroizing<[u8; KEY_BYTES + COMMITMENT_BYTES + NONCE_BYTES]>);
 
-impl Derived {
+impl DerivedKey {
     fn new(roots: &[&RootKey], salt: &[u8], field: &str) -> Self {
         let mut extract = HkdfExtract::<Sha256>::new(Some(salt));
         for root in roots {
             extract.input_ikm(root.bytes());
         }
         let (_, hkdf) = extract.finalize();
-        let mut out = Zeroizing::new([0; KEY + COMMITMENT + NONCE]);
+        let mut out = Zeroizing::new([0; KEY_BYTES + COMMITMENT_BYTES + NONCE_BYTES]);
         hkdf.expand_multi_info(&[b"wasend/seal/v1", field.as_bytes()], &mut *out)
             .expect("60 bytes are within the limits of HKDF");
         Self(out)
     }
 
     fn cipher(&self) -> Aes256Gcm {
-        Aes256Gcm::new_from_slice(&self.0[..KEY]).expect("an AES-256 key has 32 bytes")
+        Aes256Gcm::new_from_slice(&self.0[..KEY_BYTES]).expect("an AES-256 key has 32 bytes")
     }
 
     fn commitment(&self) -> &[u8] {
-        &self.0[KEY..KEY + COMMITMENT]
+        &self.0[KEY_BYTES..KEY_BYTES + COMMITMENT_BYTES]
     }
 
     fn nonce(&self) -> Nonce<aes_gcm::aead::consts::U12> {
-        Nonce::try_from(&self.0[KEY + COMMITMENT..]).expect("a nonce has 12 bytes")
+        Nonce::try_from(&self.0[KEY_BYTES + COMMITMENT_BYTES..]).expect("a nonce has 12 bytes")
     }
 }
 
 /// Seals `plaintext`, whose length is hidden up to the next step of 64, 256, 1,024 and multiples of 4,096 bytes.
-pub(crate) fn seal(roots: &[&RootKey], place: &Place<'_>, plaintext: &[u8]) -> Result<String, Failure> {
-    let length = u32::try_from(plaintext.len()).map_err(|_| Failure::Encoding)?;
-    let padded = padded(LENGTH + plaintext.len());
-    let mut salt = [0; SALT];
-    getrandom::fill(&mut salt).map_err(|_| Failure::Entropy)?;
-    let derived = Derived::new(roots, &salt, place.field);
+pub(crate) fn seal(roots: &[&RootKey], place: &SealBinding<'_>, plaintext: &[u8]) -> Result<String, VaultFailure> {
+    let length = u32::try_from(plaintext.len()).map_err(|_| VaultFailure::Encoding)?;
+    let padded = padded(LENGTH_BYTES + plaintext.len());
+    let mut salt = [0; SALT_BYTES];
+    getrandom::fill(&mut salt).map_err(|_| VaultFailure::Entropy)?;
+    let derived = DerivedKey::new(roots, &salt, place.field);
 
-    let mut sealed = Vec::with_capacity(HEAD + padded + 16);
+    let mut sealed = Vec::with_capacity(HEAD_BYTES + padded + 16);
     sealed.push(VERSION);
     sealed.extend_from_slice(&salt);
     sealed.extend_from_slice(derived.commitment());
     sealed.extend_from_slice(&length.to_be_bytes());
     sealed.extend_from_slice(plaintext);
-    sealed.resize(HEAD + padded, 0);
+    sealed.resize(HEAD_BYTES + padded, 0);
     let tag = derived
         .cipher()
-        .encrypt_inout_detached(&derived.nonce(), &place.bytes(), (&mut sealed[HEAD..]).into())
+        .encrypt_inout_detached(&derived.nonce(), &place.bytes(), (&mut sealed[HEAD_BYTES..]).into())
         .expect("4 GiB are within the limits of AES-GCM");
     sealed.extend_from_slice(&tag);
     Ok(BASE64_URL_SAFE_NO_PAD.encode(sealed))
 }
 
 /// The plaintext, unless the keys or the place are others or a single bit has changed.
-pub(crate) fn open(roots: &[&RootKey], place: &Place<'_>, text: &str) -> Result<Zeroizing<Vec<u8>>, UnavailableCause> {
+pub(crate) fn open(
+    roots: &[&RootKey],
+    place: &SealBinding<'_>,
+    text: &str,
+) -> Result<Zeroizing<Vec<u8>>, UnavailableCause> {
     let sealed = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| UnavailableCause::ValueDamaged)?;
-    let (head, body) = sealed.split_at_checked(HEAD).ok_or(UnavailableCause::ValueDamaged)?;
-    let (salt, commitment) = head[1..].split_at(SALT);
+    let (head, body) = sealed.split_at_checked(HEAD_BYTES).ok_or(UnavailableCause::ValueDamaged)?;
+    let (salt, commitment) = head[1..].split_at(SALT_BYTES);
     if head[0] != VERSION {
         return Err(UnavailableCause::ValueDamaged);
     }
-    let derived = Derived::new(roots, salt, place.field);
+    let derived = DerivedKey::new(roots, salt, place.field);
     if !bool::from(derived.commitment().ct_eq(commitment)) {
         return Err(UnavailableCause::OtherKeys);
     }
@@ -129,7 +133,7 @@ pub(crate) fn open(roots: &[&RootKey], place: &Place<'_>, text: &str) -> Result<
 }
 
 fn unpad(padded: &[u8]) -> Option<&[u8]> {
-    let (length, rest) = padded.split_first_chunk::<LENGTH>()?;
+    let (length, rest) = padded.split_first_chunk::<LENGTH_BYTES>()?;
     rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
@@ -148,8 +152,8 @@ mod tests {
 
     use super::*;
 
-    fn place() -> Place<'static> {
-        Place {
+    fn place() -> SealBinding<'static> {
+        SealBinding {
             account: AccountId::random(),
             subject: SubjectId::random(),
             category: "content",
@@ -192,24 +196,24 @@ mod tests {
         let (roots, place) = (roots(), place());
         let text = seal(&refs(&roots), &place, b"hello").unwrap();
         let elsewhere = [
-            Place { account: AccountId::random(), ..place },
-            Place { subject: SubjectId::random(), ..place },
-            Place { category: "note", ..place },
-            Place { day: Some(Day::from_number(20_001)), ..place },
-            Place { day: None, ..place },
+            SealBinding { account: AccountId::random(), ..place },
+            SealBinding { subject: SubjectId::random(), ..place },
+            SealBinding { category: "note", ..place },
+            SealBinding { day: Some(Day::from_number(20_001)), ..place },
+            SealBinding { day: None, ..place },
         ];
         for wrong in elsewhere {
             assert!(matches!(open(&refs(&roots), &wrong, &text), Err(UnavailableCause::ValueDamaged)));
         }
-        let other_field = Place { field: "message.contents", ..place };
+        let other_field = SealBinding { field: "message.contents", ..place };
         assert!(matches!(open(&refs(&roots), &other_field, &text), Err(UnavailableCause::OtherKeys)));
     }
 
     #[test]
     fn parts_never_run_into_one_another() {
         let place = place();
-        let one = Place { category: "ab", field: "c", ..place };
-        let two = Place { category: "a", field: "bc", ..place };
+        let one = SealBinding { category: "ab", field: "c", ..place };
+        let two = SealBinding { category: "a", field: "bc", ..place };
         assert_ne!(one.bytes(), two.bytes());
     }
 
@@ -219,7 +223,7 @@ mod tests {
         let sealed = |length: usize| {
             let text = seal(&refs(&roots), &place, &vec![b'x'; length]).unwrap();
             assert_eq!(open(&refs(&roots), &place, &text).unwrap().len(), length);
-            BASE64_URL_SAFE_NO_PAD.decode(text).unwrap().len() - HEAD - 16
+            BASE64_URL_SAFE_NO_PAD.decode(text).unwrap().len() - HEAD_BYTES - 16
         };
         let steps = [(0, 64), (60, 64), (61, 256), (252, 256), (253, 1024), (1020, 1024), (1021, 4096), (4093, 8192)];
         for (length, padded) in steps {

@@ -1,15 +1,16 @@
 //! Sealing and opening values of the domain.
 
 use wasend_domain::{
-    AccountId, Category, Day, Opened, Personal, PersonalValue, Sealed, SubjectId, Unavailable, UnavailableCause,
+    AccountId, DataCategory, Day, Opened, Personal, PersonalValue, Sealed, SubjectId, UnavailableCause,
+    UnavailableValue,
 };
 use zeroize::Zeroizing;
 
 use crate::{
-    error::{Failure, VaultError},
+    error::{VaultError, VaultFailure},
     key::{KeyName, RootKey},
-    ring::{Ring, opened, roots},
-    seal::{self, Place},
+    key_resolver::{KeyResolver, opened, roots},
+    seal::{self, SealBinding},
     vault::Vault,
 };
 
@@ -47,16 +48,18 @@ impl Vault {
     pub async fn unsealable(
         &self,
         account: AccountId,
-        category: Category,
+        category: DataCategory,
         subjects: &[SubjectId],
         day: Day,
-    ) -> Result<Vec<Option<Unavailable>>, Failure> {
+    ) -> Result<Vec<Option<UnavailableValue>>, VaultFailure> {
         let names = |subject: &SubjectId| roots(account, *subject, category, day);
         let ring = self.ring_for_sealing(&distinct(subjects.iter().flat_map(names))).await?;
         let why = |subject: &SubjectId| match living(&ring, account, *subject, category, day) {
-            Err(VaultError::Unavailable(unavailable)) => Some(Unavailable { subject: Some(*subject), ..unavailable }),
+            Err(VaultError::Unavailable(unavailable)) => {
+                Some(UnavailableValue { subject: Some(*subject), ..unavailable })
+            }
             Err(VaultError::UnknownSubject | VaultError::UnknownAccount) => {
-                Some(Unavailable { why: UnavailableCause::KeyMissing, subject: Some(*subject) })
+                Some(UnavailableValue { why: UnavailableCause::KeyMissing, subject: Some(*subject) })
             }
             _ => None,
         };
@@ -64,7 +67,11 @@ impl Vault {
     }
 
     /// Opens a value, or says that it is erased or cannot be read.
-    pub async fn open<T: PersonalValue>(&self, account: AccountId, sealed: &Sealed<T>) -> Result<Opened<T>, Failure> {
+    pub async fn open<T: PersonalValue>(
+        &self,
+        account: AccountId,
+        sealed: &Sealed<T>,
+    ) -> Result<Opened<T>, VaultFailure> {
         let ring = self.ring(&roots_of(account, sealed)).await?;
         Ok(open_with(&ring, account, sealed))
     }
@@ -75,14 +82,14 @@ impl Vault {
         &self,
         account: AccountId,
         sealed: &[Sealed<T>],
-    ) -> Result<Vec<Opened<T>>, Failure> {
+    ) -> Result<Vec<Opened<T>>, VaultFailure> {
         let names = sealed.iter().flat_map(|sealed| roots_of(account, sealed));
         let ring = self.ring(&distinct(names)).await?;
         Ok(sealed.iter().map(|sealed| open_with(&ring, account, sealed)).collect())
     }
 
     /// Makes the day's retention keys that are missing, if the account may still have any.
-    pub(crate) async fn ring_for_sealing(&self, names: &[KeyName]) -> Result<Ring, Failure> {
+    pub(crate) async fn ring_for_sealing(&self, names: &[KeyName]) -> Result<KeyResolver, VaultFailure> {
         let ring = self.ring(names).await?;
         let absent = |name: &&KeyName| matches!(name, KeyName::Bucket(..)) && !ring.has(**name);
         let missing: Vec<_> = names.iter().filter(absent).copied().collect();
@@ -106,29 +113,29 @@ fn roots_of<T: PersonalValue>(account: AccountId, sealed: &Sealed<T>) -> [KeyNam
     roots(account, sealed.subject(), T::CATEGORY, sealed.day())
 }
 
-pub(crate) fn place<T: PersonalValue>(account: AccountId, subject: SubjectId, day: Day) -> Place<'static> {
-    Place { account, subject, category: T::CATEGORY.name(), day: Some(day), field: T::FIELD }
+pub(crate) fn place<T: PersonalValue>(account: AccountId, subject: SubjectId, day: Day) -> SealBinding<'static> {
+    SealBinding { account, subject, category: T::CATEGORY.name(), day: Some(day), field: T::FIELD }
 }
 
 fn seal_with<T: PersonalValue>(
-    ring: &Ring,
+    ring: &KeyResolver,
     account: AccountId,
     subject: SubjectId,
     value: &Personal<T>,
     day: Day,
 ) -> Result<Sealed<T>, VaultError> {
     let keys = living(ring, account, subject, T::CATEGORY, day)?;
-    let plaintext = Zeroizing::new(serde_json::to_vec(value.expose()).map_err(|_| Failure::Encoding)?);
+    let plaintext = Zeroizing::new(serde_json::to_vec(value.expose()).map_err(|_| VaultFailure::Encoding)?);
     let text = seal::seal(&keys, &place::<T>(account, subject, day), &plaintext)?;
     Ok(Sealed::from_parts(subject, day, &text))
 }
 
 /// The keys to seal a value with.
 fn living(
-    ring: &Ring,
+    ring: &KeyResolver,
     account: AccountId,
     subject: SubjectId,
-    category: Category,
+    category: DataCategory,
     day: Day,
 ) -> Result<[&RootKey; 3], VaultError> {
     let [account_root, subject_root, bucket] = roots(account, subject, category, day);
@@ -139,7 +146,7 @@ fn living(
     ])
 }
 
-fn open_with<T: PersonalValue>(ring: &Ring, account: AccountId, sealed: &Sealed<T>) -> Opened<T> {
+fn open_with<T: PersonalValue>(ring: &KeyResolver, account: AccountId, sealed: &Sealed<T>) -> Opened<T> {
     opened(sealed.subject(), ring.all(&roots_of(account, sealed)), |keys| {
         let place = place::<T>(account, sealed.subject(), sealed.day());
         let plaintext = seal::open(&keys, &place, sealed.ciphertext())?;

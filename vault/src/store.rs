@@ -22,37 +22,37 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::error::Failure;
+use crate::error::VaultFailure;
 
-pub(crate) use anchor::Present;
-pub(crate) use creation::{Batch, NewKey, NewSubject};
-pub(crate) use erasure::Listed;
+pub(crate) use anchor::PresenceCheck;
+pub(crate) use creation::{CreationBatch, NewKey, NewSubject};
+pub(crate) use erasure::ListedHashes;
 pub(crate) use lineage::LineageState;
-pub(crate) use lookup::KeyRow;
-pub(crate) use rotation::{EpochRow, NodeRow, OldKey, Switch};
+pub(crate) use lookup::RootKeyRow;
+pub(crate) use rotation::{EpochRow, EpochSwitch, NodeRow, OldKey};
 
 /// Either engine. On SQLite one connection writes and the others read beside it.
-pub(crate) enum Store {
+pub(crate) enum VaultStore {
     Sqlite { writer: SqlitePool, readers: SqlitePool },
     Postgres(PgPool),
 }
 
-const BUSY: Duration = Duration::from_secs(10);
-const READERS: u32 = 4;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const READER_CONNECTIONS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
-const JUST_USED: Duration = Duration::from_secs(1);
+const CONNECTION_TEST_AFTER: Duration = Duration::from_secs(1);
 
-impl Store {
+impl VaultStore {
     /// Opens the file, making it (and its directory) if there is none, readable by its owner alone.
-    pub async fn open_sqlite(path: &Path) -> Result<Self, Failure> {
+    pub async fn open_sqlite(path: &Path) -> Result<Self, VaultFailure> {
         private::private_database(path)
-            .map_err(|error| Failure::Directory { path: path.display().to_string(), reason: error.to_string() })?;
+            .map_err(|error| VaultFailure::Directory { path: path.display().to_string(), reason: error.to_string() })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .pragma("secure_delete", "ON")
-            .busy_timeout(BUSY)
+            .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
@@ -74,13 +74,13 @@ impl Store {
         .await?;
         tx.commit().await?;
         let reading = options.pragma("query_only", "ON");
-        let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
+        let readers = SqlitePoolOptions::new().max_connections(READER_CONNECTIONS).test_before_acquire(false);
         let readers = readers.connect_with(reading).await?;
         Ok(Self::Sqlite { writer, readers })
     }
 
     /// Uses the schema `vault` of the database, making it if there is none.
-    pub async fn open_postgres(url: &str) -> Result<Self, Failure> {
+    pub async fn open_postgres(url: &str) -> Result<Self, VaultFailure> {
         let options = PgConnectOptions::from_str(url)?
             .options([("search_path", "vault"), ("synchronous_commit", "on")])
             .disable_statement_logging();
@@ -118,7 +118,7 @@ impl Store {
 /// Asks a connection that was idle whether its server is still there; a round trip before each query would cost more than
 /// a query that fails.
 async fn answers(connection: &mut sqlx::PgConnection, idle_for: Duration) -> Result<bool, sqlx::Error> {
-    if idle_for > JUST_USED {
+    if idle_for > CONNECTION_TEST_AFTER {
         connection.ping().await?;
     }
     Ok(true)
@@ -135,7 +135,7 @@ async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Err
 }
 
 /// Nodes that start at once would otherwise trip over each other: Postgres checks and creates in two steps.
-async fn create_schema(options: &PgConnectOptions) -> Result<(), Failure> {
+async fn create_schema(options: &PgConnectOptions) -> Result<(), VaultFailure> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock(7310028410)";
     let mut connection = options.connect().await?;
     let mut tx = connection.begin().await?;

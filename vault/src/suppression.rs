@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use wasend_domain::{AccountId, BlindIndex, InboxId, Opened, SubjectId, Time, UnavailableCause};
 
 use crate::{
-    directory::{Aliases, read_owners},
+    directory::{PersonAliases, read_owners},
     error::VaultError,
-    person::Identity,
-    store::Listed,
+    person::PersonIdentity,
+    store::ListedHashes,
     vault::Vault,
 };
 
@@ -38,12 +38,12 @@ impl Vault {
         let (hashes, index) = match self.hashes_to_list(account, &identities).await {
             Ok(hashes) => (hashes, None),
             // What cannot be hashed is erased all the same, and cannot be looked up either.
-            Err(VaultError::Unavailable(unavailable)) => (Hashes::default(), Some(unavailable.why)),
-            Err(VaultError::UnknownAccount) => (Hashes::default(), Some(UnavailableCause::KeyMissing)),
+            Err(VaultError::Unavailable(unavailable)) => (PersonHashes::default(), Some(unavailable.why)),
+            Err(VaultError::UnknownAccount) => (PersonHashes::default(), Some(UnavailableCause::KeyMissing)),
             Err(error) => return Err(error),
         };
-        let suppressed = opted_out_at.map(|at| Listed { hashes: &hashes.suppressed, at });
-        let erased = Listed { hashes: &hashes.erased, at: erased_at };
+        let suppressed = opted_out_at.map(|at| ListedHashes { hashes: &hashes.suppressed, at });
+        let erased = ListedHashes { hashes: &hashes.erased, at: erased_at };
         self.store.unlink(account, subject, erased, suppressed).await?;
         // A damaged row of the index names the subject no more, and holds the hash of the number all the same.
         for (index, said) in &hashes.damaged {
@@ -52,14 +52,18 @@ impl Vault {
         Ok(entry.or(index))
     }
 
-    async fn hashes_to_list(&self, account: AccountId, identities: &[Identity]) -> Result<Hashes, VaultError> {
+    async fn hashes_to_list(
+        &self,
+        account: AccountId,
+        identities: &[PersonIdentity],
+    ) -> Result<PersonHashes, VaultError> {
         if identities.is_empty() {
-            return Ok(Hashes::default());
+            return Ok(PersonHashes::default());
         }
-        let aliases = Aliases::of(&self.indexer(account).await?, identities);
+        let aliases = PersonAliases::of(&self.indexer(account).await?, identities);
         let known: Vec<_> = aliases.known.iter().map(BlindIndex::as_str).collect();
         let (_, damaged) = read_owners(self.store.aliases(account, &known).await?);
-        Ok(Hashes {
+        Ok(PersonHashes {
             erased: self.hashes(account, ERASED, identities).await?.concat(),
             suppressed: self.hashes(account, SUPPRESSION, identities).await?.concat(),
             damaged,
@@ -70,14 +74,14 @@ impl Vault {
     pub async fn list_unreadable(
         &self,
         account: AccountId,
-        identity: &Identity,
+        identity: &PersonIdentity,
         erased_at: Time,
         opted_out_at: Option<Time>,
     ) -> Result<(), VaultError> {
         let hashes = self.hashes_to_list(account, std::slice::from_ref(identity)).await?;
-        self.store.remember_erased(account, Listed { hashes: &hashes.erased, at: erased_at }).await?;
+        self.store.remember_erased(account, ListedHashes { hashes: &hashes.erased, at: erased_at }).await?;
         if let Some(at) = opted_out_at {
-            self.store.remember_suppressed(account, Listed { hashes: &hashes.suppressed, at }).await?;
+            self.store.remember_suppressed(account, ListedHashes { hashes: &hashes.suppressed, at }).await?;
         }
         Ok(())
     }
@@ -86,7 +90,7 @@ impl Vault {
     pub async fn suppressed(
         &self,
         account: AccountId,
-        identities: &[Identity],
+        identities: &[PersonIdentity],
     ) -> Result<Vec<Option<Time>>, VaultError> {
         if identities.is_empty() {
             return Ok(vec![]);
@@ -101,11 +105,11 @@ impl Vault {
     pub async fn suppress(
         &self,
         account: AccountId,
-        identities: &[Identity],
+        identities: &[PersonIdentity],
         opted_out_at: Time,
     ) -> Result<Option<InboxId>, VaultError> {
         let hashes = self.hashes(account, SUPPRESSION, identities).await?.concat();
-        let (listing, listed) = (InboxId::random(), Listed { hashes: &hashes, at: opted_out_at });
+        let (listing, listed) = (InboxId::random(), ListedHashes { hashes: &hashes, at: opted_out_at });
         let is_new = self.store.suppress(account, listed, &listing.to_string(), &self.lineage).await?;
         Ok(is_new.then_some(listing))
     }
@@ -126,7 +130,7 @@ impl Vault {
     pub async fn unsuppress_identities(
         &self,
         account: AccountId,
-        identities: &[Identity],
+        identities: &[PersonIdentity],
         opted_in_at: Time,
     ) -> Result<(), VaultError> {
         let hashes = self.hashes(account, SUPPRESSION, identities).await?.concat();
@@ -139,7 +143,7 @@ impl Vault {
     pub async fn erased_since(
         &self,
         account: AccountId,
-        identities: &[Identity],
+        identities: &[PersonIdentity],
         since: Time,
     ) -> Result<Vec<bool>, VaultError> {
         let erased = self.erased_at(account, identities, since).await?;
@@ -150,7 +154,7 @@ impl Vault {
     pub async fn erased_at(
         &self,
         account: AccountId,
-        identities: &[Identity],
+        identities: &[PersonIdentity],
         since: Time,
     ) -> Result<Vec<Option<Time>>, VaultError> {
         if identities.is_empty() || !self.store.any_erased(account, since).await? {
@@ -170,7 +174,7 @@ impl Vault {
         &self,
         account: AccountId,
         domain: &'static str,
-        identities: &[Identity],
+        identities: &[PersonIdentity],
     ) -> Result<Vec<Vec<BlindIndex>>, VaultError> {
         let indexer = self.indexer(account).await?;
         let hash = |spelling: String| indexer.index(domain, &spelling);
@@ -180,7 +184,7 @@ impl Vault {
 
 /// The keyed hashes of all that a person is known by.
 #[derive(Default)]
-struct Hashes {
+struct PersonHashes {
     erased: Vec<BlindIndex>,
     suppressed: Vec<BlindIndex>,
     /// Rows of the index that name no subject, with what they say instead.
@@ -195,9 +199,9 @@ fn latest(hashes: &[Vec<BlindIndex>], found: Vec<(String, i64)>) -> Vec<Option<T
 }
 
 /// A number has the same hashes, whether it is a phone's or WhatsApp's own spelling of it.
-fn numbered(identity: &Identity) -> Identity {
+fn numbered(identity: &PersonIdentity) -> PersonIdentity {
     match identity {
-        Identity::WaId(digits) => Identity::phone(format!("+{}", digits.expose())),
+        PersonIdentity::WaId(digits) => PersonIdentity::phone(format!("+{}", digits.expose())),
         other => other.clone(),
     }
 }

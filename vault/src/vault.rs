@@ -6,14 +6,14 @@ use wasend_domain::{AccountId, Clock};
 
 use crate::{
     cache::KeyCache,
+    create_batcher::CreateBatcher,
     epoch::EpochKey,
-    epochs::Epochs,
-    error::{Failure, VaultError},
-    key::{Held, KeyName, RootKey},
-    lineage::Lineage,
-    nodes::Node,
-    queue::Queue,
-    store::{Batch, Store},
+    epochs::EpochRegistry,
+    error::{VaultError, VaultFailure},
+    key::{HeldKey, KeyName, RootKey},
+    lineage::StoreLineage,
+    node_registry::VaultNode,
+    store::{CreationBatch, VaultStore},
 };
 
 /// Where the vault keeps its rows.
@@ -39,13 +39,13 @@ pub struct VaultOptions {
 
 /// Keeps who the subjects are and the keys of all personal values. Every node has one; on Postgres they share a store.
 pub struct Vault {
-    pub(crate) store: Arc<Store>,
-    pub(crate) epochs: Arc<Epochs>,
+    pub(crate) store: Arc<VaultStore>,
+    pub(crate) epochs: Arc<EpochRegistry>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cache: Arc<KeyCache>,
-    pub(crate) lineage: Arc<Lineage>,
-    pub(crate) node: Node,
-    pub(crate) queue: Queue,
+    pub(crate) lineage: Arc<StoreLineage>,
+    pub(crate) node: VaultNode,
+    pub(crate) queue: CreateBatcher,
     pub(crate) server: Arc<RootKey>,
     /// How many directories are searched at the same time.
     pub(crate) searching: tokio::sync::Semaphore,
@@ -55,19 +55,19 @@ pub struct Vault {
 
 impl Vault {
     /// Opens the store, brings it up to date and proves the epoch key. Install the metrics recorder before.
-    pub async fn start(options: VaultOptions) -> Result<Arc<Self>, Failure> {
+    pub async fn start(options: VaultOptions) -> Result<Arc<Self>, VaultFailure> {
         let VaultOptions { store, epoch, clock, cached_keys } = options;
         let (store, file) = match store {
-            StoreOptions::Sqlite(path) => (Store::open_sqlite(&path).await?, Some(path)),
-            StoreOptions::Postgres(url) => (Store::open_postgres(&url).await?, None),
+            StoreOptions::Sqlite(path) => (VaultStore::open_sqlite(&path).await?, Some(path)),
+            StoreOptions::Postgres(url) => (VaultStore::open_postgres(&url).await?, None),
         };
         let store = Arc::new(store);
-        let epochs = Arc::new(Epochs::open(&store, epoch, clock.now()).await?);
+        let epochs = Arc::new(EpochRegistry::open(&store, epoch, clock.now()).await?);
         let cache = Arc::new(KeyCache::new(cached_keys));
-        let lineage = Arc::new(Lineage::join(&store, &cache, file.as_deref()).await?);
-        let node = Node::join(&store, &epochs, (&cache, &lineage), &clock).await?;
+        let lineage = Arc::new(StoreLineage::join(&store, &cache, file.as_deref()).await?);
+        let node = VaultNode::join(&store, &epochs, (&cache, &lineage), &clock).await?;
         let server = server_key(&store, &epochs, &*clock, &lineage).await?;
-        let queue = Queue::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&lineage));
+        let queue = CreateBatcher::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&lineage));
         Ok(Arc::new(Self {
             store,
             epochs,
@@ -82,7 +82,7 @@ impl Vault {
         }))
     }
 
-    /// Stores what is under way, then closes the store. Later calls that need it fail with [`Failure::Closed`] or a
+    /// Stores what is under way, then closes the store. Later calls that need it fail with [`VaultFailure::Closed`] or a
     /// failure of the store.
     pub async fn close(&self) {
         self.queue.stop().await;
@@ -105,7 +105,7 @@ impl Vault {
     }
 
     /// Whether the store answers, and what it holds can and may be opened here.
-    pub async fn ping(&self) -> Result<(), Failure> {
+    pub async fn ping(&self) -> Result<(), VaultFailure> {
         self.lineage.require_open()?;
         self.epochs.follow(&self.store).await.map(drop)
     }
@@ -117,20 +117,20 @@ impl Vault {
 }
 
 async fn server_key(
-    store: &Store,
-    epochs: &Epochs,
+    store: &VaultStore,
+    epochs: &EpochRegistry,
     clock: &dyn Clock,
-    lineage: &Lineage,
-) -> Result<Arc<RootKey>, Failure> {
+    lineage: &StoreLineage,
+) -> Result<Arc<RootKey>, VaultFailure> {
     loop {
-        match crate::ring::read(store, epochs, &[KeyName::Server]).await?.pop() {
-            Some((_, Held::Live(key))) => return Ok(key),
-            Some(_) => return Err(Failure::DamagedKey),
+        match crate::key_resolver::read(store, epochs, &[KeyName::Server]).await?.pop() {
+            Some((_, HeldKey::Live(key))) => return Ok(key),
+            Some(_) => return Err(VaultFailure::DamagedKey),
             None => {
                 let key = RootKey::random()?;
                 let keys = epochs.wrap(&[(KeyName::Server, &key)]).await?;
-                match store.create(&Batch { keys, subjects: Vec::new() }, clock.now(), lineage).await {
-                    Err(Failure::EpochPassed) => _ = epochs.follow(store).await?,
+                match store.create(&CreationBatch { keys, subjects: Vec::new() }, clock.now(), lineage).await {
+                    Err(VaultFailure::EpochPassed) => _ = epochs.follow(store).await?,
                     result => _ = result?,
                 }
             }

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     errors::classify,
-    gateway::{GraphError, MessageStatus, SendFailure, Submission, Unknown},
-    json::{Object, list},
+    gateway::{GraphError, SendFailure, SendReceipt, SubmissionStatus, UnknownOutcome},
+    json::{JsonObject, list},
     template::TemplateDefinition,
 };
 
@@ -17,10 +17,10 @@ use crate::{
 /// Source: Graph API "Rate limits", business use case limits.
 const USAGE_HEADER: &str = "x-business-use-case-usage";
 /// Longer waits than this are taken for a mistake.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// An HTTP answer that was read whole.
-pub(crate) struct Answer {
+pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
@@ -32,8 +32,8 @@ pub(crate) struct TemplatePage {
     pub(crate) after: Option<String>,
 }
 
-impl Answer {
-    pub(crate) fn submission(&self) -> Result<Submission, SendFailure> {
+impl HttpAnswer {
+    pub(crate) fn submission(&self) -> Result<SendReceipt, SendFailure> {
         let raw = self.success()?;
         read_submission(&raw).ok_or_else(|| self.unreadable())
     }
@@ -51,12 +51,12 @@ impl Answer {
         let envelope = parsed.and_then(|raw| self.graph_error(&raw));
         Err(match envelope {
             Some(error) => SendFailure::Refused(Box::new(error)),
-            None => SendFailure::Unknown(Unknown::NoEnvelope { http_status: self.status }),
+            None => SendFailure::Unknown(UnknownOutcome::NoEnvelope { http_status: self.status }),
         })
     }
 
     fn graph_error(&self, raw: &RawValue) -> Option<GraphError> {
-        let error = Object::read(raw)?.object("error")?;
+        let error = JsonObject::read(raw)?.object("error")?;
         let code = error.integer("code")?;
         Some(GraphError {
             code,
@@ -70,7 +70,7 @@ impl Answer {
     }
 
     fn unreadable(&self) -> SendFailure {
-        SendFailure::Unknown(Unknown::Unreadable { http_status: self.status })
+        SendFailure::Unknown(UnknownOutcome::Unreadable { http_status: self.status })
     }
 
     fn retry_after(&self) -> Option<Duration> {
@@ -78,25 +78,25 @@ impl Answer {
         let asked = header(RETRY_AFTER.as_str())
             .and_then(|seconds| seconds.trim().parse().ok())
             .or_else(|| header(USAGE_HEADER).and_then(minutes_to_regain).map(|minutes| minutes.saturating_mul(60)))?;
-        Some(Duration::from_secs(asked).min(LONGEST_RETRY_AFTER))
+        Some(Duration::from_secs(asked).min(RETRY_AFTER_MAX))
     }
 }
 
-fn read_submission(raw: &RawValue) -> Option<Submission> {
-    let answer = Object::read(raw)?;
+fn read_submission(raw: &RawValue) -> Option<SendReceipt> {
+    let answer = JsonObject::read(raw)?;
     let message = answer.objects("messages").into_iter().next()?;
     let contact = answer.objects("contacts").into_iter().next();
     let identity = |name| contact.as_ref().and_then(|contact| contact.filled(name));
-    Some(Submission {
+    Some(SendReceipt {
         wamid: message.filled("id")?,
         wa_id: identity("wa_id"),
         user_id: identity("user_id"),
-        message_status: message.text("message_status").map(|word| MessageStatus::from_word(&word)),
+        message_status: message.text("message_status").map(|word| SubmissionStatus::from_word(&word)),
     })
 }
 
 fn read_page(raw: &RawValue) -> Option<TemplatePage> {
-    let answer = Object::read(raw)?;
+    let answer = JsonObject::read(raw)?;
     let elements = answer.list("data")?;
     let paging = answer.object("paging");
     let more = paging.as_ref().is_some_and(|paging| paging.get("next").is_some());
@@ -110,11 +110,11 @@ fn read_page(raw: &RawValue) -> Option<TemplatePage> {
 /// The longest `estimated_time_to_regain_access` of any account named, in minutes; `None` where nothing is exhausted.
 fn minutes_to_regain(header: &str) -> Option<u64> {
     let raw: &RawValue = serde_json::from_str(header).ok()?;
-    let accounts = Object::read(raw)?;
+    let accounts = JsonObject::read(raw)?;
     let minutes = accounts.members().flat_map(|(_, usages)| {
         let usages = list(usages).unwrap_or_default();
         usages.into_iter().filter_map(|usage| {
-            let minutes = Object::read(usage)?.integer("estimated_time_to_regain_access")?;
+            let minutes = JsonObject::read(usage)?.integer("estimated_time_to_regain_access")?;
             u64::try_from(minutes).ok().filter(|minutes| *minutes > 0)
         })
     });
@@ -126,11 +126,11 @@ mod tests {
     use super::*;
     use crate::errors::ErrorClass;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() }
+    fn answer(status: u16, body: &str) -> HttpAnswer {
+        HttpAnswer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() }
     }
 
-    fn unknown(why: Unknown) -> SendFailure {
+    fn unknown(why: UnknownOutcome) -> SendFailure {
         SendFailure::Unknown(why)
     }
 
@@ -145,14 +145,14 @@ mod tests {
         assert_eq!(submission.wamid, "wamid.A");
         assert_eq!(submission.wa_id.as_deref(), Some("16505551234"));
         assert_eq!(submission.user_id.as_deref(), Some("US.1"));
-        assert_eq!(submission.message_status, Some(MessageStatus::Held));
+        assert_eq!(submission.message_status, Some(SubmissionStatus::Held));
 
         let least = answer(200, r#"{"messages":[{"id":"wamid.B"}]}"#).submission().unwrap();
         assert_eq!((least.wa_id, least.message_status), (None, None));
         for (word, status) in [
-            ("accepted", MessageStatus::Accepted),
-            ("paused", MessageStatus::Paused),
-            ("thought_about", MessageStatus::Other),
+            ("accepted", SubmissionStatus::Accepted),
+            ("paused", SubmissionStatus::Paused),
+            ("thought_about", SubmissionStatus::Other),
         ] {
             let body = format!(r#"{{"messages":[{{"id":"w","message_status":"{word}"}}]}}"#);
             let submission = answer(200, &body).submission().unwrap();
@@ -190,7 +190,7 @@ mod tests {
         refused.headers.insert(RETRY_AFTER, "9".parse().unwrap());
         assert_eq!(refused.retry_after(), Some(Duration::from_secs(9)));
         refused.headers.insert(RETRY_AFTER, u64::MAX.to_string().parse().unwrap());
-        assert_eq!(refused.retry_after(), Some(LONGEST_RETRY_AFTER));
+        assert_eq!(refused.retry_after(), Some(RETRY_AFTER_MAX));
     }
 
     #[test]
@@ -204,12 +204,12 @@ mod tests {
             (404, "{}"),
         ] {
             let failure = answer(status, body).submission().unwrap_err();
-            let expected = Unknown::NoEnvelope { http_status: status };
+            let expected = UnknownOutcome::NoEnvelope { http_status: status };
             assert_eq!(failure, unknown(expected), "{status} {body}");
         }
         for body in ["", "OK", "{}", r#"{"messages":[]}"#, r#"{"messages":[{"id":""}]}"#, r#"{"error":{"code":100}}"#] {
             let failure = answer(200, body).submission().unwrap_err();
-            assert_eq!(failure, unknown(Unknown::Unreadable { http_status: 200 }), "{body}");
+            assert_eq!(failure, unknown(UnknownOutcome::Unreadable { http_status: 200 }), "{body}");
         }
     }
 

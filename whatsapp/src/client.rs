@@ -8,15 +8,15 @@ use thiserror::Error;
 use url::Url;
 
 use crate::{
-    answer::Answer,
-    gateway::{Gateway, Line, NotSent, SendFailure, Submission, Unknown},
+    answer::HttpAnswer,
+    gateway::{MetaGateway, NotSent, SendFailure, SendReceipt, SenderLine, UnknownOutcome},
     request::SendRequest,
     template::TemplateDefinition,
 };
 
 /// Most templates in a page, and most pages read for one name.
 const TEMPLATE_PAGE: &str = "100";
-const TEMPLATE_PAGES: usize = 20;
+const TEMPLATE_PAGES_MAX: usize = 20;
 
 /// Shorter than servers and balancers keep an idle connection: a request written into one that is just being closed
 /// would have an unknown outcome.
@@ -76,7 +76,7 @@ impl CloudApi {
         Ok(Self { http, max_answer_bytes: options.max_answer_bytes })
     }
 
-    async fn exchange(&self, line: &Line, request: RequestBuilder) -> Result<Answer, SendFailure> {
+    async fn exchange(&self, line: &SenderLine, request: RequestBuilder) -> Result<HttpAnswer, SendFailure> {
         let request = request.bearer_auth(&line.access_token);
         let mut response = request.send().await.map_err(|error| failure(&error))?;
         let status = response.status().as_u16();
@@ -85,26 +85,26 @@ impl CloudApi {
         // An answer has begun, so whatever breaks from here on leaves the outcome unknown.
         while let Some(chunk) = response.chunk().await.map_err(|error| lost(&error))? {
             if body.len() + chunk.len() > self.max_answer_bytes {
-                return Err(SendFailure::Unknown(Unknown::Unreadable { http_status: status }));
+                return Err(SendFailure::Unknown(UnknownOutcome::Unreadable { http_status: status }));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, headers, body })
+        Ok(HttpAnswer { status, headers, body })
     }
 }
 
 #[async_trait]
-impl Gateway for CloudApi {
-    async fn send(&self, line: &Line, request: &SendRequest) -> Result<Submission, SendFailure> {
+impl MetaGateway for CloudApi {
+    async fn send(&self, line: &SenderLine, request: &SendRequest) -> Result<SendReceipt, SendFailure> {
         let url = address(line, &line.phone_number_id, "messages")?;
         let request = self.http.post(url).json(&request.to_json());
         self.exchange(line, request).await?.submission()
     }
 
-    async fn templates(&self, line: &Line, name: &str) -> Result<Vec<TemplateDefinition>, SendFailure> {
+    async fn templates(&self, line: &SenderLine, name: &str) -> Result<Vec<TemplateDefinition>, SendFailure> {
         let mut found = Vec::new();
         let mut cursor: Option<String> = None;
-        for _ in 0..TEMPLATE_PAGES {
+        for _ in 0..TEMPLATE_PAGES_MAX {
             let mut url = address(line, &line.waba_id, "message_templates")?;
             url.query_pairs_mut()
                 .append_pair("name", name)
@@ -123,7 +123,7 @@ impl Gateway for CloudApi {
     }
 }
 
-fn address(line: &Line, node: &str, edge: &str) -> Result<Url, SendFailure> {
+fn address(line: &SenderLine, node: &str, edge: &str) -> Result<Url, SendFailure> {
     let mut url = line.base_url.clone();
     url.path_segments_mut().map_err(|()| SendFailure::NotSent(NotSent::Request))?.pop_if_empty().extend([node, edge]);
     Ok(url)
@@ -140,5 +140,5 @@ fn failure(error: &reqwest::Error) -> SendFailure {
 }
 
 fn lost(error: &reqwest::Error) -> SendFailure {
-    SendFailure::Unknown(if error.is_timeout() { Unknown::Timeout } else { Unknown::ConnectionLost })
+    SendFailure::Unknown(if error.is_timeout() { UnknownOutcome::Timeout } else { UnknownOutcome::ConnectionLost })
 }

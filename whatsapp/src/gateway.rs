@@ -15,17 +15,17 @@ use crate::{
 };
 
 #[async_trait]
-pub trait Gateway: Send + Sync {
+pub trait MetaGateway: Send + Sync {
     /// Hands one message to Meta, once. Success means accepted, not delivered.
-    async fn send(&self, line: &Line, request: &SendRequest) -> Result<Submission, SendFailure>;
+    async fn send(&self, line: &SenderLine, request: &SendRequest) -> Result<SendReceipt, SendFailure>;
 
     /// Every language of the template `name` in the line's business account; empty if there is none.
-    async fn templates(&self, line: &Line, name: &str) -> Result<Vec<TemplateDefinition>, SendFailure>;
+    async fn templates(&self, line: &SenderLine, name: &str) -> Result<Vec<TemplateDefinition>, SendFailure>;
 }
 
 /// A number that sends, with the key to it.
 #[derive(Clone)]
-pub struct Line {
+pub struct SenderLine {
     /// With the version, for example `https://graph.facebook.com/v25.0`.
     pub base_url: Url,
     pub phone_number_id: String,
@@ -34,7 +34,7 @@ pub struct Line {
     pub access_token: String,
 }
 
-impl fmt::Debug for Line {
+impl fmt::Debug for SenderLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Line")
             .field("base_url", &self.base_url.as_str())
@@ -47,7 +47,7 @@ impl fmt::Debug for Line {
 
 /// Meta accepted the message.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Submission {
+pub struct SendReceipt {
     /// Contains the recipient's number in clear, hence personal.
     pub wamid: String,
     /// The recipient's WhatsApp number, which may differ from the number asked for (Brazil, Mexico, Argentina).
@@ -55,10 +55,10 @@ pub struct Submission {
     pub wa_id: Option<String>,
     /// The recipient's BSUID, where Meta tells it.
     pub user_id: Option<String>,
-    pub message_status: Option<MessageStatus>,
+    pub message_status: Option<SubmissionStatus>,
 }
 
-impl fmt::Debug for Submission {
+impl fmt::Debug for SendReceipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Submission")
             .field("wamid", &PERSONAL)
@@ -71,7 +71,7 @@ impl fmt::Debug for Submission {
 
 /// What Meta does with an accepted message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MessageStatus {
+pub enum SubmissionStatus {
     Accepted,
     /// Held by template or portfolio pacing: later sent, or failed with 132015.
     Held,
@@ -80,7 +80,7 @@ pub enum MessageStatus {
     Other,
 }
 
-impl MessageStatus {
+impl SubmissionStatus {
     pub(crate) fn from_word(word: &str) -> Self {
         match word {
             "accepted" => Self::Accepted,
@@ -102,7 +102,7 @@ pub enum SendFailure {
     Refused(Box<GraphError>),
     /// Meta may have accepted the message: it must not be sent again, a status webhook will tell.
     #[error("outcome unknown: {0}")]
-    Unknown(Unknown),
+    Unknown(UnknownOutcome),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
@@ -116,7 +116,7 @@ pub enum NotSent {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
-pub enum Unknown {
+pub enum UnknownOutcome {
     #[error("no answer in time")]
     Timeout,
     #[error("the connection was lost")]
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn nothing_personal_or_secret_is_printed() {
-        let line = Line {
+        let line = SenderLine {
             base_url: "https://graph.facebook.com/v25.0".parse().unwrap(),
             phone_number_id: "106540352242922".into(),
             waba_id: "419561257915477".into(),
@@ -178,7 +178,7 @@ mod tests {
             retry_after: None,
         }));
         assert!(!format!("{refused:?} {refused}").contains("1650555"));
-        let submission = Submission {
+        let submission = SendReceipt {
             wamid: "wamid.HBgL".into(),
             wa_id: Some("16505551234".into()),
             user_id: Some("US.1349".into()),

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt};
 use serde_json::value::RawValue;
 
 use crate::{
-    json::{Object, RawJson, unix_seconds},
+    json::{JsonObject, RawJson, unix_seconds},
     redacted::{PERSONAL, personal},
     statuses::StatusError,
 };
@@ -40,21 +40,21 @@ pub struct InboundMessage {
 
 /// `value.contacts[]`: who the senders are.
 #[derive(Default)]
-pub(crate) struct Contacts {
-    all: Vec<Contact>,
+pub(crate) struct SenderProfiles {
+    all: Vec<SenderProfile>,
     /// The first that has the number or the BSUID.
     by_wa_id: HashMap<String, usize>,
     by_user_id: HashMap<String, usize>,
 }
 
-struct Contact {
+struct SenderProfile {
     user_id: Option<String>,
     name: Option<String>,
     username: Option<String>,
 }
 
-impl Contacts {
-    pub(crate) fn read(value: &Object<'_>) -> Self {
+impl SenderProfiles {
+    pub(crate) fn read(value: &JsonObject<'_>) -> Self {
         let mut contacts = Self::default();
         for (place, contact) in value.objects("contacts").iter().enumerate() {
             let profile = contact.object("profile");
@@ -66,12 +66,12 @@ impl Contacts {
             if let Some(user_id) = user_id.clone() {
                 contacts.by_user_id.entry(user_id).or_insert(place);
             }
-            contacts.all.push(Contact { user_id, name: of_profile("name"), username: of_profile("username") });
+            contacts.all.push(SenderProfile { user_id, name: of_profile("name"), username: of_profile("username") });
         }
         contacts
     }
 
-    fn find(&self, from: Option<&str>, from_user_id: Option<&str>) -> Option<&Contact> {
+    fn find(&self, from: Option<&str>, from_user_id: Option<&str>) -> Option<&SenderProfile> {
         let by_wa_id = from.and_then(|from| self.by_wa_id.get(from));
         let by_user_id = from_user_id.and_then(|user_id| self.by_user_id.get(user_id));
         self.all.get(*by_wa_id.into_iter().chain(by_user_id).min()?)
@@ -80,8 +80,8 @@ impl Contacts {
 
 impl InboundMessage {
     /// `None` for a message that has no id: it could not be told from its own repetition.
-    pub(crate) fn read(raw: &RawValue, contacts: &Contacts) -> Option<Self> {
-        let message = Object::read(raw)?;
+    pub(crate) fn read(raw: &RawValue, contacts: &SenderProfiles) -> Option<Self> {
+        let message = JsonObject::read(raw)?;
         let wamid = message.filled("id")?;
         let from = message.filled("from");
         let from_user_id = message.filled("from_user_id");
@@ -107,7 +107,7 @@ impl InboundMessage {
 }
 
 /// The text and the payload in a message's node.
-fn written(kind: &str, node: &Object<'_>) -> (Option<String>, Option<String>) {
+fn written(kind: &str, node: &JsonObject<'_>) -> (Option<String>, Option<String>) {
     match kind {
         "text" => (node.text("body"), None),
         "button" => (node.filled("text"), node.filled("payload")),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn read(json: &str) -> InboundMessage {
-        InboundMessage::read(&raw(json), &Contacts::default()).unwrap()
+        InboundMessage::read(&raw(json), &SenderProfiles::default()).unwrap()
     }
 
     #[test]
@@ -200,14 +200,14 @@ mod tests {
         assert_eq!((empty.from.as_deref(), empty.from_user_id.as_deref()), (None, Some("US.1")));
         let unsupported = read(r#"{"id":"w","type":"unsupported","errors":[{"code":131051,"title":"t"}]}"#);
         assert_eq!(unsupported.errors[0].code, 131_051);
-        assert!(InboundMessage::read(&raw(r#"{"from":"1"}"#), &Contacts::default()).is_none());
+        assert!(InboundMessage::read(&raw(r#"{"from":"1"}"#), &SenderProfiles::default()).is_none());
     }
 
     #[test]
     fn a_sender_gets_only_their_own_profile() {
         let value = raw(r#"{"contacts":[{"profile":{"name":"Ana","username":"@ana"},"wa_id":"1","user_id":"US.1"},
                             {"profile":{"name":"Bo"},"user_id":"US.2"},{"profile":3}]}"#);
-        let contacts = Contacts::read(&Object::read(&value).unwrap());
+        let contacts = SenderProfiles::read(&JsonObject::read(&value).unwrap());
         let read = |json| InboundMessage::read(&raw(json), &contacts).unwrap();
         let ana = read(r#"{"id":"w","from":"1"}"#);
         assert_eq!(ana.profile_name.as_deref(), Some("Ana"));

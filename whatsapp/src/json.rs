@@ -40,9 +40,9 @@ impl PartialEq for RawJson {
 impl Eq for RawJson {}
 
 /// An object whose members are still unread. A member that is repeated counts once, the last time.
-pub(crate) struct Object<'a>(BTreeMap<Text<'a>, &'a RawValue>);
+pub(crate) struct JsonObject<'a>(BTreeMap<LenientText<'a>, &'a RawValue>);
 
-impl<'a> Object<'a> {
+impl<'a> JsonObject<'a> {
     pub(crate) fn read(raw: &'a RawValue) -> Option<Self> {
         serde_json::from_str(raw.get()).ok().map(Self)
     }
@@ -75,7 +75,7 @@ impl<'a> Object<'a> {
         serde_json::from_str(self.get(name)?.get()).ok()
     }
 
-    pub(crate) fn object(&self, name: &str) -> Option<Object<'a>> {
+    pub(crate) fn object(&self, name: &str) -> Option<JsonObject<'a>> {
         Self::read(self.get(name)?)
     }
 
@@ -85,7 +85,7 @@ impl<'a> Object<'a> {
     }
 
     /// The elements of a list that are objects.
-    pub(crate) fn objects(&self, name: &str) -> Vec<Object<'a>> {
+    pub(crate) fn objects(&self, name: &str) -> Vec<JsonObject<'a>> {
         let elements = self.list(name).unwrap_or_default();
         elements.into_iter().filter_map(Self::read).collect()
     }
@@ -114,7 +114,7 @@ pub(crate) fn list(raw: &RawValue) -> Option<Vec<&RawValue>> {
 fn text(raw: &RawValue) -> Option<String> {
     let written = raw.get();
     match written.as_bytes().first()? {
-        b'"' => serde_json::from_str::<Text>(written).ok().map(|text| text.0.into_owned()),
+        b'"' => serde_json::from_str::<LenientText>(written).ok().map(|text| text.0.into_owned()),
         b'-' | b'0'..=b'9' => Some(written.to_owned()),
         _ => None,
     }
@@ -122,7 +122,7 @@ fn text(raw: &RawValue) -> Option<String> {
 
 /// What a string in its quotes says; one whose escapes cannot be read, as it is written.
 pub(crate) fn unquoted(quoted: &str) -> String {
-    let text = serde_json::from_str::<Text>(quoted);
+    let text = serde_json::from_str::<LenientText>(quoted);
     text.map_or_else(|_| quoted.trim_matches('"').to_owned(), |text| text.0.into_owned())
 }
 
@@ -138,15 +138,15 @@ pub(crate) fn unix_seconds(written: i64) -> Option<i64> {
 
 /// A string in which escapes that are no Unicode (lone surrogates) are replaced instead of refused.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Text<'a>(Cow<'a, str>);
+struct LenientText<'a>(Cow<'a, str>);
 
-impl std::borrow::Borrow<str> for Text<'_> {
+impl std::borrow::Borrow<str> for LenientText<'_> {
     fn borrow(&self) -> &str {
         &self.0
     }
 }
 
-impl<'de> Deserialize<'de> for Text<'de> {
+impl<'de> Deserialize<'de> for LenientText<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_bytes(TextVisitor)
     }
@@ -155,21 +155,21 @@ impl<'de> Deserialize<'de> for Text<'de> {
 struct TextVisitor;
 
 impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
+    type Value = LenientText<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")
     }
 
-    fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Text<'de>, E> {
-        Ok(Text(String::from_utf8_lossy(bytes)))
+    fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<LenientText<'de>, E> {
+        Ok(LenientText(String::from_utf8_lossy(bytes)))
     }
 
-    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<LenientText<'de>, E> {
+        Ok(LenientText(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
     }
 
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, _: A) -> Result<Text<'de>, A::Error> {
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, _: A) -> Result<LenientText<'de>, A::Error> {
         Err(A::Error::custom("a list is no string"))
     }
 }
@@ -188,7 +188,7 @@ mod tests {
         let json = raw(&format!(
             r#"{{"id":"a","big":1e999,"lone":"x\ud800y","deep":{deep},"\udc00":1,"n":16505551234,"t":true,"no":null,"e":"","a":"1","a":"2"}}"#
         ));
-        let object = Object::read(&json).unwrap();
+        let object = JsonObject::read(&json).unwrap();
         assert_eq!(object.text("id").as_deref(), Some("a"));
         assert_eq!(object.text("lone").unwrap().trim_matches(['x', 'y']).trim_matches('\u{fffd}'), "");
         assert_eq!(object.text("n").as_deref(), Some("16505551234"));

@@ -38,13 +38,15 @@ mod redacted;
 
 pub use client::{CloudApi, CloudApiOptions};
 pub use errors::{ErrorClass, classify};
-pub use gateway::{Gateway, GraphError, Line, MessageStatus, NotSent, SendFailure, Submission, Unknown};
+pub use gateway::{
+    GraphError, MetaGateway, NotSent, SendFailure, SendReceipt, SenderLine, SubmissionStatus, UnknownOutcome,
+};
 pub use inbound::InboundMessage;
 pub use json::RawJson;
 pub use mentions::MentionedIdentities;
-pub use preferences::{Preference, PreferenceValue};
-pub use recipient::{Recipient, is_bsuid};
-pub use request::{BodyParameters, Content, NamedParameter, SendRequest};
-pub use statuses::{Pricing, Status, StatusError, StatusUpdate};
+pub use preferences::{MarketingPreference, PreferenceValue};
+pub use recipient::{RequestRecipient, is_bsuid};
+pub use request::{BodyParameters, NamedParameter, RequestContent, SendRequest};
+pub use statuses::{ReportedPricing, ReportedStatus, StatusError, StatusUpdate};
 pub use template::TemplateDefinition;
-pub use webhook::{Change, Malformed, Payload, Update};
+pub use webhook::{MalformedWebhook, WebhookChange, WebhookPayload, WebhookUpdate};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use crate::{
-    json::{Object, RawJson, unix_seconds},
+    json::{JsonObject, RawJson, unix_seconds},
     redacted::personal,
 };
 
@@ -19,7 +19,7 @@ pub enum PreferenceValue {
 
 /// Names the user by number, BSUID, or both.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Preference {
+pub struct MarketingPreference {
     pub wa_id: Option<String>,
     pub user_id: Option<String>,
     /// `marketing_messages`.
@@ -31,10 +31,10 @@ pub struct Preference {
     pub raw: RawJson,
 }
 
-impl Preference {
+impl MarketingPreference {
     /// `None` for a preference without a person or a value.
     pub(crate) fn read(raw: &RawValue) -> Option<Self> {
-        let preference = Object::read(raw)?;
+        let preference = JsonObject::read(raw)?;
         let wa_id = preference.filled("wa_id");
         let user_id = preference.filled("user_id");
         if wa_id.is_none() && user_id.is_none() {
@@ -56,7 +56,7 @@ impl Preference {
     }
 }
 
-impl fmt::Debug for Preference {
+impl fmt::Debug for MarketingPreference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Preference")
             .field("wa_id", &personal(self.wa_id.as_ref()))
@@ -73,8 +73,8 @@ impl fmt::Debug for Preference {
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Option<Preference> {
-        Preference::read(&serde_json::from_str::<Box<RawValue>>(json).unwrap())
+    fn read(json: &str) -> Option<MarketingPreference> {
+        MarketingPreference::read(&serde_json::from_str::<Box<RawValue>>(json).unwrap())
     }
 
     #[test]

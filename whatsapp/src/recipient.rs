@@ -6,17 +6,17 @@ use std::fmt;
 use crate::redacted::PERSONAL;
 
 /// Longest identifier part of a BSUID, by Meta's definition.
-const BSUID_MAX: usize = 128;
+const BSUID_CHARS_MAX: usize = 128;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub enum Recipient {
+pub enum RequestRecipient {
     /// Digits with or without a leading `+`. Without it Meta may prepend the business's own country code.
     Phone(String),
     /// See [`is_bsuid`].
     Bsuid(String),
 }
 
-impl Recipient {
+impl RequestRecipient {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Phone(text) | Self::Bsuid(text) => text,
@@ -24,7 +24,7 @@ impl Recipient {
     }
 }
 
-impl fmt::Debug for Recipient {
+impl fmt::Debug for RequestRecipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
             Self::Phone(_) => "Phone",
@@ -42,7 +42,7 @@ pub fn is_bsuid(text: &str) -> bool {
     let opaque = rest.strip_prefix("ENT.").unwrap_or(rest);
     country.len() == 2
         && country.bytes().all(|byte| byte.is_ascii_uppercase())
-        && (1..=BSUID_MAX).contains(&opaque.len())
+        && (1..=BSUID_CHARS_MAX).contains(&opaque.len())
         && opaque.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn debug_hides_the_person() {
-        let shown = format!("{:?}", Recipient::Phone("+16505551234".into()));
+        let shown = format!("{:?}", RequestRecipient::Phone("+16505551234".into()));
         assert_eq!(shown, "Phone([personal])");
     }
 }

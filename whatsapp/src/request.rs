@@ -6,21 +6,21 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::{
-    recipient::Recipient,
+    recipient::RequestRecipient,
     redacted::{PERSONAL, personal},
 };
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendRequest {
-    pub to: Recipient,
-    pub content: Content,
+    pub to: RequestRecipient,
+    pub content: RequestContent,
     /// At most 512 characters; comes back on every status of this message. Our message id, so that a send whose
     /// outcome is unknown can be recognised by its statuses.
     pub biz_opaque_callback_data: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-pub enum Content {
+pub enum RequestContent {
     /// Only inside the customer service window.
     Text {
         /// At most 4,096 characters.
@@ -55,8 +55,8 @@ impl SendRequest {
     pub fn to_json(&self) -> Value {
         let mut envelope = json!({"messaging_product": "whatsapp", "recipient_type": "individual"});
         match &self.to {
-            Recipient::Phone(phone) => envelope["to"] = json!(phone),
-            Recipient::Bsuid(bsuid) => envelope["recipient"] = json!(bsuid),
+            RequestRecipient::Phone(phone) => envelope["to"] = json!(phone),
+            RequestRecipient::Bsuid(bsuid) => envelope["recipient"] = json!(bsuid),
         }
         let (kind, node) = self.content.to_json();
         envelope["type"] = json!(kind);
@@ -68,7 +68,7 @@ impl SendRequest {
     }
 }
 
-impl Content {
+impl RequestContent {
     fn to_json(&self) -> (&'static str, Value) {
         match self {
             Self::Text { body, preview_url } => ("text", json!({"body": body, "preview_url": preview_url})),
@@ -117,7 +117,7 @@ impl fmt::Debug for SendRequest {
     }
 }
 
-impl fmt::Debug for Content {
+impl fmt::Debug for RequestContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text { preview_url, .. } => {
@@ -153,8 +153,8 @@ mod tests {
     #[test]
     fn a_text_to_a_phone() {
         let request = SendRequest {
-            to: Recipient::Phone("+16505551234".into()),
-            content: Content::Text { body: "hi".into(), preview_url: true },
+            to: RequestRecipient::Phone("+16505551234".into()),
+            content: RequestContent::Text { body: "hi".into(), preview_url: true },
             biz_opaque_callback_data: Some("m-1".into()),
         };
         let expected = json!({
@@ -173,8 +173,8 @@ mod tests {
     #[test]
     fn templates_with_and_without_variables() {
         let template = |body| SendRequest {
-            to: Recipient::Bsuid("US.1349".into()),
-            content: Content::Template { name: "order_update".into(), language: "en_US".into(), body },
+            to: RequestRecipient::Bsuid("US.1349".into()),
+            content: RequestContent::Template { name: "order_update".into(), language: "en_US".into(), body },
             biz_opaque_callback_data: None,
         };
         let bare = json!({

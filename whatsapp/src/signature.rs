@@ -11,7 +11,7 @@ use thiserror::Error;
 pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 
 const PREFIX: &str = "sha256=";
-const HEX_LENGTH: usize = 64;
+const SIGNATURE_HEX_CHARS: usize = 64;
 /// Meta's challenges are short digit strings; nothing longer is echoed back.
 const CHALLENGE_MAX: usize = 1024;
 
@@ -41,7 +41,7 @@ pub fn verify(app_secret: &str, raw_body: &[u8], header: &str) -> Result<(), Sig
 pub fn sign(app_secret: &str, raw_body: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let tag = keyed(app_secret, raw_body).finalize().into_bytes();
-    let mut header = String::with_capacity(PREFIX.len() + HEX_LENGTH);
+    let mut header = String::with_capacity(PREFIX.len() + SIGNATURE_HEX_CHARS);
     header.push_str(PREFIX);
     for byte in tag {
         header.push(char::from(DIGITS[usize::from(byte >> 4)]));
@@ -70,12 +70,12 @@ fn keyed(app_secret: &str, raw_body: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-fn decode_hex(text: &str) -> Option<[u8; HEX_LENGTH / 2]> {
+fn decode_hex(text: &str) -> Option<[u8; SIGNATURE_HEX_CHARS / 2]> {
     let digits = text.as_bytes();
-    if digits.len() != HEX_LENGTH {
+    if digits.len() != SIGNATURE_HEX_CHARS {
         return None;
     }
-    let mut bytes = [0; HEX_LENGTH / 2];
+    let mut bytes = [0; SIGNATURE_HEX_CHARS / 2];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let high = char::from(pair[0]).to_digit(16)?;
         let low = char::from(pair[1]).to_digit(16)?;

@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 
 use crate::{
     errors::{ErrorClass, classify},
-    json::{Object, RawJson, unix_seconds},
+    json::{JsonObject, RawJson, unix_seconds},
     redacted::{PERSONAL, personal},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Status {
+pub enum ReportedStatus {
     Sent,
     Delivered,
     Read,
@@ -27,7 +27,7 @@ pub enum Status {
 pub struct StatusUpdate {
     /// Never empty.
     pub wamid: String,
-    pub status: Status,
+    pub status: ReportedStatus,
     /// Unix seconds; `None` if Meta's value is no moment.
     pub timestamp: Option<i64>,
     /// The recipient's number; absent for users who are known only by their BSUID.
@@ -35,7 +35,7 @@ pub struct StatusUpdate {
     /// The recipient's BSUID; absent on failures of messages to a phone.
     pub recipient_user_id: Option<String>,
     pub biz_opaque_callback_data: Option<String>,
-    pub pricing: Option<Pricing>,
+    pub pricing: Option<ReportedPricing>,
     /// Why a `failed` status failed.
     pub errors: Vec<StatusError>,
     /// The whole status, with what is not named here.
@@ -44,7 +44,7 @@ pub struct StatusUpdate {
 
 /// What Meta charges for; on `sent` and on one of `delivered` and `read`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pricing {
+pub struct ReportedPricing {
     pub billable: Option<bool>,
     /// `marketing`, `utility`, `authentication`, `service` and others.
     pub category: Option<String>,
@@ -67,22 +67,22 @@ pub struct StatusError {
 impl StatusUpdate {
     /// `None` for a status that names no message or has no word.
     pub(crate) fn read(raw: &RawValue) -> Option<Self> {
-        let status = Object::read(raw)?;
+        let status = JsonObject::read(raw)?;
         Some(Self {
             wamid: status.filled("id")?,
-            status: Status::from_word(status.filled("status")?),
+            status: ReportedStatus::from_word(status.filled("status")?),
             timestamp: status.integer("timestamp").and_then(unix_seconds),
             recipient_id: status.filled("recipient_id"),
             recipient_user_id: status.filled("recipient_user_id"),
             biz_opaque_callback_data: status.filled("biz_opaque_callback_data"),
-            pricing: status.object("pricing").map(|pricing| Pricing::read(&pricing)),
+            pricing: status.object("pricing").map(|pricing| ReportedPricing::read(&pricing)),
             errors: StatusError::read_all(&status),
             raw: raw.into(),
         })
     }
 }
 
-impl Status {
+impl ReportedStatus {
     fn from_word(word: String) -> Self {
         match word.as_str() {
             "sent" => Self::Sent,
@@ -95,8 +95,8 @@ impl Status {
     }
 }
 
-impl Pricing {
-    fn read(pricing: &Object<'_>) -> Self {
+impl ReportedPricing {
+    fn read(pricing: &JsonObject<'_>) -> Self {
         Self {
             billable: pricing.boolean("billable"),
             category: pricing.filled("category"),
@@ -108,12 +108,12 @@ impl Pricing {
 
 impl StatusError {
     /// The errors of a status or message that have a code.
-    pub(crate) fn read_all(holder: &Object<'_>) -> Vec<Self> {
+    pub(crate) fn read_all(holder: &JsonObject<'_>) -> Vec<Self> {
         let errors = holder.objects("errors");
         errors.iter().filter_map(Self::read).collect()
     }
 
-    fn read(error: &Object<'_>) -> Option<Self> {
+    fn read(error: &JsonObject<'_>) -> Option<Self> {
         let code = error.integer("code")?;
         Some(Self {
             code,
@@ -169,7 +169,7 @@ mod tests {
                 "pricing":{"billable":true,"pricing_model":"PMP","type":"free_customer_service","category":"utility"}}"#,
         )
         .unwrap();
-        assert_eq!(status.status, Status::Delivered);
+        assert_eq!(status.status, ReportedStatus::Delivered);
         assert_eq!(status.timestamp, Some(1_750_091_045));
         assert_eq!(status.biz_opaque_callback_data.as_deref(), Some("m-1"));
         let pricing = status.pricing.clone().unwrap();
@@ -196,7 +196,7 @@ mod tests {
                     {{"code":{code},"title":"t","message":"m","error_data":{{"details":"to 1650"}}}}]}}"#
             ))
             .unwrap();
-            assert_eq!(status.status, Status::Failed);
+            assert_eq!(status.status, ReportedStatus::Failed);
             assert_eq!((status.timestamp, status.recipient_id), (None, None));
             let [error] = status.errors.as_slice() else {
                 panic!("one error has a code");
@@ -211,7 +211,7 @@ mod tests {
     fn odd_statuses() {
         let strange = read(r#"{"id":7,"status":"pondered","timestamp":1750091045123}"#).unwrap();
         assert_eq!(strange.wamid, "7");
-        assert_eq!(strange.status, Status::Other("pondered".into()));
+        assert_eq!(strange.status, ReportedStatus::Other("pondered".into()));
         assert_eq!(strange.timestamp, Some(1_750_091_045));
         let entry_point =
             read(r#"{"id":"w","status":"sent","recipient_id":"","pricing":{"type":"free_entry_point"}}"#).unwrap();

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::json::{Object, RawJson};
+use crate::json::{JsonObject, RawJson};
 
 /// One template in one language.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl TemplateDefinition {
 
     /// `None` for an element that has no name or language.
     pub(crate) fn read(raw: &RawValue) -> Option<Self> {
-        let object = Object::read(raw)?;
+        let object = JsonObject::read(raw)?;
         let body = object
             .objects("components")
             .iter()

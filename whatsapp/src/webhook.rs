@@ -1,5 +1,5 @@
 //! A webhook's body. Reading never fails for JSON, whatever its shape: what is not understood is kept as
-//! [`Update::Unknown`], and one odd element never costs its neighbours. Meta may put 1,000 updates into one body.
+//! [`WebhookUpdate::Unknown`], and one odd element never costs its neighbours. Meta may put 1,000 updates into one body.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::{
-    inbound::{Contacts, InboundMessage},
-    json::{self, Object, RawJson, list},
-    preferences::Preference,
+    inbound::{InboundMessage, SenderProfiles},
+    json::{self, JsonObject, RawJson, list},
+    preferences::MarketingPreference,
     statuses::StatusUpdate,
 };
 
@@ -22,19 +22,19 @@ const VALUES_MAX: usize = 250_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the webhook's body is not JSON")]
-pub struct Malformed;
+pub struct MalformedWebhook;
 
 /// A whole body; entries, changes and the elements of a list keep their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payload {
-    pub changes: Vec<Change>,
+pub struct WebhookPayload {
+    pub changes: Vec<WebhookChange>,
     /// Bytes after the JSON, ignored; white space is not counted.
     pub trailing_bytes: usize,
 }
 
 /// One change of one object, with the updates it brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct WebhookChange {
     /// The WhatsApp Business Account (`entry.id`).
     pub waba_id: Option<String>,
     /// `metadata.phone_number_id`: the number of ours that is concerned.
@@ -44,14 +44,14 @@ pub struct Change {
     /// `value.contacts`: the people of the updates, where these do not say it themselves.
     pub contacts: Option<RawJson>,
     /// Never empty.
-    pub updates: Vec<Update>,
+    pub updates: Vec<WebhookUpdate>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Update {
+pub enum WebhookUpdate {
     Status(Box<StatusUpdate>),
     Message(Box<InboundMessage>),
-    Preference(Box<Preference>),
+    Preference(Box<MarketingPreference>),
     /// JSON that is not understood: an element of a list, a member of a value, a change, an entry, or the whole body.
     Unknown(RawJson),
 }
@@ -63,18 +63,21 @@ pub struct NamedLines {
     pub waba_ids: BTreeSet<String>,
 }
 
-impl Payload {
-    pub fn parse(raw: &[u8]) -> Result<Self, Malformed> {
+impl WebhookPayload {
+    pub fn parse(raw: &[u8]) -> Result<Self, MalformedWebhook> {
         let mut values = serde_json::Deserializer::from_slice(raw).into_iter::<&RawValue>();
-        let first = values.next().ok_or(Malformed)?.map_err(|_| Malformed)?;
+        let first = values.next().ok_or(MalformedWebhook)?.map_err(|_| MalformedWebhook)?;
         let trailing = raw[values.byte_offset()..].trim_ascii();
         let body = Some(first).filter(|body| json::values(body.get().as_bytes()) <= VALUES_MAX).and_then(read_body);
-        Ok(Self { changes: body.unwrap_or_else(|| vec![Change::unknown(None, first)]), trailing_bytes: trailing.len() })
+        Ok(Self {
+            changes: body.unwrap_or_else(|| vec![WebhookChange::unknown(None, first)]),
+            trailing_bytes: trailing.len(),
+        })
     }
 
     /// Every number and business account that is named.
     pub fn lines(&self) -> NamedLines {
-        let ids = |id: fn(&Change) -> Option<&String>| self.changes.iter().filter_map(id).cloned().collect();
+        let ids = |id: fn(&WebhookChange) -> Option<&String>| self.changes.iter().filter_map(id).cloned().collect();
         NamedLines {
             phone_number_ids: ids(|change| change.phone_number_id.as_ref()),
             waba_ids: ids(|change| change.waba_id.as_ref()),
@@ -82,18 +85,24 @@ impl Payload {
     }
 
     /// All updates, each with the change that brought it.
-    pub fn updates(&self) -> impl Iterator<Item = (&Change, &Update)> {
+    pub fn updates(&self) -> impl Iterator<Item = (&WebhookChange, &WebhookUpdate)> {
         self.changes.iter().flat_map(|change| change.updates.iter().map(move |update| (change, update)))
     }
 }
 
-impl Change {
+impl WebhookChange {
     fn unknown(waba_id: Option<String>, raw: &RawValue) -> Self {
-        Self { waba_id, phone_number_id: None, field: None, contacts: None, updates: vec![Update::Unknown(raw.into())] }
+        Self {
+            waba_id,
+            phone_number_id: None,
+            field: None,
+            contacts: None,
+            updates: vec![WebhookUpdate::Unknown(raw.into())],
+        }
     }
 
     fn read(waba_id: Option<String>, raw: &RawValue) -> Self {
-        let Some(change) = Object::read(raw) else {
+        let Some(change) = JsonObject::read(raw) else {
             return Self::unknown(waba_id, raw);
         };
         let field = change.filled("field");
@@ -106,31 +115,31 @@ impl Change {
         let understood = matches!(field.as_deref(), None | Some("messages" | "user_preferences"));
         let mut updates = value.filter(|_| understood).map(|value| read_value(&value)).unwrap_or_default();
         if updates.is_empty() {
-            updates.push(Update::Unknown(raw.into()));
+            updates.push(WebhookUpdate::Unknown(raw.into()));
         }
         Self { waba_id, phone_number_id, field, contacts, updates }
     }
 }
 
 /// `None` if this is no body of Meta's at all.
-fn read_body(raw: &RawValue) -> Option<Vec<Change>> {
-    let entries = Object::read(raw)?.list("entry")?;
-    let changes: Vec<Change> = entries.into_iter().flat_map(read_entry).collect();
+fn read_body(raw: &RawValue) -> Option<Vec<WebhookChange>> {
+    let entries = JsonObject::read(raw)?.list("entry")?;
+    let changes: Vec<WebhookChange> = entries.into_iter().flat_map(read_entry).collect();
     Some(changes).filter(|changes| !changes.is_empty())
 }
 
-fn read_entry(raw: &RawValue) -> Vec<Change> {
-    let entry = Object::read(raw);
+fn read_entry(raw: &RawValue) -> Vec<WebhookChange> {
+    let entry = JsonObject::read(raw);
     let waba_id = entry.as_ref().and_then(|entry| entry.filled("id"));
     let changes = entry.and_then(|entry| entry.list("changes")).unwrap_or_default();
     if changes.is_empty() {
-        return vec![Change::unknown(waba_id, raw)];
+        return vec![WebhookChange::unknown(waba_id, raw)];
     }
-    changes.into_iter().map(|change| Change::read(waba_id.clone(), change)).collect()
+    changes.into_iter().map(|change| WebhookChange::read(waba_id.clone(), change)).collect()
 }
 
-fn read_value(value: &Object<'_>) -> Vec<Update> {
-    let contacts = Contacts::read(value);
+fn read_value(value: &JsonObject<'_>) -> Vec<WebhookUpdate> {
+    let contacts = SenderProfiles::read(value);
     let mut updates = Vec::new();
     for (name, raw) in value.members() {
         if DESCRIBED.contains(&name) {
@@ -138,19 +147,19 @@ fn read_value(value: &Object<'_>) -> Vec<Update> {
         }
         match list(raw).filter(|_| matches!(name, "statuses" | "messages" | "user_preferences")) {
             Some(elements) => updates.extend(elements.into_iter().map(|element| {
-                read_element(name, element, &contacts).unwrap_or_else(|| Update::Unknown(element.into()))
+                read_element(name, element, &contacts).unwrap_or_else(|| WebhookUpdate::Unknown(element.into()))
             })),
-            None => updates.push(Update::Unknown(raw.into())),
+            None => updates.push(WebhookUpdate::Unknown(raw.into())),
         }
     }
     updates
 }
 
-fn read_element(list: &str, raw: &RawValue, contacts: &Contacts) -> Option<Update> {
+fn read_element(list: &str, raw: &RawValue, contacts: &SenderProfiles) -> Option<WebhookUpdate> {
     match list {
-        "statuses" => StatusUpdate::read(raw).map(|status| Update::Status(Box::new(status))),
-        "messages" => InboundMessage::read(raw, contacts).map(|message| Update::Message(Box::new(message))),
-        _ => Preference::read(raw).map(|preference| Update::Preference(Box::new(preference))),
+        "statuses" => StatusUpdate::read(raw).map(|status| WebhookUpdate::Status(Box::new(status))),
+        "messages" => InboundMessage::read(raw, contacts).map(|message| WebhookUpdate::Message(Box::new(message))),
+        _ => MarketingPreference::read(raw).map(|preference| WebhookUpdate::Preference(Box::new(preference))),
     }
 }
 
@@ -160,7 +169,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::statuses::Status;
+    use crate::statuses::ReportedStatus;
 
     fn body(field: &str, value: &Value) -> Vec<u8> {
         let change = json!({"field": field, "value": value});
@@ -169,17 +178,17 @@ mod tests {
             .into_bytes()
     }
 
-    fn updates(raw: &[u8]) -> Vec<Update> {
-        let payload = Payload::parse(raw).unwrap();
+    fn updates(raw: &[u8]) -> Vec<WebhookUpdate> {
+        let payload = WebhookPayload::parse(raw).unwrap();
         payload.updates().map(|(_, update)| update.clone()).collect()
     }
 
     fn kinds(raw: &[u8]) -> String {
-        let letter = |update: &Update| match update {
-            Update::Status(_) => 's',
-            Update::Message(_) => 'm',
-            Update::Preference(_) => 'p',
-            Update::Unknown(_) => '?',
+        let letter = |update: &WebhookUpdate| match update {
+            WebhookUpdate::Status(_) => 's',
+            WebhookUpdate::Message(_) => 'm',
+            WebhookUpdate::Preference(_) => 'p',
+            WebhookUpdate::Unknown(_) => '?',
         };
         updates(raw).iter().map(letter).collect()
     }
@@ -195,14 +204,14 @@ mod tests {
                 "messages": [{"from": "1", "id": "wamid.A", "timestamp": "1", "type": "text", "text": {"body": "hi"}}],
             }),
         );
-        let payload = Payload::parse(&raw).unwrap();
+        let payload = WebhookPayload::parse(&raw).unwrap();
         let lines = payload.lines();
         assert!(lines.phone_number_ids.contains("106540352") && lines.waba_ids.contains("41"));
         let [change] = payload.changes.as_slice() else {
             panic!("one change");
         };
         assert_eq!(change.field.as_deref(), Some("messages"));
-        let [Update::Message(message)] = change.updates.as_slice() else {
+        let [WebhookUpdate::Message(message)] = change.updates.as_slice() else {
             panic!("one message");
         };
         assert_eq!(message.profile_name.as_deref(), Some("Ana"));
@@ -252,7 +261,7 @@ mod tests {
         ]});
         let raw = raw.to_string();
         assert_eq!(kinds(raw.as_bytes()), "s??ss??????");
-        let payload = Payload::parse(raw.as_bytes()).unwrap();
+        let payload = WebhookPayload::parse(raw.as_bytes()).unwrap();
         let wabas: Vec<_> = payload.lines().waba_ids.into_iter().collect();
         assert_eq!(wabas, ["1", "2", "3", "4"]);
     }
@@ -273,18 +282,18 @@ mod tests {
             assert_eq!(kinds(raw.as_bytes()), "?", "{raw}");
         }
         for raw in ["", "  ", "{", "hello", "{'a':1}", "{\"a\":\"\u{1}\"}"] {
-            assert_eq!(Payload::parse(raw.as_bytes()), Err(Malformed), "{raw}");
+            assert_eq!(WebhookPayload::parse(raw.as_bytes()), Err(MalformedWebhook), "{raw}");
         }
-        assert_eq!(Payload::parse(b"\"\xff\""), Err(Malformed));
+        assert_eq!(WebhookPayload::parse(b"\"\xff\""), Err(MalformedWebhook));
     }
 
     #[test]
     fn trailing_bytes_are_counted_and_ignored() {
         let mut raw = body("messages", &json!({"statuses": [{"id": "w", "status": "sent"}]}));
         raw.extend_from_slice(b" \r\n");
-        assert_eq!(Payload::parse(&raw).unwrap().trailing_bytes, 0);
+        assert_eq!(WebhookPayload::parse(&raw).unwrap().trailing_bytes, 0);
         raw.extend_from_slice(b"}\0\xff");
-        assert_eq!(Payload::parse(&raw).unwrap().trailing_bytes, 3);
+        assert_eq!(WebhookPayload::parse(&raw).unwrap().trailing_bytes, 3);
         assert_eq!(kinds(&raw), "s");
     }
 
@@ -300,7 +309,7 @@ mod tests {
     fn escaped_text_is_read_and_kept_escaped() {
         let raw = br#"{"entry":[{"changes":[{"field":"messages","value":{"messages":[{"id":"w","type":"text","text":{"body":"Luc\u00eda \ud83d\ude00"}}]}}]}]}"#;
         let found = updates(raw);
-        let [Update::Message(message)] = found.as_slice() else {
+        let [WebhookUpdate::Message(message)] = found.as_slice() else {
             panic!("one message");
         };
         assert_eq!(message.text.as_deref(), Some("Lucía 😀"));
@@ -312,7 +321,7 @@ mod tests {
         let statuses: Vec<_> = (0..1_000).map(|n| json!({"id": n.to_string(), "status": "sent"})).collect();
         let found = updates(&body("messages", &json!({"statuses": statuses})));
         let ids = found.iter().map(|update| match update {
-            Update::Status(status) if status.status == Status::Sent => status.wamid.as_str(),
+            WebhookUpdate::Status(status) if status.status == ReportedStatus::Sent => status.wamid.as_str(),
             _ => panic!("a sent status"),
         });
         assert!(ids.eq((0..1_000).map(|n| n.to_string())));
@@ -364,7 +373,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_json_is_read_and_nothing_is_empty(json in any_json()) {
-            let payload = Payload::parse(json.to_string().as_bytes()).unwrap();
+            let payload = WebhookPayload::parse(json.to_string().as_bytes()).unwrap();
             prop_assert!(!payload.changes.is_empty());
             prop_assert!(payload.changes.iter().all(|change| !change.updates.is_empty()));
         }
@@ -378,7 +387,7 @@ mod tests {
 
         #[test]
         fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let answer = Payload::parse(&bytes);
+            let answer = WebhookPayload::parse(&bytes);
             prop_assert_eq!(answer.is_err() && serde_json::from_slice::<Value>(&bytes).is_ok(), false);
         }
     }

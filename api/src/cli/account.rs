@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use clap::{Args, Subcommand};
 use wasend_commands::account::IssuedKey;
 use wasend_commands::{Caller, CommandError, Refusal};
-use wasend_domain::account::Scope;
+use wasend_domain::account::KeyScope;
 use wasend_domain::{AccountId, Actor};
 
-use super::Failure;
+use super::CliFailure;
+use crate::bootstrap::App;
 use crate::config::Config;
-use crate::house::House;
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum AccountCommand {
     /// Open an account and issue its first API key, which is shown once
     #[command(after_help = EXAMPLES)]
-    Create(Create),
+    Create(CreateAccount),
 }
 
 const EXAMPLES: &str = "\
@@ -25,28 +25,28 @@ Examples:
   wasend account create --name 'Example Ltd' --scope admin --scope audit --label 'first key'";
 
 #[derive(Debug, Args)]
-pub struct Create {
+pub struct CreateAccount {
     /// Name of the business; kept sealed
     #[arg(long)]
     pub name: String,
     /// What the first key may do: send, read, billing, audit, privacy, admin; repeat it for several [default: all]
     #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<KeyScope>,
     /// By which people recognise the key
     #[arg(long)]
     pub label: Option<String>,
 }
 
-fn scope(text: &str) -> Result<Scope, String> {
-    Scope::named(text).ok_or_else(|| "must be send, read, billing, audit, privacy or admin".to_owned())
+fn scope(text: &str) -> Result<KeyScope, String> {
+    KeyScope::named(text).ok_or_else(|| "must be send, read, billing, audit, privacy or admin".to_owned())
 }
 
-pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
-    let Command::Create(Create { name, scopes, label }) = command;
-    let house = House::open_beside(&config).await?;
+pub async fn run(config: Config, command: AccountCommand) -> Result<(), CliFailure> {
+    let AccountCommand::Create(CreateAccount { name, scopes, label }) = command;
+    let house = App::open_beside(&config).await?;
     let created = create(&house, &name, scopes.into_iter().collect(), label.as_deref()).await;
     house.close().await;
-    let (account, key) = created.map_err(|error| refused(&error))?;
+    let (account, key) = created.map_err(|error| command_failure(&error))?;
     println!("Account  {account}");
     println!("API key  {}", key.secret.expose());
     println!();
@@ -56,9 +56,9 @@ pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
 
 /// A key of fewer scopes takes the place of the first one, which has all.
 async fn create(
-    house: &House,
+    house: &App,
     name: &str,
-    scopes: BTreeSet<Scope>,
+    scopes: BTreeSet<KeyScope>,
     label: Option<&str>,
 ) -> Result<(AccountId, IssuedKey), CommandError> {
     let (account, first) = house.commands.open_account(name).await?.value;
@@ -66,7 +66,7 @@ async fn create(
         return Ok((account, first));
     }
     let caller = Caller { account_id: account, actor: Actor::Operator };
-    let scopes = if scopes.is_empty() { Scope::ALL.into() } else { scopes };
+    let scopes = if scopes.is_empty() { KeyScope::ALL.into() } else { scopes };
     let key = house.commands.issue_key(caller, scopes, label).await?.value;
     if let Err(CommandError::Unavailable(error)) = house.commands.revoke_key(caller, first.id).await {
         return Err(CommandError::Unavailable(error));
@@ -75,12 +75,12 @@ async fn create(
 }
 
 /// What is wrong with a command, for a person at a terminal.
-pub fn refused(error: &CommandError) -> Failure {
+pub fn command_failure(error: &CommandError) -> CliFailure {
     match error {
         CommandError::Refused(refusals) => {
             let line = |r: &Refusal| format!("{}: {}", r.field.as_deref().unwrap_or("input"), r.message);
-            Failure::Failed(refusals.iter().map(line).collect::<Vec<_>>().join("; "))
+            CliFailure::Failed(refusals.iter().map(line).collect::<Vec<_>>().join("; "))
         }
-        CommandError::Unavailable(_) => Failure::because("it could not be stored", error),
+        CommandError::Unavailable(_) => CliFailure::because("it could not be stored", error),
     }
 }

@@ -9,11 +9,11 @@ use wasend_domain::StreamId;
 use wasend_domain::message::Message;
 
 use super::events::replay::states;
-use super::{Failure, serve};
-use crate::config::{Config, Listen, Storage};
-use crate::house::Stores;
+use super::{CliFailure, serve};
+use crate::bootstrap::OpenStores;
+use crate::config::{Config, ListenAddress, StorageConfig};
 
-use client::Client;
+use client::DemoClient;
 
 const RECIPIENT: &str = "+16505551234";
 const PEOPLE: &str = "phone,name,city\n\
@@ -22,25 +22,25 @@ const PEOPLE: &str = "phone,name,city\n\
     +551187654321,Bia in the old spelling,Recife\n\
     9.19812E+11,A number that Excel changed,Delhi\n";
 
-pub async fn run(mut config: Config) -> Result<(), Failure> {
-    let directory = tempfile::tempdir().map_err(|error| Failure::because("no temporary store", &error))?;
+pub async fn run(mut config: Config) -> Result<(), CliFailure> {
+    let directory = tempfile::tempdir().map_err(|error| CliFailure::because("no temporary store", &error))?;
     config.storage.data_dir = directory.path().to_owned();
     config.storage.database_url = None;
     config.storage.vault_database_url = None;
     config.storage.epoch_key_dir = None;
     config.meta.base_url = None;
     config.simulator.enabled = true;
-    config.http.listen = Listen::default();
+    config.http.listen = ListenAddress::default();
     config.http.metrics_listen = None;
     let storage = config.storage.clone();
     let server = serve::start(config).await?;
     if let Some(why) = server.held {
-        return Err(Failure::Failed(why));
+        return Err(CliFailure::Failed(why));
     }
-    let Some(welcome) = server.welcome else { return Err(Failure::Failed("the store was not empty".to_owned())) };
+    let Some(welcome) = server.welcome else { return Err(CliFailure::Failed("the store was not empty".to_owned())) };
     let doors = tokio::spawn(server.doors);
     let number = welcome.number.map(|number| number.to_string()).unwrap_or_default();
-    let client = Client::new(server.url, welcome.secret)?;
+    let client = DemoClient::new(server.url, welcome.secret)?;
     println!("A server runs on {} with an empty store and a simulator of Meta.\n", client.url);
     let told = async {
         let message = a_message_is_sent(&client, &number, &storage).await?;
@@ -49,14 +49,14 @@ pub async fn run(mut config: Config) -> Result<(), Failure> {
     };
     let told = told.await;
     server.life.stop();
-    let closed = doors.await.map_err(|error| Failure::because("the server did not stop", &error));
+    let closed = doors.await.map_err(|error| CliFailure::because("the server did not stop", &error));
     told.and(closed)?;
     println!("\nDone. `wasend serve` starts a server to keep.");
     Ok(())
 }
 
 /// The message's id.
-async fn a_message_is_sent(client: &Client, number: &str, storage: &Storage) -> Result<String, Failure> {
+async fn a_message_is_sent(client: &DemoClient, number: &str, storage: &StorageConfig) -> Result<String, CliFailure> {
     println!("1. Somebody watches: subscription messageStatusChanged, over server-sent events.\n");
     let mut watching = client.watch(WATCH).await?;
 
@@ -92,8 +92,8 @@ async fn a_message_is_sent(client: &Client, number: &str, storage: &Storage) -> 
     check(steps.iter().any(|step| step == "MessageAccepted"), "the trail begins with the message")?;
 
     println!("\n7. Its history, replayed from the log, gives the same state again:");
-    let stores = Stores::open(storage).await?;
-    let aggregate_id = id.parse().map_err(|_| Failure::Failed("no message id".to_owned()))?;
+    let stores = OpenStores::open(storage).await?;
+    let aggregate_id = id.parse().map_err(|_| CliFailure::Failed("no message id".to_owned()))?;
     let stream = StreamId { aggregate_type: Message::TYPE, aggregate_id };
     let steps = states::<Message>(&stores, stream).await;
     stores.close().await;
@@ -109,7 +109,7 @@ async fn a_message_is_sent(client: &Client, number: &str, storage: &Storage) -> 
     Ok(id)
 }
 
-async fn contacts_are_imported(client: &Client) -> Result<(), Failure> {
+async fn contacts_are_imported(client: &DemoClient) -> Result<(), CliFailure> {
     println!("\n8. A file of contacts is imported: mutation importContacts, mode UPDATE.");
     let input = json!({"filename": "people.csv", "content": PEOPLE, "mode": "UPDATE"});
     let id = client.ask(IMPORT, json!({"input": input})).await?["importContacts"]["import"]["id"].take();
@@ -124,7 +124,7 @@ async fn contacts_are_imported(client: &Client) -> Result<(), Failure> {
     check(report.contains("DUPLICATE_IN_FILE") && report.contains("PHONE_SCIENTIFIC"), "the report tells both rows")
 }
 
-async fn a_person_is_erased(client: &Client, message: &str) -> Result<(), Failure> {
+async fn a_person_is_erased(client: &DemoClient, message: &str) -> Result<(), CliFailure> {
     println!("\n9. A person is erased: mutation requestErasure for {RECIPIENT}. Before, their data reads:");
     let contact = client.ask(FIND, json!({"phone": RECIPIENT})).await?["contact"]["id"].take();
     let about = json!({"contact": contact, "message": message});
@@ -154,12 +154,12 @@ async fn a_person_is_erased(client: &Client, message: &str) -> Result<(), Failur
 }
 
 /// Fails where the server does something else than the demo says.
-fn check(holds: bool, what: &str) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure::Failed(format!("this is not so: {what}"))) }
+fn check(holds: bool, what: &str) -> Result<(), CliFailure> {
+    if holds { Ok(()) } else { Err(CliFailure::Failed(format!("this is not so: {what}"))) }
 }
 
 /// The usage of the day on which the message was accepted.
-async fn usage(client: &Client, message: &str) -> Result<Value, Failure> {
+async fn usage(client: &DemoClient, message: &str) -> Result<Value, CliFailure> {
     let position = client.ask("{ position }", Value::Null).await?["position"].take();
     let accepted = client.ask(ACCEPTED, json!({"id": message})).await?["message"]["acceptedAt"].take();
     let day = text(&accepted).chars().take(10).collect::<String>();
@@ -167,7 +167,7 @@ async fn usage(client: &Client, message: &str) -> Result<Value, Failure> {
 }
 
 /// Prints what happened to an aggregate, and gives the types of the events.
-async fn trail(client: &Client, aggregate: &str) -> Result<Vec<String>, Failure> {
+async fn trail(client: &DemoClient, aggregate: &str) -> Result<Vec<String>, CliFailure> {
     let audit = client.ask(AUDIT, json!({"id": aggregate})).await?["auditTrail"].take();
     let nodes = audit["edges"].as_array().into_iter().flatten().map(|edge| &edge["node"]);
     let told = |node: &Value| {

@@ -9,20 +9,20 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use wasend_domain::{AccountId, Position, Recorded, StreamId};
+use wasend_domain::{AccountId, Position, RecordedEvent, StreamId};
 use wasend_eventlog as eventlog;
 
-use super::Failure;
+use super::CliFailure;
+use crate::bootstrap::OpenStores;
 use crate::config::Config;
-use crate::house::Stores;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Arguments {
+pub struct EventsArguments {
     #[command(flatten)]
-    pub filter: Filter,
+    pub filter: EventSelection,
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<EventsCommand>,
 }
 
 const EXAMPLES: &str = "\
@@ -35,13 +35,13 @@ Examples:
 
 /// Which events.
 #[derive(Debug, Clone, Args)]
-pub struct Filter {
+pub struct EventSelection {
     /// Of this account only
     #[arg(long, global = true, value_name = "ID")]
     pub account: Option<AccountId>,
     /// Of this aggregate only
     #[arg(long, global = true, value_name = "TYPE:ID")]
-    pub aggregate: Option<Aggregate>,
+    pub aggregate: Option<AggregateRef>,
     /// First position
     #[arg(long, global = true, value_name = "POSITION", value_parser = clap::value_parser!(u64).range(1..))]
     pub from: Option<Position>,
@@ -57,19 +57,19 @@ pub struct Filter {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum EventsCommand {
     /// Print the state of the aggregates as it was after each event
     Replay,
 }
 
 /// One aggregate, as `type:id`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aggregate {
+pub struct AggregateRef {
     pub kind: String,
     pub id: uuid::Uuid,
 }
 
-impl FromStr for Aggregate {
+impl FromStr for AggregateRef {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -81,39 +81,40 @@ impl FromStr for Aggregate {
 }
 
 /// Events read at once.
-const PAGE: usize = 1_000;
+const EVENTS_PAGE_MAX: usize = 1_000;
 
-pub async fn run(config: Config, arguments: Arguments) -> Result<(), Failure> {
-    let stores = Stores::open(&config.storage).await?;
+pub async fn run(config: Config, arguments: EventsArguments) -> Result<(), CliFailure> {
+    let stores = OpenStores::open(&config.storage).await?;
     let done = match arguments.command {
         None => export(&stores, &arguments.filter).await,
-        Some(Command::Replay) => replay::replay(&stores, &arguments.filter).await,
+        Some(EventsCommand::Replay) => replay::replay(&stores, &arguments.filter).await,
     };
     stores.close().await;
     done
 }
 
 /// Prints the events, one JSON object a line.
-async fn export(stores: &Stores, filter: &Filter) -> Result<(), Failure> {
-    let opener = if filter.open { Some(open::Opener::of(stores, filter.key_file.as_deref()).await?) } else { None };
+async fn export(stores: &OpenStores, filter: &EventSelection) -> Result<(), CliFailure> {
+    let opener =
+        if filter.open { Some(open::ValueOpener::of(stores, filter.key_file.as_deref()).await?) } else { None };
     let mut wanted = wanted(filter)?;
     if let Some(opener) = &opener {
         // A key opens its own account's history and shows no other.
         if wanted.account_id.is_some_and(|account| account != opener.account_id) {
-            return Err(Failure::Failed("the key is of another account".to_owned()));
+            return Err(CliFailure::Failed("the key is of another account".to_owned()));
         }
         wanted.account_id = Some(opener.account_id);
     }
-    let unreadable = |error| Failure::because("the history cannot be read", &error);
+    let unreadable = |error| CliFailure::because("the history cannot be read", &error);
     let head = stores.log.head().await.map_err(unreadable)?;
     let mut after = filter.from.unwrap_or(1) - 1;
     loop {
-        let events = stores.log.read(after, PAGE, &wanted).await.map_err(unreadable)?;
+        let events = stores.log.read(after, EVENTS_PAGE_MAX, &wanted).await.map_err(unreadable)?;
         let Some(last) = events.last() else {
             let everything = wanted.account_id.is_none() && wanted.stream.is_none();
             if everything && after < head.min(wanted.until.unwrap_or(head)) {
                 let text = format!("the history is damaged: it ends at position {after}, and {head} was its last");
-                return Err(Failure::Failed(text));
+                return Err(CliFailure::Failed(text));
             }
             return Ok(());
         };
@@ -128,26 +129,26 @@ async fn export(stores: &Stores, filter: &Filter) -> Result<(), Failure> {
     }
 }
 
-fn wanted(filter: &Filter) -> Result<eventlog::Filter, Failure> {
-    let stream = filter.aggregate.as_ref().map(Aggregate::stream).transpose()?;
-    Ok(eventlog::Filter { account_id: filter.account, stream, until: filter.to })
+fn wanted(filter: &EventSelection) -> Result<eventlog::EventFilter, CliFailure> {
+    let stream = filter.aggregate.as_ref().map(AggregateRef::stream).transpose()?;
+    Ok(eventlog::EventFilter { account_id: filter.account, stream, until: filter.to })
 }
 
-impl Aggregate {
-    pub fn stream(&self) -> Result<StreamId, Failure> {
+impl AggregateRef {
+    pub fn stream(&self) -> Result<StreamId, CliFailure> {
         let known = replay::TYPES.into_iter().find(|known| *known == self.kind);
         let unknown = || format!("no aggregate is called {}; there are {}", self.kind, replay::TYPES.join(", "));
-        let aggregate_type = known.ok_or_else(|| Failure::Usage(unknown()))?;
+        let aggregate_type = known.ok_or_else(|| CliFailure::Usage(unknown()))?;
         Ok(StreamId { aggregate_type, aggregate_id: self.id })
     }
 }
 
-fn parsed(recorded: &Recorded) -> Result<Value, Failure> {
+fn parsed(recorded: &RecordedEvent) -> Result<Value, CliFailure> {
     serde_json::from_str(&recorded.payload)
-        .map_err(|_| Failure::Failed(format!("the event at position {} is damaged", recorded.position)))
+        .map_err(|_| CliFailure::Failed(format!("the event at position {} is damaged", recorded.position)))
 }
 
-fn line(recorded: &Recorded, payload: &Value) -> Value {
+fn line(recorded: &RecordedEvent, payload: &Value) -> Value {
     json!({
         "position": recorded.position,
         "eventId": recorded.event_id.to_string(),
@@ -165,9 +166,9 @@ fn line(recorded: &Recorded, payload: &Value) -> Value {
 }
 
 /// A reader that closes its end early, such as `head`, ends the command quietly.
-fn print_line(value: &Value) -> Result<(), Failure> {
+fn print_line(value: &Value) -> Result<(), CliFailure> {
     writeln!(std::io::stdout(), "{value}").map_err(|error| match error.kind() {
         std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        _ => Failure::because("the output cannot be written", &error),
+        _ => CliFailure::because("the output cannot be written", &error),
     })
 }

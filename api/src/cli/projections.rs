@@ -1,14 +1,14 @@
 //! `wasend projections`.
 
 use clap::Subcommand;
-use wasend_projections::{Options, RebuildOptions, rebuild, status};
+use wasend_projections::{ProjectorOptions, RebuildOptions, rebuild, status};
 
-use super::Failure;
+use super::CliFailure;
+use crate::bootstrap::OpenStores;
 use crate::config::Config;
-use crate::house::Stores;
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum ProjectionsCommand {
     /// Names, versions, positions and states
     List,
     /// Build a read model anew beside the old one, compare, and switch
@@ -22,19 +22,19 @@ pub enum Command {
     },
 }
 
-pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
-    let stores = Stores::open(&config.storage).await?;
+pub async fn run(config: Config, command: ProjectionsCommand) -> Result<(), CliFailure> {
+    let stores = OpenStores::open(&config.storage).await?;
     let done = match command {
-        Command::List => list(&stores).await,
-        Command::Rebuild { name, force } => rebuild_one(&stores, &name, force).await,
+        ProjectionsCommand::List => list(&stores).await,
+        ProjectionsCommand::Rebuild { name, force } => rebuild_one(&stores, &name, force).await,
     };
     stores.close().await;
     done
 }
 
-async fn list(stores: &Stores) -> Result<(), Failure> {
+async fn list(stores: &OpenStores) -> Result<(), CliFailure> {
     let all = status(&stores.models, &*stores.log, &wasend_projections::all()).await;
-    let all = all.map_err(|error| Failure::because("the read models cannot be listed", &error))?;
+    let all = all.map_err(|error| CliFailure::because("the read models cannot be listed", &error))?;
     println!("{:<12} {:>7} {:<12} {:>12} {:>10}  NOTE", "NAME", "VERSION", "STATE", "POSITION", "LAG");
     for p in all {
         let error = p.error.map(|error| format!("{error} (event {})", p.error_position.unwrap_or_default()));
@@ -46,15 +46,15 @@ async fn list(stores: &Stores) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn rebuild_one(stores: &Stores, name: &str, force: bool) -> Result<(), Failure> {
+async fn rebuild_one(stores: &OpenStores, name: &str, force: bool) -> Result<(), CliFailure> {
     let all = wasend_projections::all();
     let Some(projection) = all.iter().find(|projection| projection.name() == name) else {
         let names: Vec<_> = all.iter().map(|projection| projection.name()).collect();
-        return Err(Failure::Failed(format!("no read model is called {name}; there are {}", names.join(", "))));
+        return Err(CliFailure::Failed(format!("no read model is called {name}; there are {}", names.join(", "))));
     };
-    let options = (Options::default(), &RebuildOptions { force });
+    let options = (ProjectorOptions::default(), &RebuildOptions { force });
     let report = rebuild(stores.models.clone(), stores.log.clone(), projection, stores.clock.clone(), options).await;
-    let report = report.map_err(|error| Failure::because("the read model was not rebuilt", &error))?;
+    let report = report.map_err(|error| CliFailure::because("the read model was not rebuilt", &error))?;
     println!("{} version {}, compared at position {}", report.projection, report.version, report.compared_at);
     for t in &report.tables {
         let (equal, different, missing, added) = (t.equal, t.different, t.missing, t.added);
@@ -64,7 +64,7 @@ async fn rebuild_one(stores: &Stores, name: &str, force: bool) -> Result<(), Fai
         }
     }
     if !report.switched {
-        return Err(Failure::Failed("the new tables differ, so the old ones go on serving; see --force".to_owned()));
+        return Err(CliFailure::Failed("the new tables differ, so the old ones go on serving; see --force".to_owned()));
     }
     println!("The new tables serve.");
     Ok(())

@@ -4,13 +4,13 @@ use std::{fs, path::PathBuf};
 
 use clap::Args;
 
-use super::Failure;
+use super::CliFailure;
 use crate::graphql::schema_sdl;
 use crate::{config, problem};
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct Arguments {
+pub struct ReferenceArguments {
     /// Fail unless the files in this directory are current
     #[arg(long, value_name = "DIR")]
     pub check: Option<PathBuf>,
@@ -19,15 +19,15 @@ pub struct Arguments {
     pub write: Option<PathBuf>,
 }
 
-type Render = fn() -> String;
+type RenderFn = fn() -> String;
 
 /// Every generated file.
-const FILES: &[(&str, Render)] =
+const FILES: &[(&str, RenderFn)] =
     &[("config.md", config::reference), ("errors.md", problem::reference), ("schema.graphql", schema_sdl)];
 
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &ReferenceArguments) -> Result<(), CliFailure> {
     if let Some(directory) = &arguments.write {
-        fs::create_dir_all(directory).map_err(|error| Failure::because("the directory cannot be made", &error))?;
+        fs::create_dir_all(directory).map_err(|error| CliFailure::because("the directory cannot be made", &error))?;
     }
     let mut stale = Vec::new();
     for (name, render) in FILES {
@@ -35,7 +35,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         if let Some(directory) = &arguments.write {
             let path = directory.join(name);
             fs::write(&path, text)
-                .map_err(|error| Failure::because(&format!("{} cannot be written", path.display()), &error))?;
+                .map_err(|error| CliFailure::because(&format!("{} cannot be written", path.display()), &error))?;
         } else if let Some(directory) = &arguments.check
             && fs::read_to_string(directory.join(name)).ok().as_ref() != Some(&text)
         {
@@ -45,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if stale.is_empty() {
         return Ok(());
     }
-    Err(Failure::Failed(format!("not current: {}; run `wasend reference --write DIR`", stale.join(", "))))
+    Err(CliFailure::Failed(format!("not current: {}; run `wasend reference --write DIR`", stale.join(", "))))
 }
 
 #[cfg(test)]
@@ -56,9 +56,9 @@ mod tests {
     fn what_is_written_is_current_until_it_is_changed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("reference");
-        let check = Arguments { check: Some(path.clone()), write: None };
+        let check = ReferenceArguments { check: Some(path.clone()), write: None };
         assert!(run(&check).is_err());
-        run(&Arguments { check: None, write: Some(path.clone()) }).unwrap();
+        run(&ReferenceArguments { check: None, write: Some(path.clone()) }).unwrap();
         run(&check).unwrap();
         fs::write(path.join("errors.md"), "").unwrap();
         assert_eq!(run(&check).unwrap_err().to_string(), "not current: errors.md; run `wasend reference --write DIR`");

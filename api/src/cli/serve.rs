@@ -14,48 +14,49 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 use wasend_processors::{
-    Anchoring, DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportLimits, ImportOptions, Importer, Retention,
-    RetentionOptions, RotationOptions, Rotations, RunnerOptions, Runners, Waits,
+    AnchorProcessor, DispatchOptions, Dispatcher, ErasureOptions, ErasureProcessor, ImportLimits, ImportOptions,
+    Importer, MessageTimers, RetentionOptions, RetentionProcessor, RetryWaits, RotationOptions, RotationProcessor,
+    TimerOptions,
 };
 
-use super::Failure;
+use super::CliFailure;
 use crate::{
-    auth::Authenticator,
-    config::{self, Config, Listen},
-    graphql::{State, build_schema, transport::Engine},
-    house::{Handover, House, Keys, Ready, Welcome, files, next_steps, routes, welcome},
-    http::{self, Lifecycle, Quotas, Readiness, Shell, descriptors, server},
+    auth::KeyAuthenticator,
+    bootstrap::{ApiKeyStore, App, AppReadiness, FirstRun, KeyHandover, files, next_steps, routes, welcome},
+    config::{self, Config, ListenAddress},
+    graphql::{GraphqlState, build_schema, transport::GraphqlEngine},
+    http::{self, AccountQuotas, HttpState, Readiness, ServerLifecycle, fd_limit, server},
     telemetry,
 };
 
 /// The rooms behind the doors, running.
-struct Rooms {
-    engine: Arc<dyn Engine>,
-    authenticator: Arc<dyn Authenticator>,
+struct AppState {
+    engine: Arc<dyn GraphqlEngine>,
+    authenticator: Arc<dyn KeyAuthenticator>,
     readiness: Arc<dyn Readiness>,
     /// Answers `/webhooks/whatsapp`.
     whatsapp: MethodRouter,
-    quotas: Arc<Quotas>,
+    quotas: Arc<AccountQuotas>,
     /// Files to import and exports.
     files: Router,
     dispatcher: Dispatcher,
-    runners: Runners,
-    anchoring: Anchoring,
-    erasures: Erasures,
-    rotations: Rotations,
-    retention: Retention,
+    runners: MessageTimers,
+    anchoring: AnchorProcessor,
+    erasures: ErasureProcessor,
+    rotations: RotationProcessor,
+    retention: RetentionProcessor,
     importer: Importer,
-    house: House,
+    house: App,
 }
 
 /// A server whose doors are open.
-pub struct Server {
+pub struct RunningServer {
     /// Root of the server, as seen from this machine.
     pub url: Url,
     pub simulator: Option<Url>,
     /// What a first start opened.
-    pub welcome: Option<Welcome>,
-    pub life: Lifecycle,
+    pub welcome: Option<FirstRun>,
+    pub life: ServerLifecycle,
     /// Why nothing but `/healthz` and `/readyz` is served, if that is so.
     pub held: Option<String>,
     /// Serves until the word to stop, then closes the rooms.
@@ -63,14 +64,14 @@ pub struct Server {
 }
 
 /// How often the metrics' histograms are condensed.
-const UPKEEP: Duration = Duration::from_secs(5);
+const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs until SIGINT or SIGTERM; a second one ends the process at once.
-pub async fn run(config: Config) -> Result<(), Failure> {
-    telemetry::log(&config.log).map_err(|error| Failure::because("logging cannot start", &error))?;
+pub async fn run(config: Config) -> Result<(), CliFailure> {
+    telemetry::log(&config.log).map_err(|error| CliFailure::because("logging cannot start", &error))?;
     let public = config.http.public_url.clone().map(directory);
     let (directory_of_key, printed) = (config.storage.data_dir.clone(), config.print_first_key);
-    let Server { url, simulator, welcome, life, held, doors } = start(config).await?;
+    let RunningServer { url, simulator, welcome, life, held, doors } = start(config).await?;
     // A script that starts it reads these lines; the last one says that it is ready.
     if let Some(simulator) = &simulator {
         println!("Simulator of Meta on {simulator}");
@@ -78,9 +79,9 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     if let Some(welcome) = &welcome {
         // What a service prints is kept by journals and shown to their readers.
         let handover = if printed || std::io::stdout().is_terminal() {
-            Handover::Printed
+            KeyHandover::Printed
         } else {
-            Handover::file(&directory_of_key, welcome).map_err(|error| unwritten(&error))?
+            KeyHandover::file(&directory_of_key, welcome).map_err(|error| unwritten(&error))?
         };
         print!("{}", next_steps(welcome, public.as_ref().unwrap_or(&url), simulator.as_ref(), &handover));
     }
@@ -97,16 +98,16 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     }
 }
 
-fn unwritten(error: &std::io::Error) -> Failure {
+fn unwritten(error: &std::io::Error) -> CliFailure {
     let what = "the first API key cannot be written to the data directory (make another: wasend account create)";
-    Failure::because(what, error)
+    CliFailure::because(what, error)
 }
 
 /// Opens the stores and starts everything. The doors are open from the beginning: `/healthz` answers, and `/readyz` says
 /// that nothing else does yet, or why nothing will.
-pub async fn start(config: Config) -> Result<Server, Failure> {
-    let metrics = telemetry::metrics().map_err(|error| Failure::because("metrics cannot start", &error))?;
-    let life = Lifecycle::default();
+pub async fn start(config: Config) -> Result<RunningServer, CliFailure> {
+    let metrics = telemetry::metrics().map_err(|error| CliFailure::because("metrics cannot start", &error))?;
+    let life = ServerLifecycle::default();
     // The doors first: a port that is taken is told before a store is opened.
     let listener = bind(config.http.listen).await?;
     let metrics_listener = match config.http.metrics_listen {
@@ -114,59 +115,60 @@ pub async fn start(config: Config) -> Result<Server, Failure> {
         None => None,
     };
     let url = root(&listener)?;
-    let limits = Arc::new(config::Http {
-        max_connections: descriptors::connections(config.http.max_connections),
+    let limits = Arc::new(config::HttpConfig {
+        max_connections: fd_limit::connections(config.http.max_connections),
         ..config.http.clone()
     });
     let (router, current) = watch::channel(http::opening::router("the stores are being opened"));
     let router_now = move || current.borrow().clone();
     let address = listener.local_addr().ok();
     let serving = server::serve(listener, router_now, limits.clone(), life.clone());
-    let main = Main { router, serving: AbortOnDropHandle::new(tokio::spawn(serving)), address };
-    let mut house = match House::open(&config).await {
-        Err(Failure::Damaged(why)) => return Ok(hold(url, life, main, why)),
+    let main = MainListener { router, serving: AbortOnDropHandle::new(tokio::spawn(serving)), address };
+    let mut house = match App::open(&config).await {
+        Err(CliFailure::Damaged(why)) => return Ok(serve_failure(url, life, main, why)),
         opened => opened?,
     };
-    house.serve(&config).await?;
+    house.wait_until_ready(&config).await?;
     let welcome = welcome(&house).await?;
     let simulator = house.simulator.as_ref().map(|simulator| simulator.control_url(".."));
     if let Some(running) = &house.simulator {
-        let hook = url.join("webhooks/whatsapp").map_err(|error| Failure::because("the webhook has no URL", &error))?;
+        let hook =
+            url.join("webhooks/whatsapp").map_err(|error| CliFailure::because("the webhook has no URL", &error))?;
         running.simulator().set_webhook_url(Some(hook));
     }
     let rooms = rooms(&config, house);
-    let doors = open(&config, rooms, metrics, life.clone(), main, (metrics_listener, limits)).boxed();
-    Ok(Server { url, simulator, welcome, life, held: None, doors })
+    let doors = run_server(&config, rooms, metrics, life.clone(), main, (metrics_listener, limits)).boxed();
+    Ok(RunningServer { url, simulator, welcome, life, held: None, doors })
 }
 
 /// What listens at `listen`, and what it answers with.
-struct Main {
+struct MainListener {
     router: watch::Sender<Router>,
     serving: AbortOnDropHandle<()>,
     address: Option<SocketAddr>,
 }
 
 /// A server that says why it does not serve: to end would make an orchestrator start it again and again.
-fn hold(url: Url, life: Lifecycle, main: Main, why: String) -> Server {
+fn serve_failure(url: Url, life: ServerLifecycle, main: MainListener, why: String) -> RunningServer {
     drop(main.router.send_replace(http::opening::router(&why)));
     let doors = async move {
         drop(main.serving.await);
     };
-    Server { url, simulator: None, welcome: None, life, held: Some(why), doors: doors.boxed() }
+    RunningServer { url, simulator: None, welcome: None, life, held: Some(why), doors: doors.boxed() }
 }
 
 /// Starts the processors and builds the schema over the house.
-fn rooms(config: &Config, house: House) -> Rooms {
+fn rooms(config: &Config, house: App) -> AppState {
     let reads = house.commands.reads.clone();
-    let authenticator = Arc::new(Keys::new(reads, house.stores.vault.clone()));
-    let readiness = Arc::new(Ready {
+    let authenticator = Arc::new(ApiKeyStore::new(reads, house.stores.vault.clone()));
+    let readiness = Arc::new(AppReadiness {
         log: house.stores.log.clone(),
         vault: house.stores.vault.clone(),
         projector: house.projector.clone(),
     });
-    let state = State::new(house.commands.clone(), house.projector.clone());
+    let state = GraphqlState::new(house.commands.clone(), house.projector.clone());
     let engine = Arc::new(build_schema(state, &config.graphql));
-    let quotas = Quotas::new(&config.limits);
+    let quotas = AccountQuotas::new(&config.limits);
     let whatsapp = routes(house.commands.clone(), Arc::new(config.http.clone()), quotas.clone());
     let files = files(house.commands.clone(), authenticator.clone(), quotas.clone(), config.http.body_timeout);
     let dispatcher = Dispatcher::start(
@@ -176,29 +178,29 @@ fn rooms(config: &Config, house: House) -> Rooms {
         house.leases.clone(),
         dispatching(config),
     );
-    let runners = Runners::start(&house.commands, &house.projector, &house.leases, &running(config));
-    let anchoring = Anchoring::start(&house.commands);
-    let erasures = Erasures::start(
+    let runners = MessageTimers::start(&house.commands, &house.projector, &house.leases, &running(config));
+    let anchoring = AnchorProcessor::start(&house.commands);
+    let erasures = ErasureProcessor::start(
         house.commands.clone(),
         house.projector.clone(),
         house.leases.clone(),
         // Later than the dispatcher itself gives a call up for lost.
         ErasureOptions { settled_after: config.meta.timeout * 8, ..ErasureOptions::default() },
     );
-    let rotations = Rotations::start(
+    let rotations = RotationProcessor::start(
         house.commands.clone(),
         house.projector.clone(),
         house.leases.clone(),
         RotationOptions { after: config.vault.rotate_after, ..RotationOptions::default() },
     );
-    let retention = Retention::start(
+    let retention = RetentionProcessor::start(
         house.commands.clone(),
         house.projector.clone(),
         house.leases.clone(),
         RetentionOptions { unknown_webhooks: config.webhooks.unknown_ttl, ..RetentionOptions::default() },
     );
     let importer = Importer::start(&house.commands, &house.projector, &house.leases, &importing(config));
-    Rooms {
+    AppState {
         engine,
         authenticator,
         readiness,
@@ -236,15 +238,15 @@ fn dispatching(config: &Config) -> DispatchOptions {
         call_timeout: config.meta.timeout * 2,
         orphan_after: config.meta.timeout * 6,
         max_attempts: settings.max_attempts,
-        waits: Waits { first: settings.backoff_base, longest: settings.backoff_max, ..options.waits },
+        waits: RetryWaits { first: settings.backoff_base, longest: settings.backoff_max, ..options.waits },
         ..options
     }
 }
 
-fn running(config: &Config) -> RunnerOptions {
+fn running(config: &Config) -> TimerOptions {
     let reconcile_after = config.dispatch.reconcile_window;
-    let options = RunnerOptions::default();
-    RunnerOptions {
+    let options = TimerOptions::default();
+    TimerOptions {
         tick: options.tick.min(reconcile_after / 2),
         reconcile_after,
         message_ttl: config.dispatch.message_ttl,
@@ -262,30 +264,30 @@ fn directory(mut url: Url) -> Url {
 }
 
 /// The server's root as this machine reaches it.
-fn root(listener: &TcpListener) -> Result<Url, Failure> {
-    let address = listener.local_addr().map_err(|error| Failure::because("the listener has no address", &error))?;
+fn root(listener: &TcpListener) -> Result<Url, CliFailure> {
+    let address = listener.local_addr().map_err(|error| CliFailure::because("the listener has no address", &error))?;
     let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     Url::parse(&format!("http://{host}:{}/", address.port()))
-        .map_err(|error| Failure::because("the listener has no URL", &error))
+        .map_err(|error| CliFailure::because("the listener has no URL", &error))
 }
 
-async fn bind(address: Listen) -> Result<TcpListener, Failure> {
+async fn bind(address: ListenAddress) -> Result<TcpListener, CliFailure> {
     let listener = TcpListener::bind(address.0).await;
-    listener.map_err(|error| Failure::because(&format!("cannot listen on {}", address.0), &error))
+    listener.map_err(|error| CliFailure::because(&format!("cannot listen on {}", address.0), &error))
 }
 
 /// Lets the doors lead to the rooms. What it gives back serves until the word to stop, then waits for what still runs, and
 /// closes the rooms.
-fn open(
+fn run_server(
     config: &Config,
-    rooms: Rooms,
+    rooms: AppState,
     metrics: PrometheusHandle,
-    life: Lifecycle,
-    main: Main,
-    (metrics_listener, limits): (Option<TcpListener>, Arc<config::Http>),
+    life: ServerLifecycle,
+    main: MainListener,
+    (metrics_listener, limits): (Option<TcpListener>, Arc<config::HttpConfig>),
 ) -> impl Future<Output = ()> + Send + use<> {
-    let shell = Shell {
+    let shell = HttpState {
         engine: rooms.engine,
         authenticator: rooms.authenticator,
         readiness: rooms.readiness,
@@ -307,7 +309,7 @@ fn open(
             }
         };
         let upkeep = async {
-            let mut tick = tokio::time::interval(UPKEEP);
+            let mut tick = tokio::time::interval(METRICS_UPKEEP_INTERVAL);
             loop {
                 tick.tick().await;
                 metrics.run_upkeep();
@@ -334,8 +336,8 @@ fn open(
 }
 
 /// The first signal stops the server; comes back with the second.
-async fn second_signal(life: &Lifecycle) -> Result<(), Failure> {
-    let cannot = |error| Failure::because("signals cannot be received", &error);
+async fn second_signal(life: &ServerLifecycle) -> Result<(), CliFailure> {
+    let cannot = |error| CliFailure::because("signals cannot be received", &error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut either = async || {
@@ -348,5 +350,5 @@ async fn second_signal(life: &Lifecycle) -> Result<(), Failure> {
     tracing::info!("stopping");
     life.stop();
     either().await;
-    Err(Failure::Failed("stopped before everything was finished".to_owned()))
+    Err(CliFailure::Failed("stopped before everything was finished".to_owned()))
 }

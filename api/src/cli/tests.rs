@@ -57,6 +57,6 @@ fn every_command_explains_itself() {
 
 #[test]
 fn a_configuration_error_has_the_status_2_and_a_failure_1() {
-    assert_eq!(Failure::Config(ConfigErrors(vec![])).status(), 2);
-    assert_eq!(Failure::Failed(String::new()).status(), 1);
+    assert_eq!(CliFailure::Config(ConfigErrors(vec![])).status(), 2);
+    assert_eq!(CliFailure::Failed(String::new()).status(), 1);
 }

@@ -7,15 +7,15 @@ use tokio::time::Instant;
 use wasend_domain::AccountId;
 use wasend_processors::anchor;
 use wasend_processors::erasure::losses;
-use wasend_vault::{Laggard, Phase, Rotation, Step, Vault};
+use wasend_vault::{EpochPhase, KeyRotation, LaggingNode, RotationStep, Vault};
 
-use super::Failure;
-use super::account::refused;
+use super::CliFailure;
+use super::account::command_failure;
+use crate::bootstrap::{App, OpenStores};
 use crate::config::Config;
-use crate::house::{House, Stores};
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum VaultCommand {
     /// End the epoch: wrap every living key by a new epoch key and destroy the last one, so that no older copy of the
     /// vault can be opened any more. Servers may run meanwhile
     #[command(after_help = ROTATE)]
@@ -76,23 +76,23 @@ Example:
   wasend vault rotate";
 
 /// Between two looks at those that are waited for.
-const PAUSE: Duration = Duration::from_millis(200);
+const ROTATION_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
-    let stores = Stores::open(&config.storage).await?;
+pub async fn run(config: Config, command: VaultCommand) -> Result<(), CliFailure> {
+    let stores = OpenStores::open(&config.storage).await?;
     let done = match command {
-        Command::Rotate { wait, give_up_damaged } => {
-            let rotation = Rotation::of(stores.vault.clone());
+        VaultCommand::Rotate { wait, give_up_damaged } => {
+            let rotation = KeyRotation::of(stores.vault.clone());
             let rotation = if give_up_damaged { rotation.giving_up_damaged() } else { rotation };
             match stores.open_vault().await {
                 Ok(()) => rotate(rotation, &stores.vault, Duration::from_secs(wait)).await,
                 refused => refused,
             }
         }
-        Command::Status => status(&stores.vault).await,
-        Command::Lost { account } => lost(&stores, account).await,
-        Command::AcceptLog => accept_log(&stores).await,
-        Command::ResumeSending { account } => {
+        VaultCommand::Status => status(&stores.vault).await,
+        VaultCommand::Lost { account } => lost(&stores, account).await,
+        VaultCommand::AcceptLog => accept_log(&stores).await,
+        VaultCommand::ResumeSending { account } => {
             stores.close().await;
             return resume_sending(&config, account).await;
         }
@@ -101,19 +101,21 @@ pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
     done
 }
 
-async fn rotate(mut rotation: Rotation, vault: &Vault, patience: Duration) -> Result<(), Failure> {
-    let failed = |error| Failure::because("the epoch did not end", &error);
+async fn rotate(mut rotation: KeyRotation, vault: &Vault, patience: Duration) -> Result<(), CliFailure> {
+    let failed = |error| CliFailure::because("the epoch did not end", &error);
     let before = current(vault).await?;
     rotation.begin().await.map_err(failed)?;
     let mut keys = 0;
     let mut waiting = Instant::now();
     loop {
         match rotation.step().await.map_err(failed)? {
-            Step::Idle => break,
-            Step::Waiting(nodes) if waiting.elapsed() >= patience => return Err(Failure::Failed(waited(&nodes))),
-            Step::Waiting(_) => tokio::time::sleep(PAUSE).await,
+            RotationStep::Idle => break,
+            RotationStep::Waiting(nodes) if waiting.elapsed() >= patience => {
+                return Err(CliFailure::Failed(waited(&nodes)));
+            }
+            RotationStep::Waiting(_) => tokio::time::sleep(ROTATION_POLL_INTERVAL).await,
             step => {
-                if let Step::Rewrapped(count) = step {
+                if let RotationStep::Rewrapped(count) = step {
                     keys += count;
                 }
                 waiting = Instant::now();
@@ -127,19 +129,20 @@ async fn rotate(mut rotation: Rotation, vault: &Vault, patience: Duration) -> Re
     Ok(())
 }
 
-async fn current(vault: &Vault) -> Result<i64, Failure> {
-    let epochs = vault.epochs().await.map_err(|error| Failure::because("the epochs cannot be read", &error))?;
-    Ok(epochs.iter().rfind(|row| row.phase == Phase::Current).map_or(0, |row| row.epoch))
+async fn current(vault: &Vault) -> Result<i64, CliFailure> {
+    let epochs = vault.epochs().await.map_err(|error| CliFailure::because("the epochs cannot be read", &error))?;
+    Ok(epochs.iter().rfind(|row| row.phase == EpochPhase::Current).map_or(0, |row| row.epoch))
 }
 
-fn waited(nodes: &[Laggard]) -> String {
+fn waited(nodes: &[LaggingNode]) -> String {
     let nodes: Vec<_> = nodes.iter().map(|node| format!("\n  {node}")).collect();
     format!("the end of the epoch waits for:{}", nodes.concat())
 }
 
-async fn lost(stores: &Stores, account: Option<AccountId>) -> Result<(), Failure> {
+async fn lost(stores: &OpenStores, account: Option<AccountId>) -> Result<(), CliFailure> {
     let losses = losses::find_all(&*stores.log, &stores.vault).await;
-    let mut losses = losses.map_err(|error| Failure::because("the vault cannot be compared with the log", &error))?;
+    let mut losses =
+        losses.map_err(|error| CliFailure::because("the vault cannot be compared with the log", &error))?;
     losses.retain(|id, _| account.is_none_or(|account| account == *id));
     if losses.is_empty() {
         println!("The vault knows everybody of whom the log speaks.");
@@ -159,9 +162,9 @@ async fn lost(stores: &Stores, account: Option<AccountId>) -> Result<(), Failure
     Ok(())
 }
 
-async fn accept_log(stores: &Stores) -> Result<(), Failure> {
+async fn accept_log(stores: &OpenStores) -> Result<(), CliFailure> {
     let accepted = anchor::accept_log(&*stores.log, &stores.vault).await;
-    match accepted.map_err(|error| Failure::because("the log could not be accepted", &error))? {
+    match accepted.map_err(|error| CliFailure::because("the log could not be accepted", &error))? {
         Some(anchor) => {
             println!("The vault goes on with this log, whose last event is at position {}.", anchor.position)
         }
@@ -170,25 +173,25 @@ async fn accept_log(stores: &Stores) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn resume_sending(config: &Config, account: AccountId) -> Result<(), Failure> {
-    let house = House::open_beside(config).await?;
+async fn resume_sending(config: &Config, account: AccountId) -> Result<(), CliFailure> {
+    let house = App::open_beside(config).await?;
     let resumed = house.commands.resume_sending(account).await;
     house.close().await;
-    resumed.map_err(|error| refused(&error))?;
+    resumed.map_err(|error| command_failure(&error))?;
     println!("Sending goes on for the account {account}.");
     Ok(())
 }
 
-async fn status(vault: &Vault) -> Result<(), Failure> {
-    let failed = |error| Failure::because("the vault cannot be read", &error);
+async fn status(vault: &Vault) -> Result<(), CliFailure> {
+    let failed = |error| CliFailure::because("the vault cannot be read", &error);
     println!("{:>6}  {:<10} {:<28} DESTROYED", "EPOCH", "PHASE", "CREATED");
     for row in vault.epochs().await.map_err(failed)? {
         let phase = match row.phase {
-            Phase::Coming => "coming",
-            Phase::Current => "current",
-            Phase::Ending => "ending",
-            Phase::Ended => "ended",
-            Phase::Destroyed => "destroyed",
+            EpochPhase::Coming => "coming",
+            EpochPhase::Current => "current",
+            EpochPhase::Ending => "ending",
+            EpochPhase::Ended => "ended",
+            EpochPhase::Destroyed => "destroyed",
         };
         let destroyed = row.destroyed_at.map(|at| at.to_string()).unwrap_or_default();
         println!("{:>6}  {phase:<10} {:<28} {destroyed}", row.epoch, row.created_at.to_string());

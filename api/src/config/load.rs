@@ -6,7 +6,7 @@ use super::{Config, SETTINGS, Setting};
 
 /// Where settings come from. Nothing else in the program reads the environment.
 #[derive(Debug, Default)]
-pub struct Sources {
+pub struct ConfigSources {
     /// `--config`; the environment's `WASEND_CONFIG` when absent.
     pub file: Option<PathBuf>,
     pub environment: Vec<(OsString, OsString)>,
@@ -20,7 +20,7 @@ pub struct Sources {
 pub struct ConfigError {
     /// The setting, as it was written.
     pub subject: String,
-    pub origin: Origin,
+    pub origin: SettingOrigin,
     pub complaint: String,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for ConfigErrors {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingOrigin {
     Default,
     File(PathBuf),
     Environment,
@@ -47,7 +47,7 @@ pub enum Origin {
     Together,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -63,11 +63,11 @@ impl fmt::Display for Origin {
 pub const FILE_VARIABLE: &str = "WASEND_CONFIG";
 
 /// Reads and checks everything.
-pub fn load(sources: Sources) -> Result<Config, ConfigErrors> {
-    let mut reading = Reading { config: Config::default(), errors: Vec::new() };
+pub fn load(sources: ConfigSources) -> Result<Config, ConfigErrors> {
+    let mut reading = ConfigDraft { config: Config::default(), errors: Vec::new() };
     for setting in SETTINGS {
         if let Some(default) = setting.default {
-            reading.set(setting, setting.name, default, Origin::Default);
+            reading.set(setting, setting.name, default, SettingOrigin::Default);
         }
     }
     let environment = reading.ours(sources.environment);
@@ -78,28 +78,28 @@ pub fn load(sources: Sources) -> Result<Config, ConfigErrors> {
     for (name, value) in sources.flags {
         if let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) {
             let flag = format!("--{}", name.replace('_', "-"));
-            reading.set(setting, &flag, &value, Origin::Flag);
+            reading.set(setting, &flag, &value, SettingOrigin::Flag);
         }
     }
     if reading.errors.is_empty() {
         for (name, complaint) in reading.config.contradictions() {
-            reading.wrong(name, Origin::Together, complaint);
+            reading.wrong(name, SettingOrigin::Together, complaint);
         }
     }
     if reading.errors.is_empty() { Ok(reading.config) } else { Err(ConfigErrors(reading.errors)) }
 }
 
-struct Reading {
+struct ConfigDraft {
     config: Config,
     errors: Vec<ConfigError>,
 }
 
-impl Reading {
-    fn wrong(&mut self, subject: &str, origin: Origin, complaint: impl Into<String>) {
+impl ConfigDraft {
+    fn wrong(&mut self, subject: &str, origin: SettingOrigin, complaint: impl Into<String>) {
         self.errors.push(ConfigError { subject: subject.to_owned(), origin, complaint: complaint.into() });
     }
 
-    fn set(&mut self, setting: &Setting, subject: &str, value: &str, origin: Origin) {
+    fn set(&mut self, setting: &Setting, subject: &str, value: &str, origin: SettingOrigin) {
         let Err(complaint) = (setting.set)(&mut self.config, value) else { return };
         // An '@' may stand behind a password, even where none is allowed.
         let shown = if setting.secret || value.contains('@') { String::new() } else { format!(" {value:?}") };
@@ -112,7 +112,7 @@ impl Reading {
         for (name, value) in environment {
             let Some(name) = name.to_str().filter(|name| name.starts_with("WASEND_")) else { continue };
             match value.into_string() {
-                Err(_) => self.wrong(name, Origin::Environment, "is not UTF-8"),
+                Err(_) => self.wrong(name, SettingOrigin::Environment, "is not UTF-8"),
                 Ok(value) if value.is_empty() || is_foreign(name, &value) => {}
                 Ok(value) => drop(ours.insert(name.to_owned(), value)),
             }
@@ -123,17 +123,17 @@ impl Reading {
     fn environment(&mut self, variables: &BTreeMap<String, String>) {
         for (name, value) in variables {
             if let Some(setting) = SETTINGS.iter().find(|setting| setting.env == name) {
-                self.set(setting, name, value, Origin::Environment);
+                self.set(setting, name, value, SettingOrigin::Environment);
             } else if name != FILE_VARIABLE {
                 let known = SETTINGS.iter().map(|setting| setting.env).chain([FILE_VARIABLE]);
-                self.wrong(name, Origin::Environment, unknown(name, known));
+                self.wrong(name, SettingOrigin::Environment, unknown(name, known));
             }
         }
     }
 
     fn file(&mut self, path: PathBuf) {
-        let origin = Origin::File(path);
-        let Origin::File(path) = &origin else { return };
+        let origin = SettingOrigin::File(path);
+        let SettingOrigin::File(path) = &origin else { return };
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => return self.wrong("the file", origin.clone(), format!("cannot be read: {error}")),
@@ -154,7 +154,7 @@ impl Reading {
         self.section("", &table, &origin);
     }
 
-    fn section(&mut self, prefix: &str, table: &toml::Table, origin: &Origin) {
+    fn section(&mut self, prefix: &str, table: &toml::Table, origin: &SettingOrigin) {
         for (key, value) in table {
             let name = format!("{prefix}{key}");
             if let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) {

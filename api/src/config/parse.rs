@@ -4,23 +4,23 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use url::Url;
 
-use super::{DatabaseUrl, Listen, LogFormat};
+use super::{DatabaseUrl, ListenAddress, LogFormat};
 
 /// What is wrong with a value, as the end of a sentence that begins with the setting's name.
-pub type Parsed<T> = Result<T, String>;
+pub type ParseResult<T> = Result<T, String>;
 
-pub fn listen(text: &str) -> Parsed<Listen> {
+pub fn listen(text: &str) -> ParseResult<ListenAddress> {
     let spelled = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     let address: SocketAddr = spelled
         .as_deref()
         .unwrap_or(text)
         .parse()
         .map_err(|_| "is not an address and port, such as 127.0.0.1:8080 or [::]:8080".to_owned())?;
-    Ok(Listen(address))
+    Ok(ListenAddress(address))
 }
 
 /// An absolute http(s) URL without credentials, query or fragment; it stands before paths, so a last slash is dropped.
-pub fn base_url(text: &str) -> Parsed<Url> {
+pub fn base_url(text: &str) -> ParseResult<Url> {
     let url = Url::parse(text.trim_end_matches('/'))
         .map_err(|_| "is not a URL, such as https://graph.facebook.com".to_owned())?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -33,19 +33,19 @@ pub fn base_url(text: &str) -> Parsed<Url> {
 }
 
 /// Several of them, separated by commas.
-pub fn base_urls(text: &str) -> Parsed<Vec<Url>> {
+pub fn base_urls(text: &str) -> ParseResult<Vec<Url>> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(base_url).collect()
 }
 
 /// Words separated by commas, of up to 64 characters each.
-pub fn words(text: &str) -> Parsed<Vec<String>> {
+pub fn words(text: &str) -> ParseResult<Vec<String>> {
     let word = |word: &str| {
         if word.chars().count() <= 64 { Ok(word.to_owned()) } else { Err("holds a word that is too long".to_owned()) }
     };
     text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(word).collect()
 }
 
-pub fn database_url(text: &str) -> Parsed<DatabaseUrl> {
+pub fn database_url(text: &str) -> ParseResult<DatabaseUrl> {
     let known = ["postgres://", "postgresql://", "sqlite:"].iter().any(|scheme| text.starts_with(scheme));
     if !known {
         return Err("must begin with postgres:// or sqlite:".to_owned());
@@ -53,11 +53,11 @@ pub fn database_url(text: &str) -> Parsed<DatabaseUrl> {
     Ok(DatabaseUrl(text.to_owned()))
 }
 
-pub fn path(text: &str) -> Parsed<PathBuf> {
+pub fn path(text: &str) -> ParseResult<PathBuf> {
     if text.contains('\0') { Err("holds a NUL character".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
-pub fn flag(text: &str) -> Parsed<bool> {
+pub fn flag(text: &str) -> ParseResult<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
@@ -66,7 +66,7 @@ pub fn flag(text: &str) -> Parsed<bool> {
 }
 
 /// A whole number within bounds.
-pub fn number<T: TryFrom<u64>>(text: &str, min: u64, max: u64) -> Parsed<T> {
+pub fn number<T: TryFrom<u64>>(text: &str, min: u64, max: u64) -> ParseResult<T> {
     let complaint = || format!("must be a whole number from {min} to {max}");
     let value: u64 = text.replace('_', "").parse().map_err(|_| complaint())?;
     if value < min || value > max {
@@ -76,7 +76,7 @@ pub fn number<T: TryFrom<u64>>(text: &str, min: u64, max: u64) -> Parsed<T> {
 }
 
 /// A whole number with a unit, added up where several are given: `250ms`, `10s`, `15m`, `36h`, `30d`, `1h30m`.
-pub fn duration(text: &str, min: Duration, max: Duration) -> Parsed<Duration> {
+pub fn duration(text: &str, min: Duration, max: Duration) -> ParseResult<Duration> {
     let value = spelled_duration(text).ok_or("must be a duration, such as 250ms, 10s, 15m, 36h or 30d")?;
     if value < min || value > max {
         return Err(format!("must lie between {} and {}", show(min), show(max)));
@@ -85,7 +85,7 @@ pub fn duration(text: &str, min: Duration, max: Duration) -> Parsed<Duration> {
 }
 
 /// Nothing for `off`.
-pub fn duration_or_off(text: &str, min: Duration, max: Duration) -> Parsed<Option<Duration>> {
+pub fn duration_or_off(text: &str, min: Duration, max: Duration) -> ParseResult<Option<Duration>> {
     if text == "off" {
         return Ok(None);
     }
@@ -127,7 +127,7 @@ fn show(duration: Duration) -> String {
 }
 
 /// Bytes, with or without a unit: `65536`, `64KiB`, `4MB`.
-pub fn bytes(text: &str, min: usize, max: usize) -> Parsed<usize> {
+pub fn bytes(text: &str, min: usize, max: usize) -> ParseResult<usize> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (count, unit) = text.split_at(end);
     let factor = match unit.trim() {
@@ -146,7 +146,7 @@ pub fn bytes(text: &str, min: usize, max: usize) -> Parsed<usize> {
     }
 }
 
-pub fn log_format(text: &str) -> Parsed<LogFormat> {
+pub fn log_format(text: &str) -> ParseResult<LogFormat> {
     match text {
         "auto" => Ok(LogFormat::Auto),
         "pretty" => Ok(LogFormat::Pretty),
@@ -155,7 +155,7 @@ pub fn log_format(text: &str) -> Parsed<LogFormat> {
     }
 }
 
-pub fn log_filter(text: &str) -> Parsed<String> {
+pub fn log_filter(text: &str) -> ParseResult<String> {
     let complaint = "must be a level (error, warn, info, debug, trace) or directives such as info,wasend=debug";
     tracing_subscriber::EnvFilter::try_new(text).map_err(|_| complaint.to_owned())?;
     Ok(text.to_owned())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Config,
-    parse::{self, Parsed},
+    parse::{self, ParseResult},
 };
 
 /// One setting: a row of the table, of the reference and of `wasend.toml`.
@@ -18,31 +18,37 @@ pub struct Setting {
     pub doc: &'static str,
     /// Whether its value may hold a password, and so never appears in an error.
     pub secret: bool,
-    pub(super) set: fn(&mut Config, &str) -> Parsed<()>,
+    pub(super) set: fn(&mut Config, &str) -> ParseResult<()>,
 }
 
-type Set = fn(&mut Config, &str) -> Parsed<()>;
+type SettingSetter = fn(&mut Config, &str) -> ParseResult<()>;
 
-const fn row(name: &'static str, env: &'static str, default: &'static str, doc: &'static str, set: Set) -> Setting {
+const fn row(
+    name: &'static str,
+    env: &'static str,
+    default: &'static str,
+    doc: &'static str,
+    set: SettingSetter,
+) -> Setting {
     Setting { name, env, default: Some(default), doc, secret: false, set }
 }
 
 /// A setting whose absence has a meaning, which `doc` tells.
-const fn optional(name: &'static str, env: &'static str, doc: &'static str, set: Set) -> Setting {
+const fn optional(name: &'static str, env: &'static str, doc: &'static str, set: SettingSetter) -> Setting {
     Setting { name, env, default: None, doc, secret: false, set }
 }
 
 /// An optional setting that may hold a password.
-const fn secret(name: &'static str, env: &'static str, doc: &'static str, set: Set) -> Setting {
+const fn secret(name: &'static str, env: &'static str, doc: &'static str, set: SettingSetter) -> Setting {
     Setting { name, env, default: None, doc, secret: true, set }
 }
 
-fn put<T>(slot: &mut T, value: Parsed<T>) -> Parsed<()> {
+fn put<T>(slot: &mut T, value: ParseResult<T>) -> ParseResult<()> {
     *slot = value?;
     Ok(())
 }
 
-fn put_some<T>(slot: &mut Option<T>, value: Parsed<T>) -> Parsed<()> {
+fn put_some<T>(slot: &mut Option<T>, value: ParseResult<T>) -> ParseResult<()> {
     *slot = Some(value?);
     Ok(())
 }

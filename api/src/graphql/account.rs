@@ -1,39 +1,39 @@
 //! The account that asks.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use wasend_domain::account::Scope;
-use wasend_domain::content::Label;
+use wasend_domain::account::KeyScope;
+use wasend_domain::content::CustomerLabel;
 use wasend_projections::accounts::AccountRow;
 
-use super::erasure::{Erasure, Shown, Unavailability, shown};
+use super::erasure::{ErasureObject, ShownValue, UnavailabilityObject, shown};
 use super::error::unavailable;
-use super::scalar::{DateTime, Position};
-use super::state::State;
+use super::scalar::{DateTime, PositionScalar};
+use super::state::GraphqlState;
 use crate::auth::{ContextExt, require};
-use crate::problem::Code;
+use crate::problem::ProblemCode;
 
-pub struct Account(AccountRow);
+pub struct AccountObject(AccountRow);
 
 /// A business that uses WASend.
-#[Object]
-impl Account {
+#[Object(name = "Account")]
+impl AccountObject {
     async fn id(&self) -> async_graphql::ID {
         self.0.id.as_str().into()
     }
 
     /// Null once it is erased. Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(label(ctx, &self.0.name).await?.value)
     }
 
     /// Set once the account's own names are erased.
-    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
+    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<ErasureObject>> {
         Ok(label(ctx, &self.0.name).await?.erased)
     }
 
     /// Set while the account's own names cannot be read.
-    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<UnavailabilityObject>> {
         Ok(label(ctx, &self.0.name).await?.unavailable)
     }
 
@@ -58,10 +58,10 @@ struct SendingHold {
 }
 
 /// Opens a label of the account's own, given in its sealed form.
-pub async fn label(ctx: &Context<'_>, sealed: &str) -> Result<Shown<String>> {
+pub async fn label(ctx: &Context<'_>, sealed: &str) -> Result<ShownValue<String>> {
     let account = ctx.actor()?.account_id;
-    let opened = State::of(ctx).loaders.open::<Label>(account, sealed).await?;
-    Ok(shown(opened).map(|Label(text)| text))
+    let opened = GraphqlState::of(ctx).loaders.open::<CustomerLabel>(account, sealed).await?;
+    Ok(shown(opened).map(|CustomerLabel(text)| text))
 }
 
 #[derive(Default)]
@@ -70,18 +70,18 @@ pub struct AccountQuery;
 #[Object]
 impl AccountQuery {
     /// The account that the API key belongs to.
-    #[graphql(guard = "require(Scope::Read)")]
-    async fn account(&self, ctx: &Context<'_>, min_position: Option<Position>) -> Result<Account> {
-        let (state, actor) = State::read(ctx, min_position).await?;
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn account(&self, ctx: &Context<'_>, min_position: Option<PositionScalar>) -> Result<AccountObject> {
+        let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
         let row = state.reads.get::<AccountRow>(&actor.account_id.to_string()).await.map_err(unavailable)?;
         let row =
-            row.ok_or_else(|| Code::Unavailable.graphql("the account is not readable yet; repeat the request"))?;
-        Ok(Account(row))
+            row.ok_or_else(|| ProblemCode::Unavailable.graphql("the account is not readable yet; repeat the request"))?;
+        Ok(AccountObject(row))
     }
 
     /// How far the read models have read: what happened up to here, queries show.
-    async fn position(&self, ctx: &Context<'_>) -> Result<Position> {
-        let (state, _) = State::read(ctx, None).await?;
-        Ok(Position(*state.projector.position().borrow()))
+    async fn position(&self, ctx: &Context<'_>) -> Result<PositionScalar> {
+        let (state, _) = GraphqlState::begin_query(ctx, None).await?;
+        Ok(PositionScalar(*state.projector.position().borrow()))
     }
 }

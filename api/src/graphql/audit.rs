@@ -3,15 +3,15 @@
 use async_graphql::connection::{ConnectionNameType, EdgeNameType};
 use async_graphql::{Context, ID, InputObject, Object, OutputType, Result};
 use wasend_domain::AccountId;
-use wasend_domain::account::Scope;
-use wasend_projections::Cell;
+use wasend_domain::account::KeyScope;
+use wasend_projections::CellValue;
 use wasend_projections::audit::AuditRow;
-use wasend_projections::list::Filter;
+use wasend_projections::pagination::RowFilter;
 
-use super::filter::{by_text, stored};
-use super::page::{Connection, Ordered, Window, connect, cost};
-use super::scalar::{DateTime, Position};
-use super::state::State;
+use super::filter::{by_text, database_position};
+use super::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
+use super::scalar::{DateTime, PositionScalar};
+use super::state::GraphqlState;
 use crate::auth::require;
 
 pub struct AuditEvent(pub AuditRow);
@@ -29,8 +29,8 @@ impl AuditEvent {
         self.0.event_id.as_str().into()
     }
 
-    async fn position(&self) -> Position {
-        Position(self.0.position)
+    async fn position(&self) -> PositionScalar {
+        PositionScalar(self.0.position)
     }
 
     /// What was done, such as `MessageAccepted`.
@@ -50,8 +50,8 @@ impl AuditEvent {
     }
 
     /// Its place in the history of that one: 1 for the first, then without gaps.
-    async fn sequence(&self) -> Position {
-        Position(self.0.sequence)
+    async fn sequence(&self) -> PositionScalar {
+        PositionScalar(self.0.sequence)
     }
 
     /// Who did it: `key:<id>`, `system:<processor>`, `meta` or `operator`.
@@ -74,16 +74,16 @@ impl AuditEvent {
     }
 }
 
-impl Ordered for AuditRow {
+impl OrderedRow for AuditRow {
     const LIST: &'static str = "audit";
     const COLUMN: &'static str = "position";
 
-    fn key(&self) -> Cell {
-        Cell::count(self.position)
+    fn key(&self) -> CellValue {
+        CellValue::count(self.position)
     }
 
-    fn parse(key: &str) -> Option<Cell> {
-        key.parse().ok().filter(|position: &i64| *position >= 0).map(Cell::from)
+    fn parse(key: &str) -> Option<CellValue> {
+        key.parse().ok().filter(|position: &i64| *position >= 0).map(CellValue::from)
     }
 }
 
@@ -95,9 +95,9 @@ pub struct AuditFilter {
     aggregate_type: Option<String>,
     aggregate_id: Option<ID>,
     /// At this position or later.
-    from_position: Option<Position>,
+    from_position: Option<PositionScalar>,
     /// At this position or earlier.
-    to_position: Option<Position>,
+    to_position: Option<PositionScalar>,
     /// Recorded at this moment or later.
     after: Option<DateTime>,
     /// Recorded before this moment.
@@ -105,15 +105,15 @@ pub struct AuditFilter {
 }
 
 impl AuditFilter {
-    fn rows(&self, account: AccountId) -> Result<Filter> {
-        let mut rows = Filter::of_account(&account.to_string());
+    fn rows(&self, account: AccountId) -> Result<RowFilter> {
+        let mut rows = RowFilter::of_account(&account.to_string());
         rows = by_text(rows, "event_type", self.event_type.as_deref())?;
         rows = by_text(rows, "actor", self.actor.as_deref())?;
         rows = by_text(rows, "aggregate_type", self.aggregate_type.as_deref())?;
         rows = by_text(rows, "aggregate_id", self.aggregate_id.as_ref().map(|id| id.as_str()))?;
         Ok(rows
-            .and_if("position", ">=", self.from_position.map(|Position(position)| stored(position)))
-            .and_if("position", "<=", self.to_position.map(|Position(position)| stored(position)))
+            .and_if("position", ">=", self.from_position.map(|PositionScalar(position)| database_position(position)))
+            .and_if("position", "<=", self.to_position.map(|PositionScalar(position)| database_position(position)))
             .and_if("recorded_at", ">=", self.after.map(|DateTime(time)| time.micros()))
             .and_if("recorded_at", "<", self.before.map(|DateTime(time)| time.micros())))
     }
@@ -133,15 +133,15 @@ impl AuditFilter {
 }
 
 /// The names of the connection; those after its nodes would say the same twice.
-struct Names;
+struct AuditConnectionNames;
 
-impl ConnectionNameType for Names {
+impl ConnectionNameType for AuditConnectionNames {
     fn type_name<T: OutputType>() -> String {
         "AuditConnection".to_owned()
     }
 }
 
-impl EdgeNameType for Names {
+impl EdgeNameType for AuditConnectionNames {
     fn type_name<T: OutputType>() -> String {
         "AuditEdge".to_owned()
     }
@@ -153,7 +153,7 @@ pub struct AuditQuery;
 #[Object]
 impl AuditQuery {
     /// Everything that happened in the account, in the order in which it did.
-    #[graphql(guard = "require(Scope::Audit)", complexity = "cost(first, last, child_complexity)")]
+    #[graphql(guard = "require(KeyScope::Audit)", complexity = "cost(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "one for each argument of the GraphQL field")]
     async fn audit_trail(
         &self,
@@ -163,10 +163,10 @@ impl AuditQuery {
         after: Option<String>,
         last: Option<i32>,
         before: Option<String>,
-        min_position: Option<Position>,
-    ) -> Result<Connection<AuditEvent, Names, Names>> {
-        let (state, actor) = State::read(ctx, min_position).await?;
+        min_position: Option<PositionScalar>,
+    ) -> Result<PageConnection<AuditEvent, AuditConnectionNames, AuditConnectionNames>> {
+        let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
         let rows = filter.unwrap_or_default().rows(actor.account_id)?;
-        connect(state, rows, &Window::new(first, after, last, before), AuditEvent).await
+        connect(state, rows, &PageArguments::new(first, after, last, before), AuditEvent).await
     }
 }

@@ -1,18 +1,18 @@
 //! Contacts.
 
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
-use wasend_domain::account::Scope;
+use wasend_domain::account::KeyScope;
 use wasend_domain::contact;
-use wasend_domain::content::Attributes;
+use wasend_domain::content::ContactAttributes;
 use wasend_domain::{Opened, Personal};
 use wasend_projections::contacts::ContactRow;
 use wasend_vault::Person;
 
-use super::erasure::{Erasure, Unavailability, shown};
-use super::group::Group;
+use super::erasure::{ErasureObject, UnavailabilityObject, shown};
+use super::group::GroupObject;
 use super::page::times;
 use super::scalar::DateTime;
-use super::state::State;
+use super::state::GraphqlState;
 use crate::auth::{ContextExt, require};
 
 mod change;
@@ -21,11 +21,11 @@ mod list;
 pub use change::ContactMutation;
 pub use list::ContactQuery;
 
-pub struct Contact(pub ContactRow);
+pub struct ContactObject(pub ContactRow);
 
 /// How a contact became known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "contact::Source")]
+#[graphql(remote = "contact::ContactOrigin")]
 enum ContactSource {
     /// Created over the API.
     Api,
@@ -39,7 +39,7 @@ enum ContactSource {
 
 /// The channel through which a contact opted out or in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "contact::Via")]
+#[graphql(remote = "contact::ConsentChannel")]
 enum ConsentVia {
     /// Over the API.
     Api,
@@ -53,49 +53,50 @@ enum ConsentVia {
 
 /// One custom attribute of a contact.
 #[derive(SimpleObject)]
-struct Attribute {
+#[graphql(name = "Attribute")]
+struct ContactAttribute {
     name: String,
     value: String,
 }
 
 /// A person that the account writes to, or that wrote to it.
-#[Object]
-impl Contact {
+#[Object(name = "Contact")]
+impl ContactObject {
     async fn id(&self) -> ID {
         self.0.id.as_str().into()
     }
 
     /// In E.164, such as `+16505551234`. Null if only the BSUID is known, or if it is erased. Needs the
     /// scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     async fn phone(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let person = shown(self.person(ctx).await?).value;
         Ok(person.and_then(|person| person.phone().map(str::to_owned)))
     }
 
     /// Meta's business-scoped user id. Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     async fn bsuid(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let person = shown(self.person(ctx).await?).value;
         Ok(person.and_then(|person| person.bsuid().map(str::to_owned)))
     }
 
     /// Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(shown(self.person(ctx).await?).value.and_then(|person| person.name))
     }
 
     /// By name. Null once they are erased. Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
-    async fn attributes(&self, ctx: &Context<'_>) -> Result<Option<Vec<Attribute>>> {
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn attributes(&self, ctx: &Context<'_>) -> Result<Option<Vec<ContactAttribute>>> {
         let attributes = shown(self.attributes_opened(ctx).await?).value;
-        let attribute = |(name, value)| Attribute { name, value };
-        Ok(attributes.map(|Attributes(attributes)| attributes.into_iter().map(attribute).collect()))
+        let attribute = |(name, value)| ContactAttribute { name, value };
+        Ok(attributes.map(|ContactAttributes(attributes)| attributes.into_iter().map(attribute).collect()))
     }
 
     /// Set once personal data of the contact's is erased: the fields that held it are null.
-    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
+    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<ErasureObject>> {
         match shown(self.person(ctx).await?).erased {
             Some(erased) => Ok(Some(erased)),
             None => Ok(shown(self.attributes_opened(ctx).await?).erased),
@@ -104,7 +105,7 @@ impl Contact {
 
     /// Set while personal data of the contact's cannot be read although it was not erased: the fields that held it are
     /// null, and the contact can be erased.
-    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<UnavailabilityObject>> {
         match shown(self.person(ctx).await?).unavailable {
             Some(unavailable) => Ok(Some(unavailable)),
             None => Ok(shown(self.attributes_opened(ctx).await?).unavailable),
@@ -112,7 +113,7 @@ impl Contact {
     }
 
     async fn source(&self) -> Option<ContactSource> {
-        use contact::Source::{Api, Import, Inbound, Message};
+        use contact::ContactOrigin::{Api, Import, Inbound, Message};
         [Api, Import, Inbound, Message].into_iter().find(|source| source.name() == self.0.source).map(Into::into)
     }
 
@@ -139,17 +140,17 @@ impl Contact {
     }
 
     /// Oldest first. Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)", complexity = "times(10, child_complexity)")]
-    async fn groups(&self, ctx: &Context<'_>) -> Result<Option<Vec<Group>>> {
-        let groups = State::of(ctx).loaders.groups(ctx.actor()?.account_id, &self.0.id).await?;
-        Ok(Some(groups.into_iter().map(Group).collect()))
+    #[graphql(guard = "require(KeyScope::Read)", complexity = "times(10, child_complexity)")]
+    async fn groups(&self, ctx: &Context<'_>) -> Result<Option<Vec<GroupObject>>> {
+        let groups = GraphqlState::of(ctx).loaders.groups(ctx.actor()?.account_id, &self.0.id).await?;
+        Ok(Some(groups.into_iter().map(GroupObject).collect()))
     }
 
     /// The refused requests for erasure that hold its personal data, oldest first: it is not erased until
     /// `liftErasureHold` has ended each.
     #[graphql(complexity = "times(10, child_complexity)")]
     async fn erasure_holds(&self, ctx: &Context<'_>) -> Result<Vec<ID>> {
-        let holds = State::of(ctx).loaders.holds(ctx.actor()?.account_id, &self.0.id).await?;
+        let holds = GraphqlState::of(ctx).loaders.holds(ctx.actor()?.account_id, &self.0.id).await?;
         Ok(holds.into_iter().map(ID).collect())
     }
 
@@ -162,20 +163,20 @@ impl Contact {
     }
 }
 
-impl Contact {
+impl ContactObject {
     async fn person(&self, ctx: &Context<'_>) -> Result<Opened<Person>> {
-        State::of(ctx).loaders.person(ctx.actor()?.account_id, &self.0.id).await
+        GraphqlState::of(ctx).loaders.person(ctx.actor()?.account_id, &self.0.id).await
     }
 
-    async fn attributes_opened(&self, ctx: &Context<'_>) -> Result<Opened<Attributes>> {
+    async fn attributes_opened(&self, ctx: &Context<'_>) -> Result<Opened<ContactAttributes>> {
         match &self.0.attributes {
-            Some(sealed) => State::of(ctx).loaders.open(ctx.actor()?.account_id, sealed).await,
+            Some(sealed) => GraphqlState::of(ctx).loaders.open(ctx.actor()?.account_id, sealed).await,
             None => Ok(Opened::Value(Personal::default())),
         }
     }
 
     fn via(&self) -> Option<ConsentVia> {
-        use contact::Via::{Api, Keyword, Meta, Suppression};
+        use contact::ConsentChannel::{Api, Keyword, Meta, Suppression};
         let name = self.0.choice_via.as_deref()?;
         [Api, Keyword, Meta, Suppression].into_iter().find(|via| via.name() == name).map(Into::into)
     }

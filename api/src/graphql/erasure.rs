@@ -1,19 +1,20 @@
 //! What clients see in the place of personal data that was erased or cannot be read.
 
 use async_graphql::{Enum, ID, SimpleObject};
-use wasend_domain::{Erased, Opened, Unavailable, UnavailableCause};
+use wasend_domain::{Erased, Opened, UnavailableCause, UnavailableValue};
 
 use super::scalar::DateTime;
 
 /// Personal data was erased: the fields that held it are null from now on.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
-pub struct Erasure {
+#[graphql(name = "Erasure")]
+pub struct ErasureObject {
     pub since: DateTime,
     /// Which request, rule or closure erased it.
     pub why: String,
 }
 
-impl From<Erased> for Erasure {
+impl From<Erased> for ErasureObject {
     fn from(Erased { since, why }: Erased) -> Self {
         Self { since: DateTime(since), why }
     }
@@ -38,7 +39,8 @@ pub enum UnavailabilityCause {
 /// Personal data cannot be read although it was not erased: the fields that held it are null. A better copy of the vault
 /// may make it readable again, and the person can be erased.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
-pub struct Unavailability {
+#[graphql(name = "Unavailability")]
+pub struct UnavailabilityObject {
     pub why: UnavailabilityCause,
     /// The same for people.
     pub reason: String,
@@ -46,37 +48,39 @@ pub struct Unavailability {
     pub subject_id: Option<ID>,
 }
 
-impl From<Unavailable> for Unavailability {
-    fn from(Unavailable { why, subject }: Unavailable) -> Self {
+impl From<UnavailableValue> for UnavailabilityObject {
+    fn from(UnavailableValue { why, subject }: UnavailableValue) -> Self {
         Self { why: why.into(), reason: why.to_string(), subject_id: subject.map(|subject| subject.to_string().into()) }
     }
 }
 
 /// A value to show, or what became of it: at most one of the three is there.
-pub struct Shown<T> {
+pub struct ShownValue<T> {
     pub value: Option<T>,
-    pub erased: Option<Erasure>,
-    pub unavailable: Option<Unavailability>,
+    pub erased: Option<ErasureObject>,
+    pub unavailable: Option<UnavailabilityObject>,
 }
 
-impl<T> Default for Shown<T> {
+impl<T> Default for ShownValue<T> {
     /// Of what was never given.
     fn default() -> Self {
         Self { value: None, erased: None, unavailable: None }
     }
 }
 
-impl<T> Shown<T> {
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Shown<U> {
-        Shown { value: self.value.map(f), erased: self.erased, unavailable: self.unavailable }
+impl<T> ShownValue<T> {
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> ShownValue<U> {
+        ShownValue { value: self.value.map(f), erased: self.erased, unavailable: self.unavailable }
     }
 }
 
 /// The value to show, or what became of it.
-pub fn shown<T>(opened: Opened<T>) -> Shown<T> {
+pub fn shown<T>(opened: Opened<T>) -> ShownValue<T> {
     match opened {
-        Opened::Value(value) => Shown { value: Some(value.into_exposed()), ..Shown::default() },
-        Opened::Erased(erased) => Shown { erased: Some(erased.into()), ..Shown::default() },
-        Opened::Unavailable(unavailable) => Shown { unavailable: Some(unavailable.into()), ..Shown::default() },
+        Opened::Value(value) => ShownValue { value: Some(value.into_exposed()), ..ShownValue::default() },
+        Opened::Erased(erased) => ShownValue { erased: Some(erased.into()), ..ShownValue::default() },
+        Opened::Unavailable(unavailable) => {
+            ShownValue { unavailable: Some(unavailable.into()), ..ShownValue::default() }
+        }
     }
 }

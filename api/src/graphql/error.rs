@@ -7,10 +7,10 @@ use async_graphql::{
     parser::types::Field,
     registry::{Deprecation, MetaEnumValue, MetaType, Registry},
 };
-use wasend_commands::{Code as Refused, CommandError, Refusal};
+use wasend_commands::{CommandError, Refusal, RefusalCode as Refused};
 use wasend_domain::Id;
 
-use crate::problem::Code;
+use crate::problem::ProblemCode;
 
 /// Why a mutation did nothing.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
@@ -91,12 +91,12 @@ pub fn outcome<T>(result: Result<T, CommandError>) -> Result<Result<T, Vec<UserE
 /// A store or the network failed. What exactly is for the operator alone.
 pub fn unavailable(error: impl std::fmt::Display) -> async_graphql::Error {
     tracing::error!(%error, "a request could not be answered");
-    Code::Unavailable.graphql("the server cannot answer for now; repeat the request after a while")
+    ProblemCode::Unavailable.graphql("the server cannot answer for now; repeat the request after a while")
 }
 
 /// An argument is not acceptable.
 pub fn invalid(message: impl Into<String>) -> async_graphql::Error {
-    Code::InvalidInput.graphql(message)
+    ProblemCode::InvalidInput.graphql(message)
 }
 
 /// Reads an id of a mutation's input; what is malformed is refused like an id of nothing.
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_told_in_one_way() {
-        let malformed = outcome(id::<kind::Message>("id", "message", "x")).unwrap().unwrap_err();
+        let malformed = outcome(id::<kind::MessageTag>("id", "message", "x")).unwrap().unwrap_err();
         let absent: Result<(), _> = Err(Refusal::new("id", Refused::NotFound, "there is nothing under this id").into());
         assert_eq!(malformed, outcome(absent).unwrap().unwrap_err());
     }

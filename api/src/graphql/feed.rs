@@ -14,26 +14,26 @@ use wasend_domain::{AccountId, Position};
 use wasend_projections::audit::AuditRow;
 use wasend_projections::engine::sql::StoreError;
 use wasend_projections::messages::StatusRow;
-use wasend_projections::{Reads, Record};
+use wasend_projections::{ReadModels, TableRecord};
 
-use super::filter::stored;
+use super::filter::database_position;
 
 /// Most rows that are read and passed on at once.
-const BATCH: usize = 2_000;
+const FEED_ROWS_MAX: usize = 2_000;
 /// Batches that wait for a slow subscriber; one that falls behind further reads from the table again.
-const WAITING: usize = 8;
+const SUBSCRIBER_BATCHES_MAX: usize = 8;
 /// Rows of history that a subscriber reads at once.
-const HISTORY: usize = 200;
+const HISTORY_ROWS_MAX: usize = 200;
 /// How often news is looked for that no position announces: a projection that catches up on its own.
-const POLL: Duration = Duration::from_secs(2);
+const UNANNOUNCED_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the table is read without subscribers. A new subscriber is passed the rows since the last read, some of
 /// which it has read from the table already.
-const LOOK: Duration = Duration::from_millis(250);
+const IDLE_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The wait after a failure of the database.
-pub const PAUSE: Duration = Duration::from_millis(500);
+pub const FEED_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// A row of an append-only table, in the order of its position.
-pub trait Told: Record {
+pub trait FeedRow: TableRecord {
     /// Which rows are told at all.
     const WHICH: &'static str;
 
@@ -42,7 +42,7 @@ pub trait Told: Record {
     fn account_id(&self) -> &str;
 }
 
-impl Told for StatusRow {
+impl FeedRow for StatusRow {
     const WHICH: &'static str = "changed = 1";
 
     fn position(&self) -> Position {
@@ -54,7 +54,7 @@ impl Told for StatusRow {
     }
 }
 
-impl Told for AuditRow {
+impl FeedRow for AuditRow {
     const WHICH: &'static str = "1 = 1";
 
     fn position(&self) -> Position {
@@ -67,36 +67,40 @@ impl Told for AuditRow {
 }
 
 /// The running feed; ends when it is dropped.
-pub struct Feed {
-    pub statuses: Channel<StatusRow>,
-    pub audit: Channel<AuditRow>,
+pub struct ChangeFeed {
+    pub statuses: FeedChannel<StatusRow>,
+    pub audit: FeedChannel<AuditRow>,
     task: JoinHandle<()>,
 }
 
-impl Feed {
-    pub fn start(reads: Reads, position: watch::Receiver<Position>) -> Self {
-        let (statuses, audit) = (Channel::new(reads.clone()), Channel::new(reads));
-        let task = tokio::spawn(run(Source::new(&statuses), Source::new(&audit), position));
+impl ChangeFeed {
+    pub fn start(reads: ReadModels, position: watch::Receiver<Position>) -> Self {
+        let (statuses, audit) = (FeedChannel::new(reads.clone()), FeedChannel::new(reads));
+        let task = tokio::spawn(run(FeedSource::new(&statuses), FeedSource::new(&audit), position));
         Self { statuses, audit, task }
     }
 }
 
-impl Drop for Feed {
+impl Drop for ChangeFeed {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn run(mut statuses: Source<StatusRow>, mut audit: Source<AuditRow>, mut position: watch::Receiver<Position>) {
+async fn run(
+    mut statuses: FeedSource<StatusRow>,
+    mut audit: FeedSource<AuditRow>,
+    mut position: watch::Receiver<Position>,
+) {
     loop {
         let folded = *position.borrow_and_update();
-        let told = async { statuses.tell(folded).await.and(audit.tell(folded).await) };
+        let told = async { statuses.publish_until(folded).await.and(audit.publish_until(folded).await) };
         if let Err(error) = told.await {
             tracing::warn!(%error, "subscriptions wait for the read models");
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(FEED_RETRY_DELAY).await;
             continue;
         }
-        match tokio::time::timeout(POLL, position.changed()).await {
+        match tokio::time::timeout(UNANNOUNCED_POLL_INTERVAL, position.changed()).await {
             Ok(Ok(())) | Err(_) => {}
             Ok(Err(_)) => return,
         }
@@ -105,14 +109,14 @@ async fn run(mut statuses: Source<StatusRow>, mut audit: Source<AuditRow>, mut p
 
 /// Where one table's news can be had.
 #[derive(Clone)]
-pub struct Channel<R> {
-    reads: Reads,
+pub struct FeedChannel<R> {
+    reads: ReadModels,
     sender: broadcast::Sender<Arc<[R]>>,
 }
 
-impl<R: Told> Channel<R> {
-    fn new(reads: Reads) -> Self {
-        Self { reads, sender: broadcast::Sender::new(WAITING) }
+impl<R: FeedRow> FeedChannel<R> {
+    fn new(reads: ReadModels) -> Self {
+        Self { reads, sender: broadcast::Sender::new(SUBSCRIBER_BATCHES_MAX) }
     }
 
     /// The account's rows after a position, in order, without gap or repetition, and on without end; without a
@@ -128,7 +132,7 @@ impl<R: Told> Channel<R> {
             Some(after) => after,
             None => head::<R>(&self.reads).await?,
         };
-        let follower = Follower {
+        let follower = FeedFollower {
             reads: self.reads.clone(),
             account: account.to_string(),
             news,
@@ -142,28 +146,28 @@ impl<R: Told> Channel<R> {
 }
 
 /// The feed's own end of a channel.
-struct Source<R> {
-    channel: Channel<R>,
+struct FeedSource<R> {
+    channel: FeedChannel<R>,
     /// None until there was a look at the table.
     last: Option<Position>,
     looked: Instant,
 }
 
-impl<R: Told> Source<R> {
-    fn new(channel: &Channel<R>) -> Self {
+impl<R: FeedRow> FeedSource<R> {
+    fn new(channel: &FeedChannel<R>) -> Self {
         Self {
-            channel: Channel { reads: channel.reads.clone(), sender: channel.sender.clone() },
+            channel: FeedChannel { reads: channel.reads.clone(), sender: channel.sender.clone() },
             last: None,
             looked: Instant::now(),
         }
     }
 
     /// Passes on what is new up to a position.
-    async fn tell(&mut self, until: Position) -> Result<(), StoreError> {
-        let Channel { reads, sender } = &self.channel;
+    async fn publish_until(&mut self, until: Position) -> Result<(), StoreError> {
+        let FeedChannel { reads, sender } = &self.channel;
         let mut last = match self.last {
             Some(last) if sender.receiver_count() > 0 => last,
-            Some(_) if self.looked.elapsed() < LOOK => return Ok(()),
+            Some(_) if self.looked.elapsed() < IDLE_POLL_INTERVAL => return Ok(()),
             known => {
                 // No subscriber before the read: a later one reads these rows from the table.
                 let head = head::<R>(reads).await?;
@@ -180,7 +184,7 @@ impl<R: Told> Source<R> {
             let Some(newest) = rows.last() else { break };
             last = newest.position();
             self.last = Some(last);
-            let more = rows.len() == BATCH;
+            let more = rows.len() == FEED_ROWS_MAX;
             // That the last listener has just gone is no failure.
             drop(sender.send(rows.into()));
             if !more {
@@ -192,8 +196,8 @@ impl<R: Told> Source<R> {
 }
 
 /// A subscriber's end: first what the table holds, then what is passed on.
-struct Follower<R> {
-    reads: Reads,
+struct FeedFollower<R> {
+    reads: ReadModels,
     account: String,
     news: broadcast::Receiver<Arc<[R]>>,
     /// Everything of the account up to here was given out.
@@ -205,7 +209,7 @@ struct Follower<R> {
     given: usize,
 }
 
-impl<R: Told> Follower<R> {
+impl<R: FeedRow> FeedFollower<R> {
     /// None only when the feed ends. While the database does not answer, it waits: an error in the place of a row would
     /// leave that row out.
     async fn next(&mut self) -> Option<R> {
@@ -218,49 +222,51 @@ impl<R: Told> Follower<R> {
                 }
             }
             // A subscriber that only waits keeps no rows alive.
-            self.take(Arc::default());
+            self.queue_rows(Arc::default());
             if self.live {
                 match self.news.recv().await {
-                    Ok(rows) => self.take(rows),
+                    Ok(rows) => self.queue_rows(rows),
                     Err(broadcast::error::RecvError::Lagged(_)) => self.live = false,
                     Err(broadcast::error::RecvError::Closed) => return None,
                 }
             } else {
                 match history::<R>(&self.reads, &self.account, self.last).await {
                     Ok(rows) => {
-                        self.live = rows.len() < HISTORY;
-                        self.take(rows.into());
+                        self.live = rows.len() < HISTORY_ROWS_MAX;
+                        self.queue_rows(rows.into());
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a subscription waits for the read models");
-                        tokio::time::sleep(PAUSE).await;
+                        tokio::time::sleep(FEED_RETRY_DELAY).await;
                     }
                 }
             }
         }
     }
 
-    fn take(&mut self, rows: Arc<[R]>) {
+    fn queue_rows(&mut self, rows: Arc<[R]>) {
         (self.ready, self.given) = (rows, 0);
     }
 }
 
 /// The next rows of one account after a position.
-async fn history<R: Told>(reads: &Reads, account: &str, after: Position) -> Result<Vec<R>, StoreError> {
-    let tail = format!("WHERE {} AND account_id = $1 AND position > $2 ORDER BY position LIMIT {HISTORY}", R::WHICH);
-    let _turn = reads.turn(account).await;
-    reads.fetch::<R>(&tail, &[account.into(), stored(after).into()]).await
+async fn history<R: FeedRow>(reads: &ReadModels, account: &str, after: Position) -> Result<Vec<R>, StoreError> {
+    let tail =
+        format!("WHERE {} AND account_id = $1 AND position > $2 ORDER BY position LIMIT {HISTORY_ROWS_MAX}", R::WHICH);
+    let _turn = reads.query_permit(account).await;
+    reads.fetch::<R>(&tail, &[account.into(), database_position(after).into()]).await
 }
 
 /// The next rows of all accounts after a position, up to and with another. To Postgres a range with one end may be a
 /// third of a table that it knows nothing about yet, all of which it reads and sorts then.
-async fn between<R: Told>(reads: &Reads, after: Position, until: Position) -> Result<Vec<R>, StoreError> {
-    let tail = format!("WHERE {} AND position > $1 AND position <= $2 ORDER BY position LIMIT {BATCH}", R::WHICH);
-    reads.fetch::<R>(&tail, &[stored(after).into(), stored(until).into()]).await
+async fn between<R: FeedRow>(reads: &ReadModels, after: Position, until: Position) -> Result<Vec<R>, StoreError> {
+    let tail =
+        format!("WHERE {} AND position > $1 AND position <= $2 ORDER BY position LIMIT {FEED_ROWS_MAX}", R::WHICH);
+    reads.fetch::<R>(&tail, &[database_position(after).into(), database_position(until).into()]).await
 }
 
 /// The position of the newest row.
-async fn head<R: Told>(reads: &Reads) -> Result<Position, StoreError> {
+async fn head<R: FeedRow>(reads: &ReadModels) -> Result<Position, StoreError> {
     let newest = reads.fetch::<R>("ORDER BY position DESC LIMIT 1", &[]).await?;
-    Ok(newest.first().map_or(0, Told::position))
+    Ok(newest.first().map_or(0, FeedRow::position))
 }

@@ -6,23 +6,23 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject
 use futures::{Stream, stream};
 use tokio::sync::watch;
 use wasend_commands::import::ImportContacts;
-use wasend_domain::account::Scope;
-use wasend_domain::import::{Counters, Field, Mode, Source};
+use wasend_domain::account::KeyScope;
+use wasend_domain::import::{ColumnTarget, ImportSource, MergeMode, RowCounters};
 use wasend_domain::{AccountId, ImportId, Personal};
-use wasend_projections::Cell;
+use wasend_projections::CellValue;
 use wasend_projections::imports::{ImportRow, ImportState as StateOfRow};
-use wasend_projections::list::Filter;
+use wasend_projections::pagination::RowFilter;
 
-use super::erasure::{Erasure, Shown, Unavailability, shown};
+use super::erasure::{ErasureObject, ShownValue, UnavailabilityObject, shown};
 use super::error::{self, UserError};
-use super::page::{Connection, Ordered, Window, connect, cost};
-use super::scalar::{DateTime, Position};
-use super::state::{Changed, State};
+use super::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
+use super::scalar::{DateTime, PositionScalar};
+use super::state::{GraphqlState, MutationOutcome};
 use crate::auth::{ContextExt, require};
 
 /// What becomes of contacts that exist already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "Mode")]
+#[graphql(remote = "MergeMode")]
 enum ImportMode {
     /// Their rows are reported as duplicates.
     CreateOnly,
@@ -33,8 +33,8 @@ enum ImportMode {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "StateOfRow")]
-enum ImportState {
+#[graphql(name = "ImportState", remote = "StateOfRow")]
+enum ImportStateEnum {
     Pending,
     Running,
     Done,
@@ -76,9 +76,9 @@ struct ImportCounters {
     unreadable: u64,
 }
 
-impl From<Counters> for ImportCounters {
-    fn from(counters: Counters) -> Self {
-        let Counters {
+impl From<RowCounters> for ImportCounters {
+    fn from(counters: RowCounters) -> Self {
+        let RowCounters {
             total,
             created,
             updated,
@@ -107,16 +107,16 @@ impl From<Counters> for ImportCounters {
     }
 }
 
-pub struct Import(ImportRow);
+pub struct ImportObject(ImportRow);
 
 /// An import of contacts. What went wrong with single rows is downloaded from `/imports/{id}/errors.csv`.
-#[Object]
-impl Import {
+#[Object(name = "Import")]
+impl ImportObject {
     async fn id(&self) -> ID {
         self.0.id.as_str().into()
     }
 
-    async fn state(&self) -> ImportState {
+    async fn state(&self) -> ImportStateEnum {
         self.0.state.into()
     }
 
@@ -125,23 +125,23 @@ impl Import {
     }
 
     /// Null once it is erased. Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     async fn filename(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(self.source(ctx).await?.value.map(|source| source.filename))
     }
 
     /// Set once the file's name is erased.
-    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
+    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<ErasureObject>> {
         Ok(self.source(ctx).await?.erased)
     }
 
     /// Set while the file's name cannot be read.
-    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<UnavailabilityObject>> {
         Ok(self.source(ctx).await?.unavailable)
     }
 
     async fn mode(&self) -> Option<ImportMode> {
-        use Mode::{CreateOnly, Skip, Update};
+        use MergeMode::{CreateOnly, Skip, Update};
         [CreateOnly, Update, Skip].into_iter().find(|mode| mode.name() == self.0.mode).map(Into::into)
     }
 
@@ -179,20 +179,20 @@ impl Import {
     }
 }
 
-impl Import {
-    async fn source(&self, ctx: &Context<'_>) -> Result<Shown<Source>> {
+impl ImportObject {
+    async fn source(&self, ctx: &Context<'_>) -> Result<ShownValue<ImportSource>> {
         let account = ctx.actor()?.account_id;
-        Ok(shown(State::of(ctx).loaders.open::<Source>(account, &self.0.source).await?))
+        Ok(shown(GraphqlState::of(ctx).loaders.open::<ImportSource>(account, &self.0.source).await?))
     }
 }
 
-impl Ordered for ImportRow {
+impl OrderedRow for ImportRow {
     const LIST: &'static str = "imports";
     const COLUMN: &'static str = "id";
     const DESCENDING: bool = true;
 
-    fn key(&self) -> Cell {
-        Cell::from(self.id.as_str())
+    fn key(&self) -> CellValue {
+        CellValue::from(self.id.as_str())
     }
 }
 
@@ -201,15 +201,20 @@ pub struct ImportQuery;
 
 #[Object]
 impl ImportQuery {
-    #[graphql(guard = "require(Scope::Read)")]
-    async fn import(&self, ctx: &Context<'_>, id: ID, min_position: Option<Position>) -> Result<Option<Import>> {
-        let (state, actor) = State::read(ctx, min_position).await?;
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn import(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        min_position: Option<PositionScalar>,
+    ) -> Result<Option<ImportObject>> {
+        let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
         let Ok(id) = id.parse::<ImportId>() else { return Ok(None) };
-        Ok(state.loaders.row(actor.account_id, &id.to_string()).await?.map(Import))
+        Ok(state.loaders.row(actor.account_id, &id.to_string()).await?.map(ImportObject))
     }
 
     /// The account's imports, newest first.
-    #[graphql(guard = "require(Scope::Read)", complexity = "cost(first, last, child_complexity)")]
+    #[graphql(guard = "require(KeyScope::Read)", complexity = "cost(first, last, child_complexity)")]
     async fn imports(
         &self,
         ctx: &Context<'_>,
@@ -217,11 +222,12 @@ impl ImportQuery {
         after: Option<String>,
         last: Option<i32>,
         before: Option<String>,
-        min_position: Option<Position>,
-    ) -> Result<Connection<Import>> {
-        let (state, actor) = State::read(ctx, min_position).await?;
-        let filter = Filter::of_account(&actor.account_id.to_string());
-        connect::<ImportRow, _, _, _>(state, filter, &Window::new(first, after, last, before), Import).await
+        min_position: Option<PositionScalar>,
+    ) -> Result<PageConnection<ImportObject>> {
+        let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
+        let filter = RowFilter::of_account(&actor.account_id.to_string());
+        connect::<ImportRow, _, _, _>(state, filter, &PageArguments::new(first, after, last, before), ImportObject)
+            .await
     }
 }
 
@@ -262,8 +268,8 @@ struct CancelImportInput {
 
 #[derive(SimpleObject)]
 struct ImportPayload {
-    import: Option<Import>,
-    position: Option<Position>,
+    import: Option<ImportObject>,
+    position: Option<PositionScalar>,
     errors: Vec<UserError>,
 }
 
@@ -273,9 +279,9 @@ pub struct ImportMutation;
 #[Object]
 impl ImportMutation {
     /// Begins an import; `import(id)` and `importProgress(id)` tell how far it is.
-    #[graphql(guard = "require(Scope::Send)")]
+    #[graphql(guard = "require(KeyScope::Send)")]
     async fn import_contacts(&self, ctx: &Context<'_>, input: ImportContactsInput) -> Result<ImportPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let columns = input.columns.into_iter().map(|column| {
             let attribute = column.attribute.unwrap_or_else(|| column.header.clone());
             (column.header, column.field.into_field(attribute))
@@ -291,32 +297,32 @@ impl ImportMutation {
             region: input.default_region,
         };
         let done = state.commands.import_contacts(caller, command).await;
-        let Changed { row, position, errors } = state.changed::<ImportRow, _>(caller, done).await?;
-        Ok(ImportPayload { import: row.map(Import), position, errors })
+        let MutationOutcome { row, position, errors } = state.changed::<ImportRow, _>(caller, done).await?;
+        Ok(ImportPayload { import: row.map(ImportObject), position, errors })
     }
 
     /// What is applied stays; no further row is.
-    #[graphql(guard = "require(Scope::Send)")]
+    #[graphql(guard = "require(KeyScope::Send)")]
     async fn cancel_import(&self, ctx: &Context<'_>, input: CancelImportInput) -> Result<ImportPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let done = match error::id("id", "import", &input.id) {
             Ok(id) => state.commands.cancel_import(caller, id).await,
             Err(error) => Err(error),
         };
-        let Changed { row, position, errors } = state.changed::<ImportRow, _>(caller, done).await?;
-        Ok(ImportPayload { import: row.map(Import), position, errors })
+        let MutationOutcome { row, position, errors } = state.changed::<ImportRow, _>(caller, done).await?;
+        Ok(ImportPayload { import: row.map(ImportObject), position, errors })
     }
 }
 
 impl ImportField {
-    fn into_field(self, attribute: String) -> Field {
+    fn into_field(self, attribute: String) -> ColumnTarget {
         match self {
-            Self::Phone => Field::Phone,
-            Self::Bsuid => Field::Bsuid,
-            Self::Name => Field::Name,
-            Self::OptedOut => Field::OptedOut,
-            Self::Attribute => Field::Attribute(attribute),
-            Self::Ignore => Field::Ignore,
+            Self::Phone => ColumnTarget::Phone,
+            Self::Bsuid => ColumnTarget::Bsuid,
+            Self::Name => ColumnTarget::Name,
+            Self::OptedOut => ColumnTarget::OptedOut,
+            Self::Attribute => ColumnTarget::Attribute(attribute),
+            Self::Ignore => ColumnTarget::Ignore,
         }
     }
 }
@@ -328,26 +334,30 @@ pub struct ImportSubscription;
 #[Subscription]
 impl ImportSubscription {
     /// The import as it is now, then whenever it has gone on, until it has ended.
-    #[graphql(guard = "require(Scope::Read)")]
-    async fn import_progress(&self, ctx: &Context<'_>, id: ID) -> Result<impl Stream<Item = Result<Import>> + use<>> {
-        let (state, actor) = State::read(ctx, None).await?;
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn import_progress(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+    ) -> Result<impl Stream<Item = Result<ImportObject>> + use<>> {
+        let (state, actor) = GraphqlState::begin_query(ctx, None).await?;
         let (state, account) = (Arc::clone(state), actor.account_id);
         let news = state.projector.position();
-        let watching = Watching { state, account, id: id.to_string(), news, last: None };
+        let watching = ImportWatcher { state, account, id: id.to_string(), news, last: None };
         Ok(stream::unfold(Some(watching), |watching| async { watching?.next().await }))
     }
 }
 
-struct Watching {
-    state: Arc<State>,
+struct ImportWatcher {
+    state: Arc<GraphqlState>,
     account: AccountId,
     id: String,
     news: watch::Receiver<wasend_domain::Position>,
     last: Option<ImportRow>,
 }
 
-impl Watching {
-    async fn next(mut self) -> Option<(Result<Import>, Option<Self>)> {
+impl ImportWatcher {
+    async fn next(mut self) -> Option<(Result<ImportObject>, Option<Self>)> {
         loop {
             let row = match self.state.reads.get::<ImportRow>(&self.id).await {
                 Ok(row) => row.filter(|row| row.account_id == self.account.to_string())?,
@@ -356,7 +366,7 @@ impl Watching {
             if self.last.as_ref() != Some(&row) {
                 let ended = row.state.has_ended();
                 self.last = Some(row.clone());
-                return Some((Ok(Import(row)), (!ended).then_some(self)));
+                return Some((Ok(ImportObject(row)), (!ended).then_some(self)));
             }
             self.news.changed().await.ok()?;
         }

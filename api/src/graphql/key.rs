@@ -4,24 +4,24 @@ use std::collections::BTreeSet;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use wasend_commands::account::IssuedKey;
-use wasend_commands::{Caller, CommandError, Done};
+use wasend_commands::{Caller, CommandEffect, CommandError};
 use wasend_domain::account;
-use wasend_projections::Cell;
-use wasend_projections::accounts::KeyRow;
-use wasend_projections::list::Filter;
+use wasend_projections::CellValue;
+use wasend_projections::accounts::ApiKeyRow;
+use wasend_projections::pagination::RowFilter;
 
 use super::account::label;
-use super::erasure::{Erasure, Shown, Unavailability};
+use super::erasure::{ErasureObject, ShownValue, UnavailabilityObject};
 use super::error::{self, UserError};
-use super::page::{Connection, Ordered, Window, connect, cost};
-use super::scalar::{DateTime, Position};
-use super::state::{Changed, State};
+use super::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
+use super::scalar::{DateTime, PositionScalar};
+use super::state::{GraphqlState, MutationOutcome};
 use crate::auth::require;
 
 /// What an API key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "account::Scope")]
-pub enum Scope {
+#[graphql(name = "Scope", remote = "account::KeyScope")]
+pub enum ScopeEnum {
     /// Send and cancel messages; change contacts and groups.
     Send,
     /// Read messages, contacts, groups and numbers.
@@ -36,11 +36,11 @@ pub enum Scope {
     Admin,
 }
 
-pub struct ApiKey(KeyRow);
+pub struct ApiKeyObject(ApiKeyRow);
 
 /// A key to the API. Its secret is shown once, when it is issued or rotated.
-#[Object]
-impl ApiKey {
+#[Object(name = "ApiKey")]
+impl ApiKeyObject {
     async fn id(&self) -> ID {
         self.0.id.as_str().into()
     }
@@ -50,23 +50,23 @@ impl ApiKey {
         &self.0.hint
     }
 
-    async fn scopes(&self) -> Vec<Scope> {
-        self.0.scopes.iter().copied().map(Scope::from).collect()
+    async fn scopes(&self) -> Vec<ScopeEnum> {
+        self.0.scopes.iter().copied().map(ScopeEnum::from).collect()
     }
 
     /// Needs the scope ADMIN.
-    #[graphql(guard = "require(account::Scope::Admin)")]
+    #[graphql(guard = "require(account::KeyScope::Admin)")]
     async fn label(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(self.shown(ctx).await?.value)
     }
 
     /// Set once the label is erased.
-    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
+    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<ErasureObject>> {
         Ok(self.shown(ctx).await?.erased)
     }
 
     /// Set while the label cannot be read.
-    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<UnavailabilityObject>> {
         Ok(self.shown(ctx).await?.unavailable)
     }
 
@@ -84,21 +84,21 @@ impl ApiKey {
     }
 }
 
-impl ApiKey {
-    async fn shown(&self, ctx: &Context<'_>) -> Result<Shown<String>> {
+impl ApiKeyObject {
+    async fn shown(&self, ctx: &Context<'_>) -> Result<ShownValue<String>> {
         match &self.0.label {
             Some(sealed) => label(ctx, sealed).await,
-            None => Ok(Shown::default()),
+            None => Ok(ShownValue::default()),
         }
     }
 }
 
-impl Ordered for KeyRow {
+impl OrderedRow for ApiKeyRow {
     const LIST: &'static str = "keys";
     const COLUMN: &'static str = "id";
 
-    fn key(&self) -> Cell {
-        Cell::from(self.id.as_str())
+    fn key(&self) -> CellValue {
+        CellValue::from(self.id.as_str())
     }
 }
 
@@ -108,7 +108,7 @@ pub struct KeyQuery;
 #[Object]
 impl KeyQuery {
     /// The account's API keys, oldest first; revoked ones stay in the list.
-    #[graphql(guard = "require(account::Scope::Admin)", complexity = "cost(first, last, child_complexity)")]
+    #[graphql(guard = "require(account::KeyScope::Admin)", complexity = "cost(first, last, child_complexity)")]
     async fn api_keys(
         &self,
         ctx: &Context<'_>,
@@ -116,18 +116,19 @@ impl KeyQuery {
         after: Option<String>,
         last: Option<i32>,
         before: Option<String>,
-        min_position: Option<Position>,
-    ) -> Result<Connection<ApiKey>> {
-        let (state, actor) = State::read(ctx, min_position).await?;
-        let filter = Filter::of_account(&actor.account_id.to_string());
-        connect::<KeyRow, _, _, _>(state, filter, &Window::new(first, after, last, before), ApiKey).await
+        min_position: Option<PositionScalar>,
+    ) -> Result<PageConnection<ApiKeyObject>> {
+        let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
+        let filter = RowFilter::of_account(&actor.account_id.to_string());
+        connect::<ApiKeyRow, _, _, _>(state, filter, &PageArguments::new(first, after, last, before), ApiKeyObject)
+            .await
     }
 }
 
 #[derive(InputObject)]
 struct IssueApiKeyInput {
     /// At least one.
-    scopes: Vec<Scope>,
+    scopes: Vec<ScopeEnum>,
     /// At most 200 characters.
     label: Option<String>,
 }
@@ -144,17 +145,17 @@ struct RevokeApiKeyInput {
 
 #[derive(SimpleObject)]
 struct IssueApiKeyPayload {
-    key: Option<ApiKey>,
+    key: Option<ApiKeyObject>,
     /// To be kept by the client: it is never shown again.
     secret: Option<String>,
-    position: Option<Position>,
+    position: Option<PositionScalar>,
     errors: Vec<UserError>,
 }
 
 #[derive(SimpleObject)]
 struct RevokeApiKeyPayload {
-    key: Option<ApiKey>,
-    position: Option<Position>,
+    key: Option<ApiKeyObject>,
+    position: Option<PositionScalar>,
     errors: Vec<UserError>,
 }
 
@@ -164,18 +165,18 @@ pub struct KeyMutation;
 #[Object]
 impl KeyMutation {
     /// Makes a new key. Its secret is shown here and never again.
-    #[graphql(guard = "require(account::Scope::Admin)")]
+    #[graphql(guard = "require(account::KeyScope::Admin)")]
     async fn issue_api_key(&self, ctx: &Context<'_>, input: IssueApiKeyInput) -> Result<IssueApiKeyPayload> {
-        let (state, caller) = State::write(ctx)?;
-        let scopes: BTreeSet<_> = input.scopes.into_iter().map(account::Scope::from).collect();
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
+        let scopes: BTreeSet<_> = input.scopes.into_iter().map(account::KeyScope::from).collect();
         issued(state, caller, state.commands.issue_key(caller, scopes, input.label.as_deref()).await).await
     }
 
     /// Gives the key a new secret; requests with the old one are refused at once,
     /// and subscriptions that it opened end within the keep-alive time.
-    #[graphql(guard = "require(account::Scope::Admin)")]
+    #[graphql(guard = "require(account::KeyScope::Admin)")]
     async fn rotate_api_key(&self, ctx: &Context<'_>, input: RotateApiKeyInput) -> Result<IssueApiKeyPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let done = match error::id("id", "key", &input.id) {
             Ok(id) => state.commands.rotate_key(caller, id).await,
             Err(error) => Err(error),
@@ -184,28 +185,28 @@ impl KeyMutation {
     }
 
     /// Requests with the key are refused at once and for good; subscriptions that it opened end within the keep-alive time.
-    #[graphql(guard = "require(account::Scope::Admin)")]
+    #[graphql(guard = "require(account::KeyScope::Admin)")]
     async fn revoke_api_key(&self, ctx: &Context<'_>, input: RevokeApiKeyInput) -> Result<RevokeApiKeyPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let done = match error::id("id", "key", &input.id) {
             Ok(id) => state.commands.revoke_key(caller, id).await,
             Err(error) => Err(error),
         };
-        let Changed { row, position, errors } = state.changed::<KeyRow, _>(caller, done).await?;
-        Ok(RevokeApiKeyPayload { key: row.map(ApiKey), position, errors })
+        let MutationOutcome { row, position, errors } = state.changed::<ApiKeyRow, _>(caller, done).await?;
+        Ok(RevokeApiKeyPayload { key: row.map(ApiKeyObject), position, errors })
     }
 }
 
 async fn issued(
-    state: &State,
+    state: &GraphqlState,
     caller: Caller,
-    done: Result<Done<IssuedKey>, CommandError>,
+    done: Result<CommandEffect<IssuedKey>, CommandError>,
 ) -> Result<IssueApiKeyPayload> {
     let (secret, done) = match done {
-        Ok(Done { value, position }) => (Some(value.secret), Ok(Done { value: value.id, position })),
+        Ok(CommandEffect { value, position }) => (Some(value.secret), Ok(CommandEffect { value: value.id, position })),
         Err(error) => (None, Err(error)),
     };
-    let Changed { row, position, errors } = state.changed::<KeyRow, _>(caller, done).await?;
+    let MutationOutcome { row, position, errors } = state.changed::<ApiKeyRow, _>(caller, done).await?;
     let secret = secret.map(wasend_domain::Personal::into_exposed);
-    Ok(IssueApiKeyPayload { key: row.map(ApiKey), secret, position, errors })
+    Ok(IssueApiKeyPayload { key: row.map(ApiKeyObject), secret, position, errors })
 }

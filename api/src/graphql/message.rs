@@ -1,49 +1,49 @@
 //! Messages.
 
 use async_graphql::{Context, ID, Object, Result};
-use wasend_domain::account::Scope;
+use wasend_domain::account::KeyScope;
 use wasend_domain::content::Wamid;
-use wasend_domain::message::Status;
+use wasend_domain::message::DeliveryStatus;
 use wasend_projections::messages::MessageRow;
 
-use super::contact::Contact;
+use super::contact::ContactObject;
 use super::erasure::shown;
-use super::number::Number;
+use super::number::NumberObject;
 use super::page::times;
-use super::scalar::{DateTime, Position};
-use super::state::State;
+use super::scalar::{DateTime, PositionScalar};
+use super::state::GraphqlState;
 use crate::auth::{ContextExt, require};
 
 mod content;
+mod enums;
 mod history;
 mod list;
 mod send;
-mod words;
 
+pub use enums::{DirectionEnum, MessageStatusEnum};
 pub use history::StatusEntry;
 pub use list::MessageQuery;
 pub use send::MessageMutation;
-pub use words::{Direction, MessageStatus};
 
 use content::MessageContent;
+use enums::MessageKind;
 use history::MessageError;
-use words::MessageKind;
 
-pub struct Message {
+pub struct MessageObject {
     row: MessageRow,
     /// The status to show.
-    status: Status,
+    status: DeliveryStatus,
     /// The read models may not show yet what the message refers to: it was accepted a moment ago.
     fresh: bool,
 }
 
-impl Message {
+impl MessageObject {
     pub fn new(row: MessageRow) -> Self {
         Self { status: row.status(), row, fresh: false }
     }
 
     /// As it was once, for what else changed since it does not matter.
-    pub fn at(row: MessageRow, status: Status) -> Self {
+    pub fn at(row: MessageRow, status: DeliveryStatus) -> Self {
         Self { row, status, fresh: false }
     }
 
@@ -55,17 +55,17 @@ impl Message {
 }
 
 /// One message, sent or received.
-#[Object]
-impl Message {
+#[Object(name = "Message")]
+impl MessageObject {
     async fn id(&self) -> ID {
         self.row.id.as_str().into()
     }
 
-    async fn direction(&self) -> Option<Direction> {
+    async fn direction(&self) -> Option<DirectionEnum> {
         self.row.origin().map(|origin| origin.direction.into())
     }
 
-    async fn status(&self) -> MessageStatus {
+    async fn status(&self) -> MessageStatusEnum {
         self.status.into()
     }
 
@@ -78,11 +78,11 @@ impl Message {
     }
 
     /// From which number it was sent, or which it reached. Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
-    async fn number(&self, ctx: &Context<'_>) -> Result<Option<Number>> {
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn number(&self, ctx: &Context<'_>) -> Result<Option<NumberObject>> {
         let Some(origin) = self.row.origin() else { return Ok(None) };
         let number = self.settled(ctx).await.loaders.row(ctx.actor()?.account_id, &origin.number.to_string()).await?;
-        Ok(number.map(Number))
+        Ok(number.map(NumberObject))
     }
 
     async fn contact_id(&self) -> Option<ID> {
@@ -90,11 +90,11 @@ impl Message {
     }
 
     /// The recipient of an outbound message, the sender of an inbound one. Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
-    async fn contact(&self, ctx: &Context<'_>) -> Result<Option<Contact>> {
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn contact(&self, ctx: &Context<'_>) -> Result<Option<ContactObject>> {
         let Some(origin) = self.row.origin() else { return Ok(None) };
         let contact = self.settled(ctx).await.loaders.row(ctx.actor()?.account_id, &origin.contact.to_string()).await?;
-        Ok(contact.map(Contact))
+        Ok(contact.map(ContactObject))
     }
 
     /// The name of its template.
@@ -104,14 +104,14 @@ impl Message {
 
     /// What it says.
     async fn content(&self, ctx: &Context<'_>) -> Result<MessageContent> {
-        content::open(ctx, &self.row).await
+        content::open_content(ctx, &self.row).await
     }
 
     /// Meta's id of it. Null until Meta took it, once it is erased, and while it cannot be read. Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     async fn wamid(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let Some(sealed) = &self.row.wamid else { return Ok(None) };
-        let opened = State::of(ctx).loaders.open::<Wamid>(ctx.actor()?.account_id, sealed).await?;
+        let opened = GraphqlState::of(ctx).loaders.open::<Wamid>(ctx.actor()?.account_id, sealed).await?;
         Ok(shown(opened).value.map(|Wamid(text)| text))
     }
 
@@ -189,17 +189,17 @@ impl Message {
     }
 
     /// Of the last event that touched it.
-    async fn position(&self) -> Position {
-        Position(self.row.position)
+    async fn position(&self) -> PositionScalar {
+        PositionScalar(self.row.position)
     }
 }
 
-impl Message {
+impl MessageObject {
     /// The read models, once they show the message; not waited for long.
-    async fn settled<'a>(&self, ctx: &'a Context<'_>) -> &'a State {
-        let state = State::of(ctx);
+    async fn settled<'a>(&self, ctx: &'a Context<'_>) -> &'a GraphqlState {
+        let state = GraphqlState::of(ctx);
         if self.fresh {
-            state.settle(self.row.position).await;
+            state.wait_for_effect(self.row.position).await;
         }
         state
     }

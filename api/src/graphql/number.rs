@@ -2,23 +2,23 @@
 
 use async_graphql::{Context, Enum, ID, Object, Result};
 use wasend_domain::NumberId;
-use wasend_domain::account::Scope;
-use wasend_projections::Cell;
-use wasend_projections::list::Filter;
+use wasend_domain::account::KeyScope;
+use wasend_projections::CellValue;
 use wasend_projections::numbers::NumberRow;
+use wasend_projections::pagination::RowFilter;
 
 use super::account::label;
-use super::erasure::{Erasure, Unavailability};
-use super::page::{Connection, Ordered, Window, connect, cost};
-use super::scalar::{DateTime, Position};
-use super::state::State;
+use super::erasure::{ErasureObject, UnavailabilityObject};
+use super::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
+use super::scalar::{DateTime, PositionScalar};
+use super::state::GraphqlState;
 use crate::auth::require;
 
 mod change;
 
 pub use change::NumberMutation;
 
-pub struct Number(pub NumberRow);
+pub struct NumberObject(pub NumberRow);
 
 /// Whether a number sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -31,8 +31,8 @@ enum NumberState {
 }
 
 /// A WhatsApp phone number from which the account sends.
-#[Object]
-impl Number {
+#[Object(name = "Number")]
+impl NumberObject {
     async fn id(&self) -> ID {
         self.0.id.as_str().into()
     }
@@ -48,18 +48,18 @@ impl Number {
     }
 
     /// The number as people read it. Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     async fn display_phone_number(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(label(ctx, &self.0.display).await?.value)
     }
 
     /// Set once the number's own names are erased.
-    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
+    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<ErasureObject>> {
         Ok(label(ctx, &self.0.display).await?.erased)
     }
 
     /// Set while the number's own names cannot be read.
-    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<UnavailabilityObject>> {
         Ok(label(ctx, &self.0.display).await?.unavailable)
     }
 
@@ -102,12 +102,12 @@ impl Number {
     }
 }
 
-impl Ordered for NumberRow {
+impl OrderedRow for NumberRow {
     const LIST: &'static str = "numbers";
     const COLUMN: &'static str = "id";
 
-    fn key(&self) -> Cell {
-        Cell::from(self.id.as_str())
+    fn key(&self) -> CellValue {
+        CellValue::from(self.id.as_str())
     }
 }
 
@@ -117,7 +117,7 @@ pub struct NumberQuery;
 #[Object]
 impl NumberQuery {
     /// The account's numbers, oldest first; disconnected ones stay in the list.
-    #[graphql(guard = "require(Scope::Read)", complexity = "cost(first, last, child_complexity)")]
+    #[graphql(guard = "require(KeyScope::Read)", complexity = "cost(first, last, child_complexity)")]
     async fn numbers(
         &self,
         ctx: &Context<'_>,
@@ -125,17 +125,23 @@ impl NumberQuery {
         after: Option<String>,
         last: Option<i32>,
         before: Option<String>,
-        min_position: Option<Position>,
-    ) -> Result<Connection<Number>> {
-        let (state, actor) = State::read(ctx, min_position).await?;
-        let filter = Filter::of_account(&actor.account_id.to_string());
-        connect::<NumberRow, _, _, _>(state, filter, &Window::new(first, after, last, before), Number).await
+        min_position: Option<PositionScalar>,
+    ) -> Result<PageConnection<NumberObject>> {
+        let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
+        let filter = RowFilter::of_account(&actor.account_id.to_string());
+        connect::<NumberRow, _, _, _>(state, filter, &PageArguments::new(first, after, last, before), NumberObject)
+            .await
     }
 
-    #[graphql(guard = "require(Scope::Read)")]
-    async fn number(&self, ctx: &Context<'_>, id: ID, min_position: Option<Position>) -> Result<Option<Number>> {
-        let (state, actor) = State::read(ctx, min_position).await?;
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn number(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        min_position: Option<PositionScalar>,
+    ) -> Result<Option<NumberObject>> {
+        let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
         let Ok(id) = id.parse::<NumberId>() else { return Ok(None) };
-        Ok(state.loaders.row(actor.account_id, &id.to_string()).await?.map(Number))
+        Ok(state.loaders.row(actor.account_id, &id.to_string()).await?.map(NumberObject))
     }
 }

@@ -2,24 +2,24 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use wasend_commands::privacy::ErasureInput;
-use wasend_commands::{Caller, CommandError, Done};
-use wasend_domain::account::Scope;
-use wasend_domain::privacy::{self, Reason};
+use wasend_commands::{Caller, CommandEffect, CommandError};
+use wasend_domain::account::KeyScope;
+use wasend_domain::privacy::{self, RequestReason};
 use wasend_domain::{Personal, PrivacyRequestId};
-use wasend_projections::Cell;
-use wasend_projections::list::Filter;
+use wasend_projections::CellValue;
+use wasend_projections::pagination::RowFilter;
 use wasend_projections::privacy::PrivacyRequestRow;
 
-use super::erasure::{Erasure, Shown, Unavailability, shown};
+use super::erasure::{ErasureObject, ShownValue, UnavailabilityObject, shown};
 use super::error::{self, UserError};
-use super::page::{Connection, Ordered, Window, connect, cost};
-use super::scalar::{DateTime, Position};
-use super::state::{Changed, State};
+use super::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
+use super::scalar::{DateTime, PositionScalar};
+use super::state::{GraphqlState, MutationOutcome};
 use crate::auth::{ContextExt, require};
 
 /// How far a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "privacy::State")]
+#[graphql(remote = "privacy::RequestState")]
 enum PrivacyRequestState {
     /// The contact is closed: nothing is accepted for it any more.
     Received,
@@ -33,7 +33,7 @@ enum PrivacyRequestState {
 
 /// The law under which a request is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "privacy::Regime")]
+#[graphql(remote = "privacy::LegalRegime")]
 enum PrivacyRegime {
     /// Regulation (EU) 2016/679: one month.
     Gdpr,
@@ -43,7 +43,7 @@ enum PrivacyRegime {
 
 /// Why the person may ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "privacy::Ground")]
+#[graphql(remote = "privacy::LegalGround")]
 enum ErasureGround {
     /// GDPR 17(1)(a).
     NoLongerNecessary,
@@ -63,7 +63,7 @@ enum ErasureGround {
 
 /// Why a request is not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "privacy::Exception")]
+#[graphql(remote = "privacy::LegalException")]
 enum ErasureException {
     /// Freedom of expression and information.
     Expression,
@@ -77,15 +77,15 @@ enum ErasureException {
     Unidentified,
 }
 
-pub struct PrivacyRequest(PrivacyRequestRow);
+pub struct PrivacyRequestObject(PrivacyRequestRow);
 
 fn word<T: Copy, U: From<T>>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Option<U> {
     all.iter().find(|one| name(**one) == text).map(|one| U::from(*one))
 }
 
 /// A request to erase a person, and what was done about it.
-#[Object]
-impl PrivacyRequest {
+#[Object(name = "PrivacyRequest")]
+impl PrivacyRequestObject {
     async fn id(&self) -> ID {
         self.0.id.as_str().into()
     }
@@ -95,16 +95,16 @@ impl PrivacyRequest {
     }
 
     async fn regime(&self) -> Option<PrivacyRegime> {
-        word(&privacy::Regime::ALL, privacy::Regime::name, &self.0.regime)
+        word(&privacy::LegalRegime::ALL, privacy::LegalRegime::name, &self.0.regime)
     }
 
     async fn ground(&self) -> Option<ErasureGround> {
-        word(&privacy::Ground::ALL, privacy::Ground::name, &self.0.ground)
+        word(&privacy::LegalGround::ALL, privacy::LegalGround::name, &self.0.ground)
     }
 
     /// Why it was refused.
     async fn exception(&self) -> Option<ErasureException> {
-        word(&privacy::Exception::ALL, privacy::Exception::name, self.0.exception.as_deref()?)
+        word(&privacy::LegalException::ALL, privacy::LegalException::name, self.0.exception.as_deref()?)
     }
 
     /// It was refused for a reason that keeps the person's data: they are not erased until `liftErasureHold` ends this.
@@ -120,18 +120,18 @@ impl PrivacyRequest {
     /// The free text given with it. It is the person's own data: null once the person is erased, and where the vault had
     /// no key of theirs to keep it under.
     /// Needs the scope PRIVACY.
-    #[graphql(guard = "require(Scope::Privacy)")]
+    #[graphql(guard = "require(KeyScope::Privacy)")]
     async fn reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(self.opened(ctx).await?.value)
     }
 
     /// Set once the reason is erased.
-    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
+    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<ErasureObject>> {
         Ok(self.opened(ctx).await?.erased)
     }
 
     /// Set while the reason cannot be read.
-    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<UnavailabilityObject>> {
         Ok(self.opened(ctx).await?.unavailable)
     }
 
@@ -193,20 +193,20 @@ impl PrivacyRequest {
     }
 }
 
-impl PrivacyRequest {
-    async fn opened(&self, ctx: &Context<'_>) -> Result<Shown<String>> {
-        let Some(sealed) = &self.0.reason else { return Ok(Shown::default()) };
-        let opened = State::of(ctx).loaders.open::<Reason>(ctx.actor()?.account_id, sealed).await?;
-        Ok(shown(opened).map(|Reason(text)| text))
+impl PrivacyRequestObject {
+    async fn opened(&self, ctx: &Context<'_>) -> Result<ShownValue<String>> {
+        let Some(sealed) = &self.0.reason else { return Ok(ShownValue::default()) };
+        let opened = GraphqlState::of(ctx).loaders.open::<RequestReason>(ctx.actor()?.account_id, sealed).await?;
+        Ok(shown(opened).map(|RequestReason(text)| text))
     }
 }
 
-impl Ordered for PrivacyRequestRow {
+impl OrderedRow for PrivacyRequestRow {
     const LIST: &'static str = "privacy";
     const COLUMN: &'static str = "id";
 
-    fn key(&self) -> Cell {
-        Cell::from(self.id.as_str())
+    fn key(&self) -> CellValue {
+        CellValue::from(self.id.as_str())
     }
 }
 
@@ -216,7 +216,7 @@ pub struct PrivacyQuery;
 #[Object]
 impl PrivacyQuery {
     /// The account's requests, oldest first.
-    #[graphql(guard = "require(Scope::Privacy)", complexity = "cost(first, last, child_complexity)")]
+    #[graphql(guard = "require(KeyScope::Privacy)", complexity = "cost(first, last, child_complexity)")]
     async fn privacy_requests(
         &self,
         ctx: &Context<'_>,
@@ -224,24 +224,24 @@ impl PrivacyQuery {
         after: Option<String>,
         last: Option<i32>,
         before: Option<String>,
-        min_position: Option<Position>,
-    ) -> Result<Connection<PrivacyRequest>> {
-        let (state, actor) = State::read(ctx, min_position).await?;
-        let filter = Filter::of_account(&actor.account_id.to_string());
-        let window = Window::new(first, after, last, before);
-        connect::<PrivacyRequestRow, _, _, _>(state, filter, &window, PrivacyRequest).await
+        min_position: Option<PositionScalar>,
+    ) -> Result<PageConnection<PrivacyRequestObject>> {
+        let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
+        let filter = RowFilter::of_account(&actor.account_id.to_string());
+        let window = PageArguments::new(first, after, last, before);
+        connect::<PrivacyRequestRow, _, _, _>(state, filter, &window, PrivacyRequestObject).await
     }
 
-    #[graphql(guard = "require(Scope::Privacy)")]
+    #[graphql(guard = "require(KeyScope::Privacy)")]
     async fn privacy_request(
         &self,
         ctx: &Context<'_>,
         id: ID,
-        min_position: Option<Position>,
-    ) -> Result<Option<PrivacyRequest>> {
-        let (state, actor) = State::read(ctx, min_position).await?;
+        min_position: Option<PositionScalar>,
+    ) -> Result<Option<PrivacyRequestObject>> {
+        let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
         let Ok(id) = id.parse::<PrivacyRequestId>() else { return Ok(None) };
-        Ok(state.loaders.row(actor.account_id, &id.to_string()).await?.map(PrivacyRequest))
+        Ok(state.loaders.row(actor.account_id, &id.to_string()).await?.map(PrivacyRequestObject))
     }
 }
 
@@ -281,8 +281,8 @@ struct LiftErasureHoldInput {
 
 #[derive(SimpleObject)]
 struct PrivacyRequestPayload {
-    request: Option<PrivacyRequest>,
-    position: Option<Position>,
+    request: Option<PrivacyRequestObject>,
+    position: Option<PositionScalar>,
     errors: Vec<UserError>,
 }
 
@@ -293,9 +293,9 @@ pub struct PrivacyMutation;
 impl PrivacyMutation {
     /// Has a person erased: from now on nothing is accepted for them, and once the request is `COMPLETED` nothing of
     /// theirs can be read any more, anywhere. A person erased before is answered with the request of then.
-    #[graphql(guard = "require(Scope::Privacy)")]
+    #[graphql(guard = "require(KeyScope::Privacy)")]
     async fn request_erasure(&self, ctx: &Context<'_>, input: RequestErasureInput) -> Result<PrivacyRequestPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let RequestErasureInput { subject, regime, ground, reason } = input;
         let input = given(subject, regime, ground, reason);
         payload(state, caller, state.commands.request_erasure(caller, input).await).await
@@ -303,18 +303,18 @@ impl PrivacyMutation {
 
     /// Records that a request for erasure is not carried out. Every exception but `UNIDENTIFIED` holds the person's
     /// data from now on: `requestErasure` for them is refused with `ERASURE_HELD` until `liftErasureHold`.
-    #[graphql(guard = "require(Scope::Privacy)")]
+    #[graphql(guard = "require(KeyScope::Privacy)")]
     async fn refuse_erasure(&self, ctx: &Context<'_>, input: RefuseErasureInput) -> Result<PrivacyRequestPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let RefuseErasureInput { subject, regime, ground, exception, reason } = input;
         let input = given(subject, regime, ground, reason);
         payload(state, caller, state.commands.refuse_erasure(caller, input, exception.into()).await).await
     }
 
     /// Ends the hold of a refused request: its exception applies no longer, and the person may be erased.
-    #[graphql(guard = "require(Scope::Privacy)")]
+    #[graphql(guard = "require(KeyScope::Privacy)")]
     async fn lift_erasure_hold(&self, ctx: &Context<'_>, input: LiftErasureHoldInput) -> Result<PrivacyRequestPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let done = match error::id("id", "request", &input.id) {
             Ok(id) => state.commands.lift_erasure_hold(caller, id).await,
             Err(error) => Err(error),
@@ -340,10 +340,10 @@ fn given(
 }
 
 async fn payload(
-    state: &State,
+    state: &GraphqlState,
     caller: Caller,
-    done: Result<Done<PrivacyRequestId>, CommandError>,
+    done: Result<CommandEffect<PrivacyRequestId>, CommandError>,
 ) -> Result<PrivacyRequestPayload> {
-    let Changed { row, position, errors } = state.changed::<PrivacyRequestRow, _>(caller, done).await?;
-    Ok(PrivacyRequestPayload { request: row.map(PrivacyRequest), position, errors })
+    let MutationOutcome { row, position, errors } = state.changed::<PrivacyRequestRow, _>(caller, done).await?;
+    Ok(PrivacyRequestPayload { request: row.map(PrivacyRequestObject), position, errors })
 }

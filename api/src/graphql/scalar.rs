@@ -4,12 +4,12 @@ use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value
 use wasend_domain::{Day, Time};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position(pub wasend_domain::Position);
+pub struct PositionScalar(pub wasend_domain::Position);
 
 /// A place in the history of all events: 1 for the first, then without gaps. Written as a number; a decimal string is
 /// read as well, for clients whose numbers end at 2^53.
-#[Scalar]
-impl ScalarType for Position {
+#[Scalar(name = "Position")]
+impl ScalarType for PositionScalar {
     fn parse(value: Value) -> InputValueResult<Self> {
         let number = match &value {
             Value::Number(number) => number.as_u64(),
@@ -49,11 +49,11 @@ impl ScalarType for DateTime {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Date(pub Day);
+pub struct DateScalar(pub Day);
 
 /// A day in UTC: `2026-11-23`.
-#[Scalar]
-impl ScalarType for Date {
+#[Scalar(name = "Date")]
+impl ScalarType for DateScalar {
     fn parse(value: Value) -> InputValueResult<Self> {
         Ok(Self(parsed(&value)?))
     }
@@ -81,19 +81,19 @@ mod tests {
     #[test]
     fn a_position_is_a_number_or_its_digits() {
         for value in [Value::from(7), Value::from("7")] {
-            assert_eq!(Position::parse(value).ok(), Some(Position(7)));
+            assert_eq!(PositionScalar::parse(value).ok(), Some(PositionScalar(7)));
         }
         for value in [Value::from(-1), Value::from(1.5), Value::from(""), Value::from("+7"), Value::from(u64::MAX)] {
-            assert!(!Position::is_valid(&value), "{value}");
+            assert!(!PositionScalar::is_valid(&value), "{value}");
         }
-        assert_eq!(Position(9_007_199_254_740_993).to_value(), Value::from(9_007_199_254_740_993_u64));
+        assert_eq!(PositionScalar(9_007_199_254_740_993).to_value(), Value::from(9_007_199_254_740_993_u64));
     }
 
     #[test]
     fn times_and_days_are_read_as_they_are_written() {
         let time = DateTime::parse("2026-11-23T03:00:00+01:00".into()).ok().map(|time| time.to_value());
         assert_eq!(time, Some("2026-11-23T02:00:00.000000Z".into()));
-        assert_eq!(Date::parse("2026-11-23".into()).ok().map(|day| day.to_value()), Some("2026-11-23".into()));
-        assert!(!Date::is_valid(&"2026-11-31".into()) && !DateTime::is_valid(&1_700_000_000.into()));
+        assert_eq!(DateScalar::parse("2026-11-23".into()).ok().map(|day| day.to_value()), Some("2026-11-23".into()));
+        assert!(!DateScalar::is_valid(&"2026-11-31".into()) && !DateTime::is_valid(&1_700_000_000.into()));
     }
 }

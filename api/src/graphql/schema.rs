@@ -13,14 +13,15 @@ use super::key::{KeyMutation, KeyQuery};
 use super::message::{MessageMutation, MessageQuery};
 use super::number::{NumberMutation, NumberQuery};
 use super::privacy::{PrivacyMutation, PrivacyQuery};
-use super::state::State;
-use super::subscription::Subscription;
+use super::state::GraphqlState;
+use super::subscription::MessageSubscription;
 use super::usage::UsageQuery;
-use crate::config::GraphQl;
+use crate::config::GraphqlConfig;
 
 /// What can be read. A query that names a position waits until it shows what happened up to there.
 #[derive(MergedObject, Default)]
-pub struct Query(
+#[graphql(name = "Query")]
+pub struct QueryRoot(
     AccountQuery,
     KeyQuery,
     NumberQuery,
@@ -36,7 +37,8 @@ pub struct Query(
 /// What can be done. What is refused is told in `errors`, and nothing was written; `position` is that of what was
 /// done, for queries and subscriptions that are to show it.
 #[derive(MergedObject, Default)]
-pub struct Mutation(
+#[graphql(name = "Mutation")]
+pub struct MutationRoot(
     KeyMutation,
     NumberMutation,
     ContactMutation,
@@ -48,16 +50,17 @@ pub struct Mutation(
 
 /// What happens, as it happens.
 #[derive(MergedSubscription, Default)]
-pub struct Subscriptions(Subscription, ImportSubscription);
+#[graphql(name = "Subscriptions")]
+pub struct SubscriptionRoot(MessageSubscription, ImportSubscription);
 
-pub type Schema = async_graphql::Schema<Query, Mutation, Subscriptions>;
+pub type Schema = async_graphql::Schema<QueryRoot, MutationRoot, SubscriptionRoot>;
 
 /// Directives on one field; there are two kinds of them, and neither can be repeated.
 const MAX_DIRECTIVES: usize = 2;
 
 /// The schema over the rooms behind it.
-pub fn build_schema(state: State, limits: &GraphQl) -> Schema {
-    Schema::build(Query::default(), Mutation::default(), Subscriptions::default())
+pub fn build_schema(state: GraphqlState, limits: &GraphqlConfig) -> Schema {
+    Schema::build(QueryRoot::default(), MutationRoot::default(), SubscriptionRoot::default())
         .data(Arc::new(state))
         .limit_depth(limits.max_depth)
         .limit_complexity(limits.max_complexity)
@@ -67,7 +70,7 @@ pub fn build_schema(state: State, limits: &GraphQl) -> Schema {
 
 /// The schema in GraphQL's schema definition language, sorted, so that it changes only when the schema does.
 pub fn schema_sdl() -> String {
-    let schema = Schema::build(Query::default(), Mutation::default(), Subscriptions::default()).finish();
+    let schema = Schema::build(QueryRoot::default(), MutationRoot::default(), SubscriptionRoot::default()).finish();
     let sorted = SDLExportOptions::new()
         .sorted_fields()
         .sorted_arguments()

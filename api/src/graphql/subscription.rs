@@ -3,32 +3,32 @@
 use async_graphql::{Context, ID, InputObject, Result, SimpleObject, Subscription};
 use futures::{Stream, StreamExt};
 use std::sync::Arc;
-use wasend_domain::account::Scope;
-use wasend_domain::message::{Direction as Way, Status};
+use wasend_domain::account::KeyScope;
+use wasend_domain::message::{DeliveryStatus, MessageDirection as Way};
 use wasend_domain::{AccountId, Position as At};
 use wasend_projections::messages::{MessageRow, StatusRow};
 
 use super::audit::{AuditEvent, AuditFilter};
 use super::error::{invalid, unavailable};
-use super::feed::PAUSE;
-use super::message::{Direction, Message, MessageStatus};
-use super::scalar::{DateTime, Position};
-use super::state::State;
+use super::feed::FEED_RETRY_DELAY;
+use super::message::{DirectionEnum, MessageObject, MessageStatusEnum};
+use super::scalar::{DateTime, PositionScalar};
+use super::state::GraphqlState;
 use crate::auth::{ContextExt, require};
-use crate::problem::Code;
+use crate::problem::ProblemCode;
 
 /// Changes whose messages are loaded together.
-const AT_ONCE: usize = 64;
+const CHANGES_BATCH_MAX: usize = 64;
 
 /// A message has another status than before.
 #[derive(SimpleObject)]
 struct MessageStatusChange {
     /// To resume after.
-    position: Position,
+    position: PositionScalar,
     /// With the status that it had then; the rest is as it is now.
-    message: Message,
+    message: MessageObject,
     /// The message's status after it.
-    status: MessageStatus,
+    status: MessageStatusEnum,
     /// When it happened: by Meta's time for what Meta reports.
     at: DateTime,
     /// What happened, by the type of its event, such as `MessageDelivered`.
@@ -43,8 +43,8 @@ struct MessageStatusFilter {
     message_ids: Option<Vec<ID>>,
     contact_id: Option<ID>,
     /// Any of these.
-    statuses: Option<Vec<MessageStatus>>,
-    direction: Option<Direction>,
+    statuses: Option<Vec<MessageStatusEnum>>,
+    direction: Option<DirectionEnum>,
 }
 
 impl MessageStatusFilter {
@@ -53,27 +53,30 @@ impl MessageStatusFilter {
         is(&self.number_id, &row.number_id)
             && is(&self.contact_id, &row.contact_id)
             && self.message_ids.as_ref().is_none_or(|ids| ids.iter().any(|id| **id == row.message_id))
-            && self.statuses.as_ref().is_none_or(|words| words.iter().any(|word| Status::from(*word) == row.status))
+            && self
+                .statuses
+                .as_ref()
+                .is_none_or(|words| words.iter().any(|word| DeliveryStatus::from(*word) == row.status))
             && self.direction.is_none_or(|direction| Way::from(direction).name() == row.direction)
     }
 }
 
 #[derive(Default)]
-pub struct Subscription;
+pub struct MessageSubscription;
 
 /// What happens, as it happens. Positions are to resume after, when a connection is lost.
-#[Subscription]
-impl Subscription {
+#[Subscription(name = "Subscription")]
+impl MessageSubscription {
     /// Every change of a message's status, in the order of the history: those after a position and then those to come,
     /// or only those to come. None is left out or told twice.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     async fn message_status_changed(
         &self,
         ctx: &Context<'_>,
         filter: Option<MessageStatusFilter>,
-        after: Option<Position>,
+        after: Option<PositionScalar>,
     ) -> Result<impl Stream<Item = Result<MessageStatusChange>> + use<>> {
-        let (state, account) = (Arc::clone(State::of(ctx)), ctx.actor()?.account_id);
+        let (state, account) = (Arc::clone(GraphqlState::of(ctx)), ctx.actor()?.account_id);
         let after = resume(&state, after).await?;
         let rows = state.feed.statuses.follow(account, after).await.map_err(unavailable)?;
         let filter = filter.unwrap_or_default();
@@ -85,19 +88,19 @@ impl Subscription {
             let state = Arc::clone(&state);
             async move { change(&state, account, row).await }
         });
-        Ok(changes.buffered(AT_ONCE))
+        Ok(changes.buffered(CHANGES_BATCH_MAX))
     }
 
     /// Everything that happens in the account, in order: what happened after a position and then what is to come, or
     /// only what is to come. Nothing is left out or told twice.
-    #[graphql(guard = "require(Scope::Audit)")]
+    #[graphql(guard = "require(KeyScope::Audit)")]
     async fn audit_events(
         &self,
         ctx: &Context<'_>,
         filter: Option<AuditFilter>,
-        after: Option<Position>,
+        after: Option<PositionScalar>,
     ) -> Result<impl Stream<Item = AuditEvent> + use<>> {
-        let (state, account) = (State::of(ctx), ctx.actor()?.account_id);
+        let (state, account) = (GraphqlState::of(ctx), ctx.actor()?.account_id);
         let after = resume(state, after).await?;
         let rows = state.feed.audit.follow(account, after).await.map_err(unavailable)?;
         let filter = filter.unwrap_or_default();
@@ -110,8 +113,8 @@ impl Subscription {
 }
 
 /// Checks the position that a client resumes after. One that a mutation has just answered with may not be folded yet.
-async fn resume(state: &State, after: Option<Position>) -> Result<Option<At>> {
-    let Some(Position(after)) = after else { return Ok(None) };
+async fn resume(state: &GraphqlState, after: Option<PositionScalar>) -> Result<Option<At>> {
+    let Some(PositionScalar(after)) = after else { return Ok(None) };
     if after > *state.projector.position().borrow() {
         let head = state.commands.log.head().await.map_err(unavailable)?;
         if after > head {
@@ -122,18 +125,18 @@ async fn resume(state: &State, after: Option<Position>) -> Result<Option<At>> {
     Ok(Some(after))
 }
 
-async fn change(state: &State, account: AccountId, row: StatusRow) -> Result<MessageStatusChange> {
+async fn change(state: &GraphqlState, account: AccountId, row: StatusRow) -> Result<MessageStatusChange> {
     // A change whose message cannot be read for now is told late: told as an error, it would be left out.
     let message = loop {
         match state.loaders.row::<MessageRow>(account, &row.message_id).await {
             Ok(message) => break message,
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            Err(_) => tokio::time::sleep(FEED_RETRY_DELAY).await,
         }
     };
-    let message = message.ok_or_else(|| Code::Internal.graphql("the message of a change is missing"))?;
+    let message = message.ok_or_else(|| ProblemCode::Internal.graphql("the message of a change is missing"))?;
     Ok(MessageStatusChange {
-        position: Position(row.position),
-        message: Message::at(message, row.status),
+        position: PositionScalar(row.position),
+        message: MessageObject::at(message, row.status),
         status: row.status.into(),
         at: DateTime(row.at),
         fact: row.fact,

@@ -6,12 +6,12 @@ use std::time::Duration;
 use async_graphql::{Request, Variables};
 use futures::{Stream, StreamExt};
 use serde_json::{Value, json};
-use wasend_domain::account::Scope;
+use wasend_domain::account::KeyScope;
 
-use super::{Schema, State, build_schema};
-use crate::auth::{Actor, Caller};
-use crate::config::{self, Sources};
-use crate::house::House;
+use super::{GraphqlState, Schema, build_schema};
+use crate::auth::{KeyHolder, RequestCaller};
+use crate::bootstrap::App;
+use crate::config::{self, ConfigSources};
 
 mod isolation;
 mod messages;
@@ -21,7 +21,7 @@ mod watching;
 /// A server without doors, and the accounts in it.
 struct World {
     schema: Schema,
-    house: House,
+    house: App,
     _directory: tempfile::TempDir,
 }
 
@@ -31,9 +31,9 @@ impl World {
         let data_dir = directory.path().join("data").to_string_lossy().into_owned();
         // An address without a listener: nothing here is sent.
         let flags = vec![("data_dir", data_dir), ("meta.base_url", "http://127.0.0.1:9/".to_owned())];
-        let config = config::load(Sources { flags, ..Sources::default() }).unwrap();
-        let house = House::open(&config).await.unwrap();
-        let state = State::new(Arc::clone(&house.commands), Arc::clone(&house.projector));
+        let config = config::load(ConfigSources { flags, ..ConfigSources::default() }).unwrap();
+        let house = App::open(&config).await.unwrap();
+        let state = GraphqlState::new(Arc::clone(&house.commands), Arc::clone(&house.projector));
         Self { schema: build_schema(state, &config.graphql), house, _directory: directory }
     }
 
@@ -41,10 +41,10 @@ impl World {
         let opened = self.house.commands.open_account("Acme").await.unwrap();
         let (account_id, key) = opened.value;
         self.house.projector.wait_for(opened.position, Duration::from_secs(10)).await.unwrap();
-        self.client(Actor { account_id, key_id: key.id, scopes: Scope::ALL.into() })
+        self.client(KeyHolder { account_id, key_id: key.id, scopes: KeyScope::ALL.into() })
     }
 
-    fn client(&self, actor: Actor) -> Client<'_> {
+    fn client(&self, actor: KeyHolder) -> Client<'_> {
         Client { world: self, actor }
     }
 
@@ -57,12 +57,12 @@ impl World {
 /// The holder of a key.
 struct Client<'w> {
     world: &'w World,
-    actor: Actor,
+    actor: KeyHolder,
 }
 
 impl Client<'_> {
     fn request(&self, query: &str, variables: Value) -> Request {
-        let caller = Caller::Holder(Arc::new(self.actor.clone()));
+        let caller = RequestCaller::Holder(Arc::new(self.actor.clone()));
         Request::new(query).variables(Variables::from_json(variables)).data(caller)
     }
 

@@ -5,17 +5,17 @@
 //! | [`http`] | GraphQL over HTTP (draft of January 2025): <https://graphql.github.io/graphql-over-http/draft/> |
 //! | [`ws`] | graphql-transport-ws: <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md> |
 //! | [`sse`] | GraphQL over SSE, distinct connections: <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md> |
-//! | `params`, `lexis`, `breadth`, `documents` | what is asked, how much that is before and after it is parsed, and what was parsed before |
-//! | `negotiate`, `answer` | in which media type, and what is answered |
+//! | `params`, `document_scan`, `selection_limit`, `document_cache` | what is asked, how much that is before and after it is parsed, and what was parsed before |
+//! | `negotiate`, `response` | in which media type, and what is answered |
 
-mod answer;
-mod breadth;
-mod documents;
+mod document_cache;
+mod document_scan;
 pub mod graphiql;
 pub mod http;
-mod lexis;
 mod negotiate;
 mod params;
+mod response;
+mod selection_limit;
 mod sse;
 mod ws;
 
@@ -32,22 +32,22 @@ use async_graphql::{Executor, Request, Response};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream, stream::BoxStream};
 
 use crate::{
-    auth::Identity,
+    auth::CallerIdentity,
     config,
-    http::Shell,
-    problem::{Code, Problem},
+    http::HttpState,
+    problem::{Problem, ProblemCode},
     telemetry::metric,
 };
 
-use answer::Answer;
-pub use documents::Documents;
-use params::Params;
+pub use document_cache::DocumentCache;
+use params::RequestParams;
+use response::OperationResponse;
 
 /// How long a query or a mutation may take. Longer than any does whose stores answer.
-const LONGEST: Duration = Duration::from_secs(30);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whatever executes operations: any `async_graphql::Schema`, without its type.
-pub trait Engine: Send + Sync {
+pub trait GraphqlEngine: Send + Sync {
     /// A query or a mutation.
     fn run(&self, request: Request) -> BoxFuture<'_, Response>;
 
@@ -55,7 +55,7 @@ pub trait Engine: Send + Sync {
     fn open(&self, request: Request) -> BoxStream<'static, Response>;
 }
 
-impl<E: Executor> Engine for E {
+impl<E: Executor> GraphqlEngine for E {
     fn run(&self, request: Request) -> BoxFuture<'_, Response> {
         Executor::execute(self, request).boxed()
     }
@@ -66,7 +66,7 @@ impl<E: Executor> Engine for E {
 }
 
 /// A parsed operation and the caller that it runs for.
-struct Prepared {
+struct PreparedOperation {
     request: Request,
     /// None when the request does not say which of the document's operations it means.
     kind: Option<OperationType>,
@@ -74,7 +74,11 @@ struct Prepared {
 
 /// `max_complexity` is that of the schema: what selects more things than it allows is not even measured, and
 /// what has too many tokens is not even parsed.
-fn prepare(params: Params, identity: &Identity, shell: &Shell) -> Result<Prepared, Box<Answer>> {
+fn prepare(
+    params: RequestParams,
+    identity: &CallerIdentity,
+    shell: &HttpState,
+) -> Result<PreparedOperation, Box<OperationResponse>> {
     let mut request = params.into_request().data(identity.caller.clone());
     let document = match shell.documents.get(&request.query) {
         Some(document) => document,
@@ -88,28 +92,30 @@ fn prepare(params: Params, identity: &Identity, shell: &Shell) -> Result<Prepare
         _ => None,
     };
     request.set_parsed_query(document);
-    Ok(Prepared { request, kind })
+    Ok(PreparedOperation { request, kind })
 }
 
-fn parse(request: &Request, shell: &Shell) -> Result<ExecutableDocument, Box<Answer>> {
-    let config::GraphQl { max_tokens, max_complexity, .. } = *shell.graphql;
-    let too_complex = |message| Box::new(Answer::refusal(Refusal::new(Code::QueryTooComplex, message)));
-    let look = lexis::look(&request.query, max_tokens).ok_or_else(|| {
+fn parse(request: &Request, shell: &HttpState) -> Result<ExecutableDocument, Box<OperationResponse>> {
+    let config::GraphqlConfig { max_tokens, max_complexity, .. } = *shell.graphql;
+    let too_complex =
+        |message| Box::new(OperationResponse::refusal(RequestRefusal::new(ProblemCode::QueryTooComplex, message)));
+    let look = document_scan::scan_document(&request.query, max_tokens).ok_or_else(|| {
         too_complex(format!(
             "the document has more than {max_tokens} tokens, or one that is too long or too deep; put values into variables"
         ))
     })?;
-    let document = parse_query(&request.query).map_err(|error| Box::new(Answer::unparsable(error.into())))?;
-    if !breadth::selects_at_most(&document, max_complexity) {
+    let document =
+        parse_query(&request.query).map_err(|error| Box::new(OperationResponse::unparsable(error.into())))?;
+    if !selection_limit::selects_at_most(&document, max_complexity) {
         return Err(too_complex(format!(
             "the document selects more than {max_complexity} things or too much of the schema, or its fragments go in circles"
         )));
     }
-    shell.documents.keep(&request.query, look, &document);
+    shell.documents.insert(&request.query, look, &document);
     Ok(document)
 }
 
-impl Prepared {
+impl PreparedOperation {
     fn label(&self) -> &'static str {
         match self.kind {
             Some(OperationType::Query) => "query",
@@ -119,18 +125,18 @@ impl Prepared {
         }
     }
 
-    async fn run(self, engine: &dyn Engine) -> Answer {
+    async fn run(self, engine: &dyn GraphqlEngine) -> OperationResponse {
         let (kind, start) = (self.label(), Instant::now());
-        let answer = Answer::of(in_time(engine.run(self.request)).await);
+        let answer = OperationResponse::of(in_time(engine.run(self.request)).await);
         metrics::histogram!(metric::GRAPHQL_OPERATION_SECONDS, "kind" => kind).record(start.elapsed().as_secs_f64());
         count(kind, &answer);
         answer
     }
 
     /// The answers of a subscription, counted as long as it runs.
-    fn open(self, engine: &dyn Engine, transport: &'static str) -> BoxStream<'static, Answer> {
+    fn open(self, engine: &dyn GraphqlEngine, transport: &'static str) -> BoxStream<'static, OperationResponse> {
         let kind = self.label();
-        let running = Running::new(transport);
+        let running = OpenStream::new(transport);
         let mut answers = engine.open(self.request);
         if self.kind != Some(OperationType::Subscription) {
             answers = stream::once(in_time(async move { answers.next().await.unwrap_or_default() })).boxed();
@@ -138,7 +144,7 @@ impl Prepared {
         let answers = answers.map(move |response| {
             // Held by the stream, so that it ends with it.
             let _running = &running;
-            let answer = Answer::of(response);
+            let answer = OperationResponse::of(response);
             count(kind, &answer);
             answer
         });
@@ -148,29 +154,29 @@ impl Prepared {
 
 /// The answer of a query or a mutation. Where a store hangs, its client is told after a while, and may repeat.
 async fn in_time(answer: impl Future<Output = Response>) -> Response {
-    tokio::time::timeout(LONGEST, answer).await.unwrap_or_else(|_| {
+    tokio::time::timeout(OPERATION_TIMEOUT, answer).await.unwrap_or_else(|_| {
         tracing::error!("an operation was given up: it took too long");
         Response::from_errors(vec![
-            Code::Unavailable.server_error("the server cannot answer in time; repeat the request"),
+            ProblemCode::Unavailable.server_error("the server cannot answer in time; repeat the request"),
         ])
     })
 }
 
-fn count(kind: &'static str, answer: &Answer) {
+fn count(kind: &'static str, answer: &OperationResponse) {
     metrics::counter!(metric::GRAPHQL_OPERATIONS, "kind" => kind, "outcome" => answer.outcome()).increment(1);
 }
 
 /// One stream that is open.
-struct Running(&'static str);
+struct OpenStream(&'static str);
 
-impl Running {
+impl OpenStream {
     fn new(transport: &'static str) -> Self {
         metrics::gauge!(metric::GRAPHQL_STREAMS, "transport" => transport).increment(1);
         Self(transport)
     }
 }
 
-impl Drop for Running {
+impl Drop for OpenStream {
     fn drop(&mut self) {
         metrics::gauge!(metric::GRAPHQL_STREAMS, "transport" => self.0).decrement(1);
     }
@@ -178,19 +184,19 @@ impl Drop for Running {
 
 /// Why a request is turned away before it is an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Refusal {
-    code: Code,
+struct RequestRefusal {
+    code: ProblemCode,
     message: String,
 }
 
-impl From<Problem> for Refusal {
+impl From<Problem> for RequestRefusal {
     fn from(problem: Problem) -> Self {
         Self { code: problem.code, message: problem.detail }
     }
 }
 
-impl Refusal {
-    fn new(code: Code, message: impl Into<String>) -> Self {
+impl RequestRefusal {
+    fn new(code: ProblemCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 }

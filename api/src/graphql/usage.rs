@@ -1,18 +1,18 @@
 //! Usage: how many messages went out and came in, by day, number, direction and category.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
-use wasend_domain::account::Scope;
-use wasend_domain::message::Direction as Way;
+use wasend_domain::account::KeyScope;
+use wasend_domain::message::MessageDirection as Way;
 use wasend_domain::{AccountId, Day, NumberId};
 use wasend_projections::usage::UsageRow;
-use wasend_projections::{Cell, Kind};
+use wasend_projections::{CellValue, ColumnKind};
 
 use super::error::{invalid, unavailable};
-use super::message::Direction;
-use super::number::Number;
+use super::message::DirectionEnum;
+use super::number::NumberObject;
 use super::page::times;
-use super::scalar::{Date, Position};
-use super::state::State;
+use super::scalar::{DateScalar, PositionScalar};
+use super::state::GraphqlState;
 use crate::auth::{ContextExt, require};
 
 /// Longest period, in days.
@@ -20,9 +20,10 @@ const DAYS_MAX: i64 = 366;
 
 /// Days in UTC, both included; at most 366.
 #[derive(Clone, Copy, InputObject)]
-struct Period {
-    from: Date,
-    to: Date,
+#[graphql(name = "Period")]
+struct UsagePeriod {
+    from: DateScalar,
+    to: DateScalar,
 }
 
 /// By what usage can be told apart.
@@ -48,32 +49,32 @@ impl UsageDimension {
         }
     }
 
-    const fn kind(self) -> Kind {
+    const fn kind(self) -> ColumnKind {
         match self {
-            Self::Day => Kind::Int,
-            Self::Number | Self::Direction | Self::Category => Kind::Text,
+            Self::Day => ColumnKind::Int,
+            Self::Number | Self::Direction | Self::Category => ColumnKind::Text,
         }
     }
 }
 
-struct Usage {
+struct UsageObject {
     account: AccountId,
     from: Day,
     to: Day,
     /// None for all numbers; an unknown number has no usage.
     number: Option<String>,
-    total: UsageLine,
+    total: UsageLineObject,
 }
 
 /// What the account used in a period. Each message counts once, however often Meta reports it.
-#[Object]
-impl Usage {
-    async fn from(&self) -> Date {
-        Date(self.from)
+#[Object(name = "Usage")]
+impl UsageObject {
+    async fn from(&self) -> DateScalar {
+        DateScalar(self.from)
     }
 
-    async fn to(&self) -> Date {
-        Date(self.to)
+    async fn to(&self) -> DateScalar {
+        DateScalar(self.to)
     }
 
     /// Messages that Meta showed to have gone out, or that came in.
@@ -93,15 +94,15 @@ impl Usage {
 
     /// The sums told apart by some of the dimensions; by all of them if none is named. In the order of the dimensions.
     #[graphql(complexity = "times(100, child_complexity)")]
-    async fn lines(&self, ctx: &Context<'_>, by: Option<Vec<UsageDimension>>) -> Result<Vec<UsageLine>> {
+    async fn lines(&self, ctx: &Context<'_>, by: Option<Vec<UsageDimension>>) -> Result<Vec<UsageLineObject>> {
         let asked = by.unwrap_or_else(|| UsageDimension::ALL.to_vec());
         let by: Vec<_> = UsageDimension::ALL.into_iter().filter(|dimension| asked.contains(dimension)).collect();
-        sums(State::of(ctx), self.account, (self.from, self.to), self.number.as_deref(), &by).await
+        sums(GraphqlState::of(ctx), self.account, (self.from, self.to), self.number.as_deref(), &by).await
     }
 }
 
 #[derive(Clone, Default)]
-struct UsageLine {
+struct UsageLineObject {
     day: Option<Day>,
     number: Option<String>,
     direction: Option<Way>,
@@ -112,10 +113,10 @@ struct UsageLine {
 }
 
 /// One line of the usage. A dimension that it does not tell apart is null.
-#[Object]
-impl UsageLine {
-    async fn day(&self) -> Option<Date> {
-        self.day.map(Date)
+#[Object(name = "UsageLine")]
+impl UsageLineObject {
+    async fn day(&self) -> Option<DateScalar> {
+        self.day.map(DateScalar)
     }
 
     async fn number_id(&self) -> Option<ID> {
@@ -123,14 +124,14 @@ impl UsageLine {
     }
 
     /// Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
-    async fn number(&self, ctx: &Context<'_>) -> Result<Option<Number>> {
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn number(&self, ctx: &Context<'_>) -> Result<Option<NumberObject>> {
         let Some(id) = &self.number else { return Ok(None) };
-        Ok(State::of(ctx).loaders.row(ctx.actor()?.account_id, id).await?.map(Number))
+        Ok(GraphqlState::of(ctx).loaders.row(ctx.actor()?.account_id, id).await?.map(NumberObject))
     }
 
-    async fn direction(&self) -> Option<Direction> {
-        self.direction.map(Direction::from)
+    async fn direction(&self) -> Option<DirectionEnum> {
+        self.direction.map(DirectionEnum::from)
     }
 
     async fn category(&self) -> Option<&str> {
@@ -156,23 +157,23 @@ pub struct UsageQuery;
 #[Object]
 impl UsageQuery {
     /// What the account used, of all its numbers or of one.
-    #[graphql(guard = "require(Scope::Billing)")]
+    #[graphql(guard = "require(KeyScope::Billing)")]
     async fn usage(
         &self,
         ctx: &Context<'_>,
-        period: Period,
+        period: UsagePeriod,
         number_id: Option<ID>,
-        min_position: Option<Position>,
-    ) -> Result<Usage> {
-        let (state, actor) = State::read(ctx, min_position).await?;
+        min_position: Option<PositionScalar>,
+    ) -> Result<UsageObject> {
+        let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
         let (account, (from, to)) = (actor.account_id, days(period)?);
         let number = number_id.map(|id| id.parse::<NumberId>().map(|id| id.to_string()).unwrap_or_default());
         let total = sums(state, account, (from, to), number.as_deref(), &[]).await?.pop();
-        Ok(Usage { account, from, to, number, total: total.unwrap_or_default() })
+        Ok(UsageObject { account, from, to, number, total: total.unwrap_or_default() })
     }
 }
 
-fn days(Period { from: Date(from), to: Date(to) }: Period) -> Result<(Day, Day)> {
+fn days(UsagePeriod { from: DateScalar(from), to: DateScalar(to) }: UsagePeriod) -> Result<(Day, Day)> {
     match to.number() - from.number() {
         ..0 => Err(invalid("the period ends before it begins")),
         0..DAYS_MAX => Ok((from, to)),
@@ -181,16 +182,16 @@ fn days(Period { from: Date(from), to: Date(to) }: Period) -> Result<(Day, Day)>
 }
 
 async fn sums(
-    state: &State,
+    state: &GraphqlState,
     account: AccountId,
     (from, to): (Day, Day),
     number: Option<&str>,
     by: &[UsageDimension],
-) -> Result<Vec<UsageLine>> {
+) -> Result<Vec<UsageLineObject>> {
     let columns: Vec<_> = by.iter().map(|dimension| dimension.column()).collect();
     let columns = columns.join(", ");
     let table = state.reads.physical::<UsageRow>().map_err(unavailable)?;
-    let mut binds = vec![Cell::text(&account), from.number().into(), to.number().into()];
+    let mut binds = vec![CellValue::text(&account), from.number().into(), to.number().into()];
     let mut rows = "account_id = $1 AND day >= $2 AND day <= $3".to_owned();
     if let Some(number) = number {
         binds.push(number.into());
@@ -203,24 +204,24 @@ async fn sums(
     } else {
         format!("SELECT {columns}, {sums} FROM {table} WHERE {rows} GROUP BY {columns} ORDER BY {columns}")
     };
-    let kinds: Vec<_> = by.iter().map(|dimension| dimension.kind()).chain([Kind::Int; 3]).collect();
-    let _turn = state.reads.turn(&account.to_string()).await;
+    let kinds: Vec<_> = by.iter().map(|dimension| dimension.kind()).chain([ColumnKind::Int; 3]).collect();
+    let _turn = state.reads.query_permit(&account.to_string()).await;
     let found = state.reads.cells(&sql, &binds, &kinds).await.map_err(unavailable)?;
     Ok(found.into_iter().map(|cells| line(by, cells)).collect())
 }
 
-fn line(by: &[UsageDimension], cells: Vec<Cell>) -> UsageLine {
-    let (mut line, mut cells) = (UsageLine::default(), cells.into_iter());
+fn line(by: &[UsageDimension], cells: Vec<CellValue>) -> UsageLineObject {
+    let (mut line, mut cells) = (UsageLineObject::default(), cells.into_iter());
     for (dimension, cell) in by.iter().zip(&mut cells) {
         match (dimension, cell) {
-            (UsageDimension::Day, Cell::Int(day)) => line.day = day.map(Day::from_number),
-            (UsageDimension::Number, Cell::Text(number)) => line.number = number,
-            (UsageDimension::Direction, Cell::Text(word)) => line.direction = word.as_deref().and_then(Way::named),
-            (UsageDimension::Category, Cell::Text(category)) => line.category = category,
-            (_, Cell::Int(_) | Cell::Text(_)) => {}
+            (UsageDimension::Day, CellValue::Int(day)) => line.day = day.map(Day::from_number),
+            (UsageDimension::Number, CellValue::Text(number)) => line.number = number,
+            (UsageDimension::Direction, CellValue::Text(word)) => line.direction = word.as_deref().and_then(Way::named),
+            (UsageDimension::Category, CellValue::Text(category)) => line.category = category,
+            (_, CellValue::Int(_) | CellValue::Text(_)) => {}
         }
     }
-    let mut sum = || if let Some(Cell::Int(Some(sum))) = cells.next() { sum } else { 0 };
+    let mut sum = || if let Some(CellValue::Int(Some(sum))) = cells.next() { sum } else { 0 };
     (line.messages, line.delivered, line.billable) = (sum(), sum(), sum());
     line
 }
@@ -231,7 +232,10 @@ mod tests {
 
     #[test]
     fn a_period_holds_both_its_ends_and_at_most_a_leap_year() {
-        let period = |from: &str, to: &str| Period { from: Date(from.parse().unwrap()), to: Date(to.parse().unwrap()) };
+        let period = |from: &str, to: &str| UsagePeriod {
+            from: DateScalar(from.parse().unwrap()),
+            to: DateScalar(to.parse().unwrap()),
+        };
         assert!(days(period("2026-11-23", "2026-11-23")).is_ok());
         assert!(days(period("2024-01-01", "2024-12-31")).is_ok());
         assert!(days(period("2025-01-01", "2026-01-02")).is_err());
@@ -240,7 +244,13 @@ mod tests {
 
     #[test]
     fn a_line_holds_what_it_tells_apart() {
-        let cells = vec![Cell::from(20_000), Cell::from("INBOUND"), Cell::from(3), Cell::from(2), Cell::from(1)];
+        let cells = vec![
+            CellValue::from(20_000),
+            CellValue::from("INBOUND"),
+            CellValue::from(3),
+            CellValue::from(2),
+            CellValue::from(1),
+        ];
         let line = line(&[UsageDimension::Day, UsageDimension::Direction], cells);
         assert_eq!((line.day, line.direction), (Some(Day::from_number(20_000)), Some(Way::Inbound)));
         assert_eq!((line.messages, line.delivered, line.billable), (3, 2, 1));

@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 #[derive(Debug, Clone, Default)]
-pub struct Lifecycle {
+pub struct ServerLifecycle {
     stopping: CancellationToken,
     tracker: TaskTracker,
 }
 
-impl Lifecycle {
+impl ServerLifecycle {
     /// A token that is cancelled when the server is to stop.
     pub fn stopping(&self) -> CancellationToken {
         self.stopping.clone()

@@ -13,9 +13,9 @@ const FORWARDED: [&str; 6] =
     ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
 
 /// Whether a request comes from a program of this machine, and was not passed on by a proxy that says so.
-pub struct Local(bool);
+pub struct LocalRequest(bool);
 
-impl Local {
+impl LocalRequest {
     pub const fn is_direct(&self) -> bool {
         self.0
     }
@@ -39,7 +39,7 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_loopback)
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Local {
+impl<S: Send + Sync> FromRequestParts<S> for LocalRequest {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -58,7 +58,7 @@ mod tests {
         let headers = named.iter().map(|(name, value)| {
             (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
         });
-        Local::of(Some(peer.parse().unwrap()), &headers.collect()).is_direct()
+        LocalRequest::of(Some(peer.parse().unwrap()), &headers.collect()).is_direct()
     }
 
     #[test]
@@ -85,6 +85,6 @@ mod tests {
         for host in ["wasend.example.com", "192.0.2.1", "127.0.0.1.example.com", "localhost.example.com", ""] {
             assert!(!direct("127.0.0.1:4000", &[("host", host)]), "{host}");
         }
-        assert!(!Local::of(None, &HeaderMap::new()).is_direct(), "a request without a connection");
+        assert!(!LocalRequest::of(None, &HeaderMap::new()).is_direct(), "a request without a connection");
     }
 }

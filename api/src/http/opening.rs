@@ -11,7 +11,7 @@ use axum::{
 use serde_json::json;
 
 use super::surround;
-use crate::problem::{Code, Problem};
+use crate::problem::{Problem, ProblemCode};
 
 /// `/healthz`, `/readyz` with the reason, and 503 for everything else. Each answer closes its connection, so that the next
 /// request comes on one that is served by what is open then.
@@ -30,6 +30,6 @@ async fn readyz(State(why): State<String>) -> Response {
 }
 
 async fn closed() -> Response {
-    let problem = Problem::new(Code::Unavailable, "the server does not serve yet; /readyz says why");
+    let problem = Problem::new(ProblemCode::Unavailable, "the server does not serve yet; /readyz says why");
     ([(header::RETRY_AFTER, "5")], problem).into_response()
 }

@@ -11,11 +11,11 @@ use axum::{
 };
 use tokio::time::timeout;
 
-use super::Shell;
+use super::HttpState;
 
 /// One thing that the server depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub struct ReadinessCheck {
     /// Such as `log`, `vault`, `projections`.
     pub name: &'static str,
     pub is_ready: bool,
@@ -23,7 +23,7 @@ pub struct Check {
     pub why: Option<String>,
 }
 
-impl Check {
+impl ReadinessCheck {
     pub const fn of(name: &'static str, is_ready: bool) -> Self {
         Self { name, is_ready, why: None }
     }
@@ -32,17 +32,17 @@ impl Check {
 /// Looks at everything that the server depends on.
 #[async_trait]
 pub trait Readiness: Send + Sync {
-    async fn checks(&self) -> Vec<Check>;
+    async fn checks(&self) -> Vec<ReadinessCheck>;
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const READYZ_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub async fn readyz(State(shell): State<Shell>) -> Response {
-    let mut checks = match timeout(PATIENCE, shell.readiness.checks()).await {
+pub async fn readyz(State(shell): State<HttpState>) -> Response {
+    let mut checks = match timeout(READYZ_TIMEOUT, shell.readiness.checks()).await {
         Ok(checks) => checks,
-        Err(_) => vec![Check::of("answer_in_time", false)],
+        Err(_) => vec![ReadinessCheck::of("answer_in_time", false)],
     };
-    checks.push(Check::of("not_stopping", !shell.life.is_stopping()));
+    checks.push(ReadinessCheck::of("not_stopping", !shell.life.is_stopping()));
     let not_ready: Vec<&str> = checks.iter().filter(|check| !check.is_ready).map(|check| check.name).collect();
     let status = if not_ready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let by_name: serde_json::Map<_, _> =

@@ -18,23 +18,28 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
-    Lifecycle,
-    address::{Addresses, Counted},
-    stall::Stall,
+    ServerLifecycle,
+    connection_limit::{ConnectionLimit, CountedConnection},
+    write_timeout::WriteTimeout,
 };
-use crate::{config, problem::Code, telemetry::metric};
+use crate::{config, problem::ProblemCode, telemetry::metric};
 
 /// After an error of `accept`, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Most bytes that a connection reads ahead, and most of a request's line and headers together.
-const READ_AHEAD: usize = 64 << 10;
+const READ_BUFFER_BYTES: usize = 64 << 10;
 
 /// Serves until the word to stop; connections that are open then finish what they do, tracked by `life`. Each connection
 /// keeps the `router` of the moment when it began.
-pub async fn serve(listener: TcpListener, router: impl Fn() -> Router, limits: Arc<config::Http>, life: Lifecycle) {
+pub async fn serve(
+    listener: TcpListener,
+    router: impl Fn() -> Router,
+    limits: Arc<config::HttpConfig>,
+    life: ServerLifecycle,
+) {
     let slots = Arc::new(Semaphore::new(limits.max_connections));
-    let addresses = Addresses::default();
+    let addresses = ConnectionLimit::default();
     let stopping = life.stopping();
     loop {
         let accepted = tokio::select! {
@@ -49,7 +54,7 @@ pub async fn serve(listener: TcpListener, router: impl Fn() -> Router, limits: A
                     turn_away(&stream);
                     continue;
                 };
-                let held = Held::new(slot, counted);
+                let held = ConnectionGuard::new(slot, counted);
                 let connection = connection(stream, held, router(), limits.clone(), life.clone());
                 life.tracker().spawn(connection);
             }
@@ -75,7 +80,7 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpSt
 
 /// Says why, if that can be said at once: nothing is waited for.
 fn turn_away(stream: &TcpStream) {
-    let code = Code::TooManyRequests;
+    let code = ProblemCode::TooManyRequests;
     let detail = "too many connections from this address";
     let body = serde_json::json!({"type": format!("urn:wasend:problem:{}", code.name()), "title": code.doc(),
         "status": code.status().as_u16(), "detail": detail, "code": code.name()});
@@ -86,11 +91,17 @@ fn turn_away(stream: &TcpStream) {
     metrics::counter!(metric::HTTP_TURNED_AWAY).increment(1);
 }
 
-async fn connection(stream: TcpStream, held: Held, router: Router, limits: Arc<config::Http>, life: Lifecycle) {
+async fn connection(
+    stream: TcpStream,
+    held: ConnectionGuard,
+    router: Router,
+    limits: Arc<config::HttpConfig>,
+    life: ServerLifecycle,
+) {
     // Small events must not wait for the next ones; without the option they are merely later.
     stream.set_nodelay(true).ok();
     let peer = stream.peer_addr().ok();
-    let io = TokioIo::new(Stall::new(stream, limits.write_timeout, held));
+    let io = TokioIo::new(WriteTimeout::new(stream, limits.write_timeout, held));
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Some(peer) = peer {
             request.extensions_mut().insert(ConnectInfo(peer));
@@ -102,7 +113,7 @@ async fn connection(stream: TcpStream, held: Held, router: Router, limits: Arc<c
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .preserve_header_case(true)
-        .max_buf_size(READ_AHEAD)
+        .max_buf_size(READ_BUFFER_BYTES)
         .serve_connection(io, service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
@@ -121,7 +132,7 @@ async fn connection(stream: TcpStream, held: Held, router: Router, limits: Arc<c
 
 async fn answer(router: Router, request: Request<Incoming>) -> axum::response::Response {
     // The parser gives up on what does not fit into the buffer, but one read may bring it more than that.
-    if head_bytes(&request) > READ_AHEAD {
+    if head_bytes(&request) > READ_BUFFER_BYTES {
         let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
         return (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, close).into_response();
     }
@@ -140,19 +151,19 @@ fn head_bytes(request: &Request<Incoming>) -> usize {
 }
 
 /// What a connection holds while it is open, also when it has become a WebSocket.
-struct Held {
+struct ConnectionGuard {
     _slot: OwnedSemaphorePermit,
-    _counted: Counted,
+    _counted: CountedConnection,
 }
 
-impl Held {
-    fn new(slot: OwnedSemaphorePermit, counted: Counted) -> Self {
+impl ConnectionGuard {
+    fn new(slot: OwnedSemaphorePermit, counted: CountedConnection) -> Self {
         metrics::gauge!(metric::HTTP_CONNECTIONS).increment(1);
         Self { _slot: slot, _counted: counted }
     }
 }
 
-impl Drop for Held {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         metrics::gauge!(metric::HTTP_CONNECTIONS).decrement(1);
     }

@@ -13,42 +13,42 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use tower::ServiceExt;
-use wasend_domain::account::Scope;
+use wasend_domain::account::KeyScope;
 
 use super::*;
 use crate::{auth::fake::OneKey, config::Config, graphql::transport::fake};
 
-struct Checks(Vec<Check>);
+struct Checks(Vec<ReadinessCheck>);
 
 #[async_trait]
 impl Readiness for Checks {
-    async fn checks(&self) -> Vec<Check> {
+    async fn checks(&self) -> Vec<ReadinessCheck> {
         self.0.clone()
     }
 }
 
 pub fn settings() -> Config {
-    crate::config::load(crate::config::Sources::default()).expect("the defaults are a configuration")
+    crate::config::load(crate::config::ConfigSources::default()).expect("the defaults are a configuration")
 }
 
 /// The test schema behind one key with the scope READ.
-pub fn shell(config: Config, authenticator: Arc<OneKey>) -> Shell {
-    Shell {
+pub fn shell(config: Config, authenticator: Arc<OneKey>) -> HttpState {
+    HttpState {
         engine: Arc::new(fake::schema()),
         authenticator,
-        readiness: Arc::new(Checks(vec![Check::of("log", false)])),
+        readiness: Arc::new(Checks(vec![ReadinessCheck::of("log", false)])),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
-        quotas: Quotas::new(&config.limits),
+        quotas: AccountQuotas::new(&config.limits),
         http: Arc::new(config.http),
         graphql: Arc::new(config.graphql),
-        life: Lifecycle::default(),
+        life: ServerLifecycle::default(),
         documents: Arc::default(),
     }
 }
 
 /// The same on a free port of this machine.
-pub async fn listening(config: Config) -> (SocketAddr, Shell, Arc<OneKey>) {
-    let key = OneKey::new([Scope::Read]);
+pub async fn listening(config: Config) -> (SocketAddr, HttpState, Arc<OneKey>) {
+    let key = OneKey::new([KeyScope::Read]);
     let shell = shell(config, key.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -111,7 +111,7 @@ async fn metrics_move_to_their_own_door() {
     assert_eq!(status, StatusCode::FORBIDDEN, "without a connection from this machine");
     assert!(body.contains("FORBIDDEN"), "{body}");
     let mut config = settings();
-    config.http.metrics_listen = Some(config::Listen::default());
+    config.http.metrics_listen = Some(config::ListenAddress::default());
     let shell = shell(config, OneKey::new([]));
     let request = || Request::builder().uri("/metrics").body(Body::empty()).unwrap();
     let main = router(shell.clone(), post(async || "ok"), axum::Router::new()).oneshot(request()).await.unwrap();

@@ -1,8 +1,8 @@
 //! The reference of error codes, as Markdown.
 
-use wasend_commands::Code as Refused;
+use wasend_commands::RefusalCode as Refused;
 
-use super::{Code, Seen};
+use super::{CodeVisibility, ProblemCode};
 
 const HEAD: &str = "\
 # Errors
@@ -35,13 +35,13 @@ executed one has the status 200, whatever its fields answered.
 /// All codes, in two tables.
 pub fn reference() -> String {
     let refused = Refused::ALL.map(|code| format!("| `{}` | {} |\n", code.name(), code.about()));
-    format!("{HEAD}{}{BETWEEN}{}", refused.concat(), Code::ALL.map(row).concat())
+    format!("{HEAD}{}{BETWEEN}{}", refused.concat(), ProblemCode::ALL.map(row).concat())
 }
 
-fn row(code: Code) -> String {
+fn row(code: ProblemCode) -> String {
     let seen = match code.seen() {
-        Seen::Everywhere => "HTTP, GraphQL",
-        Seen::GraphQl => "GraphQL",
+        CodeVisibility::Everywhere => "HTTP, GraphQL",
+        CodeVisibility::GraphQl => "GraphQL",
     };
     format!("| `{}` | {} | {seen} | {} |\n", code.name(), code.status().as_u16(), code.doc())
 }

@@ -41,7 +41,7 @@ pub const VAULT_UNAVAILABLE: &str = "wasend_vault_unavailable_total";
 pub const VAULT_ROTATION_WAITING: &str = "wasend_vault_rotation_waiting";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     Counter,
     Gauge,
     Histogram,
@@ -49,7 +49,7 @@ pub enum Kind {
 
 pub struct Metric {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: MetricKind,
     pub unit: Unit,
     pub help: &'static str,
     /// Upper bounds; of histograms only.
@@ -61,19 +61,19 @@ const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 const EVENTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0];
 
 const fn counter(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, kind: Kind::Counter, unit: Unit::Count, help, buckets: &[] }
+    Metric { name, kind: MetricKind::Counter, unit: Unit::Count, help, buckets: &[] }
 }
 
 const fn gauge(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, kind: Kind::Gauge, unit: Unit::Count, help, buckets: &[] }
+    Metric { name, kind: MetricKind::Gauge, unit: Unit::Count, help, buckets: &[] }
 }
 
 const fn seconds(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, kind: Kind::Histogram, unit: Unit::Seconds, help, buckets: SECONDS }
+    Metric { name, kind: MetricKind::Histogram, unit: Unit::Seconds, help, buckets: SECONDS }
 }
 
 const fn events(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, kind: Kind::Histogram, unit: Unit::Count, help, buckets: EVENTS }
+    Metric { name, kind: MetricKind::Histogram, unit: Unit::Count, help, buckets: EVENTS }
 }
 
 pub const METRICS: &[Metric] = &[
@@ -122,9 +122,9 @@ pub const METRICS: &[Metric] = &[
 pub fn describe_all() {
     for metric in METRICS {
         match metric.kind {
-            Kind::Counter => metrics::describe_counter!(metric.name, metric.unit, metric.help),
-            Kind::Gauge => metrics::describe_gauge!(metric.name, metric.unit, metric.help),
-            Kind::Histogram => metrics::describe_histogram!(metric.name, metric.unit, metric.help),
+            MetricKind::Counter => metrics::describe_counter!(metric.name, metric.unit, metric.help),
+            MetricKind::Gauge => metrics::describe_gauge!(metric.name, metric.unit, metric.help),
+            MetricKind::Histogram => metrics::describe_histogram!(metric.name, metric.unit, metric.help),
         }
     }
 }

@@ -2,19 +2,19 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
-use wasend_domain::import::Frame;
+use wasend_domain::import::UploadFrame;
 use wasend_domain::{AccountId, Personal, SubjectId, UploadId};
-use wasend_projections::uploads::Part;
+use wasend_projections::uploads::UploadPart;
 
-use crate::{Caller, Code, CommandError, Commands, Refusal};
+use crate::{Caller, CommandError, Commands, Refusal, RefusalCode};
 
 /// Bytes of a file in one sealed piece.
-const FRAME: usize = 64 << 10;
+const UPLOAD_FRAME_BYTES: usize = 64 << 10;
 /// Pieces stored in one transaction.
-const AT_ONCE: usize = 16;
+const UPLOAD_FRAMES_MAX: usize = 16;
 
 /// A file that is being uploaded.
-pub struct Incoming {
+pub struct IncomingUpload {
     id: UploadId,
     account: AccountId,
     subject: SubjectId,
@@ -22,7 +22,7 @@ pub struct Incoming {
     frames: u64,
     bytes: u64,
     hash: Sha256,
-    utf8: Utf8,
+    utf8: Utf8Check,
     limit: u64,
 }
 
@@ -35,7 +35,7 @@ pub enum UploadError {
     Command(#[from] CommandError),
 }
 
-impl Incoming {
+impl IncomingUpload {
     /// Takes the next bytes of the file.
     pub async fn push(&mut self, commands: &Commands, bytes: &[u8]) -> Result<(), UploadError> {
         self.bytes += bytes.len() as u64;
@@ -44,9 +44,9 @@ impl Incoming {
         }
         self.hash.update(bytes);
         self.utf8.push(bytes);
-        for piece in bytes.chunks(FRAME) {
+        for piece in bytes.chunks(UPLOAD_FRAME_BYTES) {
             self.buffer.extend_from_slice(piece);
-            if self.buffer.len() >= FRAME * AT_ONCE {
+            if self.buffer.len() >= UPLOAD_FRAME_BYTES * UPLOAD_FRAMES_MAX {
                 self.store(commands).await?;
             }
         }
@@ -55,12 +55,12 @@ impl Incoming {
 
     async fn store(&mut self, commands: &Commands) -> Result<(), CommandError> {
         let now = commands.clock.now();
-        let frame = |piece: &[u8]| (self.subject, Personal::new(Frame(BASE64_STANDARD.encode(piece))));
-        let frames: Vec<_> = self.buffer.chunks(FRAME).map(frame).collect();
+        let frame = |piece: &[u8]| (self.subject, Personal::new(UploadFrame(BASE64_STANDARD.encode(piece))));
+        let frames: Vec<_> = self.buffer.chunks(UPLOAD_FRAME_BYTES).map(frame).collect();
         let sealed = commands.vault.seal_many(self.account, &frames, now.day()).await;
         let sealed = sealed.into_iter().collect::<Result<Vec<_>, _>>()?;
         let texts: Vec<_> = sealed.iter().map(wasend_domain::Sealed::as_str).collect();
-        commands.uploads.put(&self.id, Part::Frame, self.frames, &texts, now).await?;
+        commands.uploads.put(&self.id, UploadPart::Frame, self.frames, &texts, now).await?;
         self.frames += texts.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -79,14 +79,14 @@ impl Incoming {
 
 impl Commands {
     /// Begins to take in a file.
-    pub async fn upload(&self, caller: Caller) -> Result<Incoming, CommandError> {
+    pub async fn upload(&self, caller: Caller) -> Result<IncomingUpload, CommandError> {
         let (account, now) = (caller.account_id, self.clock.now());
         let id = UploadId::random();
         let subject = self.vault.create_subject(account).await?;
         self.uploads.begin(id, account, subject, now).await?;
-        let (hash, utf8) = (Sha256::new(), Utf8::default());
+        let (hash, utf8) = (Sha256::new(), Utf8Check::default());
         let limit = self.upload_limit;
-        Ok(Incoming { id, account, subject, buffer: Vec::new(), frames: 0, bytes: 0, hash, utf8, limit })
+        Ok(IncomingUpload { id, account, subject, buffer: Vec::new(), frames: 0, bytes: 0, hash, utf8, limit })
     }
 
     /// Takes in a file that came with the command.
@@ -95,20 +95,20 @@ impl Commands {
         match incoming.push(self, content.expose().as_bytes()).await {
             Ok(()) => Ok(incoming.finish(self).await?.0),
             Err(UploadError::Command(error)) => Err(error),
-            Err(error @ UploadError::TooLarge(_)) => Err(Refusal::new("content", Code::TooLong, error).into()),
+            Err(error @ UploadError::TooLarge(_)) => Err(Refusal::new("content", RefusalCode::TooLong, error).into()),
         }
     }
 }
 
 /// Whether bytes that come in pieces are UTF-8.
 #[derive(Default)]
-struct Utf8 {
+struct Utf8Check {
     /// The beginning of a character whose rest has not come.
     open: Vec<u8>,
     broken: bool,
 }
 
-impl Utf8 {
+impl Utf8Check {
     fn push(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !self.broken && !self.open.is_empty() && !rest.is_empty() {
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn utf8_is_told_whatever_the_pieces() {
         let check = |bytes: &[u8], size: usize| {
-            let mut utf8 = Utf8::default();
+            let mut utf8 = Utf8Check::default();
             bytes.chunks(size).for_each(|piece| utf8.push(piece));
             utf8.whole()
         };

@@ -3,36 +3,36 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use wasend_domain::contact::Via;
-use wasend_domain::content::{InboundContent, Kind, Wamid};
+use wasend_domain::contact::ConsentChannel;
+use wasend_domain::content::{ContentKind, InboundContent, Wamid};
 use wasend_domain::message::{Command, Message};
 use wasend_domain::phone::PhoneNumber;
 use wasend_domain::{MessageId, NumberId, Personal, SubjectId, Time};
-use wasend_eventlog::{CommandId, Loaded, Plan, Rejected};
+use wasend_eventlog::{AppendRejection, CommandId, LoadedAggregate, UnitOfWork};
 use wasend_projections::numbers::NumberRow;
-use wasend_vault::{Identity, NewPerson, VaultError};
-use wasend_whatsapp::{InboundMessage, Preference, PreferenceValue, is_bsuid};
+use wasend_vault::{NewPerson, PersonIdentity, VaultError};
+use wasend_whatsapp::{InboundMessage, MarketingPreference, PreferenceValue, is_bsuid};
 
 use super::{caller, moment};
-use crate::consent::Heard;
-use crate::{Caller, Code, CommandError, Commands};
+use crate::consent::ReportedConsent;
+use crate::{Caller, CommandError, Commands, RefusalCode};
 
 /// How often a message that met a conflict is decided again.
-const ATTEMPTS: usize = 32;
+const INBOUND_ATTEMPTS_MAX: usize = 32;
 /// Between the fence of an erasure and its next step, usually.
-const UNLINKING: Duration = Duration::from_millis(50);
+const UNLINKING_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Why a message was not taken in for now.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.about())]
-struct Refused(Code);
+struct InboundRefusal(RefusalCode);
 
 /// A message and the number that it was written to.
-pub(super) type Written<'a> = (&'a NumberRow, &'a InboundMessage);
+pub(super) type AddressedMessage<'a> = (&'a NumberRow, &'a InboundMessage);
 
 /// What became of an inbound message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Receipt {
+pub(super) enum InboundOutcome {
     /// Now or before.
     Recorded,
     /// It does not say who wrote it.
@@ -44,7 +44,7 @@ pub(super) enum Receipt {
 }
 
 /// What is to be recorded of a message.
-enum Receiving {
+enum InboundDecision {
     Command(Box<Command>),
     /// The contact's key is destroyed.
     Destroyed,
@@ -53,7 +53,7 @@ enum Receiving {
 }
 
 /// How many senders' messages are recorded at the same time, so that one commit serves many of them.
-const SENDERS: usize = 64;
+const SENDERS_BATCH_MAX: usize = 64;
 
 impl Commands {
     /// Records inbound messages, each sender's in their order; gives back those that do not say who wrote them,
@@ -61,7 +61,7 @@ impl Commands {
     pub(super) async fn receive_all<'a>(
         &self,
         messages: &[(&'a NumberRow, &'a InboundMessage)],
-    ) -> Result<Vec<(Receipt, Written<'a>)>, CommandError> {
+    ) -> Result<Vec<(InboundOutcome, AddressedMessage<'a>)>, CommandError> {
         let mut senders: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (number, message) in messages {
             senders.entry((&number.id, &message.from, &message.from_user_id)).or_default().push((*number, *message));
@@ -69,17 +69,17 @@ impl Commands {
         // Boxed, because the compiler cannot see else that the futures are `Send` whatever they borrow.
         let received: Vec<BoxFuture<'_, _>> =
             senders.into_values().map(|messages| self.receive_in_order(messages).boxed()).collect();
-        stream::iter(received).buffered(SENDERS).try_concat().await
+        stream::iter(received).buffered(SENDERS_BATCH_MAX).try_concat().await
     }
 
     async fn receive_in_order<'a>(
         &self,
-        messages: Vec<Written<'a>>,
-    ) -> Result<Vec<(Receipt, Written<'a>)>, CommandError> {
+        messages: Vec<AddressedMessage<'a>>,
+    ) -> Result<Vec<(InboundOutcome, AddressedMessage<'a>)>, CommandError> {
         let mut left = Vec::new();
         for (number, message) in messages {
             match self.receive(number, message).await? {
-                Receipt::Recorded => {}
+                InboundOutcome::Recorded => {}
                 receipt => left.push((receipt, (number, message))),
             }
         }
@@ -87,31 +87,31 @@ impl Commands {
     }
 
     /// Records an inbound message, once however often Meta repeats it.
-    async fn receive(&self, number: &NumberRow, message: &InboundMessage) -> Result<Receipt, CommandError> {
+    async fn receive(&self, number: &NumberRow, message: &InboundMessage) -> Result<InboundOutcome, CommandError> {
         let caller = caller(number)?;
         let identities = identities(message.from.as_deref(), message.from_user_id.as_deref());
-        let Ok(number_id) = number.id.parse::<NumberId>() else { return Ok(Receipt::Anonymous) };
+        let Ok(number_id) = number.id.parse::<NumberId>() else { return Ok(InboundOutcome::Anonymous) };
         if identities.is_empty() {
-            return Ok(Receipt::Anonymous);
+            return Ok(InboundOutcome::Anonymous);
         }
         let keyword = self.keyword(message.text.as_deref(), message.timestamp);
         // The same wamid is the same message, whatever else the repetition says.
         let context = self.repeatable(caller, "receive", &message.wamid).await?;
         let name = message.profile_name.clone().map(Personal::new);
         let person = NewPerson { identities, name };
-        for _ in 0..ATTEMPTS {
+        for _ in 0..INBOUND_ATTEMPTS_MAX {
             // Looked up before the erasures: a person who is not found any more is among those.
             let bearers = self.vault.find_many(caller.account_id, &person.identities).await?;
             let bearer = bearers.into_iter().flatten().next();
             if self.is_from_before_erasure(caller, &person.identities, message.timestamp).await? {
                 if let Some(keyword) = keyword {
-                    self.hear(caller, &person.identities, keyword).await?;
+                    self.record_reported_consent(caller, &person.identities, keyword).await?;
                 }
-                return Ok(Receipt::Erased);
+                return Ok(InboundOutcome::Erased);
             }
             if bearer.is_none() && self.is_recorded(caller, &context.command).await? {
                 // Nothing is made known by a repetition.
-                return Ok(Receipt::Recorded);
+                return Ok(InboundOutcome::Recorded);
             }
             let contact = match bearer {
                 Some(bearer) => bearer,
@@ -120,49 +120,49 @@ impl Commands {
             let mut known = self.loaded_contact(caller, contact).await?;
             if known.state.erased.is_some() {
                 // An erasure is unlinking this number: retried, after which the sender gets a new subject.
-                tokio::time::sleep(UNLINKING).await;
+                tokio::time::sleep(UNLINKING_RETRY_DELAY).await;
                 continue;
             }
             let receive = match self.received(caller, number_id, contact, message).await? {
-                Receiving::Command(command) => *command,
-                Receiving::Destroyed => continue,
-                Receiving::Unreadable => {
+                InboundDecision::Command(command) => *command,
+                InboundDecision::Destroyed => continue,
+                InboundDecision::Unreadable => {
                     // What the person says about being written to counts, whatever else can be kept of it.
                     if let Some(keyword) = keyword {
-                        self.hear(caller, &person.identities, keyword).await?;
+                        self.record_reported_consent(caller, &person.identities, keyword).await?;
                     }
-                    return Ok(Receipt::Unreadable);
+                    return Ok(InboundOutcome::Unreadable);
                 }
             };
-            let mut plan = Plan::new(context.clone(), self.clock.now());
-            plan.guard(contact.uuid(), &known);
+            let mut plan = UnitOfWork::new(context.clone(), self.clock.now());
+            plan.expect_unchanged(contact.uuid(), &known);
             for command in self.consents(caller, &known.state, &person.identities, keyword).await? {
                 plan.decide(contact.uuid(), &mut known, command)
                     .map_err(|failure| CommandError::of(failure, "from", crate::contact::code))?;
             }
             let id = MessageId::fresh(self.clock.now());
-            plan.decide(id.uuid(), &mut Loaded::<Message>::default(), receive)
-                .map_err(|failure| CommandError::of(failure, "message", |_| Code::Invalid))?;
+            plan.decide(id.uuid(), &mut LoadedAggregate::<Message>::default(), receive)
+                .map_err(|failure| CommandError::of(failure, "message", |_| RefusalCode::Invalid))?;
             match self.log.append(vec![plan.into_append()]).await?.pop() {
-                Some(Err(Rejected::Conflict { .. })) => {}
+                Some(Err(AppendRejection::Conflict { .. })) => {}
                 // A repetition, recorded or not as the first one.
-                Some(Ok(_) | Err(Rejected::CommandReused)) | None => {
+                Some(Ok(_) | Err(AppendRejection::CommandReused)) | None => {
                     if let Some(keyword) = keyword.filter(|_| !known.state.opted_out) {
                         self.vault.unsuppress(caller.account_id, contact, keyword.order()).await?;
                     }
-                    return Ok(Receipt::Recorded);
+                    return Ok(InboundOutcome::Recorded);
                 }
             }
         }
         // Meta repeats what is not taken.
-        Err(CommandError::unavailable(Refused(Code::Busy)))
+        Err(CommandError::unavailable(InboundRefusal(RefusalCode::Busy)))
     }
 
     /// Whether the message was certainly written before one of its writer's identities was erased.
     async fn is_from_before_erasure(
         &self,
         caller: Caller,
-        identities: &[Identity],
+        identities: &[PersonIdentity],
         timestamp: Option<i64>,
     ) -> Result<bool, CommandError> {
         // Meta's moments are whole seconds.
@@ -184,7 +184,7 @@ impl Commands {
         number: NumberId,
         contact: SubjectId,
         message: &InboundMessage,
-    ) -> Result<Receiving, CommandError> {
+    ) -> Result<InboundDecision, CommandError> {
         let (account, now) = (caller.account_id, self.clock.now());
         let wamid = Personal::new(message.wamid.clone());
         let wamid_index = self.vault.index(account, "wamid", &wamid).await?;
@@ -195,39 +195,43 @@ impl Commands {
         };
         let (content, wamid) = match sealed.await {
             Ok(sealed) => sealed,
-            Err(VaultError::Erased(_)) => return Ok(Receiving::Destroyed),
-            Err(VaultError::Unavailable(_) | VaultError::UnknownSubject) => return Ok(Receiving::Unreadable),
+            Err(VaultError::Erased(_)) => return Ok(InboundDecision::Destroyed),
+            Err(VaultError::Unavailable(_) | VaultError::UnknownSubject) => return Ok(InboundDecision::Unreadable),
             Err(error) => return Err(error.into()),
         };
-        let (kind, at) = (Kind::named(&message.kind), moment(message.timestamp, now));
+        let (kind, at) = (ContentKind::named(&message.kind), moment(message.timestamp, now));
         let receive = Command::Receive { number, contact, kind, content, wamid, wamid_index, at };
-        Ok(Receiving::Command(Box::new(receive)))
+        Ok(InboundDecision::Command(Box::new(receive)))
     }
 
     /// Takes in that a user stopped or resumed marketing messages; false if it does not say who, what or since when.
-    pub(super) async fn prefer(&self, number: &NumberRow, preference: &Preference) -> Result<bool, CommandError> {
+    pub(super) async fn prefer(
+        &self,
+        number: &NumberRow,
+        preference: &MarketingPreference,
+    ) -> Result<bool, CommandError> {
         let opted_out = match preference.value {
             PreferenceValue::Stop => true,
             PreferenceValue::Resume => false,
             PreferenceValue::Other(_) => return Ok(false),
         };
         let identities = identities(preference.wa_id.as_deref(), preference.user_id.as_deref());
-        let heard = Heard::of(opted_out, Via::Meta, preference.timestamp, self.clock.now());
+        let heard = ReportedConsent::of(opted_out, ConsentChannel::Meta, preference.timestamp, self.clock.now());
         let Some(heard) = heard.filter(|_| !identities.is_empty()) else { return Ok(false) };
-        self.hear(caller(number)?, &identities, heard).await?;
+        self.record_reported_consent(caller(number)?, &identities, heard).await?;
         Ok(true)
     }
 }
 
 /// By what the person may be known here. Meta has put a BSUID where a number was expected.
-pub(super) fn identities(wa_id: Option<&str>, user_id: Option<&str>) -> Vec<Identity> {
+pub(super) fn identities(wa_id: Option<&str>, user_id: Option<&str>) -> Vec<PersonIdentity> {
     let mut identities = Vec::new();
     if let Some(phone) = wa_id.and_then(|wa_id| PhoneNumber::from_wa_id(wa_id).ok()) {
-        identities.push(Identity::wa_id(phone.as_str().trim_start_matches('+')));
-        identities.push(Identity::phone(phone.as_str()));
+        identities.push(PersonIdentity::wa_id(phone.as_str().trim_start_matches('+')));
+        identities.push(PersonIdentity::phone(phone.as_str()));
     }
     for id in [user_id, wa_id].into_iter().flatten().filter(|id| is_bsuid(id)) {
-        identities.push(Identity::bsuid(id));
+        identities.push(PersonIdentity::bsuid(id));
     }
     identities.dedup();
     identities

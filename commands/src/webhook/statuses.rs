@@ -1,33 +1,33 @@
 use std::collections::HashMap;
 
-use wasend_domain::contact::{Contact, Via};
+use wasend_domain::contact::{ConsentChannel, Contact};
 use wasend_domain::content::{ErrorText, Wamid};
-use wasend_domain::inbox::Reason;
-use wasend_domain::message::{Command, Message, Pricing, PricingCategory, StatusWord, Submission};
+use wasend_domain::inbox::KeepReason;
+use wasend_domain::message::{Command, Message, MessagePricing, MetaSubmission, PricingCategory, StatusWord};
 use wasend_domain::{BlindIndex, MessageId, Personal, Sealed, SubjectId};
-use wasend_eventlog::{Stream, execute_all, load};
-use wasend_projections::Cell;
+use wasend_eventlog::{StreamLookup, execute_all, load};
+use wasend_projections::CellValue;
 use wasend_projections::messages::MessageRow;
 use wasend_projections::numbers::NumberRow;
 use wasend_vault::VaultError;
-use wasend_whatsapp::{ErrorClass, Status, StatusUpdate};
+use wasend_whatsapp::{ErrorClass, ReportedStatus, StatusUpdate};
 
 use super::inbound::identities;
 use super::{caller, moment};
-use crate::consent::Heard;
+use crate::consent::ReportedConsent;
 use crate::{Caller, CommandError, Commands};
 
 /// A status that changes no message.
-pub(super) struct Stranger<'a> {
+pub(super) struct UnmatchedStatus<'a> {
     pub number: &'a NumberRow,
-    pub reason: Reason,
+    pub reason: KeepReason,
     pub update: &'a StatusUpdate,
     /// The recipient of its message, if that is one of ours.
     pub contact: Option<SubjectId>,
 }
 
 /// A status of a message that we sent.
-struct Known<'a> {
+struct MatchedStatus<'a> {
     caller: Caller,
     message: MessageId,
     contact: SubjectId,
@@ -41,7 +41,7 @@ impl Commands {
     pub(super) async fn report<'a>(
         &self,
         updates: &[(&'a NumberRow, &'a StatusUpdate)],
-    ) -> Result<(Vec<Stranger<'a>>, usize), CommandError> {
+    ) -> Result<(Vec<UnmatchedStatus<'a>>, usize), CommandError> {
         let mut erased = 0;
         let mut strangers = Vec::new();
         let mut by_number: HashMap<&str, Vec<(&'a NumberRow, &'a StatusUpdate)>> = HashMap::new();
@@ -51,14 +51,14 @@ impl Commands {
         let mut commands = Vec::new();
         let mut opt_outs = Vec::new();
         for updates in by_number.into_values() {
-            let (known, unknown) = self.match_up(&updates).await?;
+            let (known, unknown) = self.match_messages(&updates).await?;
             let refused = known.iter().filter(|known| tells_of_opt_out(known.update));
             opt_outs.extend(refused.map(|known| (known.caller, Some(known.contact), known.update)));
             for stranger in unknown.iter().filter(|stranger| tells_of_opt_out(stranger.update)) {
                 opt_outs.push((caller(stranger.number)?, None, stranger.update));
             }
             strangers.extend(unknown);
-            for known in self.living(known).await? {
+            for known in self.drop_erased(known).await? {
                 let Some(known) = known else {
                     erased += 1;
                     continue;
@@ -75,7 +75,7 @@ impl Commands {
             }
         }
         for done in execute_all::<Message>(&*self.log, &*self.clock, commands).await {
-            done.map_err(|failure| CommandError::of(failure, "status", |_| crate::Code::NotFound))?;
+            done.map_err(|failure| CommandError::of(failure, "status", |_| crate::RefusalCode::NotFound))?;
         }
         for (caller, contact, update) in opt_outs {
             self.hear_opt_out(caller, contact, update).await?;
@@ -91,33 +91,38 @@ impl Commands {
         contact: Option<SubjectId>,
         update: &StatusUpdate,
     ) -> Result<(), CommandError> {
-        let Some(heard) = Heard::of(true, Via::Meta, update.timestamp, self.clock.now()) else { return Ok(()) };
+        let Some(heard) = ReportedConsent::of(true, ConsentChannel::Meta, update.timestamp, self.clock.now()) else {
+            return Ok(());
+        };
         if let Some(contact) = contact
-            && self.tell(caller, contact, heard).await?
+            && self.record_consent(caller, contact, heard).await?
         {
             return Ok(());
         }
         let recipient = identities(update.recipient_id.as_deref(), update.recipient_user_id.as_deref());
-        self.hear(caller, &recipient, heard).await
+        self.record_reported_consent(caller, &recipient, heard).await
     }
 
     /// The statuses, without those of people who are erased.
-    async fn living<'a>(&self, known: Vec<Known<'a>>) -> Result<Vec<Option<Known<'a>>>, CommandError> {
+    async fn drop_erased<'a>(
+        &self,
+        known: Vec<MatchedStatus<'a>>,
+    ) -> Result<Vec<Option<MatchedStatus<'a>>>, CommandError> {
         let Some(account) = known.first().map(|known| known.caller.account_id) else { return Ok(vec![]) };
         let ids: Vec<_> = known.iter().map(|known| known.contact.uuid()).collect();
         let contacts = load::<Contact>(&*self.log, account, &ids).await?;
-        let is_erased = |known: &Known<'_>| {
+        let is_erased = |known: &MatchedStatus<'_>| {
             let contact = contacts.get(&known.contact.uuid());
-            matches!(contact, Some(Stream::Present(contact)) if contact.state.erased.is_some())
+            matches!(contact, Some(StreamLookup::Present(contact)) if contact.state.erased.is_some())
         };
         Ok(known.into_iter().map(|known| (!is_erased(&known)).then_some(known)).collect())
     }
 
     /// Finds the message of each status: by our id, which Meta returns with it, or by the wamid.
-    async fn match_up<'a>(
+    async fn match_messages<'a>(
         &self,
         updates: &[(&'a NumberRow, &'a StatusUpdate)],
-    ) -> Result<(Vec<Known<'a>>, Vec<Stranger<'a>>), CommandError> {
+    ) -> Result<(Vec<MatchedStatus<'a>>, Vec<UnmatchedStatus<'a>>), CommandError> {
         let Some((number, _)) = updates.first() else { return Ok((vec![], vec![])) };
         let caller = caller(number)?;
         let wamids: Vec<_> = updates.iter().map(|(_, update)| Personal::new(update.wamid.clone())).collect();
@@ -135,19 +140,20 @@ impl Commands {
         let (mut known, mut strangers) = (Vec::new(), Vec::new());
         for (((number, update), id), wamid_index) in updates.iter().zip(ids).zip(indexes) {
             let origin = id.and_then(|id| match found.get(&id.uuid()) {
-                Some(Stream::Present(message)) if message.state.is_outbound() => message.state.origin.as_ref(),
+                Some(StreamLookup::Present(message)) if message.state.is_outbound() => message.state.origin.as_ref(),
                 _ => None,
             });
-            let understood = matches!(update.status, Status::Sent | Status::Delivered | Status::Read)
-                || matches!(update.status, Status::Played | Status::Failed);
+            let understood =
+                matches!(update.status, ReportedStatus::Sent | ReportedStatus::Delivered | ReportedStatus::Read)
+                    || matches!(update.status, ReportedStatus::Played | ReportedStatus::Failed);
             match (id, origin) {
                 (Some(message), Some(origin)) if understood && origin.number.to_string() == number.id => {
-                    known.push(Known { caller, message, contact: origin.contact, update, wamid_index });
+                    known.push(MatchedStatus { caller, message, contact: origin.contact, update, wamid_index });
                 }
                 _ => {
-                    let reason = if understood { Reason::UnknownMessage } else { Reason::UnknownShape };
+                    let reason = if understood { KeepReason::UnknownMessage } else { KeepReason::UnknownShape };
                     let contact = origin.map(|origin| origin.contact);
-                    strangers.push(Stranger { number, reason, update, contact });
+                    strangers.push(UnmatchedStatus { number, reason, update, contact });
                 }
             }
         }
@@ -156,22 +162,22 @@ impl Commands {
 
     async fn by_wamid(&self, caller: Caller, index: &BlindIndex) -> Result<Option<MessageId>, CommandError> {
         const BY_WAMID: &str = "WHERE account_id = $1 AND wamid_index = $2 LIMIT 1";
-        let binds = [Cell::text(&caller.account_id), Cell::from(index.as_str())];
+        let binds = [CellValue::text(&caller.account_id), CellValue::from(index.as_str())];
         let rows = self.reads.fetch::<MessageRow>(BY_WAMID, &binds).await?;
         Ok(rows.first().and_then(|row| row.id.parse().ok()))
     }
 
-    async fn command(&self, known: &Known<'_>) -> Result<Command, CommandError> {
-        let Known { caller, contact, update, wamid_index, .. } = known;
+    async fn command(&self, known: &MatchedStatus<'_>) -> Result<Command, CommandError> {
+        let MatchedStatus { caller, contact, update, wamid_index, .. } = known;
         let (account, now) = (caller.account_id, self.clock.now());
         let at = moment(update.timestamp, now);
         let wamid = Personal::new(Wamid(update.wamid.clone()));
         let wamid = unless_unreadable(self.vault.seal(account, *contact, &wamid, now.day()).await)?;
-        let submission = wamid.map(|wamid| Submission { wamid, wamid_index: wamid_index.clone() });
+        let submission = wamid.map(|wamid| MetaSubmission { wamid, wamid_index: wamid_index.clone() });
         let word = match update.status {
-            Status::Delivered => StatusWord::Delivered,
-            Status::Read | Status::Played => StatusWord::Read,
-            Status::Failed => {
+            ReportedStatus::Delivered => StatusWord::Delivered,
+            ReportedStatus::Read | ReportedStatus::Played => StatusWord::Read,
+            ReportedStatus::Failed => {
                 let error = update.errors.first();
                 let detail = match error.map(error_text).filter(|text| !text.is_empty()) {
                     Some(text) => {
@@ -185,7 +191,7 @@ impl Commands {
             }
             _ => StatusWord::Sent,
         };
-        let pricing = update.pricing.as_ref().map(|pricing| Pricing {
+        let pricing = update.pricing.as_ref().map(|pricing| MessagePricing {
             at,
             category: PricingCategory::new(pricing.category.as_deref().unwrap_or_default()),
             billable: pricing.billable.unwrap_or(false),

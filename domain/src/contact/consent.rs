@@ -4,8 +4,8 @@
 use cqrs_es::persist::{EventUpcaster, SerializedEvent};
 use serde_json::{Value, json};
 
-use super::{Command, Contact, Via};
-use crate::{Metadata, Time};
+use super::{Command, ConsentChannel, Contact};
+use crate::{EventMetadata, Time};
 
 /// Of the events of a word, since they carry its moment.
 pub(super) const VERSION: &str = "2";
@@ -13,14 +13,14 @@ const SECOND_MICROS: i64 = 1_000_000;
 
 /// One choice about being written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Word {
+pub struct ConsentChoice {
     pub opted_out: bool,
-    pub via: Via,
+    pub via: ConsentChannel,
     /// When the choice was made. Absent in an event of version 1 that was not upcast.
     pub at: Option<Time>,
 }
 
-impl Word {
+impl ConsentChoice {
     /// Where the word stands among the others: the later one counts, and of two at the same moment the opt-out.
     ///
     /// Meta tells whole seconds. What a person said through Meta was said somewhere in that second, so an opt-out
@@ -28,7 +28,8 @@ impl Word {
     pub fn order(self) -> Option<Time> {
         let at = self.at?;
         let is_whole_second = at.micros().rem_euclid(SECOND_MICROS) == 0;
-        let end_of_second = self.opted_out && is_whole_second && matches!(self.via, Via::Meta | Via::Keyword);
+        let end_of_second =
+            self.opted_out && is_whole_second && matches!(self.via, ConsentChannel::Meta | ConsentChannel::Keyword);
         Some(if end_of_second { Time::from_micros(at.micros().saturating_add(SECOND_MICROS - 1)) } else { at })
     }
 
@@ -48,14 +49,14 @@ impl Word {
 
 impl Contact {
     /// Whether the word changes anything: it is later than, or at the same moment stricter than, what is known.
-    pub fn heeds(&self, word: Word) -> bool {
+    pub fn heeds(&self, word: ConsentChoice) -> bool {
         match word.order() {
             Some(at) => (Some(at), word.opted_out) > (self.consent_at, self.opted_out),
             None => word.opted_out != self.opted_out,
         }
     }
 
-    pub(super) fn hear(&mut self, word: Word) {
+    pub(super) fn apply_choice(&mut self, word: ConsentChoice) {
         if self.heeds(word) {
             self.opted_out = word.opted_out;
             self.consent_at = word.order().or(self.consent_at);
@@ -64,7 +65,7 @@ impl Contact {
 
     /// Whether the contact would be opted out once it had heard the word.
     #[must_use]
-    pub fn opted_out_after(&self, word: Option<Word>) -> bool {
+    pub fn opted_out_after(&self, word: Option<ConsentChoice>) -> bool {
         word.filter(|word| self.heeds(*word)).map_or(self.opted_out, |word| word.opted_out)
     }
 
@@ -84,7 +85,7 @@ impl EventUpcaster for ConsentUpcaster {
     }
 
     fn upcast(&self, mut event: SerializedEvent) -> SerializedEvent {
-        let recorded_at = event.metadata.get(Metadata::RECORDED_AT).and_then(Value::as_str);
+        let recorded_at = event.metadata.get(EventMetadata::RECORDED_AT).and_then(Value::as_str);
         let recorded_at = recorded_at.and_then(|micros| micros.parse::<i64>().ok());
         let word = event.payload.as_object_mut().and_then(|payload| payload.values_mut().next());
         if let (Some(micros), Some(Value::Object(word))) = (recorded_at, word) {
@@ -101,28 +102,33 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Decide;
-    use crate::contact::{Event, Source};
+    use crate::DecidingAggregate;
+    use crate::contact::{ContactOrigin, Event};
 
     fn created() -> Contact {
         let mut contact = Contact::default();
-        contact.apply(Event::Created { source: Source::Api, attributes: None });
+        contact.apply(Event::Created { source: ContactOrigin::Api, attributes: None });
         contact
     }
 
-    fn say(contact: &mut Contact, word: Word) {
+    fn record_choice(contact: &mut Contact, word: ConsentChoice) {
         for event in contact.decide(word.command().unwrap()).unwrap() {
             contact.apply(event);
         }
     }
 
-    fn word() -> impl Strategy<Value = Word> {
-        let via = prop::sample::select(vec![Via::Api, Via::Meta, Via::Keyword, Via::Suppression]);
+    fn word() -> impl Strategy<Value = ConsentChoice> {
+        let via = prop::sample::select(vec![
+            ConsentChannel::Api,
+            ConsentChannel::Meta,
+            ConsentChannel::Keyword,
+            ConsentChannel::Suppression,
+        ]);
         let at = prop_oneof![
             (0..6_i64).prop_map(Time::from_seconds),
             (0..60_i64).prop_map(|n| Time::from_micros(n * 100_000)),
         ];
-        (any::<bool>(), via, at).prop_map(|(opted_out, via, at)| Word { opted_out, via, at: Some(at) })
+        (any::<bool>(), via, at).prop_map(|(opted_out, via, at)| ConsentChoice { opted_out, via, at: Some(at) })
     }
 
     proptest! {
@@ -139,13 +145,13 @@ mod tests {
             sorted.sort_by_key(|word| (word.order(), word.opted_out));
             let mut contact = created();
             for index in arrivals {
-                say(&mut contact, words[index]);
+                record_choice(&mut contact, words[index]);
             }
             prop_assert_eq!(contact.opted_out, sorted.last().unwrap().opted_out);
             // What is recorded says the same again.
             let before = contact.clone();
             for word in words {
-                say(&mut contact, word);
+                record_choice(&mut contact, word);
             }
             prop_assert_eq!(contact, before);
         }
@@ -154,17 +160,17 @@ mod tests {
     #[test]
     fn an_opt_out_through_meta_wins_its_whole_second() {
         let at = |micros| Some(Time::from_micros(micros));
-        let stop = Word { opted_out: true, via: Via::Keyword, at: at(10_000_000) };
+        let stop = ConsentChoice { opted_out: true, via: ConsentChannel::Keyword, at: at(10_000_000) };
         for (other, opted_out) in [
-            (Word { opted_out: false, via: Via::Meta, at: at(10_000_000) }, true),
-            (Word { opted_out: false, via: Via::Api, at: at(10_999_999) }, true),
-            (Word { opted_out: false, via: Via::Api, at: at(11_000_000) }, false),
-            (Word { opted_out: false, via: Via::Keyword, at: at(11_000_000) }, false),
+            (ConsentChoice { opted_out: false, via: ConsentChannel::Meta, at: at(10_000_000) }, true),
+            (ConsentChoice { opted_out: false, via: ConsentChannel::Api, at: at(10_999_999) }, true),
+            (ConsentChoice { opted_out: false, via: ConsentChannel::Api, at: at(11_000_000) }, false),
+            (ConsentChoice { opted_out: false, via: ConsentChannel::Keyword, at: at(11_000_000) }, false),
         ] {
             for words in [[stop, other], [other, stop]] {
                 let mut contact = created();
                 for word in words {
-                    say(&mut contact, word);
+                    record_choice(&mut contact, word);
                 }
                 assert_eq!(contact.opted_out, opted_out, "{other:?}");
             }
@@ -174,9 +180,9 @@ mod tests {
     #[test]
     fn a_moment_in_the_future_counts_from_its_receipt() {
         let receipt = Time::from_micros(20_500_000);
-        assert_eq!(Word::not_after(Time::from_seconds(9_999_999_999), receipt), Time::from_seconds(20));
-        assert_eq!(Word::not_after(Time::from_seconds(20), receipt), Time::from_seconds(20));
-        assert_eq!(Word::not_after(Time::from_seconds(7), receipt), Time::from_seconds(7));
+        assert_eq!(ConsentChoice::not_after(Time::from_seconds(9_999_999_999), receipt), Time::from_seconds(20));
+        assert_eq!(ConsentChoice::not_after(Time::from_seconds(20), receipt), Time::from_seconds(20));
+        assert_eq!(ConsentChoice::not_after(Time::from_seconds(7), receipt), Time::from_seconds(7));
     }
 
     #[test]
@@ -194,12 +200,18 @@ mod tests {
         let event = ConsentUpcaster.upcast(event);
         assert!(!ConsentUpcaster.can_upcast(&event.event_type, &event.event_version));
         let read: Event = serde_json::from_value(event.payload).unwrap();
-        assert_eq!(read, Event::OptedOut { via: Via::Keyword, at: Some(Time::from_micros(12_500_000)) });
+        assert_eq!(read, Event::OptedOut { via: ConsentChannel::Keyword, at: Some(Time::from_micros(12_500_000)) });
         let mut contact = created();
         contact.apply(read);
-        say(&mut contact, Word { opted_out: false, via: Via::Keyword, at: Some(Time::from_seconds(12)) });
+        record_choice(
+            &mut contact,
+            ConsentChoice { opted_out: false, via: ConsentChannel::Keyword, at: Some(Time::from_seconds(12)) },
+        );
         assert!(contact.opted_out, "an older START does not undo it");
-        say(&mut contact, Word { opted_out: false, via: Via::Keyword, at: Some(Time::from_seconds(13)) });
+        record_choice(
+            &mut contact,
+            ConsentChoice { opted_out: false, via: ConsentChannel::Keyword, at: Some(Time::from_seconds(13)) },
+        );
         assert!(!contact.opted_out);
     }
 }

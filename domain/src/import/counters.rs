@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// How many rows came out how. Each row is one of created, updated, unchanged, duplicate in the file, duplicate of an
 /// existing contact, invalid, erased, and unreadable; suppressed and warnings are counted besides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
+pub struct RowCounters {
     pub total: u64,
     pub created: u64,
     pub updated: u64,
@@ -30,7 +30,7 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-impl Counters {
+impl RowCounters {
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {

@@ -1,6 +1,6 @@
-use super::{CancelReason, Direction, Event, Message, Pricing, Status, StatusWord};
-use crate::content::{Content, ErrorText, InboundContent, Kind, Wamid};
-use crate::{BlindIndex, Decide, NumberId, Sealed, SubjectId, Time};
+use super::{CancelReason, DeliveryStatus, Event, Message, MessageDirection, MessagePricing, StatusWord};
+use crate::content::{ContentKind, ErrorText, InboundContent, OutboundContent, Wamid};
+use crate::{BlindIndex, DecidingAggregate, NumberId, Sealed, SubjectId, Time};
 
 /// What may be asked of a message.
 #[derive(Debug, Clone)]
@@ -8,15 +8,15 @@ pub enum Command {
     Accept {
         number: NumberId,
         contact: SubjectId,
-        kind: Kind,
+        kind: ContentKind,
         template: Option<String>,
-        content: Sealed<Content>,
+        content: Sealed<OutboundContent>,
         at: Time,
     },
     Receive {
         number: NumberId,
         contact: SubjectId,
-        kind: Kind,
+        kind: ContentKind,
         content: Sealed<InboundContent>,
         wamid: Sealed<Wamid>,
         wamid_index: BlindIndex,
@@ -30,14 +30,14 @@ pub enum Command {
     /// How the call ended.
     Conclude {
         attempt: u32,
-        outcome: Outcome,
+        outcome: CallOutcome,
         at: Time,
     },
     /// A status webhook. `submission` lets a message whose outcome was unknown learn its wamid.
     Report {
         word: StatusWord,
-        pricing: Option<Pricing>,
-        submission: Option<Submission>,
+        pricing: Option<MessagePricing>,
+        submission: Option<MetaSubmission>,
         at: Time,
     },
     /// A status webhook that says it failed.
@@ -45,7 +45,7 @@ pub enum Command {
         code: Option<i64>,
         class: String,
         detail: Option<Sealed<ErrorText>>,
-        submission: Option<Submission>,
+        submission: Option<MetaSubmission>,
         at: Time,
     },
     /// No webhook has told what became of an attempt whose outcome is unknown.
@@ -63,15 +63,15 @@ pub enum Command {
 
 /// The id that Meta gave to the message.
 #[derive(Debug, Clone)]
-pub struct Submission {
+pub struct MetaSubmission {
     pub wamid: Sealed<Wamid>,
     pub wamid_index: BlindIndex,
 }
 
 /// How a call to Meta ended.
 #[derive(Debug, Clone)]
-pub enum Outcome {
-    Submitted { submission: Submission, held: bool },
+pub enum CallOutcome {
+    Submitted { submission: MetaSubmission, held: bool },
     Deferred { until: Time, code: Option<i64> },
     Refused { code: Option<i64>, class: String, detail: Option<Sealed<ErrorText>> },
     Unknown,
@@ -83,12 +83,12 @@ pub enum Error {
     #[error("there is no such message")]
     NotFound,
     #[error("the message is {} and can no longer be cancelled", .0.name())]
-    NotCancellable(Status),
+    NotCancellable(DeliveryStatus),
     #[error("this attempt was begun before or is not the next")]
     NotNext,
 }
 
-impl Decide for Message {
+impl DecidingAggregate for Message {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         match (command, &self.origin) {
             (Command::Accept { number, contact, kind, template, content, at }, None) => {
@@ -136,29 +136,29 @@ impl Message {
     }
 
     /// An answer that comes after a webhook has told already, or a second time, changes nothing.
-    fn conclude(&self, attempt: u32, outcome: Outcome, at: Time) -> Vec<Event> {
+    fn conclude(&self, attempt: u32, outcome: CallOutcome, at: Time) -> Vec<Event> {
         if attempt != self.attempts || !self.in_flight {
             return vec![];
         }
         match outcome {
-            Outcome::Submitted { submission: Submission { wamid, wamid_index }, held } => {
+            CallOutcome::Submitted { submission: MetaSubmission { wamid, wamid_index }, held } => {
                 let mut facts = vec![Event::Submitted { attempt, wamid, wamid_index, at }];
                 facts.extend(held.then_some(Event::Held { at }));
                 facts
             }
             // Meta has it after all, as a webhook showed: there is nothing to try again and nothing that failed.
             _ if self.reached_meta() => vec![],
-            Outcome::Deferred { until, code } => vec![Event::Deferred { attempt, until, code, at }],
-            Outcome::Refused { code, class, detail } => vec![Event::Failed { code, class, detail, at }],
-            Outcome::Unknown if self.unknown_since.is_some() => vec![],
-            Outcome::Unknown => vec![Event::OutcomeUnknown { attempt, at }],
+            CallOutcome::Deferred { until, code } => vec![Event::Deferred { attempt, until, code, at }],
+            CallOutcome::Refused { code, class, detail } => vec![Event::Failed { code, class, detail, at }],
+            CallOutcome::Unknown if self.unknown_since.is_some() => vec![],
+            CallOutcome::Unknown => vec![Event::OutcomeUnknown { attempt, at }],
         }
     }
 
     /// A webhook that names the wamid settles an attempt whose outcome was unknown.
-    fn learnt(&self, submission: Option<Submission>, at: Time) -> Vec<Event> {
+    fn learnt(&self, submission: Option<MetaSubmission>, at: Time) -> Vec<Event> {
         match submission {
-            Some(Submission { wamid, wamid_index }) if !self.submitted && self.attempts > 0 => {
+            Some(MetaSubmission { wamid, wamid_index }) if !self.submitted && self.attempts > 0 => {
                 vec![Event::Submitted { attempt: self.attempts, wamid, wamid_index, at }]
             }
             _ => vec![],
@@ -167,15 +167,17 @@ impl Message {
 
     fn expire(&self, at: Time) -> Vec<Event> {
         match self.status() {
-            Status::Submitted | Status::Held | Status::Sent | Status::Attempted => self.news([Event::Expired { at }]),
+            DeliveryStatus::Submitted | DeliveryStatus::Held | DeliveryStatus::Sent | DeliveryStatus::Attempted => {
+                self.news([Event::Expired { at }])
+            }
             _ => vec![],
         }
     }
 
     fn cancel(&self, reason: CancelReason, at: Time) -> Result<Vec<Event>, Error> {
         match self.status() {
-            Status::Cancelled => Ok(vec![]),
-            Status::Accepted => Ok(vec![Event::Cancelled { reason, at }]),
+            DeliveryStatus::Cancelled => Ok(vec![]),
+            DeliveryStatus::Accepted => Ok(vec![Event::Cancelled { reason, at }]),
             status => Err(Error::NotCancellable(status)),
         }
     }
@@ -197,6 +199,6 @@ impl Message {
 
     /// Whether it is one that we send.
     pub fn is_outbound(&self) -> bool {
-        self.origin.as_ref().is_some_and(|origin| origin.direction == Direction::Outbound)
+        self.origin.as_ref().is_some_and(|origin| origin.direction == MessageDirection::Outbound)
     }
 }

@@ -1,8 +1,8 @@
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, Pricing, UsageLine};
-use crate::content::{Content, ErrorText, InboundContent, Kind, Wamid};
+use super::{MessageDirection, MessagePricing, UsageLine};
+use crate::content::{ContentKind, ErrorText, InboundContent, OutboundContent, Wamid};
 use crate::{BlindIndex, Day, NumberId, Sealed, SubjectId, Time};
 
 /// Facts about a message. `at` is when it happened: Meta's own time for what Meta reports, ours otherwise.
@@ -12,10 +12,10 @@ pub enum Event {
     Accepted {
         number: NumberId,
         contact: SubjectId,
-        kind: Kind,
+        kind: ContentKind,
         /// The template's name; it is chosen by the account and names no person.
         template: Option<String>,
-        content: Sealed<Content>,
+        content: Sealed<OutboundContent>,
         at: Time,
     },
     /// A call to Meta is about to be made.
@@ -73,11 +73,11 @@ pub enum Event {
         at: Time,
     },
     /// Meta said what it charges.
-    Priced(Pricing),
+    Priced(MessagePricing),
     /// The message moves from one line of the usage to another; the first time, from none.
     Counted {
         number: NumberId,
-        direction: Direction,
+        direction: MessageDirection,
         day: Day,
         before: Option<UsageLine>,
         after: UsageLine,
@@ -86,7 +86,7 @@ pub enum Event {
     Received {
         number: NumberId,
         contact: SubjectId,
-        kind: Kind,
+        kind: ContentKind,
         content: Sealed<InboundContent>,
         wamid: Sealed<Wamid>,
         wamid_index: BlindIndex,

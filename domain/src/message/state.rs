@@ -2,14 +2,14 @@ use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Direction, Error, Event, Pricing, PricingCategory, Status, UsageLine};
-use crate::content::Kind;
+use super::{Command, DeliveryStatus, Error, Event, MessageDirection, MessagePricing, PricingCategory, UsageLine};
+use crate::content::ContentKind;
 use crate::{BlindIndex, NumberId, SubjectId, Time};
 
 /// All that decisions about a message need to know.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    pub origin: Option<Origin>,
+    pub origin: Option<MessageOrigin>,
     /// How many calls to Meta were begun.
     pub attempts: u32,
     /// A call was begun and its outcome is not recorded.
@@ -25,27 +25,27 @@ pub struct Message {
     pub sent_at: Option<Time>,
     pub delivered_at: Option<Time>,
     pub read_at: Option<Time>,
-    pub failure: Option<Failure>,
+    pub failure: Option<MessageFailure>,
     pub expired_at: Option<Time>,
     pub cancelled_at: Option<Time>,
-    pub pricing: Option<Pricing>,
+    pub pricing: Option<MessagePricing>,
     /// The line of the usage on which it stands.
     pub counted: Option<UsageLine>,
 }
 
 /// Where a message came from: set once, by its first event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    pub direction: Direction,
+pub struct MessageOrigin {
+    pub direction: MessageDirection,
     pub number: NumberId,
     pub contact: SubjectId,
-    pub kind: Kind,
+    pub kind: ContentKind,
     pub at: Time,
 }
 
 /// Of several failures the earliest counts, then the lowest code, so that their order of arrival does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Failure {
+pub struct MessageFailure {
     pub at: Time,
     pub code: Option<i64>,
     pub class: String,
@@ -54,21 +54,21 @@ pub struct Failure {
 impl Message {
     /// What became of it. A message that reached one device has been delivered, whatever failed on another
     /// (Meta, "Message status"), and one that was read has been delivered.
-    pub fn status(&self) -> Status {
-        let inbound = self.origin.as_ref().is_some_and(|origin| origin.direction == Direction::Inbound);
+    pub fn status(&self) -> DeliveryStatus {
+        let inbound = self.origin.as_ref().is_some_and(|origin| origin.direction == MessageDirection::Inbound);
         let ranked = [
-            (inbound, Status::Received),
-            (self.read_at.is_some(), Status::Read),
-            (self.delivered_at.is_some(), Status::Delivered),
-            (self.failure.is_some(), Status::Failed),
-            (self.expired_at.is_some(), Status::Expired),
-            (self.sent_at.is_some(), Status::Sent),
-            (self.held_at.is_some(), Status::Held),
-            (self.submitted, Status::Submitted),
-            (self.cancelled_at.is_some(), Status::Cancelled),
-            (self.in_flight, Status::Attempted),
+            (inbound, DeliveryStatus::Received),
+            (self.read_at.is_some(), DeliveryStatus::Read),
+            (self.delivered_at.is_some(), DeliveryStatus::Delivered),
+            (self.failure.is_some(), DeliveryStatus::Failed),
+            (self.expired_at.is_some(), DeliveryStatus::Expired),
+            (self.sent_at.is_some(), DeliveryStatus::Sent),
+            (self.held_at.is_some(), DeliveryStatus::Held),
+            (self.submitted, DeliveryStatus::Submitted),
+            (self.cancelled_at.is_some(), DeliveryStatus::Cancelled),
+            (self.in_flight, DeliveryStatus::Attempted),
         ];
-        ranked.into_iter().find(|(holds, _)| *holds).map_or(Status::Accepted, |(_, status)| status)
+        ranked.into_iter().find(|(holds, _)| *holds).map_or(DeliveryStatus::Accepted, |(_, status)| status)
     }
 
     /// Meta has it, as its answer or any of its webhooks shows.
@@ -83,7 +83,7 @@ impl Message {
 
     /// The line of the usage on which it belongs: none until Meta has shown that it went out.
     pub fn usage(&self) -> Option<UsageLine> {
-        let inbound = self.origin.as_ref()?.direction == Direction::Inbound;
+        let inbound = self.origin.as_ref()?.direction == MessageDirection::Inbound;
         let delivered = self.delivered_at.is_some() || self.read_at.is_some();
         if !inbound && !delivered && self.sent_at.is_none() {
             return None;
@@ -115,16 +115,16 @@ impl Aggregate for Message {
     type Services = ();
 
     async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::decide::handle(self, command, sink).await
+        crate::aggregate::handle(self, command, sink).await
     }
 
     fn apply(&mut self, event: Event) {
         match event {
             Event::Accepted { number, contact, kind, at, .. } => {
-                self.origin = Some(Origin { direction: Direction::Outbound, number, contact, kind, at });
+                self.origin = Some(MessageOrigin { direction: MessageDirection::Outbound, number, contact, kind, at });
             }
             Event::Received { number, contact, kind, wamid_index, at, .. } => {
-                self.origin = Some(Origin { direction: Direction::Inbound, number, contact, kind, at });
+                self.origin = Some(MessageOrigin { direction: MessageDirection::Inbound, number, contact, kind, at });
                 self.wamid_index = Some(wamid_index);
             }
             Event::Attempted { attempt, .. } => {
@@ -150,7 +150,7 @@ impl Aggregate for Message {
             Event::Read { at } => earliest(&mut self.read_at, at),
             Event::Failed { code, class, at, .. } => {
                 self.in_flight = false;
-                earliest(&mut self.failure, Failure { at, code, class });
+                earliest(&mut self.failure, MessageFailure { at, code, class });
             }
             Event::Expired { at } => earliest(&mut self.expired_at, at),
             Event::Cancelled { at, .. } => earliest(&mut self.cancelled_at, at),

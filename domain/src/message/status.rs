@@ -7,7 +7,7 @@ use crate::Time;
 /// What became of a message, derived from all that is known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Status {
+pub enum DeliveryStatus {
     /// Durable here; not yet tried.
     Accepted,
     /// A call to Meta has begun; its outcome is not recorded (yet).
@@ -28,7 +28,7 @@ pub enum Status {
     Received,
 }
 
-impl Status {
+impl DeliveryStatus {
     pub const ALL: [Self; 11] = [
         Self::Accepted,
         Self::Attempted,
@@ -74,12 +74,12 @@ pub enum StatusWord {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Direction {
+pub enum MessageDirection {
     Outbound,
     Inbound,
 }
 
-impl Direction {
+impl MessageDirection {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Outbound => "OUTBOUND",
@@ -122,7 +122,7 @@ impl PricingCategory {
 /// What Meta said it charges, and when it said so. Of several, the earliest counts, then the first in the alphabet,
 /// so that their order of arrival does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Pricing {
+pub struct MessagePricing {
     pub at: Time,
     pub category: PricingCategory,
     pub billable: bool,

@@ -2,8 +2,8 @@ use cqrs_es::{Aggregate, test::TestFramework};
 use proptest::prelude::*;
 
 use super::*;
-use crate::content::{Content, Kind, Wamid};
-use crate::{BlindIndex, Day, Decide, NumberId, Sealed, SubjectId, Time};
+use crate::content::{ContentKind, OutboundContent, Wamid};
+use crate::{BlindIndex, Day, DecidingAggregate, NumberId, Sealed, SubjectId, Time};
 
 const NUMBER: &str = "018f0000-0000-7000-8000-000000000001";
 const CONTACT: &str = "6f2c3c8e-6b1e-4c0e-8a43-0d6f7f0c9a11";
@@ -25,16 +25,23 @@ fn sealed<T>() -> Sealed<T> {
 }
 
 fn accepted() -> Event {
-    let content = sealed::<Content>();
-    Event::Accepted { number: number(), contact: contact(), kind: Kind::Text, template: None, content, at: at(0) }
+    let content = sealed::<OutboundContent>();
+    Event::Accepted {
+        number: number(),
+        contact: contact(),
+        kind: ContentKind::Text,
+        template: None,
+        content,
+        at: at(0),
+    }
 }
 
-fn submission() -> Submission {
-    Submission { wamid: sealed::<Wamid>(), wamid_index: BlindIndex::from_hex("aa".into()) }
+fn submission() -> MetaSubmission {
+    MetaSubmission { wamid: sealed::<Wamid>(), wamid_index: BlindIndex::from_hex("aa".into()) }
 }
 
 fn submitted() -> Event {
-    let Submission { wamid, wamid_index } = submission();
+    let MetaSubmission { wamid, wamid_index } = submission();
     Event::Submitted { attempt: 1, wamid, wamid_index, at: at(1) }
 }
 
@@ -52,7 +59,7 @@ fn given(events: Vec<Event>) -> cqrs_es::test::AggregateTestExecutor<Message> {
 
 fn counted(before: Option<UsageLine>, after: UsageLine) -> Event {
     let day = at(0).day();
-    Event::Counted { number: number(), direction: Direction::Outbound, day, before, after }
+    Event::Counted { number: number(), direction: MessageDirection::Outbound, day, before, after }
 }
 
 fn line(delivered: bool) -> UsageLine {
@@ -83,7 +90,7 @@ fn a_repeated_status_is_recorded_once() {
 
 #[test]
 fn a_webhook_tells_what_became_of_an_unknown_outcome() {
-    let Submission { wamid, wamid_index } = submission();
+    let MetaSubmission { wamid, wamid_index } = submission();
     given(vec![accepted(), attempted(), Event::OutcomeUnknown { attempt: 1, at: at(5) }])
         .when(report(StatusWord::Delivered, 9))
         .then_expect_events(vec![
@@ -95,7 +102,7 @@ fn a_webhook_tells_what_became_of_an_unknown_outcome() {
 
 #[test]
 fn an_answer_after_the_webhook_changes_nothing() {
-    let outcome = Outcome::Submitted { submission: submission(), held: false };
+    let outcome = CallOutcome::Submitted { submission: submission(), held: false };
     given(vec![accepted(), attempted(), submitted(), Event::Delivered { at: at(2) }])
         .when(Command::Conclude { attempt: 1, outcome, at: at(3) })
         .then_expect_events(vec![]);
@@ -107,7 +114,9 @@ fn only_a_message_that_was_not_tried_can_be_cancelled() {
     let cancelled = Event::Cancelled { reason: CancelReason::Requested, at: at(3) };
     given(vec![accepted()]).when(cancel()).then_expect_events(vec![cancelled.clone()]);
     given(vec![accepted(), cancelled]).when(cancel()).then_expect_events(vec![]);
-    given(vec![accepted(), attempted()]).when(cancel()).then_expect_error(Error::NotCancellable(Status::Attempted));
+    given(vec![accepted(), attempted()])
+        .when(cancel())
+        .then_expect_error(Error::NotCancellable(DeliveryStatus::Attempted));
 }
 
 #[test]
@@ -117,7 +126,7 @@ fn a_deferred_message_waits_and_is_tried_again() {
     for event in [accepted(), attempted(), deferred] {
         message.apply(event);
     }
-    assert_eq!((message.status(), message.not_before), (Status::Accepted, Some(at(60))));
+    assert_eq!((message.status(), message.not_before), (DeliveryStatus::Accepted, Some(at(60))));
     assert!(message.decide(Command::Attempt { attempt: 2, at: at(61) }).is_ok());
 }
 
@@ -136,7 +145,7 @@ fn update() -> impl Strategy<Value = Command> {
     let pricing = proptest::option::of((category, any::<bool>()));
     let status = (word, 2..6i64, pricing).prop_map(|(word, seconds, pricing)| Command::Report {
         word,
-        pricing: pricing.map(|(word, billable)| Pricing {
+        pricing: pricing.map(|(word, billable)| MessagePricing {
             at: at(seconds),
             category: PricingCategory::new(word),
             billable,
@@ -202,10 +211,10 @@ proptest! {
         prop_assert_eq!(lines, two.usage().into_iter().collect::<Vec<_>>());
 
         let told = |wanted| updates.iter().any(|u| matches!(u, Command::Report { word, .. } if *word == wanted));
-        let expected = if told(StatusWord::Read) { Status::Read }
-            else if told(StatusWord::Delivered) { Status::Delivered }
-            else if updates.iter().any(|u| matches!(u, Command::ReportFailure { .. })) { Status::Failed }
-            else { Status::Sent };
+        let expected = if told(StatusWord::Read) { DeliveryStatus::Read }
+            else if told(StatusWord::Delivered) { DeliveryStatus::Delivered }
+            else if updates.iter().any(|u| matches!(u, Command::ReportFailure { .. })) { DeliveryStatus::Failed }
+            else { DeliveryStatus::Sent };
         prop_assert_eq!(two.status(), expected);
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Why a request is not carried out (GDPR 17(3), 12(6); CCPA 1798.105(d), 1798.130).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Exception {
+pub enum LegalException {
     /// Freedom of expression and information.
     Expression,
     /// A law that requires the data to be kept.
@@ -18,7 +18,7 @@ pub enum Exception {
     Unidentified,
 }
 
-impl Exception {
+impl LegalException {
     pub const ALL: [Self; 5] =
         [Self::Expression, Self::LegalObligation, Self::PublicInterest, Self::LegalClaims, Self::Unidentified];
 

@@ -14,15 +14,15 @@ fn way() -> Vec<Event> {
     vec![
         Event::Received {
             subject: SubjectId::random(),
-            regime: Regime::Ccpa,
-            ground: Ground::ConsumerRequest,
+            regime: LegalRegime::Ccpa,
+            ground: LegalGround::ConsumerRequest,
             reason: None,
-            due_at: Regime::Ccpa.due(AT),
+            due_at: LegalRegime::Ccpa.due(AT),
             at: AT,
         },
         Event::Executing { at: AT },
         Event::Fenced { keys: vec![key], unreadable: None, at: AT },
-        Event::KeysDestroyed { fingerprints: vec!["ab".into()], destruction: Destruction { number: 1, at: AT } },
+        Event::KeysDestroyed { fingerprints: vec!["ab".into()], destruction: KeyDestruction { number: 1, at: AT } },
         Event::Completed { suppressed: false, at: AT },
         Event::EpochDestroyed { epoch: 3, at: AT },
     ]
@@ -60,8 +60,8 @@ fn no_step_is_left_out() {
     for done in 1..way.len() {
         for later in &way[(done + 1).min(way.len())..] {
             given(&way[..done]).when(command(later)).then_expect_error(Error::NotNext(match done {
-                1 => State::Received,
-                _ => State::Executing,
+                1 => RequestState::Received,
+                _ => RequestState::Executing,
             }));
         }
     }
@@ -72,13 +72,13 @@ fn no_step_is_left_out() {
 
 #[test]
 fn what_a_restored_vault_brought_back_is_destroyed_again_and_waits_for_another_end() {
-    let (way, destruction) = (way(), Destruction { number: 7, at: AT });
+    let (way, destruction) = (way(), KeyDestruction { number: 7, at: AT });
     let repeated = Event::Repeated { fingerprints: vec!["ab".into()], destruction };
     for done in [4, 5, 6] {
         given(&way[..done]).when(command(&repeated)).then_expect_events(vec![repeated.clone()]);
     }
     for done in 1..4 {
-        let state = if done == 1 { State::Received } else { State::Executing };
+        let state = if done == 1 { RequestState::Received } else { RequestState::Executing };
         given(&way[..done]).when(command(&repeated)).then_expect_error(Error::NotNext(state));
     }
     let again: Vec<_> = way.iter().cloned().chain([repeated.clone()]).collect();
@@ -89,21 +89,21 @@ fn what_a_restored_vault_brought_back_is_destroyed_again_and_waits_for_another_e
 
 #[test]
 fn a_request_is_refused_before_it_begins_or_not_at_all() {
-    let (way, refuse) = (way(), || Command::Refuse { exception: Exception::LegalClaims, at: AT });
-    let refused = Event::Refused { exception: Exception::LegalClaims, at: AT };
+    let (way, refuse) = (way(), || Command::Refuse { exception: LegalException::LegalClaims, at: AT });
+    let refused = Event::Refused { exception: LegalException::LegalClaims, at: AT };
     given(&way[..1]).when(refuse()).then_expect_events(vec![refused.clone()]);
-    given(&way[..2]).when(refuse()).then_expect_error(Error::NotNext(State::Executing));
+    given(&way[..2]).when(refuse()).then_expect_error(Error::NotNext(RequestState::Executing));
     let begun = Command::Begin { at: AT };
-    given(&[way[0].clone(), refused]).when(begun).then_expect_error(Error::NotNext(State::Refused));
+    given(&[way[0].clone(), refused]).when(begun).then_expect_error(Error::NotNext(RequestState::Refused));
 }
 
 #[test]
 fn a_ground_belongs_to_its_law() {
-    for regime in Regime::ALL {
-        for ground in Ground::ALL {
+    for regime in LegalRegime::ALL {
+        for ground in LegalGround::ALL {
             let command = Command::Receive { subject: SubjectId::random(), regime, ground, reason: None, at: AT };
             let decided = PrivacyRequest::default().decide(command);
-            assert_eq!(decided.is_ok(), (regime == Regime::Ccpa) == (ground == Ground::ConsumerRequest));
+            assert_eq!(decided.is_ok(), (regime == LegalRegime::Ccpa) == (ground == LegalGround::ConsumerRequest));
         }
     }
 }
@@ -117,24 +117,24 @@ fn a_month_ends_with_the_next_month_and_45_days_are_45_days() {
         ("2026-03-15T23:59:59Z", "2026-04-15T23:59:59Z"),
         ("2026-12-31T00:00:00Z", "2027-01-31T00:00:00Z"),
     ] {
-        assert_eq!(Regime::Gdpr.due(time(received)), time(due));
+        assert_eq!(LegalRegime::Gdpr.due(time(received)), time(due));
     }
-    assert_eq!(Regime::Ccpa.due(time("2026-01-01T00:00:00Z")), time("2026-02-15T00:00:00Z"));
+    assert_eq!(LegalRegime::Ccpa.due(time("2026-01-01T00:00:00Z")), time("2026-02-15T00:00:00Z"));
 }
 
 #[test]
 fn the_hold_of_a_refusal_is_lifted_once() {
     let refused = |exception| vec![way()[0].clone(), Event::Refused { exception, at: AT }];
     let lift = Command::LiftHold { at: AT };
-    for exception in Exception::ALL {
+    for exception in LegalException::ALL {
         let tried = given(&refused(exception)).when(lift.clone());
-        if exception == Exception::Unidentified {
+        if exception == LegalException::Unidentified {
             tried.then_expect_error(Error::NoHold);
         } else {
             tried.then_expect_events(vec![Event::HoldLifted { at: AT }]);
         }
     }
-    let lifted = [refused(Exception::LegalClaims), vec![Event::HoldLifted { at: AT }]].concat();
+    let lifted = [refused(LegalException::LegalClaims), vec![Event::HoldLifted { at: AT }]].concat();
     given(&lifted).when(lift.clone()).then_expect_events(vec![]);
     for step in 1..=way().len() {
         given(&way()[..step]).when(lift.clone()).then_expect_error(Error::NoHold);

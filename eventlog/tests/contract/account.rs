@@ -3,7 +3,7 @@
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
-use wasend_domain::{Decide, decide};
+use wasend_domain::{DecidingAggregate, aggregate};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -56,7 +56,7 @@ impl Aggregate for Account {
     type Services = ();
 
     async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Refused> {
-        decide::handle(self, command, sink).await
+        aggregate::handle(self, command, sink).await
     }
 
     fn apply(&mut self, event: Event) {
@@ -70,7 +70,7 @@ impl Aggregate for Account {
     }
 }
 
-impl Decide for Account {
+impl DecidingAggregate for Account {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Refused> {
         match command {
             Command::Open if self.opened => Ok(vec![]),

@@ -1,7 +1,7 @@
 //! Appends: gapless, all or nothing, durable.
 
 use uuid::Uuid;
-use wasend_eventlog::{Append, Appended, Db, EventLog, Filter, LogError, NewEvent, Rejected};
+use wasend_eventlog::{Append, AppendRejection, AppendedRange, Db, EventFilter, EventLog, LogError, NewEvent};
 
 use crate::harness::{Home, account, append, fresh, new_stream, part, stream};
 
@@ -17,8 +17,8 @@ crate::on_every_engine!(
     reopened_it_goes_on,
 );
 
-fn new(first: u64, last: u64) -> Appended {
-    Appended { first, last, repeated: false }
+fn new(first: u64, last: u64) -> AppendedRange {
+    AppendedRange { first, last, repeated: false }
 }
 
 async fn gapless_under_concurrency(home: Home) {
@@ -39,7 +39,7 @@ async fn gapless_under_concurrency(home: Home) {
     for client in clients.collect::<Vec<_>>() {
         client.await.unwrap();
     }
-    let events = log.read(0, usize::MAX, &Filter::default()).await.unwrap();
+    let events = log.read(0, usize::MAX, &EventFilter::default()).await.unwrap();
     assert!(!events.is_empty());
     assert!(events.iter().zip(1..).all(|(event, position)| event.position == position));
     assert_eq!(log.head().await.unwrap(), events.len() as u64);
@@ -51,7 +51,7 @@ async fn all_or_nothing_over_several_streams(home: Home) {
     let answers = log.append(vec![append(fresh(), vec![part(stream(1), 0, 2), part(stream(2), 0, 1)])]).await.unwrap();
     assert_eq!(answers, [Ok(new(1, 3))]);
     let answers = log.append(vec![append(fresh(), vec![part(stream(1), 2, 1), part(stream(2), 0, 1)])]).await.unwrap();
-    assert_eq!(answers, [Err(Rejected::Conflict { stream: stream(2), actual: 1 })]);
+    assert_eq!(answers, [Err(AppendRejection::Conflict { stream: stream(2), actual: 1 })]);
     assert_eq!(log.head().await.unwrap(), 3);
     assert_eq!(log.append(vec![]).await.unwrap(), []);
     assert_eq!(log.append(vec![append(fresh(), vec![])]).await.unwrap(), [Ok(new(3, 3))]);
@@ -63,7 +63,7 @@ async fn a_conflict_does_not_spoil_its_neighbours(home: Home) {
     let answers = log.append(vec![on(0), on(0), on(1), new_stream()]).await.unwrap();
     assert_eq!(
         answers,
-        [Ok(new(1, 1)), Err(Rejected::Conflict { stream: stream(1), actual: 1 }), Ok(new(2, 2)), Ok(new(3, 3))]
+        [Ok(new(1, 1)), Err(AppendRejection::Conflict { stream: stream(1), actual: 1 }), Ok(new(2, 2)), Ok(new(3, 3))]
     );
     let sequences: Vec<_> = log.load(&[stream(1)]).await.unwrap().iter().map(|e| (e.sequence, e.position)).collect();
     assert_eq!(sequences, [(1, 1), (2, 2)]);
@@ -74,7 +74,7 @@ async fn a_stream_belongs_to_one_account(home: Home) {
     let on =
         |owner, expected| Append { account_id: account(owner), ..append(fresh(), vec![part(stream(1), expected, 1)]) };
     log.append(vec![on(1, 0)]).await.unwrap()[0].as_ref().unwrap();
-    let conflict = Err(Rejected::Conflict { stream: stream(1), actual: 1 });
+    let conflict = Err(AppendRejection::Conflict { stream: stream(1), actual: 1 });
     assert_eq!(log.append(vec![on(2, 1), on(2, 0)]).await.unwrap(), [conflict.clone(), conflict]);
     assert_eq!(log.append(vec![on(1, 1)]).await.unwrap(), [Ok(new(2, 2))]);
 }
@@ -139,7 +139,7 @@ async fn a_database_that_cannot_write_acknowledges_nothing(home: Home) {
     wasend_eventlog::with_db!(log.db(), pool => { sqlx::query(broken).execute(pool).await.unwrap(); });
     let (one, other) = tokio::join!(log.append(vec![new_stream()]), log.append(vec![new_stream()]));
     assert!(matches!((one, other), (Err(LogError::Unavailable(_)), Err(LogError::Unavailable(_)))));
-    assert_eq!(log.read(0, 10, &Filter::default()).await.unwrap().len(), 1);
+    assert_eq!(log.read(0, 10, &EventFilter::default()).await.unwrap().len(), 1);
     wasend_eventlog::with_db!(log.db(), pool => { sqlx::query(mended).execute(pool).await.unwrap(); });
     assert_eq!(log.append(vec![new_stream()]).await.unwrap(), [Ok(new(2, 2))]);
 }
@@ -147,11 +147,11 @@ async fn a_database_that_cannot_write_acknowledges_nothing(home: Home) {
 async fn reopened_it_goes_on(home: Home) {
     let log = home.log().await;
     log.append(vec![append(fresh(), vec![part(stream(1), 0, 3)])]).await.unwrap()[0].as_ref().unwrap();
-    let before = log.read(0, 10, &Filter::default()).await.unwrap();
+    let before = log.read(0, 10, &EventFilter::default()).await.unwrap();
     log.close().await;
     log.db().close().await;
     let log = home.log().await;
     assert_eq!(*log.watch().borrow(), 3);
     assert_eq!(log.append(vec![append(fresh(), vec![part(stream(1), 3, 1)])]).await.unwrap(), [Ok(new(4, 4))]);
-    assert_eq!(log.read(0, 3, &Filter::default()).await.unwrap(), before);
+    assert_eq!(log.read(0, 3, &EventFilter::default()).await.unwrap(), before);
 }

@@ -1,6 +1,6 @@
 //! The same command id within an account is answered with its first result and writes nothing.
 
-use wasend_eventlog::{Append, Appended, EventLog, Rejected};
+use wasend_eventlog::{Append, AppendRejection, AppendedRange, EventLog};
 
 use crate::harness::{Home, account, append, new_stream, part, repeatable, stream};
 
@@ -17,8 +17,8 @@ fn command(id: &str, fingerprint: &str) -> Append {
     Append { command_id: repeatable(id, fingerprint), ..new_stream() }
 }
 
-fn answer(first: u64, last: u64, repeated: bool) -> Appended {
-    Appended { first, last, repeated }
+fn answer(first: u64, last: u64, repeated: bool) -> AppendedRange {
+    AppendedRange { first, last, repeated }
 }
 
 async fn a_repeated_command_writes_nothing(home: Home) {
@@ -27,7 +27,7 @@ async fn a_repeated_command_writes_nothing(home: Home) {
     assert_eq!(log.append(vec![first.clone()]).await.unwrap(), [Ok(answer(1, 3, false))]);
     // Its expectations no longer hold, and that does not matter.
     assert_eq!(log.append(vec![first.clone()]).await.unwrap(), [Ok(answer(1, 3, true))]);
-    assert_eq!(log.append(vec![command("o'ne \"λ\"", "other")]).await.unwrap(), [Err(Rejected::CommandReused)]);
+    assert_eq!(log.append(vec![command("o'ne \"λ\"", "other")]).await.unwrap(), [Err(AppendRejection::CommandReused)]);
     assert_eq!(log.head().await.unwrap(), 3);
     let events = log.command(account(1), "o'ne \"λ\"").await.unwrap();
     assert_eq!(events.iter().map(|e| e.position).collect::<Vec<_>>(), [1, 2, 3]);
@@ -39,7 +39,7 @@ async fn repeated_within_one_batch(home: Home) {
     let log = home.log().await;
     let batch = vec![command("a", "f"), command("b", "f"), command("a", "f"), command("a", "g")];
     let expected =
-        [Ok(answer(1, 1, false)), Ok(answer(2, 2, false)), Ok(answer(1, 1, true)), Err(Rejected::CommandReused)];
+        [Ok(answer(1, 1, false)), Ok(answer(2, 2, false)), Ok(answer(1, 1, true)), Err(AppendRejection::CommandReused)];
     assert_eq!(log.append(batch).await.unwrap(), expected);
     assert_eq!(log.head().await.unwrap(), 2);
 }
@@ -87,5 +87,5 @@ async fn known_again_after_reopening(home: Home) {
     log.close().await;
     let log = home.log().await;
     assert_eq!(log.append(vec![command(id, "f")]).await.unwrap(), [Ok(answer(1, 1, true))]);
-    assert_eq!(log.append(vec![command(id, "g")]).await.unwrap(), [Err(Rejected::CommandReused)]);
+    assert_eq!(log.append(vec![command(id, "g")]).await.unwrap(), [Err(AppendRejection::CommandReused)]);
 }

@@ -7,8 +7,10 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tempfile::TempDir;
 use uuid::Uuid;
-use wasend_domain::{AccountId, Actor, Clock, EventId, Metadata, StreamId, Time};
-use wasend_eventlog::{Append, CommandId, Context, Db, DbOptions, NewEvent, SqlLog, StreamAppend, Upcasters};
+use wasend_domain::{AccountId, Actor, Clock, EventId, EventMetadata, StreamId, Time};
+use wasend_eventlog::{
+    Append, CommandContext, CommandId, Db, DbOptions, NewEvent, SqlLog, StreamAppend, UpcasterChain,
+};
 
 /// Always the same moment.
 pub struct Stopped;
@@ -64,10 +66,10 @@ impl Home {
     }
 
     pub async fn log(&self) -> Arc<SqlLog> {
-        self.log_with(Upcasters::default()).await
+        self.log_with(UpcasterChain::default()).await
     }
 
-    pub async fn log_with(&self, upcasters: Upcasters) -> Arc<SqlLog> {
+    pub async fn log_with(&self, upcasters: UpcasterChain) -> Arc<SqlLog> {
         Arc::new(SqlLog::open(self.db().await, Arc::new(Stopped), upcasters).await.unwrap())
     }
 }
@@ -88,8 +90,8 @@ pub fn repeatable(id: &str, fingerprint: &str) -> CommandId {
     CommandId::Repeatable { id: id.into(), fingerprint: fingerprint.into() }
 }
 
-pub fn context(n: u128, command: CommandId) -> Context {
-    Context { account_id: account(n), actor: Actor::System("test"), command }
+pub fn context(n: u128, command: CommandId) -> CommandContext {
+    CommandContext { account_id: account(n), actor: Actor::System("test"), command }
 }
 
 pub fn part(stream: StreamId, expected: u64, events: usize) -> StreamAppend {
@@ -103,7 +105,7 @@ pub fn part(stream: StreamId, expected: u64, events: usize) -> StreamAppend {
 }
 
 pub fn append(command_id: CommandId, streams: Vec<StreamAppend>) -> Append {
-    Append { account_id: account(1), command_id, metadata: Metadata::by(Actor::Meta), streams }
+    Append { account_id: account(1), command_id, metadata: EventMetadata::by(Actor::Meta), streams }
 }
 
 /// One event on a stream that nothing was written to yet.

@@ -5,13 +5,13 @@
 
 mod account;
 mod append;
+mod command_handler;
 mod commands;
-mod execute;
+mod cqrs_es_adapter;
 mod harness;
 mod nodes;
 mod read;
 mod released;
-mod stock;
 
 /// Makes a test for each engine of every story.
 #[macro_export]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wasend_eventlog::{EventLog, Filter, SqlLog};
+use wasend_eventlog::{EventFilter, EventLog, SqlLog};
 
 use crate::harness::{Home, append, fresh, new_stream, part, stream};
 
@@ -34,7 +34,7 @@ fn writers(logs: &[Arc<SqlLog>]) -> Vec<tokio::task::JoinHandle<()>> {
 async fn follow(log: Arc<SqlLog>) {
     let mut seen = 0;
     while seen < (WRITERS * EACH) as u64 {
-        for event in log.read(seen, 7, &Filter::default()).await.unwrap() {
+        for event in log.read(seen, 7, &EventFilter::default()).await.unwrap() {
             assert_eq!(event.position, seen + 1, "an event was missed");
             seen = event.position;
         }
@@ -81,7 +81,7 @@ async fn a_watcher_hears_of_both_nodes(home: Home) {
     for (log, position) in [(&one, 1), (&two, 2), (&one, 3), (&two, 4)] {
         log.append(vec![new_stream()]).await.unwrap()[0].as_ref().unwrap();
         watch.wait_for(|known| *known >= position).await.unwrap();
-        assert_eq!(one.read(position - 1, 10, &Filter::default()).await.unwrap().len(), 1);
+        assert_eq!(one.read(position - 1, 10, &EventFilter::default()).await.unwrap().len(), 1);
     }
 }
 

@@ -3,8 +3,8 @@
 use cqrs_es::persist::SemanticVersionEventUpcaster;
 use serde_json::json;
 use uuid::Uuid;
-use wasend_domain::{Actor, Metadata};
-use wasend_eventlog::{Append, EventLog, Filter, LogError, Upcasters, with_db};
+use wasend_domain::{Actor, EventMetadata};
+use wasend_eventlog::{Append, EventFilter, EventLog, LogError, UpcasterChain, with_db};
 
 use crate::harness::{Home, NOW, account, append, fresh, part, repeatable, stream};
 
@@ -31,7 +31,7 @@ async fn an_event_is_read_as_it_was_written(home: Home) {
     assert_eq!((event.account_id, event.event_id), (account(1), written.event_id));
     assert_eq!((event.aggregate_type.as_str(), event.aggregate_id), ("account", Uuid::from_u128(1)));
     assert_eq!((event.event_type.as_str(), event.event_version.as_str()), ("Deposited", "1.0"));
-    assert_eq!(event.metadata, Metadata::by(Actor::Meta).with_fingerprint("f".into()));
+    assert_eq!(event.metadata, EventMetadata::by(Actor::Meta).with_fingerprint("f".into()));
     assert_eq!(event.command_id, "c");
 }
 
@@ -41,20 +41,20 @@ async fn filters_narrow(home: Home) {
         let append = append(fresh(), vec![part(stream(n % 4), u64::try_from(n / 4).unwrap(), 1)]);
         log.append(vec![Append { account_id: account(1 + n % 2), ..append }]).await.unwrap()[0].as_ref().unwrap();
     }
-    let positions = async |after, limit, filter: Filter| {
+    let positions = async |after, limit, filter: EventFilter| {
         let events = log.read(after, limit, &filter).await.unwrap();
         events.iter().map(|event| event.position).collect::<Vec<_>>()
     };
-    let all = Filter::default;
+    let all = EventFilter::default;
     assert_eq!(positions(0, 100, all()).await, [1, 2, 3, 4, 5, 6]);
     assert_eq!(positions(2, 2, all()).await, [3, 4]);
     assert!(positions(6, 2, all()).await.is_empty());
-    assert_eq!(positions(2, 100, Filter { until: Some(4), ..all() }).await, [3, 4]);
-    assert_eq!(positions(0, 100, Filter { account_id: Some(account(2)), ..all() }).await, [2, 4, 6]);
-    assert_eq!(positions(0, 100, Filter { stream: Some(stream(1)), ..all() }).await, [2, 6]);
-    let neither = Filter { account_id: Some(account(1)), stream: Some(stream(1)), until: None };
+    assert_eq!(positions(2, 100, EventFilter { until: Some(4), ..all() }).await, [3, 4]);
+    assert_eq!(positions(0, 100, EventFilter { account_id: Some(account(2)), ..all() }).await, [2, 4, 6]);
+    assert_eq!(positions(0, 100, EventFilter { stream: Some(stream(1)), ..all() }).await, [2, 6]);
+    let neither = EventFilter { account_id: Some(account(1)), stream: Some(stream(1)), until: None };
     assert!(positions(0, 100, neither).await.is_empty());
-    let both = Filter { account_id: Some(account(2)), stream: Some(stream(1)), until: Some(4) };
+    let both = EventFilter { account_id: Some(account(2)), stream: Some(stream(1)), until: Some(4) };
     assert_eq!(positions(0, 100, both).await, [2]);
 }
 
@@ -94,12 +94,12 @@ async fn old_events_are_read_as_new(home: Home) {
         let upcast = move |_| json!({"Deposited": {"amount": amount}});
         Box::new(SemanticVersionEventUpcaster::new("Deposited", version, Box::new(upcast)))
     };
-    let log = home.log_with(Upcasters::new(vec![upcaster("1.1.0", 5), upcaster("2.0.0", 6)])).await;
+    let log = home.log_with(UpcasterChain::new(vec![upcaster("1.1.0", 5), upcaster("2.0.0", 6)])).await;
     log.append(vec![append(repeatable("c", "f"), vec![part(stream(1), 0, 1)])]).await.unwrap()[0].as_ref().unwrap();
     let loaded = log.load(&[stream(1)]).await.unwrap();
     assert_eq!(loaded[0].payload, r#"{"Deposited":{"amount":6}}"#);
     assert_eq!(loaded[0].event_version, "2.0.0");
-    assert_eq!(log.read(0, 1, &Filter::default()).await.unwrap(), loaded);
+    assert_eq!(log.read(0, 1, &EventFilter::default()).await.unwrap(), loaded);
     assert_eq!(log.command(account(1), "c").await.unwrap(), loaded);
     let plain = home.log().await.load(&[stream(1)]).await.unwrap();
     assert_eq!(plain[0].event_version, "1.0");
@@ -110,7 +110,7 @@ async fn nonsense_is_reported_as_damage(home: Home) {
     log.append(vec![append(fresh(), vec![part(stream(1), 0, 1)])]).await.unwrap()[0].as_ref().unwrap();
     let damage = "UPDATE events SET account_id = 'secret'";
     with_db!(log.db(), pool => { sqlx::query(damage).execute(pool).await.unwrap(); });
-    let error = log.read(0, 10, &Filter::default()).await.unwrap_err();
+    let error = log.read(0, 10, &EventFilter::default()).await.unwrap_err();
     assert!(matches!(&error, LogError::Damaged(text) if !text.contains("secret")), "{error:?}");
 }
 
@@ -119,7 +119,7 @@ async fn what_was_lost_or_changed_on_the_disk_is_damage(home: Home) {
     log.append(vec![append(fresh(), vec![part(stream(1), 0, 3)])]).await.unwrap()[0].as_ref().unwrap();
     let damaged = async |damage: &'static str| {
         with_db!(log.db(), pool => { sqlx::query(damage).execute(pool).await.unwrap(); });
-        let error = log.read(0, 10, &Filter::default()).await.unwrap_err();
+        let error = log.read(0, 10, &EventFilter::default()).await.unwrap_err();
         assert!(matches!(&error, LogError::Damaged(_)), "{error:?}");
         error.to_string()
     };

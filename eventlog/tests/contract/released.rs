@@ -4,8 +4,8 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
-use wasend_domain::Recorded;
-use wasend_eventlog::{Db, EventLog, Filter, LogError, with_db};
+use wasend_domain::RecordedEvent;
+use wasend_eventlog::{Db, EventFilter, EventLog, LogError, with_db};
 
 use crate::harness::{Home, account, append, fresh, part, stream};
 
@@ -73,11 +73,11 @@ async fn old_log(home: &Home, rows: &[Row<'_>]) {
 
 /// Every way to read them gives the same rows.
 async fn read(log: &dyn EventLog, rows: &[Row<'_>]) {
-    let seen = |event: &Recorded| {
+    let seen = |event: &RecordedEvent| {
         assert_eq!((event.account_id, event.metadata.actor()), (account(1), "meta"));
         (event.event_type.clone(), event.event_version.clone(), event.payload.clone(), event.command_id.clone())
     };
-    let events = log.read(0, 100, &Filter::default()).await.unwrap();
+    let events = log.read(0, 100, &EventFilter::default()).await.unwrap();
     let wanted: Vec<_> = rows.iter().map(|row| (row.1.into(), row.2.into(), row.3.into(), row.4.into())).collect();
     assert_eq!(events.iter().map(seen).collect::<Vec<_>>(), wanted);
     assert_eq!(log.load(&[stream(7)]).await.unwrap(), events);
@@ -112,10 +112,10 @@ async fn rows_of_the_release_are_read_with_their_checksums_and_without(home: Hom
     // What is not verified is read as it is; what is verified is not.
     let change = "UPDATE events SET payload = '{}' WHERE position = $1";
     sqlx::query(change).bind(2).execute(sqlite.pool()).await.unwrap();
-    assert_eq!(log.read(1, 1, &Filter::default()).await.unwrap()[0].payload, "{}");
+    assert_eq!(log.read(1, 1, &EventFilter::default()).await.unwrap()[0].payload, "{}");
     sqlx::query(change).bind(1).execute(sqlite.pool()).await.unwrap();
     assert!(
-        matches!(log.read(0, 1, &Filter::default()).await, Err(LogError::Damaged(why)) if why.contains("position 1"))
+        matches!(log.read(0, 1, &EventFilter::default()).await, Err(LogError::Damaged(why)) if why.contains("position 1"))
     );
 }
 
@@ -136,8 +136,8 @@ async fn empty_texts_are_read_in_every_column_that_takes_them(home: Home) {
         with_db!(log.db(), pool => {
             sqlx::query(AssertSqlSafe(empty)).execute(pool).await.unwrap();
         });
-        assert!(matches!(log.read(2, 1, &Filter::default()).await, Err(LogError::Damaged(_))));
-        assert_eq!(log.read(0, 2, &Filter::default()).await.unwrap().len(), 2);
+        assert!(matches!(log.read(2, 1, &EventFilter::default()).await, Err(LogError::Damaged(_))));
+        assert_eq!(log.read(0, 2, &EventFilter::default()).await.unwrap().len(), 2);
     }
 }
 

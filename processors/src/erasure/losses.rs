@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wasend_commands::CommandError;
-use wasend_domain::contact::{Event as ContactEvent, Part};
-use wasend_domain::{AccountId, Event, InboxId, Position, Recorded, SubjectId, Time, inbox};
-use wasend_eventlog::{EventLog, Filter};
+use wasend_domain::contact::{ContactPart, Event as ContactEvent};
+use wasend_domain::{AccountId, AnyEvent, InboxId, Position, RecordedEvent, SubjectId, Time, inbox};
+use wasend_eventlog::{EventFilter, EventLog};
 use wasend_vault::{LogAnchor, Vault};
 
 use super::reconcile::ComparisonRefused;
@@ -21,7 +21,7 @@ const LAG: Duration = Duration::from_secs(60);
 
 /// What the store has lost of one account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Loss {
+pub struct AccountLoss {
     /// Those without a key in the store, and whether the log has them as opted out.
     pub people: BTreeMap<SubjectId, bool>,
     /// Opt-outs of people unknown to the account.
@@ -30,7 +30,7 @@ pub struct Loss {
     pub changed: u64,
 }
 
-impl Loss {
+impl AccountLoss {
     fn is_certain(&self) -> bool {
         !self.people.is_empty() || self.opt_outs > 0
     }
@@ -42,14 +42,14 @@ pub async fn find(
     log: &dyn EventLog,
     vault: &Vault,
     is_earlier_copy: bool,
-) -> Result<BTreeMap<AccountId, Loss>, CommandError> {
+) -> Result<BTreeMap<AccountId, AccountLoss>, CommandError> {
     let known = vault.log_anchor().await?;
     if let Some(known) = &known {
         require_known(log, known).await?;
     }
     let (mut losses, newest) = since(log, vault, known.map_or(0, |known| known.position)).await?;
     let lags = known.zip(newest).is_some_and(|(known, newest)| newest.since(known.recorded_at) > LAG);
-    if !is_earlier_copy && !lags && !losses.values().any(Loss::is_certain) {
+    if !is_earlier_copy && !lags && !losses.values().any(AccountLoss::is_certain) {
         return Ok(BTreeMap::new());
     }
     losses.retain(|_, loss| loss.is_certain() || loss.changed > 0);
@@ -57,7 +57,7 @@ pub async fn find(
 }
 
 /// People without a key in the store, over the whole history.
-pub async fn find_all(log: &dyn EventLog, vault: &Vault) -> Result<BTreeMap<AccountId, Loss>, CommandError> {
+pub async fn find_all(log: &dyn EventLog, vault: &Vault) -> Result<BTreeMap<AccountId, AccountLoss>, CommandError> {
     let (mut losses, _) = since(log, vault, 0).await?;
     losses.retain(|_, loss| loss.is_certain());
     Ok(losses)
@@ -82,14 +82,14 @@ async fn since(
     log: &dyn EventLog,
     vault: &Vault,
     mut after: Position,
-) -> Result<(BTreeMap<AccountId, Loss>, Option<Time>), CommandError> {
-    let mut losses: BTreeMap<AccountId, Loss> = BTreeMap::new();
+) -> Result<(BTreeMap<AccountId, AccountLoss>, Option<Time>), CommandError> {
+    let mut losses: BTreeMap<AccountId, AccountLoss> = BTreeMap::new();
     let mut newest = None;
     loop {
-        let page = log.read(after, PAGE, &Filter::default()).await?;
+        let page = log.read(after, PAGE, &EventFilter::default()).await?;
         let Some(last) = page.last() else { return Ok((losses, newest)) };
         (after, newest) = (last.position, Some(last.recorded_at));
-        let mut told = Told::default();
+        let mut told = PageFindings::default();
         for recorded in &page {
             told.hear(recorded, &mut losses);
         }
@@ -110,30 +110,34 @@ async fn since(
 
 /// What a page of the log tells of people.
 #[derive(Default)]
-struct Told {
+struct PageFindings {
     people: Vec<(AccountId, SubjectId)>,
     listings: BTreeMap<AccountId, Vec<InboxId>>,
     words: Vec<(AccountId, SubjectId, bool)>,
 }
 
-impl Told {
-    fn hear(&mut self, recorded: &Recorded, losses: &mut BTreeMap<AccountId, Loss>) {
+impl PageFindings {
+    fn hear(&mut self, recorded: &RecordedEvent, losses: &mut BTreeMap<AccountId, AccountLoss>) {
         let (account, id) = (recorded.account_id, recorded.aggregate_id);
         if !matches!(recorded.aggregate_type.as_str(), "contact" | "inbox") {
             return;
         }
         // One that cannot be decoded stops the read models, and with them the comparison.
-        let Ok(event) = Event::decode(recorded) else { return };
+        let Ok(event) = AnyEvent::decode(recorded) else { return };
         match event {
-            Event::Contact(ContactEvent::Created { .. }) => self.people.push((account, SubjectId::from_uuid(id))),
-            Event::Contact(ContactEvent::Updated { changed, .. })
-                if changed.iter().any(|part| matches!(part, Part::Phone | Part::Bsuid)) =>
+            AnyEvent::Contact(ContactEvent::Created { .. }) => self.people.push((account, SubjectId::from_uuid(id))),
+            AnyEvent::Contact(ContactEvent::Updated { changed, .. })
+                if changed.iter().any(|part| matches!(part, ContactPart::Phone | ContactPart::Bsuid)) =>
             {
                 losses.entry(account).or_default().changed += 1;
             }
-            Event::Contact(ContactEvent::OptedOut { .. }) => self.words.push((account, SubjectId::from_uuid(id), true)),
-            Event::Contact(ContactEvent::OptedIn { .. }) => self.words.push((account, SubjectId::from_uuid(id), false)),
-            Event::Inbox(inbox::Event::OptOutListed { .. }) => {
+            AnyEvent::Contact(ContactEvent::OptedOut { .. }) => {
+                self.words.push((account, SubjectId::from_uuid(id), true))
+            }
+            AnyEvent::Contact(ContactEvent::OptedIn { .. }) => {
+                self.words.push((account, SubjectId::from_uuid(id), false))
+            }
+            AnyEvent::Inbox(inbox::Event::OptOutListed { .. }) => {
                 self.listings.entry(account).or_default().push(InboxId::from_uuid(id));
             }
             _ => {}

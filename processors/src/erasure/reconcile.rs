@@ -13,25 +13,25 @@ use wasend_commands::{CommandError, Commands};
 use wasend_domain::{AccountId, Position};
 use wasend_eventlog::{Db, EventLog};
 use wasend_projections::privacy::PrivacyRequestRow;
-use wasend_projections::{Cell, ProjectionStatus, Projector, Reads, State};
-use wasend_vault::{Phase, Suspension, Vault};
+use wasend_projections::{BuildState, CellValue, ProjectionStatus, Projector, ReadModels};
+use wasend_vault::{EpochPhase, Vault, VaultSuspension};
 
-use super::Open;
-use super::losses::{self, Loss};
+use super::OpenRequest;
+use super::losses::{self, AccountLoss};
 use crate::{anchor, retention};
 
 /// Requests that are compared in one step.
-const PAGE: u64 = 500;
+const RECONCILE_PAGE_MAX: u64 = 500;
 /// How long the list of requests is waited for.
-const PATIENCE: Duration = Duration::from_secs(15);
-const PAUSE: Duration = Duration::from_millis(50);
+const RECONCILE_TIMEOUT: Duration = Duration::from_secs(15);
+const RECONCILE_POLL_INTERVAL: Duration = Duration::from_millis(50);
 const FENCED: &str = "WHERE fenced_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
 const LAST_EPOCH: &str = "WHERE epoch IS NOT NULL ORDER BY epoch DESC, id LIMIT 1";
 const LAST: &str = "WHERE destruction > $1 ORDER BY destruction DESC, id LIMIT 1";
 
 /// What a comparison found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reconciled {
+pub struct ReconcileReport {
     /// Requests and days whose keys were there again, and are destroyed again.
     pub repeated: u64,
     /// People that the store does not know, and for whose accounts nothing is sent any more.
@@ -82,21 +82,22 @@ impl ComparisonRefused {
 
 /// Destroys again what the vault's store holds although the log says that it was destroyed, and ends a suspension of the
 /// vault. Fails, and leaves the vault suspended, where the list of requests cannot be read up to the log's head.
-pub async fn reconcile(commands: &Commands, projector: &Projector) -> Result<Reconciled, CommandError> {
+pub async fn reconcile(commands: &Commands, projector: &Projector) -> Result<ReconcileReport, CommandError> {
     let (vault, reads) = (&commands.vault, &commands.reads);
     let head = commands.log.head().await?;
     until_known(head, StatusSource::Projector(projector)).await?;
     refuse_returned_epoch(vault, reads).await?;
-    let is_earlier_copy = vault.suspended() == Some(Suspension::RolledBack);
+    let is_earlier_copy = vault.suspended() == Some(VaultSuspension::RolledBack);
     // Before anything is destroyed again: a person who is erased and unknown has a row afterwards.
     let losses = losses::find(&*commands.log, vault, is_earlier_copy).await?;
-    let mut done = Reconciled { lost_people: hold_sending(commands, &losses).await?, ..Reconciled::default() };
+    let mut done =
+        ReconcileReport { lost_people: hold_sending(commands, &losses).await?, ..ReconcileReport::default() };
     until_known(commands.log.head().await?, StatusSource::Projector(projector)).await?;
     commands.holds.refresh().await?;
     let known = vault.last_destruction().await?;
-    let newer = reads.fetch::<PrivacyRequestRow>(LAST, &[Cell::from(known)]).await?;
+    let newer = reads.fetch::<PrivacyRequestRow>(LAST, &[CellValue::from(known)]).await?;
     let past = newer.first().and_then(|row| row.destruction);
-    if past.is_some() || vault.suspended().is_some_and(|why| why != Suspension::NotCompared) {
+    if past.is_some() || vault.suspended().is_some_and(|why| why != VaultSuspension::NotCompared) {
         vault.renew_lineage(past.unwrap_or(known)).await?;
     }
     let mut after = String::new();
@@ -118,7 +119,7 @@ pub async fn reconcile(commands: &Commands, projector: &Projector) -> Result<Rec
 }
 
 /// Sends nothing more for the accounts of which the store has lost something; how many people it does not know.
-async fn hold_sending(commands: &Commands, losses: &BTreeMap<AccountId, Loss>) -> Result<u64, CommandError> {
+async fn hold_sending(commands: &Commands, losses: &BTreeMap<AccountId, AccountLoss>) -> Result<u64, CommandError> {
     let mut all = 0;
     for (account, loss) in losses {
         let people = loss.people.len() as u64;
@@ -139,10 +140,11 @@ async fn hold_sending(commands: &Commands, losses: &BTreeMap<AccountId, Loss>) -
 
 /// The log says up to which epoch the keys are destroyed. A store that uses one of these opens only with a key that was
 /// put back.
-async fn refuse_returned_epoch(vault: &Vault, reads: &Reads) -> Result<(), CommandError> {
+async fn refuse_returned_epoch(vault: &Vault, reads: &ReadModels) -> Result<(), CommandError> {
     let rows: Vec<PrivacyRequestRow> = reads.fetch(LAST_EPOCH, &[]).await?;
     let Some(destroyed) = rows.first().and_then(|row| row.epoch) else { return Ok(()) };
-    let in_use = vault.epochs().await?.into_iter().filter(|row| !matches!(row.phase, Phase::Ended | Phase::Destroyed));
+    let in_use =
+        vault.epochs().await?.into_iter().filter(|row| !matches!(row.phase, EpochPhase::Ended | EpochPhase::Destroyed));
     match in_use.map(|row| row.epoch).min() {
         Some(found) if found <= destroyed => {
             Err(CommandError::unavailable(ComparisonRefused::EpochReturned { found, destroyed }))
@@ -158,7 +160,7 @@ pub async fn compare(models: &Db, log: &dyn EventLog, vault: &Vault) -> Result<(
     if head > 0 {
         until_known(head, StatusSource::Database(models, log)).await?;
     }
-    let reads = Reads::new(models.clone(), &wasend_projections::all());
+    let reads = ReadModels::new(models.clone(), &wasend_projections::all());
     if head > 0 {
         refuse_returned_epoch(vault, &reads).await?;
     }
@@ -181,18 +183,18 @@ pub async fn compare(models: &Db, log: &dyn EventLog, vault: &Vault) -> Result<(
 }
 
 /// A request with a fence, and whether its keys were destroyed.
-type Fenced = (Open, bool);
+type FencedRequest = (OpenRequest, bool);
 
-async fn next_page(reads: &Reads, after: &mut String) -> Result<Option<Vec<Fenced>>, CommandError> {
-    let page = [Cell::from(after.as_str()), Cell::count(PAGE)];
+async fn next_page(reads: &ReadModels, after: &mut String) -> Result<Option<Vec<FencedRequest>>, CommandError> {
+    let page = [CellValue::from(after.as_str()), CellValue::count(RECONCILE_PAGE_MAX)];
     let rows: Vec<PrivacyRequestRow> = reads.fetch(FENCED, &page).await?;
     let Some(last) = rows.last() else { return Ok(None) };
     after.clone_from(&last.id);
-    Ok(Some(rows.iter().filter_map(|row| Some((Open::of(row)?, row.destruction.is_some()))).collect()))
+    Ok(Some(rows.iter().filter_map(|row| Some((OpenRequest::of(row)?, row.destruction.is_some()))).collect()))
 }
 
 /// Those of the requests whose keys the store does not show as destroyed.
-async fn not_applied<'a>(vault: &Vault, page: &'a [Fenced]) -> Result<Vec<&'a Open>, CommandError> {
+async fn not_applied<'a>(vault: &Vault, page: &'a [FencedRequest]) -> Result<Vec<&'a OpenRequest>, CommandError> {
     let people: Vec<_> = page.iter().map(|(open, _)| (open.account, open.subject)).collect();
     let living: HashSet<_> = vault.not_destroyed(&people).await?.into_iter().collect();
     Ok(page.iter().map(|(open, _)| open).filter(|open| living.contains(&(open.account, open.subject))).collect())
@@ -217,13 +219,13 @@ impl StatusSource<'_> {
 
 /// Waits until the list of requests shows everything up to the position.
 async fn until_known(head: Position, source: StatusSource<'_>) -> Result<(), CommandError> {
-    let give_up = Instant::now() + PATIENCE;
+    let give_up = Instant::now() + RECONCILE_TIMEOUT;
     loop {
         let all = source.status().await?;
         let list = all.into_iter().find(|status| status.current && status.name == "privacy");
         let shown = list.as_ref().map_or(0, |list| list.position);
         match list {
-            Some(list) if list.state == State::Poisoned => {
+            Some(list) if list.state == BuildState::Poisoned => {
                 let position = list.error_position.unwrap_or(list.position + 1);
                 return Err(CommandError::unavailable(ComparisonRefused::Poisoned(position)));
             }
@@ -231,7 +233,7 @@ async fn until_known(head: Position, source: StatusSource<'_>) -> Result<(), Com
             _ if Instant::now() >= give_up => {
                 return Err(CommandError::unavailable(ComparisonRefused::Behind { shown, head }));
             }
-            _ => tokio::time::sleep(PAUSE).await,
+            _ => tokio::time::sleep(RECONCILE_POLL_INTERVAL).await,
         }
     }
 }

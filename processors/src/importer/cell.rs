@@ -11,14 +11,14 @@ const BREAKS: [char; 3] = ['\t', '\r', '\n'];
 const CARD: std::ops::RangeInclusive<usize> = 14..=19;
 
 /// The cell as it is exported: an apostrophe before what a spreadsheet would run. A phone number in international form
-/// stays as it is; [`unguard`] gives every text back.
-pub fn guard(cell: &str) -> Cow<'_, str> {
+/// stays as it is; [`unescape_formula`] gives every text back.
+pub fn escape_formula(cell: &str) -> Cow<'_, str> {
     let phone = cell.strip_prefix('+').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
     if !phone && needs_guard(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
 }
 
-/// The cell without the apostrophe of [`guard`].
-pub fn unguard(cell: &str) -> &str {
+/// The cell without the apostrophe of [`escape_formula`].
+pub fn unescape_formula(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
         Some(rest) if needs_guard(rest) => rest,
         _ => cell,
@@ -107,12 +107,12 @@ mod tests {
 
     #[test]
     fn a_formula_is_guarded_and_a_phone_number_is_not() {
-        assert_eq!(guard("=1+1"), "'=1+1");
-        assert_eq!(guard("+1-2"), "'+1-2");
-        assert_eq!(guard("+16505551234"), "+16505551234");
-        assert_eq!(guard("plain"), "plain");
+        assert_eq!(escape_formula("=1+1"), "'=1+1");
+        assert_eq!(escape_formula("+1-2"), "'+1-2");
+        assert_eq!(escape_formula("+16505551234"), "+16505551234");
+        assert_eq!(escape_formula("plain"), "plain");
         for cell in ["", " ", "\u{feff}", "a=1", " a = b", "1-2", "Zoë"] {
-            assert_eq!(guard(cell), cell, "{cell:?}");
+            assert_eq!(escape_formula(cell), cell, "{cell:?}");
         }
     }
 
@@ -123,20 +123,20 @@ mod tests {
                 ["", " ", "\n", "\r\n", "\t", "\u{a0}", "\u{3000}", "\u{200b}", "\u{feff}", "\0", " \u{2060}\n"]
             {
                 let cell = format!("{before}{sign}cmd|' /C calc'!A0");
-                assert_eq!(guard(&cell), format!("'{cell}"), "{cell:?}");
-                assert_eq!(unguard(&guard(&cell)), cell);
+                assert_eq!(escape_formula(&cell), format!("'{cell}"), "{cell:?}");
+                assert_eq!(unescape_formula(&escape_formula(&cell)), cell);
             }
         }
         for cell in ["\nplain", "\rplain", "\tplain", "'plain"] {
-            assert_eq!(guard(cell), format!("'{cell}"));
+            assert_eq!(escape_formula(cell), format!("'{cell}"));
         }
     }
 
     proptest! {
         #[test]
         fn every_text_comes_back(text in "['=+@＝＠\t\r\n \u{feff}\u{200b}-]{0,3}.{0,8}") {
-            let guarded = guard(&text);
-            prop_assert_eq!(unguard(&guarded), &text);
+            let guarded = escape_formula(&text);
+            prop_assert_eq!(unescape_formula(&guarded), &text);
             prop_assert!(!guarded.starts_with(['=', '-', '@', '＝', '＠', '\t', '\r', '\n']));
             let seen = guarded.trim_start_matches(is_invisible);
             prop_assert!(!seen.starts_with(['=', '-', '@', '＝', '＠']), "{guarded:?}");

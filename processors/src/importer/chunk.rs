@@ -10,47 +10,47 @@ use std::time::Duration;
 
 use wasend_commands::contact::ATTRIBUTES_MAX;
 use wasend_commands::{CommandError, Commands};
-use wasend_domain::contact::{self, Contact, Part as Changed, Source, Via, Word};
-use wasend_domain::content::Attributes;
-use wasend_domain::import::{Command, Counters, Import, Mode, Start};
-use wasend_domain::phone::Region;
+use wasend_domain::contact::{self, ConsentChannel, ConsentChoice, Contact, ContactOrigin, ContactPart as Changed};
+use wasend_domain::content::ContactAttributes;
+use wasend_domain::import::{Command, Import, ImportStart, MergeMode, RowCounters};
+use wasend_domain::phone::PhoneRegion;
 use wasend_domain::{AccountId, Actor, ImportId, Personal, Sealed, SubjectId, Time};
-use wasend_eventlog::{Failure, Loaded, Plan, Rejected, Stream, load};
-use wasend_projections::uploads::Part;
+use wasend_eventlog::{AppendRejection, CommandFailure, LoadedAggregate, StreamLookup, UnitOfWork, load};
+use wasend_projections::uploads::UploadPart;
 
-pub(crate) use known::Known;
+pub(crate) use known::KnownContacts;
 
-use super::reading::Chunk;
-use super::row::{Parsed, Row, Wrong};
-use crate::shared::once;
+use super::reading::RowChunk;
+use super::row::{FileRow, ParsedRow, RowError};
+use crate::context::once;
 
 /// How often a chunk is decided again after others changed its contacts first.
-const ATTEMPTS: usize = 64;
+const CHUNK_ATTEMPTS_MAX: usize = 64;
 /// Between the fence of an erasure and its next step, usually.
-const UNLINKING: Duration = Duration::from_millis(50);
-const ACTOR: Actor = Actor::System("importer");
+const UNLINKING_RETRY_DELAY: Duration = Duration::from_millis(50);
+const IMPORTER: Actor = Actor::System("importer");
 
 /// The import that a chunk belongs to.
-pub(crate) struct Job {
+pub(crate) struct ImportJob {
     pub commands: Arc<Commands>,
     pub id: ImportId,
     pub account: AccountId,
-    pub start: Start,
+    pub start: ImportStart,
     /// When the file was received: it may hold what was erased since.
     pub received_at: Time,
     /// Of numbers that name none.
-    pub region: Option<Region>,
+    pub region: Option<PhoneRegion>,
 }
 
 /// What came of a chunk.
-pub(crate) enum Applied {
+pub(crate) enum ChunkOutcome {
     Done,
     /// The import has ended, or another node goes on with it.
     Left,
 }
 
 /// What a row is about to do.
-struct Act {
+struct RowAction {
     subject: SubjectId,
     commands: Vec<contact::Command>,
     /// Attributes to be sealed into the first of the commands.
@@ -59,48 +59,48 @@ struct Act {
 
 /// Decisions about a chunk.
 #[derive(Default)]
-struct Verdict {
-    counters: Counters,
-    reports: Vec<(usize, Wrong)>,
-    acts: Vec<Act>,
+struct ChunkDecision {
+    counters: RowCounters,
+    reports: Vec<(usize, RowError)>,
+    acts: Vec<RowAction>,
     /// Rows of people who are not known yet.
     new: Vec<usize>,
     names: BTreeMap<u64, (SubjectId, String)>,
 }
 
-impl Job {
+impl ImportJob {
     /// Applies the chunk of this number to the import, as it was last seen. `repeats` says which of the rows repeat an
     /// earlier line; what was prepared a moment ago is looked up again if others were faster.
     pub async fn apply(
         &self,
-        import: &mut Loaded<Import>,
-        chunk: &Chunk,
+        import: &mut LoadedAggregate<Import>,
+        chunk: &RowChunk,
         number: u64,
         rows: u64,
         repeats: &HashMap<usize, u64>,
-        mut looked_up: Option<Known>,
-    ) -> Result<Applied, CommandError> {
+        mut looked_up: Option<KnownContacts>,
+    ) -> Result<ChunkOutcome, CommandError> {
         let intent = self.intent(number).await?;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..CHUNK_ATTEMPTS_MAX {
             if import.state.ended.is_some() || import.state.chunks != number {
-                return Ok(Applied::Left);
+                return Ok(ChunkOutcome::Left);
             }
             let mut known = match looked_up.take() {
                 Some(known) => known,
                 None => self.learn(chunk, repeats).await?,
             };
             if known.is_closing() {
-                tokio::time::sleep(UNLINKING).await;
+                tokio::time::sleep(UNLINKING_RETRY_DELAY).await;
                 continue;
             }
             let verdict = self.decide(chunk, repeats, &mut known, &intent);
             if self.record(chunk, number, rows, import, known, verdict).await? {
-                return Ok(Applied::Done);
+                return Ok(ChunkOutcome::Done);
             }
             let mut found = load::<Import>(&*self.commands.log, self.account, &[self.id.uuid()]).await?;
-            match found.remove(&self.id.uuid()).and_then(Stream::present) {
+            match found.remove(&self.id.uuid()).and_then(StreamLookup::present) {
                 Some(now) => *import = now,
-                None => return Ok(Applied::Left),
+                None => return Ok(ChunkOutcome::Left),
             }
         }
         Err(CommandError::unavailable(std::io::Error::other("others keep changing the contacts of a chunk")))
@@ -108,19 +108,19 @@ impl Job {
 
     /// The lines whose contacts' names this chunk had begun to change when a node died: they read alike by now.
     async fn intent(&self, number: u64) -> Result<HashSet<u64>, CommandError> {
-        let parts = self.commands.uploads.parts(&self.id, Part::Intent, number, 1).await?;
+        let parts = self.commands.uploads.parts(&self.id, UploadPart::Intent, number, 1).await?;
         let lines = parts.into_iter().filter(|(part, _)| *part == number).map(|(_, lines)| lines).next();
         Ok(lines.unwrap_or_default().split(',').filter_map(|line| line.parse().ok()).collect())
     }
 
     fn decide(
         &self,
-        chunk: &Chunk,
+        chunk: &RowChunk,
         repeats: &HashMap<usize, u64>,
-        known: &mut Known,
+        known: &mut KnownContacts,
         intent: &HashSet<u64>,
-    ) -> Verdict {
-        let mut verdict = Verdict::default();
+    ) -> ChunkDecision {
+        let mut verdict = ChunkDecision::default();
         for (index, row) in chunk.rows.iter().enumerate() {
             verdict.counters.total += 1;
             let parsed = match &row.parsed {
@@ -132,12 +132,12 @@ impl Job {
             };
             if known.erased.contains(&index) {
                 verdict.counters.erased += 1;
-                verdict.reports.push((index, Wrong::Erased));
+                verdict.reports.push((index, RowError::Erased));
                 continue;
             }
             if let Some(line) = repeats.get(&index) {
                 verdict.counters.duplicate_in_file += 1;
-                verdict.reports.push((index, Wrong::DuplicateInFile(*line)));
+                verdict.reports.push((index, RowError::DuplicateInFile(*line)));
                 continue;
             }
             match known.subjects[index] {
@@ -157,30 +157,30 @@ impl Job {
     fn decide_known(
         &self,
         index: usize,
-        row: &Row,
-        parsed: &Parsed,
+        row: &FileRow,
+        parsed: &ParsedRow,
         subject: SubjectId,
-        known: &mut Known,
+        known: &mut KnownContacts,
         intent: &HashSet<u64>,
-        verdict: &mut Verdict,
+        verdict: &mut ChunkDecision,
     ) {
         let opts_out = self.opts_out(index, parsed, known);
         let contact = known.contacts.entry(subject.uuid()).or_default();
         let (exists, opted_out) = (contact.state.created, contact.state.opted_out);
-        if exists && self.start.mode != Mode::Update {
+        if exists && self.start.mode != MergeMode::Update {
             verdict.counters.duplicate_existing += 1;
             verdict.counters.suppressed += u64::from(opted_out);
-            if self.start.mode == Mode::CreateOnly {
-                verdict.reports.push((index, Wrong::DuplicateExisting));
+            if self.start.mode == MergeMode::CreateOnly {
+                verdict.reports.push((index, RowError::DuplicateExisting));
             }
             return;
         }
         if let Some(why) = known.unreadable.get(&subject) {
             verdict.counters.unreadable += 1;
-            verdict.reports.push((index, Wrong::Unreadable(*why)));
-            let heeded = opts_out.filter(|word| exists && contact.state.heeds(*word)).and_then(Word::command);
+            verdict.reports.push((index, RowError::Unreadable(*why)));
+            let heeded = opts_out.filter(|word| exists && contact.state.heeds(*word)).and_then(ConsentChoice::command);
             // That they do not want messages counts, whatever else the file says.
-            verdict.acts.extend(heeded.map(|command| Act { subject, commands: vec![command], attributes: None }));
+            verdict.acts.extend(heeded.map(|command| RowAction { subject, commands: vec![command], attributes: None }));
             return;
         }
         let name_now = known.names.get(&subject).and_then(Option::as_ref);
@@ -190,7 +190,7 @@ impl Job {
         merged.extend(parsed.attributes.clone());
         let differs = known.attributes.get(&subject).map_or(!merged.is_empty(), |before| *before != merged);
         if merged.len() > ATTRIBUTES_MAX {
-            verdict.invalid(index, Wrong::TooManyAttributes);
+            verdict.invalid(index, RowError::TooManyAttributes);
             return;
         }
         let mut changed = Vec::new();
@@ -198,7 +198,7 @@ impl Job {
         changed.extend(differs.then_some(Changed::Attributes));
         let mut commands = Vec::new();
         if !exists {
-            commands.push(contact::Command::Create { source: Source::Import, attributes: None });
+            commands.push(contact::Command::Create { source: ContactOrigin::Import, attributes: None });
         } else if !changed.is_empty() {
             commands.push(contact::Command::Update { changed, attributes: None });
         }
@@ -207,7 +207,7 @@ impl Job {
         verdict.taken(index, parsed, opted_out_after);
         // An opt-out that is only said again moves its moment, and leaves the contact as it was.
         let is_unchanged = commands.is_empty() && opted_out_after == opted_out;
-        commands.extend(opts_out.filter(|word| contact.state.heeds(*word)).and_then(Word::command));
+        commands.extend(opts_out.filter(|word| contact.state.heeds(*word)).and_then(ConsentChoice::command));
         match (exists, is_unchanged) {
             (false, _) => verdict.counters.created += 1,
             (true, true) => verdict.counters.unchanged += 1,
@@ -219,7 +219,7 @@ impl Job {
         }
         if !commands.is_empty() {
             let attributes = differs.then(|| merged.clone());
-            verdict.acts.push(Act { subject, commands, attributes });
+            verdict.acts.push(RowAction { subject, commands, attributes });
         }
         if differs {
             known.attributes.insert(subject, merged);
@@ -228,11 +228,11 @@ impl Job {
 
     /// The opt-out of a person who does not want messages, by the file or by what they said before they were erased;
     /// the later of the two. The file says so since the import was accepted.
-    fn opts_out(&self, index: usize, parsed: &Parsed, known: &Known) -> Option<Word> {
-        let file = parsed.opted_out.then_some((self.start.at, Via::Api));
-        let list = known.suppressed.get(&index).map(|at| (*at, Via::Suppression));
+    fn opts_out(&self, index: usize, parsed: &ParsedRow, known: &KnownContacts) -> Option<ConsentChoice> {
+        let file = parsed.opted_out.then_some((self.start.at, ConsentChannel::Api));
+        let list = known.suppressed.get(&index).map(|at| (*at, ConsentChannel::Suppression));
         let (at, via) = [file, list].into_iter().flatten().max_by_key(|(at, _)| *at)?;
-        Some(Word { opted_out: true, via, at: Some(at) })
+        Some(ConsentChoice { opted_out: true, via, at: Some(at) })
     }
 
     fn join(&self, contact: &Contact) -> Option<contact::Command> {
@@ -242,15 +242,15 @@ impl Job {
     /// False if others were faster: everything is to be decided again.
     async fn record(
         &self,
-        chunk: &Chunk,
+        chunk: &RowChunk,
         number: u64,
         rows: u64,
-        import: &mut Loaded<Import>,
-        mut known: Known,
-        mut verdict: Verdict,
+        import: &mut LoadedAggregate<Import>,
+        mut known: KnownContacts,
+        mut verdict: ChunkDecision,
     ) -> Result<bool, CommandError> {
         let (commands, now) = (&self.commands, self.commands.clock.now());
-        let mut plan = Plan::new(once(self.account, ACTOR), now);
+        let mut plan = UnitOfWork::new(once(self.account, IMPORTER), now);
         let apply = Command::Apply { chunk: number, rows, bytes: chunk.bytes, counters: verdict.counters, at: now };
         plan.decide(self.id.uuid(), import, apply).map_err(unplanned)?;
         if !self.start.dry_run {
@@ -268,25 +268,25 @@ impl Job {
         let answers = commands.log.append(vec![plan.into_append()]).await?;
         match answers.into_iter().next() {
             Some(Ok(_)) => Ok(true),
-            Some(Err(Rejected::Conflict { .. } | Rejected::CommandReused)) | None => Ok(false),
+            Some(Err(AppendRejection::Conflict { .. } | AppendRejection::CommandReused)) | None => Ok(false),
         }
     }
 
     /// Names live in the vault, outside the append: which are about to change is noted before they do.
-    async fn rename(&self, number: u64, verdict: &Verdict) -> Result<(), CommandError> {
+    async fn rename(&self, number: u64, verdict: &ChunkDecision) -> Result<(), CommandError> {
         if verdict.names.is_empty() {
             return Ok(());
         }
         let lines: Vec<_> = verdict.names.keys().map(u64::to_string).collect();
         let now = self.commands.clock.now();
-        self.commands.uploads.put(&self.id, Part::Intent, number, &[&lines.join(",")], now).await?;
+        self.commands.uploads.put(&self.id, UploadPart::Intent, number, &[&lines.join(",")], now).await?;
         let names: HashMap<_, _> = verdict.names.values().cloned().collect();
         let names: Vec<_> = names.into_iter().map(|(subject, name)| (subject, Personal::new(name))).collect();
         Ok(self.commands.vault.update_profiles(self.account, &names).await?)
     }
 
-    async fn seal(&self, verdict: &mut Verdict) -> Result<(), CommandError> {
-        let value = |act: &mut Act| Some((act.subject, Personal::new(Attributes(act.attributes.take()?))));
+    async fn seal(&self, verdict: &mut ChunkDecision) -> Result<(), CommandError> {
+        let value = |act: &mut RowAction| Some((act.subject, Personal::new(ContactAttributes(act.attributes.take()?))));
         let mut values = Vec::new();
         let mut places = Vec::new();
         for (place, act) in verdict.acts.iter_mut().enumerate() {
@@ -298,7 +298,7 @@ impl Job {
         let day = self.commands.clock.now().day();
         let sealed = self.commands.vault.seal_many(self.account, &values, day).await;
         for (place, sealed) in places.into_iter().zip(sealed) {
-            let sealed: Sealed<Attributes> = sealed?;
+            let sealed: Sealed<ContactAttributes> = sealed?;
             if let Some(contact::Command::Create { attributes, .. } | contact::Command::Update { attributes, .. }) =
                 verdict.acts[place].commands.first_mut()
             {
@@ -309,22 +309,22 @@ impl Job {
     }
 }
 
-impl Verdict {
-    fn invalid(&mut self, index: usize, wrong: Wrong) {
+impl ChunkDecision {
+    fn invalid(&mut self, index: usize, wrong: RowError) {
         self.counters.invalid += 1;
         self.reports.push((index, wrong));
     }
 
-    fn taken(&mut self, index: usize, parsed: &Parsed, suppressed: bool) {
+    fn taken(&mut self, index: usize, parsed: &ParsedRow, suppressed: bool) {
         self.counters.suppressed += u64::from(suppressed);
         if parsed.doubtful {
             self.counters.warnings += 1;
-            self.reports.push((index, Wrong::PhoneNotValid));
+            self.reports.push((index, RowError::PhoneNotValid));
         }
     }
 }
 
 /// The aggregates were loaded, so that none of them refuses.
-fn unplanned<E: std::error::Error + Send + Sync + 'static>(failure: Failure<E>) -> CommandError {
+fn unplanned<E: std::error::Error + Send + Sync + 'static>(failure: CommandFailure<E>) -> CommandError {
     CommandError::unavailable(failure)
 }

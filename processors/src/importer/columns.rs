@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use wasend_domain::import::{Field, FileError, Source};
+use wasend_domain::import::{ColumnTarget, FileError, ImportSource};
 
-use super::cell::unguard;
+use super::cell::unescape_formula;
 
 /// Most columns of a file.
 pub(crate) const COLUMNS_MAX: usize = 500;
@@ -31,11 +31,11 @@ const PHONE: [&str; 14] = [
 const NAME: [&str; 3] = ["name", "full_name", "contact_name"];
 
 /// Finds out what each column holds: by the mapping, else by its title. What has no known title is an attribute.
-pub(crate) fn columns(header: &csv::StringRecord, source: &Source) -> Result<Vec<Field>, FileError> {
+pub(crate) fn columns(header: &csv::StringRecord, source: &ImportSource) -> Result<Vec<ColumnTarget>, FileError> {
     if header.len() > COLUMNS_MAX {
         return Err(FileError::TooManyColumns);
     }
-    let titles: Vec<_> = header.iter().map(|title| unguard(title.trim())).collect();
+    let titles: Vec<_> = header.iter().map(|title| unescape_formula(title.trim())).collect();
     if titles.iter().any(|title| title.is_empty() || title.contains('\0')) {
         return Err(FileError::EmptyHeader);
     }
@@ -50,14 +50,14 @@ pub(crate) fn columns(header: &csv::StringRecord, source: &Source) -> Result<Vec
         let mapping = source.columns.iter().find(|mapping| normal(mapping.header.trim()) == normal(title));
         mapping.map(|mapping| mapping.field.clone())
     };
-    let mut fields: Vec<Option<Field>> = titles.iter().map(|title| mapped(title)).collect();
+    let mut fields: Vec<Option<ColumnTarget>> = titles.iter().map(|title| mapped(title)).collect();
     for (field, title) in fields.iter_mut().zip(&titles) {
         if normal(title) == UNAVAILABLE {
-            field.get_or_insert(Field::Ignore);
+            field.get_or_insert(ColumnTarget::Ignore);
         }
     }
     // Of several columns that could be it, the likeliest title is; the others are attributes.
-    let mut claim = |field: Field, aliases: &[&str]| {
+    let mut claim = |field: ColumnTarget, aliases: &[&str]| {
         if fields.contains(&Some(field.clone())) {
             return;
         }
@@ -66,25 +66,25 @@ pub(crate) fn columns(header: &csv::StringRecord, source: &Source) -> Result<Vec
             fields[at] = Some(field);
         }
     };
-    claim(Field::Phone, &PHONE);
-    claim(Field::Bsuid, &["bsuid"]);
-    claim(Field::Name, &NAME);
-    claim(Field::OptedOut, &["opted_out"]);
-    let attribute = |(field, title): (Option<Field>, &&str)| {
-        field.unwrap_or_else(|| Field::Attribute(title.strip_prefix(ATTRIBUTE).unwrap_or(title).to_owned()))
+    claim(ColumnTarget::Phone, &PHONE);
+    claim(ColumnTarget::Bsuid, &["bsuid"]);
+    claim(ColumnTarget::Name, &NAME);
+    claim(ColumnTarget::OptedOut, &["opted_out"]);
+    let attribute = |(field, title): (Option<ColumnTarget>, &&str)| {
+        field.unwrap_or_else(|| ColumnTarget::Attribute(title.strip_prefix(ATTRIBUTE).unwrap_or(title).to_owned()))
     };
     let fields: Vec<_> = fields.into_iter().zip(&titles).map(attribute).collect();
-    if !fields.iter().any(|field| matches!(field, Field::Phone | Field::Bsuid)) {
+    if !fields.iter().any(|field| matches!(field, ColumnTarget::Phone | ColumnTarget::Bsuid)) {
         return Err(FileError::NoPhoneColumn);
     }
     let mut once = HashSet::new();
-    let twice = |field: &&Field| match field {
-        Field::Phone => !once.insert("phone".to_owned()),
-        Field::Bsuid => !once.insert("bsuid".to_owned()),
-        Field::Name => !once.insert("name".to_owned()),
-        Field::OptedOut => !once.insert("opted_out".to_owned()),
-        Field::Attribute(name) => !once.insert(format!("attribute {name}")),
-        Field::Ignore => false,
+    let twice = |field: &&ColumnTarget| match field {
+        ColumnTarget::Phone => !once.insert("phone".to_owned()),
+        ColumnTarget::Bsuid => !once.insert("bsuid".to_owned()),
+        ColumnTarget::Name => !once.insert("name".to_owned()),
+        ColumnTarget::OptedOut => !once.insert("opted_out".to_owned()),
+        ColumnTarget::Attribute(name) => !once.insert(format!("attribute {name}")),
+        ColumnTarget::Ignore => false,
     };
     let twice = fields.iter().filter(twice).count();
     if twice > 0 { Err(FileError::DuplicateHeader) } else { Ok(fields) }
@@ -115,35 +115,37 @@ mod tests {
 
     use super::*;
 
-    fn of(header: &[&str], mapping: &[(&str, Field)]) -> Result<Vec<Field>, FileError> {
-        let map =
-            |(header, field): &(&str, Field)| ColumnMapping { header: (*header).to_owned(), field: field.clone() };
+    fn of(header: &[&str], mapping: &[(&str, ColumnTarget)]) -> Result<Vec<ColumnTarget>, FileError> {
+        let map = |(header, field): &(&str, ColumnTarget)| ColumnMapping {
+            header: (*header).to_owned(),
+            field: field.clone(),
+        };
         let columns_given = mapping.iter().map(map).collect();
-        let source = Source { filename: "x".into(), columns: columns_given, region: None };
+        let source = ImportSource { filename: "x".into(), columns: columns_given, region: None };
         columns(&csv::StringRecord::from(header.to_vec()), &source)
     }
 
-    fn attribute(name: &str) -> Field {
-        Field::Attribute(name.to_owned())
+    fn attribute(name: &str) -> ColumnTarget {
+        ColumnTarget::Attribute(name.to_owned())
     }
 
     #[test]
     fn titles_are_understood() {
         let found = of(&["Full Name", "Mobile", "city", "WhatsApp"], &[]);
-        assert!(found == Ok(vec![Field::Name, Field::Phone, attribute("city"), attribute("WhatsApp")]));
-        let found = of(&["Kunde", "phone", "x"], &[("kunde", Field::Name), ("x", Field::Ignore)]);
-        assert!(found == Ok(vec![Field::Name, Field::Phone, Field::Ignore]));
+        assert!(found == Ok(vec![ColumnTarget::Name, ColumnTarget::Phone, attribute("city"), attribute("WhatsApp")]));
+        let found = of(&["Kunde", "phone", "x"], &[("kunde", ColumnTarget::Name), ("x", ColumnTarget::Ignore)]);
+        assert!(found == Ok(vec![ColumnTarget::Name, ColumnTarget::Phone, ColumnTarget::Ignore]));
     }
 
     #[test]
     fn a_header_that_cannot_be_used_is_told() {
-        let error = |header: &[&str], mapping: &[(&str, Field)]| of(header, mapping).err();
+        let error = |header: &[&str], mapping: &[(&str, ColumnTarget)]| of(header, mapping).err();
         assert_eq!(error(&["phone", " "], &[]), Some(FileError::EmptyHeader));
         assert_eq!(error(&["phone", "Phone"], &[]), Some(FileError::DuplicateHeader));
         assert_eq!(error(&["name", "city"], &[]), Some(FileError::NoPhoneColumn));
-        assert_eq!(error(&["phone"], &[("x", Field::Name)]), Some(FileError::UnknownColumn));
+        assert_eq!(error(&["phone"], &[("x", ColumnTarget::Name)]), Some(FileError::UnknownColumn));
         assert_eq!(
-            error(&["phone", "b"], &[("b", Field::Phone), ("phone", Field::Phone)]),
+            error(&["phone", "b"], &[("b", ColumnTarget::Phone), ("phone", ColumnTarget::Phone)]),
             Some(FileError::DuplicateHeader)
         );
         let many: Vec<_> = (0..501).map(|n| format!("c{n}")).collect();

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use encoding_rs::{CoderResult, Decoder, UTF_8, WINDOWS_1252};
 
 /// Bytes that are decoded at once; the header's first line is looked for in the first of them.
-const PIECE: usize = 64 << 10;
+const DECODE_BUFFER_BYTES: usize = 64 << 10;
 
 /// Decodes UTF-8 (with its mark or without), UTF-16 (with it) and Windows-1252, and turns the line ends of old Macintosh
 /// files into ours. Fails where a row grows beyond its limit.
-pub(crate) struct Decoded<R> {
+pub(crate) struct TextDecoder<R> {
     inner: R,
     decoder: Decoder,
     raw: Vec<u8>,
@@ -21,20 +21,20 @@ pub(crate) struct Decoded<R> {
     begun: bool,
     lone_cr: bool,
     given: u64,
-    row: Row,
+    row: RowStart,
 }
 
 /// Where the row that is being read began, and how long it may be.
 #[derive(Clone)]
-pub(crate) struct Row {
+pub(crate) struct RowStart {
     pub start: Arc<AtomicU64>,
     pub limit: u64,
 }
 
-impl<R: Read> Decoded<R> {
-    pub fn new(inner: R, utf8: bool, row: Row) -> Self {
+impl<R: Read> TextDecoder<R> {
+    pub fn new(inner: R, utf8: bool, row: RowStart) -> Self {
         let decoder = if utf8 { UTF_8 } else { WINDOWS_1252 }.new_decoder();
-        let (raw, out) = (vec![0; PIECE], Vec::with_capacity(PIECE * 4));
+        let (raw, out) = (vec![0; DECODE_BUFFER_BYTES], Vec::with_capacity(DECODE_BUFFER_BYTES * 4));
         Self { inner, decoder, raw, out, at: 0, ended: false, begun: false, lone_cr: false, given: 0, row }
     }
 
@@ -57,13 +57,13 @@ impl<R: Read> Decoded<R> {
         self.out.clear();
         self.at = 0;
         let mut taken = 0;
-        let mut text = String::with_capacity(PIECE * 4);
+        let mut text = String::with_capacity(DECODE_BUFFER_BYTES * 4);
         loop {
             let (result, used, _) = self.decoder.decode_to_string(&self.raw[taken..read], &mut text, self.ended);
             taken += used;
             match result {
                 CoderResult::InputEmpty => break,
-                CoderResult::OutputFull => text.reserve(PIECE),
+                CoderResult::OutputFull => text.reserve(DECODE_BUFFER_BYTES),
             }
         }
         self.out = text.into_bytes();
@@ -78,7 +78,7 @@ impl<R: Read> Decoded<R> {
     }
 }
 
-impl<R: Read> Read for Decoded<R> {
+impl<R: Read> Read for TextDecoder<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.at == self.out.len() {
             if self.ended {
@@ -87,7 +87,7 @@ impl<R: Read> Read for Decoded<R> {
             self.fill()?;
         }
         // What the reader of rows has in its own buffer is no row's fault.
-        let ahead = self.row.limit + 2 * PIECE as u64;
+        let ahead = self.row.limit + 2 * DECODE_BUFFER_BYTES as u64;
         if self.given.saturating_sub(self.row.start.load(Ordering::Relaxed)) > ahead {
             return Err(io::Error::from(io::ErrorKind::InvalidData));
         }
@@ -126,8 +126,8 @@ mod tests {
 
     fn decoded(bytes: &[u8], utf8: bool) -> String {
         let mut text = String::new();
-        let row = Row { start: Arc::default(), limit: 1 << 20 };
-        Decoded::new(bytes, utf8, row).read_to_string(&mut text).unwrap();
+        let row = RowStart { start: Arc::default(), limit: 1 << 20 };
+        TextDecoder::new(bytes, utf8, row).read_to_string(&mut text).unwrap();
         text
     }
 

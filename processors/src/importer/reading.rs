@@ -8,34 +8,34 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use tokio::sync::mpsc;
 use wasend_commands::{CommandError, Commands};
-use wasend_domain::import::{Field, FileError, Frame, Source};
-use wasend_domain::phone::Region;
+use wasend_domain::import::{ColumnTarget, FileError, ImportSource, UploadFrame};
+use wasend_domain::phone::PhoneRegion;
 use wasend_domain::{Opened, Sealed};
-use wasend_projections::uploads::{Part, Upload};
+use wasend_projections::uploads::{StoredUpload, UploadPart};
 
 use super::columns::columns;
-use super::decode::{Decoded, Row as RowStart, delimiter};
+use super::decode::{RowStart, TextDecoder, delimiter};
 use super::options::ImportLimits;
-use super::row::{Row, Wrong, parse};
+use super::row::{FileRow, RowError, parse};
 
 /// Pieces that are read from the store at once, and that wait to be read.
-const AHEAD: usize = 8;
+const PREFETCHED_FRAMES_MAX: usize = 8;
 /// Chunks of rows that wait to be applied.
-const CHUNKS_AHEAD: usize = 2;
+const PREFETCHED_CHUNKS_MAX: usize = 2;
 
 /// Rows of a file, in order.
-pub(crate) struct Chunk {
+pub(crate) struct RowChunk {
     pub header: Arc<Vec<String>>,
-    pub rows: Vec<Row>,
+    pub rows: Vec<FileRow>,
     /// Bytes of the file that were read up to here, or a little further.
     pub bytes: u64,
 }
 
-pub(crate) type Chunks = mpsc::Receiver<Result<Chunk, Broken>>;
+pub(crate) type ChunkReceiver = mpsc::Receiver<Result<RowChunk, ReadFailure>>;
 
 /// Why the rows end before the file does.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Broken {
+pub enum ReadFailure {
     #[error("the file cannot be imported")]
     File(FileError),
     /// It may be tried again.
@@ -46,26 +46,26 @@ pub enum Broken {
 /// Reads the upload chunk by chunk. With `judge` off rows are only counted.
 pub(crate) fn read(
     commands: &Arc<Commands>,
-    upload: &Upload,
-    source: Arc<Source>,
+    upload: &StoredUpload,
+    source: Arc<ImportSource>,
     limits: &ImportLimits,
     judge: bool,
-) -> Chunks {
-    let (pieces, received) = mpsc::channel(AHEAD);
+) -> ChunkReceiver {
+    let (pieces, received) = mpsc::channel(PREFETCHED_FRAMES_MAX);
     tokio::spawn(send_pieces(Arc::clone(commands), upload.clone(), pieces));
-    let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+    let (sender, chunks) = mpsc::channel(PREFETCHED_CHUNKS_MAX);
     let failed = sender.clone();
     let (utf8, limits) = (upload.utf8, limits.clone());
     let reading = tokio::task::spawn_blocking(move || {
         let row = RowStart { start: Arc::default(), limit: limits.row_bytes };
         let read = Arc::new(AtomicU64::new(0));
-        let pieces = Pieces { received, piece: Vec::new(), at: 0, read: Arc::clone(&read), end: None };
-        let decoded = Decoded::new(pieces, utf8, row.clone());
+        let pieces = PieceReader { received, piece: Vec::new(), at: 0, read: Arc::clone(&read), end: None };
+        let decoded = TextDecoder::new(pieces, utf8, row.clone());
         let pass = |header: &Arc<Vec<String>>, rows| {
-            let chunk = Chunk { header: Arc::clone(header), rows, bytes: read.load(Ordering::Relaxed) };
+            let chunk = RowChunk { header: Arc::clone(header), rows, bytes: read.load(Ordering::Relaxed) };
             sender.blocking_send(Ok(chunk)).is_ok()
         };
-        if let Err(broken) = (Rows { source: &source, limits: &limits, judge, row, pass }).read(decoded) {
+        if let Err(broken) = (ChunkReader { source: &source, limits: &limits, judge, row, pass }).read(decoded) {
             // A receiver that is gone needs no answer.
             drop(sender.blocking_send(Err(broken)));
         }
@@ -73,20 +73,20 @@ pub(crate) fn read(
     tokio::spawn(async move {
         if reading.await.is_err() {
             // A reader that has died has not come to the end of the file.
-            drop(failed.send(Err(Broken::Store)).await);
+            drop(failed.send(Err(ReadFailure::Store)).await);
         }
     });
     chunks
 }
 
 /// None is the end of the file: a sender that only falls silent has died before it.
-type Piece = Result<Option<Vec<u8>>, Broken>;
+type FilePiece = Result<Option<Vec<u8>>, ReadFailure>;
 
-async fn send_pieces(commands: Arc<Commands>, upload: Upload, pieces: mpsc::Sender<Piece>) {
+async fn send_pieces(commands: Arc<Commands>, upload: StoredUpload, pieces: mpsc::Sender<FilePiece>) {
     let mut next = 0;
     loop {
-        let opened = open(&commands, &upload, next).await;
-        let batch: Vec<Piece> = match opened {
+        let opened = open_frames(&commands, &upload, next).await;
+        let batch: Vec<FilePiece> = match opened {
             Ok(batch) if batch.is_empty() => vec![Ok(None)],
             Ok(batch) => batch.into_iter().map(|piece| Ok(Some(piece))).collect(),
             Err(broken) => vec![Err(broken)],
@@ -101,15 +101,15 @@ async fn send_pieces(commands: Arc<Commands>, upload: Upload, pieces: mpsc::Send
     }
 }
 
-async fn open(commands: &Commands, upload: &Upload, first: u64) -> Result<Vec<Vec<u8>>, Broken> {
+async fn open_frames(commands: &Commands, upload: &StoredUpload, first: u64) -> Result<Vec<Vec<u8>>, ReadFailure> {
     let unreadable = |error: CommandError| {
         tracing::warn!(%error, "a piece of an upload cannot be read");
-        Broken::Store
+        ReadFailure::Store
     };
-    let lost = || Broken::File(FileError::UploadLost);
-    let parts = commands.uploads.parts(&upload.id, Part::Frame, first, AHEAD).await;
+    let lost = || ReadFailure::File(FileError::UploadLost);
+    let parts = commands.uploads.parts(&upload.id, UploadPart::Frame, first, PREFETCHED_FRAMES_MAX).await;
     let parts = parts.map_err(|error| unreadable(error.into()))?;
-    let sealed: Result<Vec<_>, _> = parts.iter().map(|(_, text)| Sealed::<Frame>::parse(text)).collect();
+    let sealed: Result<Vec<_>, _> = parts.iter().map(|(_, text)| Sealed::<UploadFrame>::parse(text)).collect();
     let opened = commands.vault.open_many(upload.account_id, &sealed.map_err(|_| lost())?).await;
     let opened = opened.map_err(|failure| unreadable(failure.into()))?;
     let mut pieces = Vec::with_capacity(opened.len());
@@ -125,16 +125,16 @@ async fn open(commands: &Commands, upload: &Upload, first: u64) -> Result<Vec<Ve
 }
 
 /// The pieces as one stream of bytes, on a thread that may wait.
-struct Pieces {
-    received: mpsc::Receiver<Piece>,
+struct PieceReader {
+    received: mpsc::Receiver<FilePiece>,
     piece: Vec<u8>,
     at: usize,
     read: Arc<AtomicU64>,
     /// How it ended.
-    end: Option<Result<(), Broken>>,
+    end: Option<Result<(), ReadFailure>>,
 }
 
-impl Read for Pieces {
+impl Read for PieceReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.at == self.piece.len() {
             if let Some(end) = &self.end {
@@ -144,7 +144,7 @@ impl Read for Pieces {
                 Some(Ok(Some(piece))) => (self.piece, self.at) = (piece, 0),
                 Some(Ok(None)) => self.end = Some(Ok(())),
                 Some(Err(broken)) => self.end = Some(Err(broken)),
-                None => self.end = Some(Err(Broken::Store)),
+                None => self.end = Some(Err(ReadFailure::Store)),
             }
         }
         let count = into.len().min(self.piece.len() - self.at);
@@ -159,33 +159,33 @@ impl Read for Pieces {
 pub fn read_rows(
     file: impl Read,
     utf8: bool,
-    source: &Source,
+    source: &ImportSource,
     limits: &ImportLimits,
-    pass: impl FnMut(&Arc<Vec<String>>, Vec<Row>) -> bool,
-) -> Result<(), Broken> {
+    pass: impl FnMut(&Arc<Vec<String>>, Vec<FileRow>) -> bool,
+) -> Result<(), ReadFailure> {
     let row = RowStart { start: Arc::default(), limit: limits.row_bytes };
-    let decoded = Decoded::new(file, utf8, row.clone());
-    Rows { source, limits, judge: true, row, pass }.read(decoded)
+    let decoded = TextDecoder::new(file, utf8, row.clone());
+    ChunkReader { source, limits, judge: true, row, pass }.read(decoded)
 }
 
 /// From text to chunks of rows.
-struct Rows<'a, P> {
-    source: &'a Source,
+struct ChunkReader<'a, P> {
+    source: &'a ImportSource,
     limits: &'a ImportLimits,
     judge: bool,
     row: RowStart,
     pass: P,
 }
 
-impl<P: FnMut(&Arc<Vec<String>>, Vec<Row>) -> bool> Rows<'_, P> {
-    fn read<R: Read>(mut self, mut decoded: Decoded<R>) -> Result<(), Broken> {
+impl<P: FnMut(&Arc<Vec<String>>, Vec<FileRow>) -> bool> ChunkReader<'_, P> {
+    fn read<R: Read>(mut self, mut decoded: TextDecoder<R>) -> Result<(), ReadFailure> {
         let delimiter = delimiter(decoded.beginning().map_err(|error| broken(&error))?);
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(decoded);
         let header = reader.headers().map_err(|error| csv_broken(&error))?.clone();
         if header.is_empty() {
-            return Err(Broken::File(FileError::EmptyFile));
+            return Err(ReadFailure::File(FileError::EmptyFile));
         }
-        let fields = columns(&header, self.source).map_err(Broken::File)?;
+        let fields = columns(&header, self.source).map_err(ReadFailure::File)?;
         let header = Arc::new(header.iter().map(str::to_owned).collect::<Vec<_>>());
         let region = self.source.region();
         let (mut rows, mut total, mut bytes) = (Vec::new(), 0_u64, 0_usize);
@@ -197,7 +197,7 @@ impl<P: FnMut(&Arc<Vec<String>>, Vec<Row>) -> bool> Rows<'_, P> {
             }
             total += 1;
             if total > self.limits.rows {
-                return Err(Broken::File(FileError::TooManyRows));
+                return Err(ReadFailure::File(FileError::TooManyRows));
             }
             if !self.judge {
                 continue;
@@ -217,45 +217,45 @@ impl<P: FnMut(&Arc<Vec<String>>, Vec<Row>) -> bool> Rows<'_, P> {
         Ok(())
     }
 
-    fn judged(&self, record: &csv::StringRecord, fields: &[Field], region: Option<Region>) -> Row {
+    fn judged(&self, record: &csv::StringRecord, fields: &[ColumnTarget], region: Option<PhoneRegion>) -> FileRow {
         let line = record.position().map_or(0, csv::Position::line);
         if record.as_slice().len() as u64 > self.limits.row_bytes {
-            return Row { line, cells: vec![], parsed: Err(Wrong::RowTooLong) };
+            return FileRow { line, cells: vec![], parsed: Err(RowError::RowTooLong) };
         }
         // A row of nothing but commas would otherwise take a hundred times its size; its report shows the first cells.
         let cells: Vec<_> = record.iter().take(fields.len() + 1).map(str::to_owned).collect();
         let parsed = parse(&cells, fields, region);
-        Row { line, cells, parsed }
+        FileRow { line, cells, parsed }
     }
 }
 
-fn csv_broken(error: &csv::Error) -> Broken {
+fn csv_broken(error: &csv::Error) -> ReadFailure {
     match error.kind() {
         csv::ErrorKind::Io(error) => broken(error),
         // Neither of the others can happen to a flexible reader of UTF-8.
-        _ => Broken::File(FileError::UploadLost),
+        _ => ReadFailure::File(FileError::UploadLost),
     }
 }
 
-fn broken(error: &io::Error) -> Broken {
+fn broken(error: &io::Error) -> ReadFailure {
     if error.kind() == io::ErrorKind::InvalidData {
-        return Broken::File(FileError::RowTooLong);
+        return ReadFailure::File(FileError::RowTooLong);
     }
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Broken>());
-    inner.cloned().unwrap_or(Broken::Store)
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ReadFailure>());
+    inner.cloned().unwrap_or(ReadFailure::Store)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn file(sent: Vec<Piece>) -> Result<Vec<u8>, Option<Broken>> {
+    fn file(sent: Vec<FilePiece>) -> Result<Vec<u8>, Option<ReadFailure>> {
         let (sender, received) = mpsc::channel(8);
         for piece in sent {
             sender.try_send(piece).unwrap();
         }
         drop(sender);
-        let mut pieces = Pieces { received, piece: vec![], at: 0, read: Arc::default(), end: None };
+        let mut pieces = PieceReader { received, piece: vec![], at: 0, read: Arc::default(), end: None };
         let mut bytes = Vec::new();
         let ended = pieces.read_to_end(&mut bytes);
         assert_eq!(pieces.read(&mut [0]).is_ok(), ended.is_ok(), "it stays ended as it did");
@@ -266,8 +266,8 @@ mod tests {
     fn a_file_ends_where_its_sender_says_so_and_not_where_it_falls_silent() {
         let piece = |text: &str| Ok(Some(text.as_bytes().to_vec()));
         assert_eq!(file(vec![piece("a"), piece(""), piece("b"), Ok(None)]).unwrap(), b"ab");
-        assert!(matches!(file(vec![piece("a")]), Err(Some(Broken::Store))));
-        let lost = Broken::File(FileError::UploadLost);
-        assert!(matches!(file(vec![piece("a"), Err(lost)]), Err(Some(Broken::File(FileError::UploadLost)))));
+        assert!(matches!(file(vec![piece("a")]), Err(Some(ReadFailure::Store))));
+        let lost = ReadFailure::File(FileError::UploadLost);
+        assert!(matches!(file(vec![piece("a"), Err(lost)]), Err(Some(ReadFailure::File(FileError::UploadLost)))));
     }
 }

@@ -5,32 +5,37 @@ use std::collections::{BTreeMap, HashMap};
 
 use wasend_commands::{CommandError, Commands};
 use wasend_domain::import::{RowReport, RowReports};
-use wasend_domain::{AccountId, ImportId, Opened, Personal, Sealed, SubjectId, Unavailable, UnavailableCause};
-use wasend_projections::uploads::Part;
+use wasend_domain::{AccountId, ImportId, Opened, Personal, Sealed, SubjectId, UnavailableCause, UnavailableValue};
+use wasend_projections::uploads::UploadPart;
 use wasend_vault::VaultError;
 
-use super::chunk::Job;
-use super::reading::Chunk;
-use super::row::Wrong;
+use super::chunk::ImportJob;
+use super::reading::RowChunk;
+use super::row::RowError;
 
 /// Between the sealed values of one part; none of them holds it.
 const AND: &str = "\n";
 /// Parts that are read at once.
-const PAGE: usize = 8;
+const REPORT_PARTS_MAX: usize = 8;
 
-impl Job {
+impl ImportJob {
     /// The titles of the columns: the first part.
-    pub async fn put_header(&self, chunk: &Chunk) -> Result<(), CommandError> {
+    pub async fn put_header(&self, chunk: &RowChunk) -> Result<(), CommandError> {
         let header = RowReport { line: 1, code: String::new(), reason: String::new(), cells: chunk.header.to_vec() };
         self.put_rows(0, BTreeMap::from([(self.start.source.subject(), vec![header])])).await
     }
 
     /// What a chunk has to tell, once its people are known.
-    pub async fn put_report(&self, chunk: &Chunk, number: u64, rows: &[(usize, Wrong)]) -> Result<(), CommandError> {
+    pub async fn put_report(
+        &self,
+        chunk: &RowChunk,
+        number: u64,
+        rows: &[(usize, RowError)],
+    ) -> Result<(), CommandError> {
         if rows.is_empty() {
             return Ok(());
         }
-        let named = |(index, _): &(usize, Wrong)| {
+        let named = |(index, _): &(usize, RowError)| {
             let row = &chunk.rows[*index];
             row.identities(self.region).into_iter().map(|identity| (*index, identity)).collect::<Vec<_>>()
         };
@@ -75,7 +80,7 @@ impl Job {
             sealed.push(self.commands.vault.seal(self.account, self.start.source.subject(), &reports, day).await?);
         }
         let text = sealed.iter().map(Sealed::as_str).collect::<Vec<_>>().join(AND);
-        Ok(self.commands.uploads.put(&self.id, Part::Report, part, &[&text], now).await?)
+        Ok(self.commands.uploads.put(&self.id, UploadPart::Report, part, &[&text], now).await?)
     }
 }
 
@@ -88,7 +93,7 @@ pub struct ReportPage {
     /// In the order of the file. Rows about people who were erased meanwhile are left out.
     pub rows: Vec<RowReport>,
     /// Why rows about one person each cannot be read.
-    pub unavailable: Vec<Unavailable>,
+    pub unavailable: Vec<UnavailableValue>,
     /// The part after them.
     pub next: u64,
 }
@@ -100,14 +105,14 @@ pub async fn report(
     id: ImportId,
     from: u64,
 ) -> Result<Option<ReportPage>, CommandError> {
-    let parts = commands.uploads.parts(&id, Part::Report, from, PAGE).await?;
+    let parts = commands.uploads.parts(&id, UploadPart::Report, from, REPORT_PARTS_MAX).await?;
     let Some((last, _)) = parts.last() else { return Ok(None) };
     let mut page = ReportPage { rows: vec![], unavailable: vec![], next: last + 1 };
     let mut sealed = Vec::new();
     for text in parts.iter().flat_map(|(_, text)| text.split(AND)).filter(|text| !text.is_empty()) {
         match Sealed::<RowReports>::parse(text) {
             Ok(value) => sealed.push(value),
-            Err(_) => page.unavailable.push(Unavailable { why: UnavailableCause::ValueDamaged, subject: None }),
+            Err(_) => page.unavailable.push(UnavailableValue { why: UnavailableCause::ValueDamaged, subject: None }),
         }
     }
     for opened in commands.vault.open_many(account, &sealed).await? {

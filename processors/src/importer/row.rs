@@ -5,27 +5,27 @@ use std::collections::BTreeMap;
 use wasend_commands::account::LABEL_MAX;
 use wasend_commands::contact::{ATTRIBUTE_NAME_MAX, ATTRIBUTE_VALUE_MAX, ATTRIBUTES_MAX};
 use wasend_domain::UnavailableCause;
-use wasend_domain::import::{Field, RowReport};
-use wasend_domain::phone::{Bsuid, InvalidPhone, PhoneNumber, Region};
-use wasend_vault::Identity;
+use wasend_domain::import::{ColumnTarget, RowReport};
+use wasend_domain::phone::{Bsuid, InvalidPhone, PhoneNumber, PhoneRegion};
+use wasend_vault::PersonIdentity;
 
-use super::cell::{holds_card_number, unguard};
+use super::cell::{holds_card_number, unescape_formula};
 
 /// What stands in a report in the place of a card number.
 const REMOVED: &str = "[card number removed]";
 
 /// A row as it stands in the file.
 #[derive(Clone)]
-pub struct Row {
+pub struct FileRow {
     /// Of the file, 1 for the header's first.
     pub line: u64,
     pub cells: Vec<String>,
-    pub parsed: Result<Parsed, Wrong>,
+    pub parsed: Result<ParsedRow, RowError>,
 }
 
 /// A row that names its person.
 #[derive(Clone)]
-pub struct Parsed {
+pub struct ParsedRow {
     pub phone: Option<PhoneNumber>,
     pub bsuid: Option<Bsuid>,
     pub name: Option<String>,
@@ -37,14 +37,14 @@ pub struct Parsed {
 
 /// By what a row is the same person's as another; a number takes as little memory as it can.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Key {
+pub(crate) enum PersonKey {
     Phone(u64),
     Bsuid(String),
 }
 
 /// What is wrong with a row, in the word that stands in the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrong {
+pub enum RowError {
     RaggedRow,
     RowTooLong,
     Nul,
@@ -65,7 +65,7 @@ pub enum Wrong {
     Unreadable(UnavailableCause),
 }
 
-impl Wrong {
+impl RowError {
     pub const fn code(self) -> &'static str {
         match self {
             Self::RaggedRow => "RAGGED_ROW",
@@ -115,21 +115,21 @@ impl Wrong {
     }
 }
 
-impl Row {
+impl FileRow {
     /// The person of a row that could not be read, as far as it can be told: whatever looks like a number.
-    pub fn identities(&self, region: Option<Region>) -> Vec<Identity> {
-        let number = |cell: &String| PhoneNumber::parse_in(unguard(cell.trim()), region).ok();
+    pub fn identities(&self, region: Option<PhoneRegion>) -> Vec<PersonIdentity> {
+        let number = |cell: &String| PhoneNumber::parse_in(unescape_formula(cell.trim()), region).ok();
         match &self.parsed {
             Ok(parsed) => parsed.identities(),
-            Err(_) => self.cells.iter().filter_map(number).map(|phone| Identity::phone(phone.as_str())).collect(),
+            Err(_) => self.cells.iter().filter_map(number).map(|phone| PersonIdentity::phone(phone.as_str())).collect(),
         }
     }
 
-    pub fn report(&self, wrong: Wrong) -> RowReport {
+    pub fn report(&self, wrong: RowError) -> RowReport {
         let clean = |cell: &String| match wrong {
             // Nothing of an erased person is kept, not even to report the row.
             // Of one who cannot be read neither: it could not be erased with them.
-            Wrong::Erased | Wrong::Unreadable(_) => String::new(),
+            RowError::Erased | RowError::Unreadable(_) => String::new(),
             _ if holds_card_number(cell) => REMOVED.to_owned(),
             _ => cell.replace('\0', ""),
         };
@@ -142,59 +142,69 @@ impl Row {
     }
 }
 
-impl Parsed {
+impl ParsedRow {
     /// Whose row it is.
-    pub(crate) fn identities(&self) -> Vec<Identity> {
-        let phone = self.phone.iter().map(|phone| Identity::phone(phone.as_str()));
-        phone.chain(self.bsuid.iter().map(|bsuid| Identity::bsuid(bsuid.as_str()))).collect()
+    pub(crate) fn identities(&self) -> Vec<PersonIdentity> {
+        let phone = self.phone.iter().map(|phone| PersonIdentity::phone(phone.as_str()));
+        phone.chain(self.bsuid.iter().map(|bsuid| PersonIdentity::bsuid(bsuid.as_str()))).collect()
     }
 
-    pub(crate) fn keys(&self) -> Vec<Key> {
+    pub(crate) fn keys(&self) -> Vec<PersonKey> {
         let digits = |phone: PhoneNumber| phone.as_str().trim_start_matches('+').parse().ok();
-        let phone = self.phone.as_ref().and_then(|phone| digits(phone.canonical())).map(Key::Phone);
-        phone.into_iter().chain(self.bsuid.as_ref().map(|bsuid| Key::Bsuid(bsuid.as_str().to_owned()))).collect()
+        let phone = self.phone.as_ref().and_then(|phone| digits(phone.canonical())).map(PersonKey::Phone);
+        phone.into_iter().chain(self.bsuid.as_ref().map(|bsuid| PersonKey::Bsuid(bsuid.as_str().to_owned()))).collect()
     }
 }
 
 /// Reads a row's cells by what its columns hold.
-pub(crate) fn parse(cells: &[String], fields: &[Field], region: Option<Region>) -> Result<Parsed, Wrong> {
+pub(crate) fn parse(
+    cells: &[String],
+    fields: &[ColumnTarget],
+    region: Option<PhoneRegion>,
+) -> Result<ParsedRow, RowError> {
     if cells.len() != fields.len() {
-        return Err(Wrong::RaggedRow);
+        return Err(RowError::RaggedRow);
     }
     if cells.iter().any(|cell| cell.contains('\0')) {
-        return Err(Wrong::Nul);
+        return Err(RowError::Nul);
     }
-    let mut parsed =
-        Parsed { phone: None, bsuid: None, name: None, attributes: BTreeMap::new(), opted_out: false, doubtful: false };
+    let mut parsed = ParsedRow {
+        phone: None,
+        bsuid: None,
+        name: None,
+        attributes: BTreeMap::new(),
+        opted_out: false,
+        doubtful: false,
+    };
     for (cell, field) in cells.iter().zip(fields) {
-        let value = unguard(cell);
+        let value = unescape_formula(cell);
         let text = value.trim();
         match field {
-            Field::Ignore => {}
+            ColumnTarget::Ignore => {}
             _ if text.is_empty() => {}
-            Field::Phone => parsed.phone = Some(phone(unguard(text), region)?),
-            Field::Bsuid => parsed.bsuid = Some(text.parse().map_err(|_| Wrong::BsuidInvalid)?),
-            Field::Name => parsed.name = Some(kept(text, LABEL_MAX)?),
-            Field::OptedOut => parsed.opted_out = matches!(text.to_lowercase().as_str(), "true" | "yes" | "1"),
-            Field::Attribute(name) => {
+            ColumnTarget::Phone => parsed.phone = Some(phone(unescape_formula(text), region)?),
+            ColumnTarget::Bsuid => parsed.bsuid = Some(text.parse().map_err(|_| RowError::BsuidInvalid)?),
+            ColumnTarget::Name => parsed.name = Some(kept(text, LABEL_MAX)?),
+            ColumnTarget::OptedOut => parsed.opted_out = matches!(text.to_lowercase().as_str(), "true" | "yes" | "1"),
+            ColumnTarget::Attribute(name) => {
                 kept(name, ATTRIBUTE_NAME_MAX)?;
                 parsed.attributes.insert(name.clone(), kept(value, ATTRIBUTE_VALUE_MAX)?);
             }
         }
     }
     if parsed.phone.is_none() && parsed.bsuid.is_none() {
-        return Err(Wrong::PhoneMissing);
+        return Err(RowError::PhoneMissing);
     }
     if parsed.attributes.len() > ATTRIBUTES_MAX {
-        return Err(Wrong::TooManyAttributes);
+        return Err(RowError::TooManyAttributes);
     }
     parsed.doubtful = parsed.phone.as_ref().is_some_and(|phone| !phone.is_valid());
     Ok(parsed)
 }
 
-fn phone(text: &str, region: Option<Region>) -> Result<PhoneNumber, Wrong> {
+fn phone(text: &str, region: Option<PhoneRegion>) -> Result<PhoneNumber, RowError> {
     PhoneNumber::parse_in(text, region)
-        .map_err(|error| if scientific(text) { Wrong::PhoneScientific } else { Wrong::Phone(error) })
+        .map_err(|error| if scientific(text) { RowError::PhoneScientific } else { RowError::Phone(error) })
 }
 
 /// `4.91512E+12`, with a point or a comma.
@@ -205,19 +215,19 @@ fn scientific(text: &str) -> bool {
     digits(whole.trim_start_matches('+')) && digits(part) && digits(exponent.trim_start_matches('+'))
 }
 
-fn kept(text: &str, max: usize) -> Result<String, Wrong> {
+fn kept(text: &str, max: usize) -> Result<String, RowError> {
     if text.chars().count() > max {
-        return Err(Wrong::ValueTooLong);
+        return Err(RowError::ValueTooLong);
     }
-    if holds_card_number(text) { Err(Wrong::CardNumber) } else { Ok(text.to_owned()) }
+    if holds_card_number(text) { Err(RowError::CardNumber) } else { Ok(text.to_owned()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn wrong(phone: &str, note: &str) -> Option<Wrong> {
-        let fields = [Field::Phone, Field::Attribute("note".into())];
+    fn wrong(phone: &str, note: &str) -> Option<RowError> {
+        let fields = [ColumnTarget::Phone, ColumnTarget::Attribute("note".into())];
         parse(&[phone.to_owned(), note.to_owned()], &fields, None).err()
     }
 
@@ -236,18 +246,18 @@ mod tests {
             ("+1650555", "PHONE_TOO_SHORT"),
             ("+165055512345678", "PHONE_TOO_LONG"),
         ] {
-            assert_eq!(wrong(phone, "").map(Wrong::code), Some(code), "{phone}");
+            assert_eq!(wrong(phone, "").map(RowError::code), Some(code), "{phone}");
         }
-        assert_eq!(wrong("+16505551234", "4111 1111 1111 1111"), Some(Wrong::CardNumber));
-        assert_eq!(wrong("+16505551234", &"x".repeat(1_001)), Some(Wrong::ValueTooLong));
-        assert_eq!(wrong("+16505551234", "a\0b"), Some(Wrong::Nul));
-        assert_eq!(parse(&[], &[Field::Phone], None).err(), Some(Wrong::RaggedRow));
+        assert_eq!(wrong("+16505551234", "4111 1111 1111 1111"), Some(RowError::CardNumber));
+        assert_eq!(wrong("+16505551234", &"x".repeat(1_001)), Some(RowError::ValueTooLong));
+        assert_eq!(wrong("+16505551234", "a\0b"), Some(RowError::Nul));
+        assert_eq!(parse(&[], &[ColumnTarget::Phone], None).err(), Some(RowError::RaggedRow));
     }
 
     #[test]
     fn a_report_keeps_no_card_number() {
         let cells = vec!["+16505551234".to_owned(), "4111 1111 1111 1111".to_owned()];
-        let report = Row { line: 2, cells, parsed: Err(Wrong::CardNumber) }.report(Wrong::CardNumber);
+        let report = FileRow { line: 2, cells, parsed: Err(RowError::CardNumber) }.report(RowError::CardNumber);
         assert_eq!((report.cells[1].as_str(), report.cells[0].as_str()), (REMOVED, "+16505551234"));
     }
 }

@@ -9,20 +9,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 use wasend_commands::{CommandError, Commands};
-use wasend_domain::import::{Command, FileError, Import, Source};
-use wasend_domain::{AccountId, Actor, ImportId, Opened, Purpose};
-use wasend_eventlog::{Failure, Loaded, Stream, execute, load};
+use wasend_domain::import::{Command, FileError, Import, ImportSource};
+use wasend_domain::{AccountId, Actor, ImportId, KeyPurpose, Opened};
+use wasend_eventlog::{CommandFailure, LoadedAggregate, StreamLookup, execute, load};
 use wasend_projections::Leases;
-use wasend_projections::uploads::Upload;
+use wasend_projections::uploads::StoredUpload;
 
-use super::chunk::{Applied, Job, Known};
+use super::chunk::{ChunkOutcome, ImportJob, KnownContacts};
 use super::options::ImportOptions;
-use super::reading::{Broken, Chunk, Chunks, read};
-use super::row::Key;
-use crate::shared::once;
+use super::reading::{ChunkReceiver, ReadFailure, RowChunk, read};
+use super::row::PersonKey;
+use crate::context::once;
 
 /// What an import runs with.
-pub(crate) struct Run {
+pub(crate) struct ImportRun {
     pub commands: Arc<Commands>,
     pub leases: Leases,
     pub owner: String,
@@ -30,22 +30,22 @@ pub(crate) struct Run {
     pub stop: CancellationToken,
 }
 
-impl Run {
+impl ImportRun {
     /// Goes on with the import until it has ended, the node stops, or a store fails.
     #[tracing::instrument(name = "import.run", skip_all)]
     pub async fn import(&self, account: AccountId, id: ImportId) -> Result<(), CommandError> {
         let mut found = load::<Import>(&*self.commands.log, account, &[id.uuid()]).await?;
-        let Some(import) = found.remove(&id.uuid()).and_then(Stream::present) else { return Ok(()) };
+        let Some(import) = found.remove(&id.uuid()).and_then(StreamLookup::present) else { return Ok(()) };
         let Some(start) = import.state.started.clone() else { return Ok(()) };
         let upload = self.commands.uploads.get(start.upload).await?.filter(|upload| upload.account_id == account);
         if import.state.ended.is_none() {
             match self.work(account, id, import, upload.as_ref()).await {
                 Ok(true) => self.end(account, id, Command::Finish { at: self.commands.clock.now() }).await?,
                 Ok(false) => return Ok(()),
-                Err(Stopped::File(code)) => {
+                Err(ImportStop::File(code)) => {
                     self.end(account, id, Command::Fail { code, at: self.commands.clock.now() }).await?;
                 }
-                Err(Stopped::Failed(error)) => return Err(error),
+                Err(ImportStop::Failed(error)) => return Err(error),
             }
         }
         if let Some(upload) = upload {
@@ -59,7 +59,7 @@ impl Run {
         let done = execute::<Import>(log, clock, once(account, Actor::System("importer")), id.uuid(), command).await;
         match done {
             // It was cancelled at the last moment.
-            Ok(_) | Err(Failure::Refused(_)) => Ok(()),
+            Ok(_) | Err(CommandFailure::Refused(_)) => Ok(()),
             Err(error) => Err(CommandError::unavailable(error)),
         }
     }
@@ -69,19 +69,19 @@ impl Run {
         &self,
         account: AccountId,
         id: ImportId,
-        import: Loaded<Import>,
-        upload: Option<&Upload>,
-    ) -> Result<bool, Stopped> {
+        import: LoadedAggregate<Import>,
+        upload: Option<&StoredUpload>,
+    ) -> Result<bool, ImportStop> {
         let (Some(upload), Some(start)) = (upload, &import.state.started.clone()) else {
-            return Err(Stopped::File(FileError::UploadLost));
+            return Err(ImportStop::File(FileError::UploadLost));
         };
         let source = match self.commands.vault.open(account, &start.source).await.map_err(CommandError::from)? {
             Opened::Value(source) => Arc::new(source.into_exposed()),
-            Opened::Erased(_) | Opened::Unavailable(_) => return Err(Stopped::File(FileError::UploadLost)),
+            Opened::Erased(_) | Opened::Unavailable(_) => return Err(ImportStop::File(FileError::UploadLost)),
         };
         let region = source.region();
         let (commands, received_at) = (Arc::clone(&self.commands), upload.created_at.min(start.at));
-        let job = Arc::new(Job { commands, id, account, start: start.clone(), received_at, region });
+        let job = Arc::new(ImportJob { commands, id, account, start: start.clone(), received_at, region });
         if import.state.chunks == 0 {
             // The whole file is read once before anything is changed by it.
             let mut counting = read(&self.commands, upload, Arc::clone(&source), &self.options.limits, false);
@@ -94,11 +94,11 @@ impl Run {
 
     async fn apply(
         &self,
-        job: &Arc<Job>,
-        mut import: Loaded<Import>,
-        upload: &Upload,
-        source: Arc<Source>,
-    ) -> Result<bool, Stopped> {
+        job: &Arc<ImportJob>,
+        mut import: LoadedAggregate<Import>,
+        upload: &StoredUpload,
+        source: Arc<ImportSource>,
+    ) -> Result<bool, ImportStop> {
         let done = import.state.chunks;
         let chunks = read(&self.commands, upload, source, &self.options.limits, true);
         // A person is in two chunks only as a repeated row, so the people of the next are prepared meanwhile.
@@ -110,14 +110,14 @@ impl Run {
         let mut renewed = self.commands.clock.now();
         for number in 0.. {
             let Some(next) = prepared.recv().await else { break };
-            let Prepared { chunk, repeats, known } = next?;
+            let PreparedChunk { chunk, repeats, known } = next?;
             rows += chunk.rows.len() as u64;
             if number == 0 && done == 0 {
                 job.put_header(&chunk).await?;
             }
             // What was applied before is only read again for who was in it.
             if number >= done {
-                if let Applied::Left = job.apply(&mut import, &chunk, number, rows, &repeats, known).await? {
+                if let ChunkOutcome::Left = job.apply(&mut import, &chunk, number, rows, &repeats, known).await? {
                     return Ok(false);
                 }
                 metrics::counter!("wasend_import_rows_total").increment(chunk.rows.len() as u64);
@@ -146,14 +146,19 @@ impl Run {
 }
 
 /// A chunk that was read, and what is known of its people, if it is to be applied.
-struct Prepared {
-    chunk: Chunk,
+struct PreparedChunk {
+    chunk: RowChunk,
     repeats: HashMap<usize, u64>,
-    known: Option<Known>,
+    known: Option<KnownContacts>,
 }
 
 /// Prepares the chunks from the one of this number on, one after the other.
-async fn prepare(job: Arc<Job>, mut chunks: Chunks, first: u64, prepared: mpsc::Sender<Result<Prepared, Stopped>>) {
+async fn prepare(
+    job: Arc<ImportJob>,
+    mut chunks: ChunkReceiver,
+    first: u64,
+    prepared: mpsc::Sender<Result<PreparedChunk, ImportStop>>,
+) {
     let mut seen = HashMap::new();
     for number in 0.. {
         let Some(chunk) = chunks.recv().await else { return };
@@ -161,7 +166,7 @@ async fn prepare(job: Arc<Job>, mut chunks: Chunks, first: u64, prepared: mpsc::
             let chunk = chunk?;
             let repeats = repeats(&chunk, &mut seen);
             let known = if number >= first { Some(job.learn(&chunk, &repeats).await?) } else { None };
-            Ok(Prepared { chunk, repeats, known })
+            Ok(PreparedChunk { chunk, repeats, known })
         };
         let next = next.await;
         let failed = next.is_err();
@@ -172,21 +177,21 @@ async fn prepare(job: Arc<Job>, mut chunks: Chunks, first: u64, prepared: mpsc::
 }
 
 /// Why an import does not go on.
-enum Stopped {
+enum ImportStop {
     File(FileError),
     Failed(CommandError),
 }
 
-impl From<CommandError> for Stopped {
+impl From<CommandError> for ImportStop {
     fn from(error: CommandError) -> Self {
         Self::Failed(error)
     }
 }
-impl From<Broken> for Stopped {
-    fn from(broken: Broken) -> Self {
+impl From<ReadFailure> for ImportStop {
+    fn from(broken: ReadFailure) -> Self {
         match broken {
-            Broken::File(error) => Self::File(error),
-            Broken::Store => Self::Failed(CommandError::unavailable(broken)),
+            ReadFailure::File(error) => Self::File(error),
+            ReadFailure::Store => Self::Failed(CommandError::unavailable(broken)),
         }
     }
 }
@@ -196,7 +201,7 @@ pub(crate) fn lease_of(id: ImportId) -> String {
 }
 
 /// Which rows of the chunk are about the person of an earlier line, and which line that was.
-fn repeats(chunk: &Chunk, seen: &mut HashMap<Key, u64>) -> HashMap<usize, u64> {
+fn repeats(chunk: &RowChunk, seen: &mut HashMap<PersonKey, u64>) -> HashMap<usize, u64> {
     let mut repeats = HashMap::new();
     for (index, row) in chunk.rows.iter().enumerate() {
         let Ok(parsed) = &row.parsed else { continue };
@@ -210,8 +215,8 @@ fn repeats(chunk: &Chunk, seen: &mut HashMap<Key, u64>) -> HashMap<usize, u64> {
 }
 
 /// Destroys the upload's key and deletes its pieces. May be repeated.
-pub(crate) async fn forget(commands: &Commands, upload: &Upload, why: &str) -> Result<(), CommandError> {
-    let destroyed = commands.vault.destroy_subject(upload.account_id, upload.subject, &Purpose::ALL, why).await;
+pub(crate) async fn forget(commands: &Commands, upload: &StoredUpload, why: &str) -> Result<(), CommandError> {
+    let destroyed = commands.vault.destroy_subject(upload.account_id, upload.subject, &KeyPurpose::ALL, why).await;
     if let Err(error) = destroyed {
         // Repeated by the next sweep, for as long as the upload's row is there.
         tracing::warn!(%error, "an upload's key could not be destroyed yet");

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use wasend_domain::contact::Via;
-use wasend_domain::message::{Message, Status};
+use wasend_domain::contact::ConsentChannel;
+use wasend_domain::message::{DeliveryStatus, Message};
 use wasend_domain::{Clock, Personal};
 use wasend_processors::DispatchOptions;
 use wasend_projections::numbers::NumberRow;
-use wasend_vault::Identity;
-use wasend_whatsapp::simulator::{Behaviour, HeldOutcome};
+use wasend_vault::PersonIdentity;
+use wasend_whatsapp::simulator::{HeldOutcome, SimulatedBehaviour};
 
 use crate::world::{World, options};
 
@@ -40,7 +40,7 @@ async fn every_message_reaches_meta_once(world: &World) {
         messages.push(world.send(&format!("+1650555{:04}", 1_000 + index)).await);
     }
     for message in &messages {
-        let state = world.until_status(*message, Status::Submitted).await;
+        let state = world.until_status(*message, DeliveryStatus::Submitted).await;
         assert_eq!((state.attempts, world.taken(*message)), (1, 1));
         assert!(state.wamid_index.is_some());
     }
@@ -49,7 +49,7 @@ async fn every_message_reaches_meta_once(world: &World) {
 }
 
 async fn a_call_that_died_with_its_node_is_never_repeated(world: &World) {
-    world.script(ADA, vec![Behaviour::Delay { ms: 600_000 }]);
+    world.script(ADA, vec![SimulatedBehaviour::Delay { ms: 600_000 }]);
     let died = world.dispatcher(options());
     let lost = world.send(ADA).await;
     world.eventually(|| async { world.taken(lost) == 1 }).await;
@@ -58,24 +58,24 @@ async fn a_call_that_died_with_its_node_is_never_repeated(world: &World) {
     world.until(lost, |state| state.unknown_since.is_some()).await;
     // The number goes on, and the lost message stays lost.
     let other = world.send(BOB).await;
-    world.until_status(other, Status::Submitted).await;
+    world.until_status(other, DeliveryStatus::Submitted).await;
     let state = world.state(lost).await;
-    assert_eq!((state.attempts, state.status(), world.taken(lost)), (1, Status::Attempted, 1));
+    assert_eq!((state.attempts, state.status(), world.taken(lost)), (1, DeliveryStatus::Attempted, 1));
     next.shutdown(GRACE).await;
 }
 
 async fn shutdown_waits_for_calls_and_hands_the_numbers_over(world: &World) {
-    world.script(ADA, vec![Behaviour::Delay { ms: 300 }]);
+    world.script(ADA, vec![SimulatedBehaviour::Delay { ms: 300 }]);
     // No test could wait for such a lease to expire.
     let long = DispatchOptions { lease: Duration::from_secs(3_600), ..options() };
     let first = world.dispatcher(long.clone());
     let slow = world.send(ADA).await;
     world.eventually(|| async { world.taken(slow) == 1 }).await;
     first.shutdown(GRACE).await;
-    assert_eq!(world.state(slow).await.status(), Status::Submitted);
+    assert_eq!(world.state(slow).await.status(), DeliveryStatus::Submitted);
     let second = world.dispatcher(long);
     let message = world.send(BOB).await;
-    world.until_status(message, Status::Submitted).await;
+    world.until_status(message, DeliveryStatus::Submitted).await;
     second.shutdown(GRACE).await;
 }
 
@@ -86,48 +86,48 @@ async fn of_two_nodes_one_sends_for_a_number(world: &World) {
         messages.push(world.send(&format!("+1650555{:04}", 2_000 + index)).await);
     }
     for message in &messages {
-        let state = world.until_status(*message, Status::Submitted).await;
+        let state = world.until_status(*message, DeliveryStatus::Submitted).await;
         assert_eq!((state.attempts, world.taken(*message)), (1, 1));
     }
     one.shutdown(GRACE).await;
     let after = world.send(ADA).await;
-    world.until_status(after, Status::Submitted).await;
+    world.until_status(after, DeliveryStatus::Submitted).await;
     two.shutdown(GRACE).await;
 }
 
 async fn a_throttled_number_waits_and_sends_again(world: &World) {
-    let limited = Behaviour::RateLimited { code: 130_429, retry_after: Some(2), times: Some(1) };
+    let limited = SimulatedBehaviour::RateLimited { code: 130_429, retry_after: Some(2), times: Some(1) };
     world.script(ADA, vec![limited]);
     let dispatcher = world.dispatcher(options());
     let message = world.send(ADA).await;
     let deferred = world.until(message, |state| state.not_before.is_some()).await;
     let asked = deferred.not_before.unwrap();
-    let state = world.until_status(message, Status::Submitted).await;
+    let state = world.until_status(message, DeliveryStatus::Submitted).await;
     assert_eq!((state.attempts, world.taken(message)), (2, 1));
     assert!(world.clock.now() >= asked);
     dispatcher.shutdown(GRACE).await;
 }
 
 async fn an_outcome_that_stays_unknown_is_surfaced_and_not_sent_again(world: &World) {
-    world.script(ADA, vec![Behaviour::DropAfter]);
+    world.script(ADA, vec![SimulatedBehaviour::DropAfter]);
     let (dispatcher, runners) = (world.dispatcher(options()), world.runners());
     let message = world.send(ADA).await;
     let unknown = world.until(message, |state| state.unknown_since.is_some()).await;
     assert!(!unknown.unresolved);
     world.clock.advance(Duration::from_secs(16 * 60));
     let state = world.until(message, |state| state.unresolved).await;
-    assert_eq!((state.attempts, state.status(), world.taken(message)), (1, Status::Attempted, 1));
+    assert_eq!((state.attempts, state.status(), world.taken(message)), (1, DeliveryStatus::Attempted, 1));
     runners.shutdown(GRACE).await;
     dispatcher.shutdown(GRACE).await;
 }
 
 async fn what_is_never_delivered_expires(world: &World) {
-    world.script("*", vec![Behaviour::Held { then: HeldOutcome::Sent }]);
+    world.script("*", vec![SimulatedBehaviour::Held { then: HeldOutcome::Sent }]);
     let (dispatcher, runners) = (world.dispatcher(options()), world.runners());
     let message = world.send(ADA).await;
-    world.until_status(message, Status::Held).await;
+    world.until_status(message, DeliveryStatus::Held).await;
     world.clock.advance(Duration::from_secs(32 * 86_400));
-    world.until_status(message, Status::Expired).await;
+    world.until_status(message, DeliveryStatus::Expired).await;
     runners.shutdown(GRACE).await;
     dispatcher.shutdown(GRACE).await;
 }
@@ -135,9 +135,9 @@ async fn what_is_never_delivered_expires(world: &World) {
 async fn who_opts_out_before_the_call_gets_nothing(world: &World) {
     let contact = world.contact(ADA).await;
     let message = world.send(ADA).await;
-    world.commands.opt_out(world.caller, contact, Via::Api).await.unwrap();
+    world.commands.opt_out(world.caller, contact, ConsentChannel::Api).await.unwrap();
     let dispatcher = world.dispatcher(options());
-    world.until_status(message, Status::Cancelled).await;
+    world.until_status(message, DeliveryStatus::Cancelled).await;
     assert_eq!(world.taken(message), 0);
     dispatcher.shutdown(GRACE).await;
 }
@@ -155,11 +155,11 @@ async fn a_number_with_a_bad_token_stops_and_resumes_while_others_send(world: &W
         })
         .await;
     let unaffected = world.send_from(other, BOB).await;
-    world.until_status(unaffected, Status::Submitted).await;
+    world.until_status(unaffected, DeliveryStatus::Submitted).await;
     assert_eq!(world.state(message).await.attempts, 1);
     world.revoke_token(false);
     world.commands.resume_number(world.caller, world.number).await.unwrap();
-    world.until_status(message, Status::Submitted).await;
+    world.until_status(message, DeliveryStatus::Submitted).await;
     dispatcher.shutdown(GRACE).await;
 }
 
@@ -167,7 +167,7 @@ async fn what_waits_for_a_disconnected_number_is_withdrawn(world: &World) {
     let message = world.send(ADA).await;
     world.commands.disconnect_number(world.caller, world.number).await.unwrap();
     let dispatcher = world.dispatcher(options());
-    world.until_status(message, Status::Cancelled).await;
+    world.until_status(message, DeliveryStatus::Cancelled).await;
     dispatcher.shutdown(GRACE).await;
 }
 
@@ -179,7 +179,7 @@ async fn a_burst_to_one_contact_keeps_nobody_else_waiting(world: &World) {
     let to_bob = world.send(BOB).await;
     let patient = DispatchOptions { pair_burst: 3, pair_interval: Duration::from_secs(3_600), page: 4, ..options() };
     let dispatcher = world.dispatcher(patient);
-    world.until_status(to_bob, Status::Submitted).await;
+    world.until_status(to_bob, DeliveryStatus::Submitted).await;
     let taken: u64 = to_ada.iter().map(|message| world.taken(*message)).sum();
     assert_eq!(taken, 3);
     world.clock.advance(Duration::from_secs(3_600));
@@ -188,10 +188,10 @@ async fn a_burst_to_one_contact_keeps_nobody_else_waiting(world: &World) {
 }
 
 async fn a_refusal_is_kept_sealed_and_a_stop_of_marketing_is_heeded(world: &World) {
-    world.script(ADA, vec![Behaviour::Error { http_status: 400, code: 131_050, times: None }]);
+    world.script(ADA, vec![SimulatedBehaviour::Error { http_status: 400, code: 131_050, times: None }]);
     let dispatcher = world.dispatcher(options());
     let message = world.send(ADA).await;
-    let failed = world.until_status(message, Status::Failed).await;
+    let failed = world.until_status(message, DeliveryStatus::Failed).await;
     let failure = failed.failure.unwrap();
     assert_eq!((failure.code, failure.class.as_str()), (Some(131_050), "suppress"));
     // The next one is not even accepted, or withdrawn.
@@ -209,11 +209,11 @@ async fn a_refusal_is_kept_sealed_and_a_stop_of_marketing_is_heeded(world: &Worl
 
 async fn another_wa_id_is_learnt(world: &World) {
     let brazil = "+5511987654321";
-    world.script(brazil, vec![Behaviour::WaId { wa_id: "551187654321".into() }]);
+    world.script(brazil, vec![SimulatedBehaviour::WaId { wa_id: "551187654321".into() }]);
     let dispatcher = world.dispatcher(options());
     let message = world.send(brazil).await;
-    let contact = world.until_status(message, Status::Submitted).await.origin.unwrap().contact;
-    let wa_id = Identity::WaId(Personal::new("551187654321".into()));
+    let contact = world.until_status(message, DeliveryStatus::Submitted).await.origin.unwrap().contact;
+    let wa_id = PersonIdentity::WaId(Personal::new("551187654321".into()));
     world
         .eventually(|| async {
             world.commands.vault.find(world.caller.account_id, &wa_id).await.unwrap() == Some(contact)
@@ -226,7 +226,7 @@ async fn nodes_that_die_again_and_again_send_nothing_twice(world: &World) {
     let slow = (0..100).map(|index| format!("+1650556{:04}", 1_000 + index)).collect::<Vec<_>>();
     let mut messages = Vec::new();
     for (index, phone) in slow.iter().enumerate() {
-        world.script(phone, vec![Behaviour::Delay { ms: index as u64 * 7 % 200 }]);
+        world.script(phone, vec![SimulatedBehaviour::Delay { ms: index as u64 * 7 % 200 }]);
         messages.push(world.send(phone).await);
     }
     let short = DispatchOptions { lease: Duration::from_millis(150), ..options() };

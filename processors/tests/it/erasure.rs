@@ -8,21 +8,21 @@ use futures::future::{BoxFuture, FutureExt, join_all};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wasend_commands::import::ImportContacts;
-use wasend_commands::message::{ContentInput, Intake, SendMessage, TextInput, To};
+use wasend_commands::message::{ContentDraft, SendBatcher, SendMessage, SendTarget, TextDraft};
 use wasend_commands::privacy::ErasureInput;
-use wasend_commands::{Code, CommandError};
-use wasend_domain::contact::Via;
-use wasend_domain::content::{Content, InboundContent};
-use wasend_domain::import::Mode;
-use wasend_domain::message::{Direction, Status};
+use wasend_commands::{CommandError, RefusalCode};
+use wasend_domain::contact::ConsentChannel;
+use wasend_domain::content::{InboundContent, OutboundContent};
+use wasend_domain::import::MergeMode;
+use wasend_domain::message::{DeliveryStatus, MessageDirection};
 use wasend_domain::phone::PhoneNumber;
-use wasend_domain::privacy::{Ground, PrivacyRequest, Reason, Regime, State};
+use wasend_domain::privacy::{LegalGround, LegalRegime, PrivacyRequest, RequestReason, RequestState};
 use wasend_domain::{Opened, Personal, PersonalValue, PrivacyRequestId, Sealed, SubjectId};
-use wasend_eventlog::{Filter, Stream, load};
+use wasend_eventlog::{EventFilter, StreamLookup, load};
 use wasend_processors::ImportOptions;
 use wasend_projections::messages::MessageRow;
-use wasend_projections::{Cell, RebuildOptions};
-use wasend_vault::Identity;
+use wasend_projections::{CellValue, RebuildOptions};
+use wasend_vault::PersonIdentity;
 
 use crate::cases;
 use crate::log::Counting;
@@ -63,20 +63,20 @@ fn erasure(contact: SubjectId) -> ErasureInput {
         phone: None,
         bsuid: None,
         contact_id: Some(contact.to_string()),
-        regime: Regime::Gdpr,
-        ground: Ground::WithdrawnConsent,
+        regime: LegalRegime::Gdpr,
+        ground: LegalGround::WithdrawnConsent,
         reason: Some(Personal::new("a letter".into())),
     }
 }
 
 async fn act(world: &World, act: Act, phone: &str, old: SubjectId, request: PrivacyRequestId) {
     let (commands, caller) = (&world.commands, world.caller);
-    let intake = Intake::new(Arc::clone(commands));
-    let text = TextInput { body: Personal::new("hello".into()), preview_url: false };
-    let message = |to: To| SendMessage {
+    let intake = SendBatcher::new(Arc::clone(commands));
+    let text = TextDraft { body: Personal::new("hello".into()), preview_url: false };
+    let message = |to: SendTarget| SendMessage {
         number_id: world.number.to_string(),
         to,
-        content: ContentInput { text: Some(text.clone()), template: None },
+        content: ContentDraft { text: Some(text.clone()), template: None },
         idempotency_key: None,
     };
     let refused = |error: CommandError| match error {
@@ -85,14 +85,17 @@ async fn act(world: &World, act: Act, phone: &str, old: SubjectId, request: Priv
     };
     match act {
         Act::Send => {
-            let sent = intake.send_message(caller, message(To::Address(Personal::new(phone.into())))).await;
+            let sent = intake.send_message(caller, message(SendTarget::Address(Personal::new(phone.into())))).await;
             let code = sent.err().map(refused);
-            assert!(matches!(code, None | Some(Code::Erased | Code::OptedOut | Code::Busy)), "{code:?}");
+            assert!(
+                matches!(code, None | Some(RefusalCode::Erased | RefusalCode::OptedOut | RefusalCode::Busy)),
+                "{code:?}"
+            );
         }
         Act::SendToContact => {
-            let sent = intake.send_message(caller, message(To::Contact(old.to_string()))).await;
+            let sent = intake.send_message(caller, message(SendTarget::Contact(old.to_string()))).await;
             let code = sent.err().map(refused);
-            assert!(matches!(code, None | Some(Code::Erased | Code::OptedOut)), "{code:?}");
+            assert!(matches!(code, None | Some(RefusalCode::Erased | RefusalCode::OptedOut)), "{code:?}");
         }
         Act::Inbound => world.inbound(&phone[1..], &["Hi".to_owned()]).await,
         Act::Import => {
@@ -101,7 +104,7 @@ async fn act(world: &World, act: Act, phone: &str, old: SubjectId, request: Priv
                 content: Some(Personal::new(format!("phone,name,city\n{phone},Ada,London\n"))),
                 upload: None,
                 group: None,
-                mode: Mode::Update,
+                mode: MergeMode::Update,
                 dry_run: false,
                 columns: Personal::new(vec![]),
                 region: None,
@@ -113,8 +116,8 @@ async fn act(world: &World, act: Act, phone: &str, old: SubjectId, request: Priv
             assert_eq!(again.value, request, "the same request");
         }
         Act::OptOut => {
-            let done = commands.opt_out(caller, old, Via::Api).await;
-            assert!(matches!(done.err().map(refused), None | Some(Code::Erased)));
+            let done = commands.opt_out(caller, old, ConsentChannel::Api).await;
+            assert!(matches!(done.err().map(refused), None | Some(RefusalCode::Erased)));
         }
         Act::Rebuild => {
             let rebuilt = world.projector.rebuild("messages", &RebuildOptions { force: false }).await;
@@ -124,10 +127,10 @@ async fn act(world: &World, act: Act, phone: &str, old: SubjectId, request: Priv
     }
 }
 
-async fn state(world: &World, request: PrivacyRequestId) -> State {
+async fn state(world: &World, request: PrivacyRequestId) -> RequestState {
     let log = &*world.commands.log;
     let mut found = load::<PrivacyRequest>(log, world.caller.account_id, &[request.uuid()]).await.unwrap();
-    found.remove(&request.uuid()).and_then(Stream::present).unwrap().state.state
+    found.remove(&request.uuid()).and_then(StreamLookup::present).unwrap().state.state
 }
 
 async fn among_everything_else_an_erasure_is_whole(world: &World) {
@@ -138,13 +141,14 @@ async fn among_everything_else_an_erasure_is_whole(world: &World) {
     for (case, (acts, begun)) in cases(world.share(12), &(acts(), 0..40_u64)).into_iter().enumerate() {
         let phone = format!("+1650555{case:04}");
         world.send(&phone).await;
-        let old = world.commands.vault.find(world.caller.account_id, &Identity::phone(&phone)).await.unwrap().unwrap();
+        let old =
+            world.commands.vault.find(world.caller.account_id, &PersonIdentity::phone(&phone)).await.unwrap().unwrap();
         let (asked, told) = tokio::sync::watch::channel(None);
         let erase = async {
             tokio::time::sleep(Duration::from_millis(begun)).await;
             let done = world.commands.request_erasure(world.caller, erasure(old)).await.unwrap();
             asked.send(Some(done.value)).unwrap();
-            world.eventually(|| async { state(world, done.value).await == State::Completed }).await;
+            world.eventually(|| async { state(world, done.value).await == RequestState::Completed }).await;
             done.value
         };
         let others: Vec<BoxFuture<'_, ()>> = acts
@@ -183,21 +187,21 @@ async fn is_whole(world: &World, phone: &str, old: SubjectId, request: PrivacyRe
     let head = commands.log.head().await.unwrap();
     world.projector.wait_for(head, GRACE).await.unwrap();
     assert!(matches!(commands.vault.identity(account, old).await, Ok(Opened::Erased(erased)) if erased.why == why));
-    let filter = Filter { account_id: Some(account), ..Filter::default() };
+    let filter = EventFilter { account_id: Some(account), ..EventFilter::default() };
     let events = commands.log.read(0, 1_000_000, &filter).await.unwrap();
     let of_old: Vec<_> = events.iter().filter(|event| event.aggregate_id == old.uuid()).collect();
     let fence = of_old.last().unwrap();
     assert_eq!(fence.event_type, "ContactErased", "the contact's last event");
     let rows: Vec<MessageRow> =
-        commands.reads.fetch("WHERE contact_id = $1 ORDER BY id", &[Cell::text(&old)]).await.unwrap();
+        commands.reads.fetch("WHERE contact_id = $1 ORDER BY id", &[CellValue::text(&old)]).await.unwrap();
     assert!(!rows.is_empty());
     for row in rows {
-        assert!(!matches!(row.status(), Status::Accepted | Status::Attempted), "{:?}", row.status());
+        assert!(!matches!(row.status(), DeliveryStatus::Accepted | DeliveryStatus::Attempted), "{:?}", row.status());
         let first = events.iter().find(|event| event.aggregate_id.to_string() == row.id).unwrap();
         assert!(first.position < fence.position, "nothing is accepted after the fence");
         match row.origin().unwrap().direction {
-            Direction::Outbound => is_erased::<Content>(world, &row.content, &why).await,
-            Direction::Inbound => is_erased::<InboundContent>(world, &row.content, &why).await,
+            MessageDirection::Outbound => is_erased::<OutboundContent>(world, &row.content, &why).await,
+            MessageDirection::Inbound => is_erased::<InboundContent>(world, &row.content, &why).await,
         }
     }
     let reasons = events.iter().filter(|event| event.aggregate_id == request.uuid());
@@ -206,10 +210,10 @@ async fn is_whole(world: &World, phone: &str, old: SubjectId, request: PrivacyRe
         event["Received"]["reason"].as_str().map(str::to_owned)
     });
     for reason in reason.collect::<Vec<_>>() {
-        is_erased::<Reason>(world, &reason, &why).await;
+        is_erased::<RequestReason>(world, &reason, &why).await;
     }
     // The present owner of the number began after it, and is one person.
-    let now = commands.vault.find(account, &Identity::phone(phone)).await.unwrap();
+    let now = commands.vault.find(account, &PersonIdentity::phone(phone)).await.unwrap();
     assert_ne!(now, Some(old));
     let mut bearers = BTreeMap::new();
     for (subject, contact) in contacts(world, world.caller).await {
@@ -239,15 +243,16 @@ async fn the_work_of_an_erasure_does_not_grow_with_the_history(world: &World) {
         let log = world.commands.log.clone();
         let counting = Arc::new(Counting { inner: log.clone(), work: Mutex::default() });
         let commands = world.over(counting.clone());
-        let contact = commands.vault.find(world.caller.account_id, &Identity::phone(phone)).await.unwrap().unwrap();
+        let contact =
+            commands.vault.find(world.caller.account_id, &PersonIdentity::phone(phone)).await.unwrap().unwrap();
         let before = log.head().await.unwrap();
         let erasures = world.erasures(&commands);
         let request = commands.request_erasure(world.caller, erasure(contact)).await.unwrap().value;
-        world.eventually(|| async { state(world, request).await == State::Completed }).await;
+        world.eventually(|| async { state(world, request).await == RequestState::Completed }).await;
         erasures.shutdown(GRACE).await;
         let head = log.head().await.unwrap();
         world.projector.wait_for(head, GRACE).await.unwrap();
-        let all = [Cell::text(&contact)];
+        let all = [CellValue::text(&contact)];
         let rows: Vec<MessageRow> = commands.reads.fetch("WHERE contact_id = $1", &all).await.unwrap();
         assert_eq!(rows.len(), messages);
         assert!(rows.iter().all(|row| row.position <= before), "no message is touched");

@@ -12,13 +12,13 @@ use tokio::sync::Notify;
 use wasend_commands::Caller;
 use wasend_commands::contact::ContactInput;
 use wasend_commands::import::ImportContacts;
-use wasend_domain::contact::Via;
-use wasend_domain::import::{Counters, End, Import, Mode};
+use wasend_domain::contact::ConsentChannel;
+use wasend_domain::import::{Import, MergeMode, RowCounters, RunEnd};
 use wasend_domain::{ImportId, Personal};
-use wasend_eventlog::{Stream, load};
+use wasend_eventlog::{StreamLookup, load};
 use wasend_processors::importer::report::report;
 use wasend_processors::{ImportLimits, ImportOptions};
-use wasend_vault::{Identity, NewPerson};
+use wasend_vault::{NewPerson, PersonIdentity};
 
 use crate::cases;
 use crate::log::Mortal;
@@ -114,12 +114,12 @@ fn in_chunks_of(rows: usize) -> ImportOptions {
 /// What came of an import: how it ended, its counters and its report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Outcome {
-    end: Option<End>,
-    counters: Counters,
+    end: Option<RunEnd>,
+    counters: RowCounters,
     report: Vec<(u64, String, String, Vec<String>)>,
 }
 
-async fn begin(world: &World, caller: Caller, file: &str, piece: usize, mode: Mode) -> ImportId {
+async fn begin(world: &World, caller: Caller, file: &str, piece: usize, mode: MergeMode) -> ImportId {
     let mut incoming = world.commands.upload(caller).await.unwrap();
     for piece in file.as_bytes().chunks(piece) {
         incoming.push(&world.commands, piece).await.unwrap();
@@ -142,7 +142,7 @@ async fn has_ended(world: &World, caller: Caller, id: ImportId) -> Option<Import
     let mut found = load::<Import>(&*world.commands.log, caller.account_id, &[id.uuid()]).await.unwrap();
     found
         .remove(&id.uuid())
-        .and_then(Stream::present)
+        .and_then(StreamLookup::present)
         .map(|import| import.state)
         .filter(|import| import.ended.is_some())
 }
@@ -162,7 +162,7 @@ async fn ended(world: &World, caller: Caller, id: ImportId) -> Outcome {
     Outcome { end: import.ended, counters: import.counters, report: rows }
 }
 
-async fn import(world: &World, caller: Caller, file: &str, (chunk, piece): (usize, usize), mode: Mode) -> Outcome {
+async fn import(world: &World, caller: Caller, file: &str, (chunk, piece): (usize, usize), mode: MergeMode) -> Outcome {
     let id = begin(world, caller, file, piece, mode).await;
     let importer = world.importer(&world.commands, &in_chunks_of(chunk));
     let outcome = ended(world, caller, id).await;
@@ -182,12 +182,12 @@ async fn acquainted(world: &World) -> Caller {
     };
     commands.create_contact(caller, known(0, Some("Name 1"))).await.unwrap();
     let out = commands.create_contact(caller, known(4, None)).await.unwrap();
-    commands.opt_out(caller, out.value, Via::Api).await.unwrap();
+    commands.opt_out(caller, out.value, ConsentChannel::Api).await.unwrap();
     for person in [1, 5] {
-        let person = NewPerson { identities: vec![Identity::phone(PEOPLE[person].0)], name: None };
+        let person = NewPerson { identities: vec![PersonIdentity::phone(PEOPLE[person].0)], name: None };
         commands.vault.subject_for(account, &person).await.unwrap();
     }
-    let erased = commands.vault.find(account, &Identity::phone(PEOPLE[1].0)).await.unwrap().unwrap();
+    let erased = commands.vault.find(account, &PersonIdentity::phone(PEOPLE[1].0)).await.unwrap().unwrap();
     let now = commands.clock.now();
     commands.vault.unlink(account, erased, now, Some(now)).await.unwrap();
     caller
@@ -197,29 +197,29 @@ async fn a_file_has_one_outcome_however_often_and_however_it_is_cut(world: &Worl
     for (rows, chunk, piece, cut) in cases(world.share(10), &(rows(), 1..9_usize, 1..200_usize, 0..30_usize)) {
         let whole = file(&rows);
         let (calm, cut_up, by_files) = (acquainted(world).await, acquainted(world).await, acquainted(world).await);
-        let expected = import(world, calm, &whole, (1_000, 1 << 20), Mode::Update).await;
-        assert_eq!(expected.end, Some(End::Finished));
-        let outcome = import(world, cut_up, &whole, (chunk, piece), Mode::Update).await;
+        let expected = import(world, calm, &whole, (1_000, 1 << 20), MergeMode::Update).await;
+        assert_eq!(expected.end, Some(RunEnd::Finished));
+        let outcome = import(world, cut_up, &whole, (chunk, piece), MergeMode::Update).await;
         assert_eq!(outcome, expected, "{rows:#?} in chunks of {chunk}");
         let known = people(world, calm).await;
         assert_eq!(people(world, cut_up).await, known, "{rows:#?} in chunks of {chunk}");
         // Again and again, in whatever pieces.
         for chunk in [chunk, 1_000] {
-            let again = import(world, cut_up, &whole, (chunk, piece), Mode::Update).await;
+            let again = import(world, cut_up, &whole, (chunk, piece), MergeMode::Update).await;
             assert_eq!(again.report, expected.report, "{rows:#?}");
-            let Counters { created, updated, unchanged, .. } = expected.counters;
+            let RowCounters { created, updated, unchanged, .. } = expected.counters;
             let same =
-                Counters { created: 0, updated: 0, unchanged: created + updated + unchanged, ..expected.counters };
+                RowCounters { created: 0, updated: 0, unchanged: created + updated + unchanged, ..expected.counters };
             assert_eq!(again.counters, same, "{rows:#?}");
             assert_eq!(people(world, cut_up).await, known, "{rows:#?}");
         }
         // The same rows as two files: the first wins where existing contacts are left alone.
         let one_file = acquainted(world).await;
-        let skipped = import(world, one_file, &whole, (1_000, 1 << 20), Mode::Skip).await;
+        let skipped = import(world, one_file, &whole, (1_000, 1 << 20), MergeMode::Skip).await;
         let (first, second) = rows.split_at(cut.min(rows.len()));
         let mut created = 0;
         for part in [first, second] {
-            created += import(world, by_files, &file(part), (chunk, piece), Mode::Skip).await.counters.created;
+            created += import(world, by_files, &file(part), (chunk, piece), MergeMode::Skip).await.counters.created;
         }
         assert_eq!(created, skipped.counters.created, "{rows:#?} cut at {cut}");
         assert_eq!(people(world, by_files).await, people(world, one_file).await, "{rows:#?} cut at {cut}");
@@ -245,8 +245,8 @@ async fn wherever_a_node_dies_the_contacts_and_the_report_are_the_same(world: &W
     for (rows, chunk, deaths) in cases(world.share(16), &(rows(), 1..9_usize, deaths())) {
         let file = file(&rows);
         let (calm, troubled) = (acquainted(world).await, acquainted(world).await);
-        let expected = import(world, calm, &file, (1_000, 1 << 20), Mode::Update).await;
-        let id = begin(world, troubled, &file, 1 << 20, Mode::Update).await;
+        let expected = import(world, calm, &file, (1_000, 1 << 20), MergeMode::Update).await;
+        let id = begin(world, troubled, &file, 1 << 20, MergeMode::Update).await;
         let options = in_chunks_of(chunk);
         for death in &deaths {
             match death {
@@ -295,8 +295,8 @@ async fn an_import_whose_work_panics_is_not_taken_for_done(world: &World) {
     };
     let file = file(&(0..PEOPLE.len()).map(row).collect::<Vec<_>>());
     let (calm, troubled) = (acquainted(world).await, acquainted(world).await);
-    let expected = import(world, calm, &file, (2, 1 << 20), Mode::Update).await;
-    let id = begin(world, troubled, &file, 1 << 20, Mode::Update).await;
+    let expected = import(world, calm, &file, (2, 1 << 20), MergeMode::Update).await;
+    let id = begin(world, troubled, &file, 1 << 20, MergeMode::Update).await;
     let (inner, left, died) = (world.commands.log.clone(), AtomicI64::new(i64::MAX), Notify::new());
     let log = Arc::new(Mortal { inner, left, written: true, died, stumbles: AtomicI64::new(3) });
     let node = world.importer(&world.over(log.clone()), &in_chunks_of(2));
@@ -326,11 +326,11 @@ async fn whichever_door_and_spelling_comes_first_one_person_is_one_contact(world
                 drop(world.commands.create_contact(world.caller, input).await);
             }));
             doors.push(Box::pin(async move {
-                let id = begin(world, world.caller, &format!("phone\n{two}\n"), 1 << 20, Mode::Update).await;
+                let id = begin(world, world.caller, &format!("phone\n{two}\n"), 1 << 20, MergeMode::Update).await;
                 ended(world, world.caller, id).await;
             }));
             doors.push(Box::pin(async move {
-                let id = begin(world, world.caller, &format!("phone\n{one}\n"), 1 << 20, Mode::Update).await;
+                let id = begin(world, world.caller, &format!("phone\n{one}\n"), 1 << 20, MergeMode::Update).await;
                 ended(world, world.caller, id).await;
             }));
         }

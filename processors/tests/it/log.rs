@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
-use wasend_domain::{AccountId, Position, Recorded, StreamId};
-use wasend_eventlog::{Append, Appended, EventLog, Filter, LogError, Rejected};
+use wasend_domain::{AccountId, Position, RecordedEvent, StreamId};
+use wasend_eventlog::{Append, AppendRejection, AppendedRange, EventFilter, EventLog, LogError};
 
 /// The log of a node that dies at one of its appends: what happens to it after that never happens.
 pub struct Mortal {
@@ -37,7 +37,7 @@ pub struct Work {
 
 #[async_trait]
 impl EventLog for Mortal {
-    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Result<Appended, Rejected>>, LogError> {
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Result<AppendedRange, AppendRejection>>, LogError> {
         if self.left.fetch_sub(1, Ordering::SeqCst) > 0 {
             return self.inner.append(batch).await;
         }
@@ -48,17 +48,17 @@ impl EventLog for Mortal {
         std::future::pending().await
     }
 
-    async fn load(&self, streams: &[StreamId]) -> Result<Vec<Recorded>, LogError> {
+    async fn load(&self, streams: &[StreamId]) -> Result<Vec<RecordedEvent>, LogError> {
         let contacts = streams.iter().any(|stream| stream.aggregate_type == "contact");
         assert!(!contacts || self.stumbles.fetch_sub(1, Ordering::SeqCst) <= 0, "it stumbles");
         self.inner.load(streams).await
     }
 
-    async fn command(&self, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError> {
+    async fn command(&self, account_id: AccountId, command_id: &str) -> Result<Vec<RecordedEvent>, LogError> {
         self.inner.command(account_id, command_id).await
     }
 
-    async fn read(&self, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError> {
+    async fn read(&self, after: Position, limit: usize, filter: &EventFilter) -> Result<Vec<RecordedEvent>, LogError> {
         self.inner.read(after, limit, filter).await
     }
 
@@ -75,7 +75,7 @@ impl EventLog for Mortal {
 
 #[async_trait]
 impl EventLog for Counting {
-    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Result<Appended, Rejected>>, LogError> {
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Result<AppendedRange, AppendRejection>>, LogError> {
         let events = batch.iter().flat_map(|append| &append.streams).flat_map(|stream| &stream.events);
         let types: Vec<_> = events.map(|event| event.event_type.clone()).collect();
         let answers = self.inner.append(batch).await?;
@@ -88,7 +88,7 @@ impl EventLog for Counting {
         Ok(answers)
     }
 
-    async fn load(&self, streams: &[StreamId]) -> Result<Vec<Recorded>, LogError> {
+    async fn load(&self, streams: &[StreamId]) -> Result<Vec<RecordedEvent>, LogError> {
         let events = self.inner.load(streams).await?;
         let mut work = self.work.lock().unwrap();
         let longest = events.chunk_by(|one, two| one.aggregate_id == two.aggregate_id).map(<[_]>::len).max();
@@ -96,11 +96,11 @@ impl EventLog for Counting {
         Ok(events)
     }
 
-    async fn command(&self, account_id: AccountId, command_id: &str) -> Result<Vec<Recorded>, LogError> {
+    async fn command(&self, account_id: AccountId, command_id: &str) -> Result<Vec<RecordedEvent>, LogError> {
         self.inner.command(account_id, command_id).await
     }
 
-    async fn read(&self, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError> {
+    async fn read(&self, after: Position, limit: usize, filter: &EventFilter) -> Result<Vec<RecordedEvent>, LogError> {
         self.inner.read(after, limit, filter).await
     }
 

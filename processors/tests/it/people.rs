@@ -6,7 +6,7 @@ use wasend_commands::Caller;
 use wasend_domain::contact::Contact;
 use wasend_domain::phone::PhoneNumber;
 use wasend_domain::{Opened, SubjectId};
-use wasend_eventlog::{Filter, Stream, load};
+use wasend_eventlog::{EventFilter, StreamLookup, load};
 
 use crate::world::World;
 
@@ -52,14 +52,15 @@ pub async fn people(world: &World, caller: Caller) -> BTreeMap<String, Seen> {
 
 /// Every contact that the account ever had.
 pub async fn contacts(world: &World, caller: Caller) -> Vec<(SubjectId, Contact)> {
-    let filter = Filter { account_id: Some(caller.account_id), ..Filter::default() };
+    let filter = EventFilter { account_id: Some(caller.account_id), ..EventFilter::default() };
     let events = world.commands.log.read(0, 1_000_000, &filter).await.unwrap();
     let mut ids: Vec<_> =
         events.iter().filter(|event| event.aggregate_type == "contact").map(|event| event.aggregate_id).collect();
     ids.sort_unstable();
     ids.dedup();
     let found = load::<Contact>(&*world.commands.log, caller.account_id, &ids).await.unwrap();
-    let contact =
-        |(id, stream): (uuid::Uuid, Stream<Contact>)| Some((id.to_string().parse().ok()?, stream.present()?.state));
+    let contact = |(id, stream): (uuid::Uuid, StreamLookup<Contact>)| {
+        Some((id.to_string().parse().ok()?, stream.present()?.state))
+    };
     found.into_iter().filter_map(contact).collect()
 }

@@ -1,10 +1,10 @@
 //! The vault is compared with the log before it opens anything.
 
 use uuid::Uuid;
-use wasend_domain::{Actor, EventId, Metadata, StreamId};
+use wasend_domain::{Actor, EventId, EventMetadata, StreamId};
 use wasend_eventlog::{Append, CommandId, NewEvent, StreamAppend};
 use wasend_processors::erasure::reconcile;
-use wasend_vault::{Failure, Identity, Suspension, VaultError};
+use wasend_vault::{PersonIdentity, VaultError, VaultFailure, VaultSuspension};
 
 use crate::world::World;
 
@@ -12,10 +12,13 @@ stories!(an_unreadable_privacy_event_keeps_the_vault_closed);
 
 async fn an_unreadable_privacy_event_keeps_the_vault_closed(world: &World) {
     let (vault, account) = (&world.commands.vault, world.caller.account_id);
-    let phone = [Identity::phone("+16505551234")];
+    let phone = [PersonIdentity::phone("+16505551234")];
     vault.suspend();
     let refused = vault.find_many(account, &phone).await;
-    assert!(matches!(refused, Err(VaultError::Failure(Failure::Suspended(Suspension::NotCompared)))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(VaultError::Failure(VaultFailure::Suspended(VaultSuspension::NotCompared)))),
+        "{refused:?}"
+    );
     reconcile(&world.commands, &world.projector).await.unwrap();
     vault.find_many(account, &phone).await.unwrap();
 
@@ -29,7 +32,7 @@ async fn an_unreadable_privacy_event_keeps_the_vault_closed(world: &World) {
     let append = Append {
         account_id: account,
         command_id: CommandId::Fresh(Uuid::new_v4().to_string()),
-        metadata: Metadata::by(Actor::Operator),
+        metadata: EventMetadata::by(Actor::Operator),
         streams: vec![StreamAppend { stream, expected: 0, events: vec![event] }],
     };
     world.commands.log.append(vec![append]).await.unwrap().pop().unwrap().unwrap();

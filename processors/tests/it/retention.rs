@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use wasend_domain::bucket::{BucketContents, Command, RetentionBucket};
 use wasend_domain::inbox::Event as Inbox;
-use wasend_domain::{Actor, Category, Day, Event, Opened, Recorded};
-use wasend_eventlog::{CommandId, Context, Filter, execute};
+use wasend_domain::{Actor, AnyEvent, DataCategory, Day, Opened, RecordedEvent};
+use wasend_eventlog::{CommandContext, CommandId, EventFilter, execute};
 use wasend_processors::erasure::reconcile;
 
 use crate::world::World;
@@ -21,13 +21,14 @@ const GRACE: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_secs(86_400);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
-async fn events(world: &World) -> Vec<Recorded> {
-    let filter = Filter { account_id: Some(world.caller.account_id), ..Filter::default() };
+async fn events(world: &World) -> Vec<RecordedEvent> {
+    let filter = EventFilter { account_id: Some(world.caller.account_id), ..EventFilter::default() };
     world.commands.log.read(0, 100_000, &filter).await.unwrap()
 }
 
 async fn steps(world: &World) -> Vec<(String, String)> {
-    let of_buckets = |event: Recorded| (event.aggregate_type == "bucket").then_some((event.event_type, event.payload));
+    let of_buckets =
+        |event: RecordedEvent| (event.aggregate_type == "bucket").then_some((event.event_type, event.payload));
     events(world).await.into_iter().filter_map(of_buckets).collect()
 }
 
@@ -44,7 +45,7 @@ async fn keep(world: &World, song: &str) -> Day {
 async fn readable(world: &World) -> Vec<Result<String, String>> {
     let mut all = Vec::new();
     for event in events(world).await {
-        let Ok(Event::Inbox(Inbox::Held { update, people, .. })) = Event::decode(&event) else { continue };
+        let Ok(AnyEvent::Inbox(Inbox::Held { update, people, .. })) = AnyEvent::decode(&event) else { continue };
         let opened = world.commands.vault.open_jointly(world.caller.account_id, &update, &people).await.unwrap();
         all.push(match opened {
             Opened::Erased(erased) => Err(erased.why),
@@ -56,16 +57,16 @@ async fn readable(world: &World) -> Vec<Result<String, String>> {
 }
 
 fn contents(day: Day) -> BucketContents {
-    BucketContents { category: Category::UnknownWebhook, day }
+    BucketContents { category: DataCategory::UnknownWebhook, day }
 }
 
 async fn fence(world: &World, day: Day) {
     let (commands, account) = (&world.commands, world.caller.account_id);
-    let fingerprint = commands.vault.bucket_mark(account, Category::UnknownWebhook, day).await.unwrap();
+    let fingerprint = commands.vault.bucket_mark(account, DataCategory::UnknownWebhook, day).await.unwrap();
     assert!(fingerprint.is_some());
     let fence = Command::Fence { contents: contents(day), fingerprint, at: commands.clock.now() };
     let command = CommandId::Fresh(uuid::Uuid::new_v4().to_string());
-    let context = Context { account_id: account, actor: Actor::System("retention"), command };
+    let context = CommandContext { account_id: account, actor: Actor::System("retention"), command };
     let id = contents(day).of(account).uuid();
     let done = execute::<RetentionBucket>(&*commands.log, &*commands.clock, context, id, fence).await.unwrap();
     world.projector.wait_for(done.position, GRACE).await.unwrap();
@@ -95,7 +96,8 @@ async fn only_days_that_are_over_die(world: &World) {
     assert_eq!(all[0], Err(contents(first).reason()));
     assert!(all[1].as_ref().unwrap().contains("second"));
     let said = steps(world).await;
-    let fingerprint = world.commands.vault.bucket_mark(world.caller.account_id, Category::UnknownWebhook, first).await;
+    let fingerprint =
+        world.commands.vault.bucket_mark(world.caller.account_id, DataCategory::UnknownWebhook, first).await;
     let fingerprint = fingerprint.unwrap().unwrap();
     assert!(said[0].1.contains(&fingerprint) && said[0].1.contains("unknown_webhook"), "{said:?}");
     world.clock.advance(DAY);
@@ -120,10 +122,10 @@ async fn a_process_that_dies_after_the_destruction_leaves_the_record_to_the_next
     fence(world, day).await;
     let (vault, account) = (&world.commands.vault, world.caller.account_id);
     let reason = contents(day).reason();
-    vault.destroy_bucket(account, Category::UnknownWebhook, day, &reason).await.unwrap();
+    vault.destroy_bucket(account, DataCategory::UnknownWebhook, day, &reason).await.unwrap();
     until_steps(world, &["BucketFenced", "BucketDestroyed"]).await;
     assert_eq!(readable(world).await, [Err(reason)]);
-    let again = vault.buckets_not_destroyed(&[(account, Category::UnknownWebhook, day)]).await.unwrap();
+    let again = vault.buckets_not_destroyed(&[(account, DataCategory::UnknownWebhook, day)]).await.unwrap();
     assert!(again.is_empty());
 }
 
@@ -138,7 +140,7 @@ async fn a_fence_is_enough_for_a_vault_that_is_compared(world: &World) {
     assert_eq!(done.repeated, 1);
     assert_eq!(readable(world).await, [Err(contents(day).reason())]);
     assert_eq!(reconcile(&world.commands, &world.projector).await.unwrap().repeated, 0);
-    let keys = [day, later].map(|day| (account, Category::UnknownWebhook, day));
+    let keys = [day, later].map(|day| (account, DataCategory::UnknownWebhook, day));
     let open = vault.buckets_not_destroyed(&keys).await.unwrap();
     assert_eq!(open, [(keys[1], false)]);
 }

@@ -9,11 +9,11 @@ use tokio::sync::Notify;
 use wasend_commands::contact::ContactInput;
 use wasend_commands::import::ImportContacts;
 use wasend_commands::privacy::ErasureInput;
-use wasend_domain::contact::{Contact, Via};
-use wasend_domain::import::{Counters, Mode};
-use wasend_domain::privacy::{Ground, PrivacyRequest, Regime, State};
-use wasend_domain::{EventId, ImportId, Metadata, Personal, StreamId, SubjectId};
-use wasend_eventlog::{Append, CommandId, NewEvent, Stream, StreamAppend, load};
+use wasend_domain::contact::{ConsentChannel, Contact};
+use wasend_domain::import::{MergeMode, RowCounters};
+use wasend_domain::privacy::{LegalGround, LegalRegime, PrivacyRequest, RequestState};
+use wasend_domain::{EventId, EventMetadata, ImportId, Personal, StreamId, SubjectId};
+use wasend_eventlog::{Append, CommandId, NewEvent, StreamAppend, StreamLookup, load};
 use wasend_processors::importer::report::report;
 use wasend_processors::{ImportLimits, ImportOptions};
 
@@ -49,7 +49,7 @@ async fn begin(world: &World, file: &str, dry_run: bool) -> ImportId {
         content: Some(Personal::new(file.into())),
         upload: None,
         group: None,
-        mode: Mode::Update,
+        mode: MergeMode::Update,
         dry_run,
         columns: Personal::new(vec![]),
         region: None,
@@ -63,25 +63,25 @@ async fn erase(world: &World, contact: SubjectId) {
         phone: None,
         bsuid: None,
         contact_id: Some(contact.to_string()),
-        regime: Regime::Gdpr,
-        ground: Ground::WithdrawnConsent,
+        regime: LegalRegime::Gdpr,
+        ground: LegalGround::WithdrawnConsent,
         reason: None,
     };
     let request = commands.request_erasure(caller, input).await.unwrap().value;
     world
         .eventually(|| async {
             let found = load::<PrivacyRequest>(&*commands.log, caller.account_id, &[request.uuid()]).await.unwrap();
-            let request = found.into_values().find_map(Stream::present).unwrap();
-            request.state.state == State::Completed
+            let request = found.into_values().find_map(StreamLookup::present).unwrap();
+            request.state.state == RequestState::Completed
         })
         .await;
 }
 
-async fn counters(world: &World, id: ImportId) -> Counters {
+async fn counters(world: &World, id: ImportId) -> RowCounters {
     let (log, account) = (&*world.commands.log, world.caller.account_id);
     let import = || async {
         let found = load::<wasend_domain::import::Import>(log, account, &[id.uuid()]).await.unwrap();
-        found.into_values().find_map(Stream::present).unwrap().state
+        found.into_values().find_map(StreamLookup::present).unwrap().state
     };
     world.eventually(|| async { import().await.ended.is_some() }).await;
     import().await.counters
@@ -89,7 +89,7 @@ async fn counters(world: &World, id: ImportId) -> Counters {
 
 async fn is_opted_out(world: &World, contact: SubjectId) -> bool {
     let found = load::<Contact>(&*world.commands.log, world.caller.account_id, &[contact.uuid()]).await.unwrap();
-    found.into_values().find_map(Stream::present).unwrap().state.opted_out
+    found.into_values().find_map(StreamLookup::present).unwrap().state.opted_out
 }
 
 async fn an_import_skips_the_people_who_were_erased_since_its_file_was_received(world: &World) {
@@ -109,7 +109,7 @@ async fn an_import_skips_the_people_who_were_erased_since_its_file_was_received(
     }
     // A row that repeats an erased person's is about that person as well.
     file += &["+16505550001,,Again\n", OTHER, ",,Other\n"].concat();
-    world.commands.opt_out(world.caller, contacts[0], Via::Api).await.unwrap();
+    world.commands.opt_out(world.caller, contacts[0], ConsentChannel::Api).await.unwrap();
     let (dry, real) = (begin(world, &file, true).await, begin(world, &file, false).await);
     for contact in &contacts {
         erase(world, *contact).await;
@@ -118,7 +118,7 @@ async fn an_import_skips_the_people_who_were_erased_since_its_file_was_received(
     let back = create(world, Some("+5511987654321"), None).await;
     let importer = world.importer(&world.commands, &options(2));
     for id in [dry, real] {
-        let expected = Counters { total: 6, erased: 5, created: 1, ..Counters::default() };
+        let expected = RowCounters { total: 6, erased: 5, created: 1, ..RowCounters::default() };
         assert_eq!(counters(world, id).await, expected);
         let rows = report(&world.commands, world.caller.account_id, id, 1).await.unwrap().unwrap().rows;
         assert_eq!(rows.iter().filter(|row| row.code == "ERASED").count(), 5);
@@ -165,7 +165,7 @@ async fn an_import_that_goes_on_after_a_death_skips_who_was_erased_meanwhile(wor
 async fn hashes_of_erased_people_are_forgotten_once_no_file_can_bring_them_back(world: &World) {
     let erasures = world.erasures(&world.commands);
     let (vault, account) = (&world.commands.vault, world.caller.account_id);
-    let identity = [wasend_vault::Identity::phone("+16505550001")];
+    let identity = [wasend_vault::PersonIdentity::phone("+16505550001")];
     let since = world.commands.clock.now();
     let ada = create(world, Some("+16505550001"), None).await;
     let id = begin(world, "phone,name\n+16505550001,Ada\n", false).await;
@@ -192,7 +192,7 @@ async fn an_opt_out_of_version_1_counts_from_its_record(world: &World) {
     let append = Append {
         account_id: world.caller.account_id,
         command_id: CommandId::Fresh(EventId::random().to_string()),
-        metadata: Metadata::by(world.caller.actor),
+        metadata: EventMetadata::by(world.caller.actor),
         streams: vec![StreamAppend { stream, expected: 1, events: vec![event] }],
     };
     // Said at the clock's first second, like every inbound message of this world; recorded later.
@@ -200,6 +200,6 @@ async fn an_opt_out_of_version_1_counts_from_its_record(world: &World) {
     log.append(vec![append]).await.unwrap().pop().unwrap().unwrap();
     world.inbound(&phone[1..], &["START".to_owned()]).await;
     assert!(is_opted_out(world, contact).await, "an older START, arriving late");
-    world.commands.opt_in(world.caller, contact, Via::Api).await.unwrap();
+    world.commands.opt_in(world.caller, contact, ConsentChannel::Api).await.unwrap();
     assert!(!is_opted_out(world, contact).await);
 }

@@ -11,28 +11,28 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use url::Url;
 use wasend_commands::contact::ContactInput;
-use wasend_commands::message::{ContentInput, SendMessage, TextInput, To};
+use wasend_commands::message::{ContentDraft, SendMessage, SendTarget, TextDraft};
 use wasend_commands::number::ConnectNumber;
-use wasend_commands::webhook::Taken;
-use wasend_commands::{Caller, Commands, Keywords, Lines, SendingHolds, Templates};
-use wasend_domain::message::{Message, Status};
+use wasend_commands::webhook::UpdateCounts;
+use wasend_commands::{Caller, Commands, ConsentKeywords, SenderCredentials, SendingHolds, TemplateCatalog};
+use wasend_domain::message::{DeliveryStatus, Message};
 use wasend_domain::{Actor, Clock, MessageId, NumberId, Personal, SubjectId, Time};
-use wasend_eventlog::{Db, DbOptions, EventLog, SqlLog, Stream, Upcasters, load};
+use wasend_eventlog::{Db, DbOptions, EventLog, SqlLog, StreamLookup, UpcasterChain, load};
 use wasend_processors::{
-    DispatchOptions, Dispatcher, ErasureOptions, Erasures, ImportOptions, Importer, Retention, RetentionOptions,
-    RunnerOptions, Runners, Waits,
+    DispatchOptions, Dispatcher, ErasureOptions, ErasureProcessor, ImportOptions, Importer, MessageTimers,
+    RetentionOptions, RetentionProcessor, RetryWaits, TimerOptions,
 };
-use wasend_projections::{Leases, Options, Projector};
+use wasend_projections::{Leases, Projector, ProjectorOptions};
 use wasend_vault::{FileEpoch, StoreOptions, Vault, VaultOptions};
 use wasend_whatsapp::signature::sign;
 use wasend_whatsapp::simulator::{
-    Behaviour, MemoryLines, RunningSimulator, Script, SimulatedLine, Simulator, SimulatorOptions,
+    MemoryLines, RecipientScript, RunningSimulator, SimulatedBehaviour, SimulatedLine, Simulator, SimulatorOptions,
 };
-use wasend_whatsapp::{CloudApi, CloudApiOptions, Gateway};
+use wasend_whatsapp::{CloudApi, CloudApiOptions, MetaGateway};
 
 const TOKEN: &str = "EAAJB-simulated";
 const SECRET: &str = "app-secret";
-const PATIENCE: Duration = Duration::from_secs(30);
+const WORLD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs as time does, and can be moved forward.
 pub struct TestClock {
@@ -60,7 +60,7 @@ pub struct World {
     pub projector: Arc<Projector>,
     pub caller: Caller,
     pub number: NumberId,
-    gateway: Arc<dyn Gateway>,
+    gateway: Arc<dyn MetaGateway>,
     lines: Arc<MemoryLines>,
     leases: Leases,
     db: Db,
@@ -112,7 +112,7 @@ pub fn options() -> DispatchOptions {
     let short = Duration::from_millis(50);
     DispatchOptions {
         lease: Duration::from_millis(900),
-        waits: Waits { first: short, ..Waits::default() },
+        waits: RetryWaits { first: short, ..RetryWaits::default() },
         tick: short,
         store_pause: short,
         seed: Some(1),
@@ -156,11 +156,12 @@ impl World {
         let db = Db::open(&url, &DbOptions::default()).await.unwrap();
         let models = db.models(&DbOptions::default()).await.unwrap();
         let log: Arc<dyn EventLog> =
-            Arc::new(SqlLog::open(db.clone(), clock.clone(), Upcasters::released()).await.unwrap());
+            Arc::new(SqlLog::open(db.clone(), clock.clone(), UpcasterChain::released()).await.unwrap());
         let projections = wasend_projections::all();
-        let projector = Projector::start(models.clone(), log.clone(), projections, clock.clone(), Options::default())
-            .await
-            .unwrap();
+        let projector =
+            Projector::start(models.clone(), log.clone(), projections, clock.clone(), ProjectorOptions::default())
+                .await
+                .unwrap();
         let epoch = Arc::new(FileEpoch::in_directory(&directory.path().join("keys")));
         let store = match &server {
             Some(server) => StoreOptions::Postgres(server.database_url()),
@@ -169,10 +170,10 @@ impl World {
         let vault = VaultOptions { store, epoch, clock: clock.clone(), cached_keys: 10_000 };
         let vault = Vault::start(vault).await.unwrap();
         let reads = projector.reads().clone();
-        let gateway: Arc<dyn Gateway> = Arc::new(CloudApi::new(&CloudApiOptions::default()).unwrap());
-        let ways = Arc::new(Lines::new(reads.clone(), vault.clone(), meta.base_url.clone(), vec![]));
-        let templates = Templates::new(gateway.clone(), ways.clone(), clock.clone());
-        let (uploads, clock_of) = (wasend_projections::uploads::Uploads::new(db.clone()), clock.clone());
+        let gateway: Arc<dyn MetaGateway> = Arc::new(CloudApi::new(&CloudApiOptions::default()).unwrap());
+        let ways = Arc::new(SenderCredentials::new(reads.clone(), vault.clone(), meta.base_url.clone(), vec![]));
+        let templates = TemplateCatalog::new(gateway.clone(), ways.clone(), clock.clone());
+        let (uploads, clock_of) = (wasend_projections::uploads::UploadStore::new(db.clone()), clock.clone());
         let commands = Arc::new(Commands {
             log,
             vault,
@@ -180,7 +181,7 @@ impl World {
             reads,
             lines: ways,
             templates,
-            keywords: Keywords::new(&["STOP".into()], &["START".into()]),
+            keywords: ConsentKeywords::new(&["STOP".into()], &["START".into()]),
             uploads,
             upload_limit: 1 << 20,
             clock: clock_of,
@@ -219,7 +220,7 @@ impl World {
             rate: None,
         };
         let done = self.commands.connect_number(self.caller, number).await.unwrap();
-        self.projector.wait_for(done.position, PATIENCE).await.unwrap();
+        self.projector.wait_for(done.position, WORLD_TIMEOUT).await.unwrap();
         done.value
     }
 
@@ -233,9 +234,9 @@ impl World {
         Dispatcher::start(commands, gateway, self.projector.clone(), self.leases.clone(), options)
     }
 
-    pub fn runners(&self) -> Runners {
-        let options = RunnerOptions { tick: Duration::from_millis(50), ..RunnerOptions::default() };
-        Runners::start(&self.commands, &self.projector, &self.leases, &options)
+    pub fn runners(&self) -> MessageTimers {
+        let options = TimerOptions { tick: Duration::from_millis(50), ..TimerOptions::default() };
+        MessageTimers::start(&self.commands, &self.projector, &self.leases, &options)
     }
 
     /// The same commands on another way to the log.
@@ -247,7 +248,7 @@ impl World {
             reads: reads.clone(),
             holds: SendingHolds::new(reads.clone()),
             lines: lines.clone(),
-            templates: Templates::new(self.gateway.clone(), lines.clone(), clock.clone()),
+            templates: TemplateCatalog::new(self.gateway.clone(), lines.clone(), clock.clone()),
             keywords: keywords.clone(),
             uploads: uploads.clone(),
             upload_limit: *upload_limit,
@@ -259,14 +260,14 @@ impl World {
         Importer::start(commands, &self.projector, &self.leases, options)
     }
 
-    pub fn erasures(&self, commands: &Arc<Commands>) -> Erasures {
+    pub fn erasures(&self, commands: &Arc<Commands>) -> ErasureProcessor {
         let options = ErasureOptions { tick: Duration::from_millis(50), ..ErasureOptions::default() };
-        Erasures::start(commands.clone(), self.projector.clone(), self.leases.clone(), options)
+        ErasureProcessor::start(commands.clone(), self.projector.clone(), self.leases.clone(), options)
     }
 
-    pub fn retention(&self) -> Retention {
+    pub fn retention(&self) -> RetentionProcessor {
         let options = RetentionOptions { tick: Duration::from_millis(20), ..RetentionOptions::default() };
-        Retention::start(self.commands.clone(), self.projector.clone(), self.leases.clone(), options)
+        RetentionProcessor::start(self.commands.clone(), self.projector.clone(), self.leases.clone(), options)
     }
 
     /// So many cases, and a third of them on Postgres, where each takes longer.
@@ -277,7 +278,7 @@ impl World {
     /// Another account in the same house.
     pub async fn account(&self) -> Caller {
         let opened = self.commands.open_account("Another").await.unwrap();
-        self.projector.wait_for(opened.position, PATIENCE).await.unwrap();
+        self.projector.wait_for(opened.position, WORLD_TIMEOUT).await.unwrap();
         Caller { account_id: opened.value.0, actor: Actor::Operator }
     }
 
@@ -301,13 +302,13 @@ impl World {
     }
 
     /// Meta reports, signed for the number.
-    pub async fn webhook(&self, body: &str) -> Taken {
+    pub async fn webhook(&self, body: &str) -> UpdateCounts {
         let signature = sign(SECRET, body.as_bytes());
         self.commands.take_webhook(body.as_bytes(), Some(&signature)).await.unwrap()
     }
 
-    pub fn script(&self, recipient: &str, behaviours: Vec<Behaviour>) {
-        let script = Script { recipient: recipient.into(), behaviours, times: None };
+    pub fn script(&self, recipient: &str, behaviours: Vec<SimulatedBehaviour>) {
+        let script = RecipientScript { recipient: recipient.into(), behaviours, times: None };
         self.meta.simulator().script(script).unwrap();
     }
 
@@ -316,11 +317,11 @@ impl World {
     }
 
     pub async fn send_from(&self, number: NumberId, to: &str) -> MessageId {
-        let text = TextInput { body: Personal::new("hello".into()), preview_url: false };
+        let text = TextDraft { body: Personal::new("hello".into()), preview_url: false };
         let message = SendMessage {
             number_id: number.to_string(),
-            to: To::Address(Personal::new(to.into())),
-            content: ContentInput { text: Some(text), template: None },
+            to: SendTarget::Address(Personal::new(to.into())),
+            content: ContentDraft { text: Some(text), template: None },
             idempotency_key: None,
         };
         let accepted = self.commands.send_messages(self.caller, vec![message]).await.unwrap().remove(0).unwrap();
@@ -335,7 +336,7 @@ impl World {
 
     pub async fn state(&self, message: MessageId) -> Message {
         let mut found = load(&*self.commands.log, self.caller.account_id, &[message.uuid()]).await.unwrap();
-        found.remove(&message.uuid()).and_then(Stream::present).unwrap().state
+        found.remove(&message.uuid()).and_then(StreamLookup::present).unwrap().state
     }
 
     /// Waits until the message is as it should be.
@@ -349,13 +350,13 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let Ok(state) = tokio::time::timeout(PATIENCE, wait).await else {
+        let Ok(state) = tokio::time::timeout(WORLD_TIMEOUT, wait).await else {
             panic!("it did not come to pass: {:?}", self.state(message).await);
         };
         state
     }
 
-    pub async fn until_status(&self, message: MessageId, status: Status) -> Message {
+    pub async fn until_status(&self, message: MessageId, status: DeliveryStatus) -> Message {
         self.until(message, |state| state.status() == status).await
     }
 
@@ -371,6 +372,6 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, wait).await.expect("it did not come to pass");
+        tokio::time::timeout(WORLD_TIMEOUT, wait).await.expect("it did not come to pass");
     }
 }

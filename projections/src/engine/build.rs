@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use crate::engine::projection::Projection;
-use crate::engine::rows::Shape;
-use crate::engine::sql::{Conn, On};
-use crate::engine::table::{Kind, Table};
+use crate::engine::rows::TableShape;
+use crate::engine::sql::{EngineConnection, SqlTarget};
+use crate::engine::table::{ColumnKind, Table};
 
 /// What the tables of a rebuild are called by until they are switched.
 const BESIDE: &str = "_rebuild";
 
-pub(crate) struct Build {
+pub(crate) struct ProjectionBuild {
     pub projection: Arc<dyn Projection>,
     /// Of its registry row.
     pub id: String,
-    pub shapes: Vec<Shape>,
+    pub shapes: Vec<TableShape>,
 }
 
-impl Build {
+impl ProjectionBuild {
     /// The build that serves queries.
     pub fn serving(projection: &Arc<dyn Projection>) -> Self {
         Self::named(projection, "")
@@ -28,7 +28,7 @@ impl Build {
         Self::named(projection, BESIDE)
     }
 
-    pub fn shape(&self, table: &str) -> Option<&Shape> {
+    pub fn shape(&self, table: &str) -> Option<&TableShape> {
         self.shapes.iter().find(|shape| shape.table.name == table)
     }
 
@@ -37,9 +37,9 @@ impl Build {
         self.projection.tables().iter().map(|table| definition(table)).collect::<Vec<_>>().join("; ")
     }
 
-    /// Makes the tables anew, empty and without indexes: those are made by [`Build::index`] once the build has caught
+    /// Makes the tables anew, empty and without indexes: those are made by [`ProjectionBuild::index`] once the build has caught
     /// up, at a fraction of what it costs to keep them while a long history is folded.
-    pub async fn create(&self, on: &mut On<'_>) -> Result<(), sqlx::Error> {
+    pub async fn create(&self, on: &mut SqlTarget<'_>) -> Result<(), sqlx::Error> {
         self.remove(on).await?;
         for shape in &self.shapes {
             let statement = shape.create(on);
@@ -51,14 +51,14 @@ impl Build {
     /// Makes the indexes that are missing, each in a separate transaction, so that other writers come in between.
     /// `number` sets their names apart from those of other builds. What a table of Postgres holds is not known to the
     /// plans of queries until it is analysed.
-    pub async fn index(&self, conn: &mut Conn, number: i64) -> Result<(), sqlx::Error> {
+    pub async fn index(&self, conn: &mut EngineConnection, number: i64) -> Result<(), sqlx::Error> {
         let statements: Vec<String> = self.shapes.iter().flat_map(|shape| shape.index(&conn.on(), number)).collect();
         for statement in statements {
             let mut tx = conn.begin().await?;
             tx.on().execute(&statement, &[]).await?;
             tx.commit().await?;
         }
-        if let Conn::Postgres(_) = conn {
+        if let EngineConnection::Postgres(_) = conn {
             for shape in &self.shapes {
                 conn.on().execute(&format!("ANALYZE {}", shape.physical), &[]).await?;
             }
@@ -66,7 +66,7 @@ impl Build {
         Ok(())
     }
 
-    pub async fn remove(&self, on: &mut On<'_>) -> Result<(), sqlx::Error> {
+    pub async fn remove(&self, on: &mut SqlTarget<'_>) -> Result<(), sqlx::Error> {
         for shape in &self.shapes {
             on.execute(&format!("DROP TABLE IF EXISTS {}", shape.physical), &[]).await?;
         }
@@ -75,7 +75,7 @@ impl Build {
 
     /// The lease that a writer of this build holds.
     pub fn lease(&self) -> String {
-        format!("{LEASE}{}", self.id)
+        format!("{PROJECTION_LEASE_PREFIX}{}", self.id)
     }
 
     fn named(projection: &Arc<dyn Projection>, suffix: &str) -> Self {
@@ -88,16 +88,16 @@ impl Build {
 }
 
 /// What the lease's name puts before the build's id.
-pub(crate) const LEASE: &str = "projection/";
+pub(crate) const PROJECTION_LEASE_PREFIX: &str = "projection/";
 
-pub(crate) fn shapes(projection: &dyn Projection, suffix: &str) -> Vec<Shape> {
-    let shape = |table: &&'static Table| Shape::new(table, projection.version(), suffix);
+pub(crate) fn shapes(projection: &dyn Projection, suffix: &str) -> Vec<TableShape> {
+    let shape = |table: &&'static Table| TableShape::new(table, projection.version(), suffix);
     projection.tables().iter().map(shape).collect()
 }
 
 fn definition(table: &Table) -> String {
     let column = |column: &crate::engine::table::Column| {
-        let kind = if column.kind == Kind::Text { "text" } else { "int" };
+        let kind = if column.kind == ColumnKind::Text { "text" } else { "int" };
         format!("{} {kind}{}", column.name, if column.nullable { "?" } else { "" })
     };
     let columns: Vec<String> = table.columns.iter().map(column).collect();

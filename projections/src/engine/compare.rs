@@ -2,18 +2,18 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::rows::{self, Shape};
-use crate::engine::sql::{On, StoreError};
-use crate::engine::table::Cell;
-use crate::engine::working::RawRow;
+use crate::engine::batch_rows::RawRow;
+use crate::engine::rows::{self, TableShape};
+use crate::engine::sql::{SqlTarget, StoreError};
+use crate::engine::table::CellValue;
 
-const PAGE: i64 = 2_000;
+const COMPARED_ROWS_MAX: i64 = 2_000;
 /// How many differing rows a comparison names.
-const NAMED: usize = 10;
+const NAMED_DIFFERENCES_MAX: usize = 10;
 
 /// How a rebuilt table differs from the serving one at the same position.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Comparison {
+pub struct TableComparison {
     pub table: &'static str,
     /// Rows that are the same in both.
     pub equal: u64,
@@ -27,29 +27,29 @@ pub struct Comparison {
     pub first: Vec<String>,
 }
 
-impl Comparison {
+impl TableComparison {
     pub const fn is_equal(&self) -> bool {
         self.different == 0 && self.missing == 0 && self.added == 0
     }
 
-    fn note(&mut self, row: &[Cell]) {
+    fn note(&mut self, row: &[CellValue]) {
         let key = match row.first() {
-            Some(Cell::Text(Some(id))) => id.clone(),
-            Some(Cell::Int(Some(position))) => position.to_string(),
+            Some(CellValue::Text(Some(id))) => id.clone(),
+            Some(CellValue::Int(Some(position))) => position.to_string(),
             _ => return,
         };
-        if self.first.len() < NAMED {
+        if self.first.len() < NAMED_DIFFERENCES_MAX {
             self.first.push(key);
         }
     }
 }
 
 pub(crate) async fn compare(
-    (on_serving, serving): (&mut On<'_>, &Shape),
-    (on_rebuilt, rebuilt): (&mut On<'_>, &Shape),
-) -> Result<Comparison, StoreError> {
-    let mut comparison = Comparison { table: serving.table.name, ..Comparison::default() };
-    let (mut left, mut right) = (Pages::new(serving), Pages::new(rebuilt));
+    (on_serving, serving): (&mut SqlTarget<'_>, &TableShape),
+    (on_rebuilt, rebuilt): (&mut SqlTarget<'_>, &TableShape),
+) -> Result<TableComparison, StoreError> {
+    let mut comparison = TableComparison { table: serving.table.name, ..TableComparison::default() };
+    let (mut left, mut right) = (TablePages::new(serving), TablePages::new(rebuilt));
     let (mut old, mut new) = (left.next(on_serving).await?, right.next(on_rebuilt).await?);
     loop {
         let order = match (&old, &new) {
@@ -78,24 +78,24 @@ pub(crate) async fn compare(
 }
 
 /// A table's rows in the order of their keys, read page by page.
-struct Pages<'a> {
-    shape: &'a Shape,
+struct TablePages<'a> {
+    shape: &'a TableShape,
     page: VecDeque<RawRow>,
-    after: Option<Cell>,
+    after: Option<CellValue>,
     done: bool,
 }
 
-impl<'a> Pages<'a> {
-    fn new(shape: &'a Shape) -> Self {
+impl<'a> TablePages<'a> {
+    fn new(shape: &'a TableShape) -> Self {
         Self { shape, page: VecDeque::new(), after: None, done: false }
     }
 
-    async fn next(&mut self, on: &mut On<'_>) -> Result<Option<RawRow>, StoreError> {
+    async fn next(&mut self, on: &mut SqlTarget<'_>) -> Result<Option<RawRow>, StoreError> {
         if self.page.is_empty() && !self.done {
-            let binds: Vec<Cell> = self.after.take().into_iter().collect();
+            let binds: Vec<CellValue> = self.after.take().into_iter().collect();
             let key = self.shape.table.key().name;
             let after = if binds.is_empty() { String::new() } else { format!("WHERE {key} > $1 ") };
-            let sql = format!("{} {after}ORDER BY {key} LIMIT {PAGE}", self.shape.select());
+            let sql = format!("{} {after}ORDER BY {key} LIMIT {COMPARED_ROWS_MAX}", self.shape.select());
             let kinds = rows::kinds(self.shape.table);
             self.page.extend(on.fetch(&sql, &binds, &kinds).await?);
             self.after = self.page.back().and_then(|row| row.first().cloned());

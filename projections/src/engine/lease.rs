@@ -7,7 +7,7 @@ use wasend_domain::{Clock, Time};
 use wasend_eventlog::{Db, with_transaction};
 
 use crate::engine::sql::{self, StoreError};
-use crate::engine::table::{Cell, Kind};
+use crate::engine::table::{CellValue, ColumnKind};
 
 const ACQUIRE: &str = "INSERT INTO leases (name, owner, until, epoch) VALUES ($1, $2, $3, 1) \
     ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until, \
@@ -62,9 +62,9 @@ impl Leases {
     pub async fn any_free(&self, clock: &dyn Clock, names: &[String]) -> Result<bool, StoreError> {
         let places: Vec<String> = (0..names.len()).map(|at| format!("${}", at + 2)).collect();
         let sql = format!("SELECT name FROM leases WHERE until < $1 AND name IN ({}) LIMIT 1", places.join(", "));
-        let now = Cell::from(clock.now().micros());
-        let binds: Vec<Cell> = std::iter::once(now).chain(names.iter().map(|name| name.as_str().into())).collect();
-        Ok(!sql::fetch(&self.db, &sql, &binds, &[Kind::Text]).await?.is_empty())
+        let now = CellValue::from(clock.now().micros());
+        let binds: Vec<CellValue> = std::iter::once(now).chain(names.iter().map(|name| name.as_str().into())).collect();
+        Ok(!sql::fetch(&self.db, &sql, &binds, &[ColumnKind::Text]).await?.is_empty())
     }
 
     /// Ends every lease. For callers that know the holders to be gone; a node that lives renews its own.

@@ -7,27 +7,27 @@ use futures::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Row as _};
 use wasend_eventlog::Db;
 
-use crate::engine::rows::{Shape, kinds};
-use crate::engine::sql::{On, StoreError};
-use crate::engine::table::{Cell, Column, Damaged, Kind, Table};
-use crate::engine::working::RawRow;
+use crate::engine::batch_rows::RawRow;
+use crate::engine::rows::{TableShape, kinds};
+use crate::engine::sql::{SqlTarget, StoreError};
+use crate::engine::table::{CellValue, Column, ColumnKind, DamagedRow, Table};
 
 /// Rows of a table that are to be loaded.
-pub(crate) struct Want<'a> {
-    pub shape: &'a Shape,
+pub(crate) struct WantedRows<'a> {
+    pub shape: &'a TableShape,
     pub ids: Vec<String>,
 }
 
 /// The rows among those wanted that exist, each with the number of the want that it answers. Of one question: as they
 /// stand at one moment.
-pub(crate) async fn load(on: &mut On<'_>, wants: &[Want<'_>]) -> Result<Vec<(usize, RawRow)>, StoreError> {
+pub(crate) async fn load(on: &mut SqlTarget<'_>, wants: &[WantedRows<'_>]) -> Result<Vec<(usize, RawRow)>, StoreError> {
     if wants.is_empty() {
         return Ok(vec![]);
     }
     let sql = AssertSqlSafe(question(on, wants));
     let mut found = Vec::new();
     match on {
-        On::Sqlite(conn) => {
+        SqlTarget::Sqlite(conn) => {
             let query = wants.iter().fold(sqlx::query(sql), |query, want| query.bind(json(&want.ids)));
             let mut rows = query.fetch(&mut **conn);
             while let Some(row) = rows.try_next().await? {
@@ -35,7 +35,7 @@ pub(crate) async fn load(on: &mut On<'_>, wants: &[Want<'_>]) -> Result<Vec<(usi
                 found.push(answer(wants, number, |table| from_json(table, packed))?);
             }
         }
-        On::Postgres(conn) => {
+        SqlTarget::Postgres(conn) => {
             let query = wants.iter().fold(sqlx::query(sql), |query, want| query.bind(&want.ids));
             let mut rows = query.fetch(&mut **conn);
             while let Some(row) = rows.try_next().await? {
@@ -48,29 +48,29 @@ pub(crate) async fn load(on: &mut On<'_>, wants: &[Want<'_>]) -> Result<Vec<(usi
 }
 
 /// Loads rows by id on a connection of the pool.
-pub(crate) async fn load_pooled(db: &Db, want: Want<'_>) -> Result<Vec<RawRow>, StoreError> {
+pub(crate) async fn load_pooled(db: &Db, want: WantedRows<'_>) -> Result<Vec<RawRow>, StoreError> {
     let wants = [want];
     let found = match db {
-        Db::Sqlite(sqlite) => load(&mut On::Sqlite(&mut *sqlite.pool().acquire().await?), &wants).await,
-        Db::Postgres(pool) => load(&mut On::Postgres(&mut *pool.acquire().await?), &wants).await,
+        Db::Sqlite(sqlite) => load(&mut SqlTarget::Sqlite(&mut *sqlite.pool().acquire().await?), &wants).await,
+        Db::Postgres(pool) => load(&mut SqlTarget::Postgres(&mut *pool.acquire().await?), &wants).await,
     };
     Ok(found?.into_iter().map(|(_, row)| row).collect())
 }
 
-fn question(on: &On<'_>, wants: &[Want<'_>]) -> String {
+fn question(on: &SqlTarget<'_>, wants: &[WantedRows<'_>]) -> String {
     let mut sql = String::new();
-    for (number, Want { shape: Shape { physical, columns, table, .. }, .. }) in wants.iter().enumerate() {
+    for (number, WantedRows { shape: TableShape { physical, columns, table, .. }, .. }) in wants.iter().enumerate() {
         let union = if number == 0 { "" } else { " UNION ALL " };
         match on {
-            On::Sqlite(_) => write!(
+            SqlTarget::Sqlite(_) => write!(
                 sql,
                 "{union}SELECT {number}, json_array({columns}) FROM {physical} \
                  WHERE id IN (SELECT value FROM json_each(?))"
             ),
-            On::Postgres(_) => {
+            SqlTarget::Postgres(_) => {
                 let text = |column: Column| match column.kind {
-                    Kind::Text => format!("\"{}\"", column.name),
-                    Kind::Int => format!("\"{}\"::text", column.name),
+                    ColumnKind::Text => format!("\"{}\"", column.name),
+                    ColumnKind::Int => format!("\"{}\"::text", column.name),
                 };
                 let casts = table.all_columns().map(text).collect::<Vec<_>>().join(", ");
                 let list = number + 1;
@@ -83,34 +83,34 @@ fn question(on: &On<'_>, wants: &[Want<'_>]) -> String {
 }
 
 fn answer(
-    wants: &[Want<'_>],
+    wants: &[WantedRows<'_>],
     number: i32,
-    unpack: impl FnOnce(&'static Table) -> Option<Vec<Cell>>,
+    unpack: impl FnOnce(&'static Table) -> Option<Vec<CellValue>>,
 ) -> Result<(usize, RawRow), StoreError> {
     let asked = usize::try_from(number).ok().and_then(|number| Some((number, wants.get(number)?.shape.table)));
-    let (number, table) = asked.ok_or(StoreError::Damaged(Damaged { table: "unknown", column: "id" }))?;
-    let row = unpack(table).ok_or(Damaged { table: table.name, column: "id" })?;
+    let (number, table) = asked.ok_or(StoreError::Damaged(DamagedRow { table: "unknown", column: "id" }))?;
+    let row = unpack(table).ok_or(DamagedRow { table: table.name, column: "id" })?;
     Ok((number, row))
 }
 
 /// None if a value is not of its column's kind.
-fn from_json(table: &Table, packed: &str) -> Option<Vec<Cell>> {
+fn from_json(table: &Table, packed: &str) -> Option<Vec<CellValue>> {
     let values: Vec<serde_json::Value> = serde_json::from_str(packed).ok()?;
     let cell = |(value, kind)| match (value, kind) {
-        (serde_json::Value::Null, Kind::Text) => Some(Cell::Text(None)),
-        (serde_json::Value::Null, Kind::Int) => Some(Cell::Int(None)),
-        (serde_json::Value::String(text), Kind::Text) => Some(Cell::Text(Some(text))),
-        (serde_json::Value::Number(number), Kind::Int) => Some(Cell::Int(Some(number.as_i64()?))),
+        (serde_json::Value::Null, ColumnKind::Text) => Some(CellValue::Text(None)),
+        (serde_json::Value::Null, ColumnKind::Int) => Some(CellValue::Int(None)),
+        (serde_json::Value::String(text), ColumnKind::Text) => Some(CellValue::Text(Some(text))),
+        (serde_json::Value::Number(number), ColumnKind::Int) => Some(CellValue::Int(Some(number.as_i64()?))),
         _ => None,
     };
     values.into_iter().zip(kinds(table)).map(cell).collect()
 }
 
 /// The same of texts, of which some are numbers.
-fn from_texts(table: &Table, packed: Vec<Option<String>>) -> Option<Vec<Cell>> {
-    let cell = |(text, kind): (Option<String>, Kind)| match kind {
-        Kind::Text => Some(Cell::Text(text)),
-        Kind::Int => Some(Cell::Int(text.map(|text| text.parse()).transpose().ok()?)),
+fn from_texts(table: &Table, packed: Vec<Option<String>>) -> Option<Vec<CellValue>> {
+    let cell = |(text, kind): (Option<String>, ColumnKind)| match kind {
+        ColumnKind::Text => Some(CellValue::Text(text)),
+        ColumnKind::Int => Some(CellValue::Int(text.map(|text| text.parse()).transpose().ok()?)),
     };
     packed.into_iter().zip(kinds(table)).map(cell).collect()
 }

@@ -1,9 +1,9 @@
 //! What a read model implements: which rows an event touches, and what becomes of each.
 
-use wasend_domain::{Event, Recorded};
+use wasend_domain::{AnyEvent, RecordedEvent};
 
-use crate::engine::table::{Damaged, Table};
-use crate::engine::working::{Keys, Rows};
+use crate::engine::batch_rows::{BatchKeys, BatchRows};
+use crate::engine::table::{DamagedRow, Table};
 
 /// A pure fold of the log into tables: no clock, no randomness, no I/O. Every event is offered in the order of the
 /// log, each exactly once, whatever the sizes of the batches.
@@ -18,10 +18,10 @@ pub trait Projection: Send + Sync + 'static {
     fn tables(&self) -> &'static [&'static Table];
 
     /// Names the rows that `fold` may use for this event.
-    fn keys(&self, event: &Event, recorded: &Recorded, keys: &mut Keys);
+    fn keys(&self, event: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys);
 
     /// Folds one event into the rows. An error stops this projection at this event until its code is mended.
-    fn fold(&self, event: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError>;
+    fn fold(&self, event: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError>;
 }
 
 /// Why an event cannot be folded. Made of fixed texts, so that no personal data can be in it.
@@ -29,12 +29,12 @@ pub trait Projection: Send + Sync + 'static {
 #[error("{0}")]
 pub struct FoldError(pub &'static str);
 
-/// How [`Poison::LogDamaged`] begins, by which the registry's text of it is known.
+/// How [`PoisonCause::LogDamaged`] begins, by which the registry's text of it is known.
 pub(crate) const LOG_IS_DAMAGED: &str = "the log is damaged";
 
 /// Why a projection stopped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Poison {
+pub enum PoisonCause {
     #[error("the event cannot be decoded")]
     Undecodable,
     #[error("the fold refused the event: {0}")]
@@ -48,7 +48,7 @@ pub enum Poison {
     #[error("the fold made a row of {table} that cannot be stored: {why}")]
     Unstorable { table: &'static str, why: &'static str },
     #[error("{0}")]
-    Damaged(#[from] Damaged),
+    Damaged(#[from] DamagedRow),
     #[error("the database refused the rows: {0}")]
     Rejected(String),
     /// By the log's own account of it, which begins like that of no other poison.

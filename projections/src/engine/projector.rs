@@ -7,22 +7,22 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use wasend_domain::{Clock, Event, Id, Position, Recorded, Time, ids::kind};
+use wasend_domain::{AnyEvent, Clock, Id, Position, RecordedEvent, Time, ids::kind};
 use wasend_eventlog::{Db, EventLog, LogError};
 
-use crate::engine::batch::Decode;
-use crate::engine::build::Build;
-use crate::engine::follow;
+use crate::engine::batch::DecodeFn;
+use crate::engine::build::ProjectionBuild;
+use crate::engine::checkpoints::{self, BuildState};
+use crate::engine::daemon::{DaemonSignals, EngineContext, ProjectionDaemon};
+use crate::engine::notifications;
 use crate::engine::projection::{LOG_IS_DAMAGED, Projection};
-use crate::engine::reads::Reads;
-use crate::engine::rebuild::{self, RebuildError, RebuildOptions, Report};
-use crate::engine::registry::{self, State};
-use crate::engine::sql::{Conn, StoreError};
-use crate::engine::tail::{Means, Signals, Tail};
+use crate::engine::reads::ReadModels;
+use crate::engine::rebuild::{self, RebuildError, RebuildOptions, RebuildReport};
+use crate::engine::sql::{EngineConnection, StoreError};
 
 /// How the engine runs.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ProjectorOptions {
     /// Most events that are folded in one transaction.
     pub batch: usize,
     /// The same while the tables have no readers: as long as no projection is live, and by a rebuild.
@@ -31,12 +31,12 @@ pub struct Options {
     pub lease: Duration,
     /// How often progress is looked for that was not notified.
     pub poll: Duration,
-    pub(crate) decode: Decode,
+    pub(crate) decode: DecodeFn,
 }
 
-impl Default for Options {
+impl Default for ProjectorOptions {
     fn default() -> Self {
-        let decode = |recorded: &Recorded| Event::decode(recorded).ok();
+        let decode = |recorded: &RecordedEvent| AnyEvent::decode(recorded).ok();
         Self { batch: 2_000, bulk: 8_000, lease: Duration::from_secs(5), poll: Duration::from_millis(250), decode }
     }
 }
@@ -63,14 +63,14 @@ impl From<sqlx::Error> for StartError {
 /// The read models did not reach the position in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the read models have not reached the position yet")]
-pub struct TimedOut;
+pub struct WaitTimedOut;
 
 /// How one build of a projection stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectionStatus {
     pub name: String,
     pub version: u32,
-    pub state: State,
+    pub state: BuildState,
     pub position: Position,
     /// Events in the log after its position.
     pub lag: u64,
@@ -86,10 +86,10 @@ pub struct ProjectionStatus {
 
 /// Keeps every read model up to date, on this node or by following the one that does.
 pub struct Projector {
-    means: Arc<Means>,
+    means: Arc<EngineContext>,
     projections: Vec<Arc<dyn Projection>>,
-    signals: Signals,
-    reads: Reads,
+    signals: DaemonSignals,
+    reads: ReadModels,
     tail: Mutex<Option<JoinHandle<()>>>,
     helpers: Vec<JoinHandle<()>>,
 }
@@ -101,12 +101,12 @@ impl Projector {
         log: Arc<dyn EventLog>,
         projections: Vec<Arc<dyn Projection>>,
         clock: Arc<dyn Clock>,
-        options: Options,
+        options: ProjectorOptions,
     ) -> Result<Arc<Self>, StartError> {
-        let builds: Vec<Build> = projections.iter().map(Build::serving).collect();
+        let builds: Vec<ProjectionBuild> = projections.iter().map(ProjectionBuild::serving).collect();
         no_table_twice(&builds)?;
-        let mut conn = Conn::durable(&db).await?;
-        let known = registry::entries(&mut conn.on()).await?;
+        let mut conn = EngineConnection::durable(&db).await?;
+        let known = checkpoints::entries(&mut conn.on()).await?;
         // Asked after the entries, so that a log in use is never behind them.
         let head = log.head().await?;
         for build in &builds {
@@ -116,14 +116,23 @@ impl Projector {
             }
             ensure(&mut conn, build, clock.now()).await?;
             // Tried again by the node that folds it: a stop of an earlier start says nothing of how it stands now.
-            registry::resume(&mut conn.on(), &build.id, clock.now()).await?;
+            checkpoints::resume(&mut conn.on(), &build.id, clock.now()).await?;
         }
-        let owner = Id::<kind::Event>::fresh(clock.now()).to_string();
-        let Options { batch, bulk, lease, poll, decode } = options;
-        let reads = Reads::new(db.clone(), &projections);
-        let means =
-            Arc::new(Means { db, log, clock, owner, decode, batch: batch.max(1), bulk: bulk.max(1), lease, poll });
-        let signals = Signals {
+        let owner = Id::<kind::EventTag>::fresh(clock.now()).to_string();
+        let ProjectorOptions { batch, bulk, lease, poll, decode } = options;
+        let reads = ReadModels::new(db.clone(), &projections);
+        let means = Arc::new(EngineContext {
+            db,
+            log,
+            clock,
+            owner,
+            decode,
+            batch: batch.max(1),
+            bulk: bulk.max(1),
+            lease,
+            poll,
+        });
+        let signals = DaemonSignals {
             position: Arc::new(watch::Sender::new(0)),
             committed: Arc::new(watch::Sender::new(0)),
             wake: Arc::new(Notify::new()),
@@ -132,11 +141,11 @@ impl Projector {
         let helpers = match &means.db {
             Db::Sqlite(_) => Vec::new(),
             Db::Postgres(pool) => vec![
-                tokio::spawn(follow::listen(pool.clone(), Arc::clone(&signals.wake))),
-                tokio::spawn(follow::notify(pool.clone(), signals.committed.subscribe())),
+                tokio::spawn(notifications::listen(pool.clone(), Arc::clone(&signals.wake))),
+                tokio::spawn(notifications::notify(pool.clone(), signals.committed.subscribe())),
             ],
         };
-        let tail = tokio::spawn(Tail::new(Arc::clone(&means), signals.clone(), builds).run());
+        let tail = tokio::spawn(ProjectionDaemon::new(Arc::clone(&means), signals.clone(), builds).run());
         Ok(Arc::new(Self { means, projections, signals, reads, tail: Mutex::new(Some(tail)), helpers }))
     }
 
@@ -146,27 +155,27 @@ impl Projector {
     }
 
     /// Waits until every live projection shows the event at this position.
-    pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<(), TimedOut> {
+    pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<(), WaitTimedOut> {
         let mut reached = self.signals.position.subscribe();
         let wait = reached.wait_for(|reached| *reached >= position);
         match tokio::time::timeout(timeout, wait).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(TimedOut),
+            Ok(Err(_)) | Err(_) => Err(WaitTimedOut),
         }
     }
 
     /// The tables that serve.
-    pub fn reads(&self) -> &Reads {
+    pub fn reads(&self) -> &ReadModels {
         &self.reads
     }
 
     /// Every build that the database knows, by name and version.
-    pub async fn status(&self) -> Result<Vec<ProjectionStatus>, StatusError> {
+    pub async fn status(&self) -> Result<Vec<ProjectionStatus>, ProjectionStatusError> {
         status(&self.means.db, self.means.log.as_ref(), &self.projections).await
     }
 
     /// Builds a projection anew beside its serving tables, compares and switches.
-    pub async fn rebuild(&self, name: &str, options: &RebuildOptions) -> Result<Report, RebuildError> {
+    pub async fn rebuild(&self, name: &str, options: &RebuildOptions) -> Result<RebuildReport, RebuildError> {
         let projection = self.projections.iter().find(|projection| projection.name() == name);
         let projection = projection.ok_or_else(|| RebuildError::Unknown(name.to_owned()))?;
         let report = rebuild::run(&self.means, projection, options).await;
@@ -194,7 +203,7 @@ impl Drop for Projector {
 
 /// The registry or the log could not be asked.
 #[derive(Debug, thiserror::Error)]
-pub enum StatusError {
+pub enum ProjectionStatusError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -206,12 +215,12 @@ pub async fn status(
     db: &Db,
     log: &dyn EventLog,
     projections: &[Arc<dyn Projection>],
-) -> Result<Vec<ProjectionStatus>, StatusError> {
-    let mut conn = Conn::durable(db).await.map_err(StoreError::from)?;
-    let entries = registry::entries(&mut conn.on()).await?;
+) -> Result<Vec<ProjectionStatus>, ProjectionStatusError> {
+    let mut conn = EngineConnection::durable(db).await.map_err(StoreError::from)?;
+    let entries = checkpoints::entries(&mut conn.on()).await?;
     let head = log.head().await?;
-    let current: Vec<String> = projections.iter().map(|projection| Build::serving(projection).id).collect();
-    let status = |entry: registry::Entry| ProjectionStatus {
+    let current: Vec<String> = projections.iter().map(|projection| ProjectionBuild::serving(projection).id).collect();
+    let status = |entry: checkpoints::CheckpointRow| ProjectionStatus {
         current: current.contains(&entry.id),
         name: entry.name,
         version: entry.version,
@@ -227,11 +236,11 @@ pub async fn status(
 }
 
 /// Registers a build and makes its tables, if that has not been done.
-pub(crate) async fn ensure(conn: &mut Conn, build: &Build, now: Time) -> Result<(), StartError> {
+pub(crate) async fn ensure(conn: &mut EngineConnection, build: &ProjectionBuild, now: Time) -> Result<(), StartError> {
     let mut tx = conn.begin().await?;
-    if registry::insert(&mut tx.on(), build, 1, State::CatchingUp, now).await? {
+    if checkpoints::insert(&mut tx.on(), build, 1, BuildState::CatchingUp, now).await? {
         build.create(&mut tx.on()).await?;
-    } else if registry::definition(&mut tx.on(), &build.id).await? != Some(build.definition()) {
+    } else if checkpoints::definition(&mut tx.on(), &build.id).await? != Some(build.definition()) {
         return Err(StartError::Changed(build.id.clone()));
     }
     tx.commit().await?;
@@ -239,14 +248,14 @@ pub(crate) async fn ensure(conn: &mut Conn, build: &Build, now: Time) -> Result<
 }
 
 /// Drops a build and its registration.
-pub(crate) async fn forget(conn: &mut Conn, build: &Build) -> Result<(), StoreError> {
+pub(crate) async fn forget(conn: &mut EngineConnection, build: &ProjectionBuild) -> Result<(), StoreError> {
     let mut tx = conn.begin().await?;
     build.remove(&mut tx.on()).await?;
-    registry::delete(&mut tx.on(), &build.id).await?;
+    checkpoints::delete(&mut tx.on(), &build.id).await?;
     Ok(tx.commit().await?)
 }
 
-fn no_table_twice(builds: &[Build]) -> Result<(), StartError> {
+fn no_table_twice(builds: &[ProjectionBuild]) -> Result<(), StartError> {
     let mut names: Vec<&str> = Vec::new();
     for shape in builds.iter().flat_map(|build| &build.shapes) {
         if names.contains(&shape.table.name) {

@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use tracing::info;
 use wasend_domain::{Clock, Id, Position, ids::kind};
-use wasend_eventlog::{Db, EventLog, Filter, LogError};
+use wasend_eventlog::{Db, EventFilter, EventLog, LogError};
 
-use crate::engine::ahead::{Batch, Course, Lane};
-use crate::engine::batch::{self, Decoded};
-use crate::engine::build::Build;
-use crate::engine::commit::{self, Place, Written};
-use crate::engine::compare::{Comparison, compare};
+use crate::engine::batch::{self, DecodedEvent};
+use crate::engine::batch_rows::BatchRows;
+use crate::engine::build::ProjectionBuild;
+use crate::engine::checkpoints::{self, BuildState, CheckpointRow};
+use crate::engine::commit::{self, ProjectionWrite, WriteOutcome};
+use crate::engine::compare::{TableComparison, compare};
+use crate::engine::daemon::{EngineContext, EngineFailure};
 use crate::engine::lease::Leases;
-use crate::engine::projection::{Poison, Projection};
-use crate::engine::projector::{Options, StartError, ensure, forget};
-use crate::engine::registry::{self, Entry, State};
-use crate::engine::sql::{Conn, StoreError, Tx};
-use crate::engine::tail::{Failure, Means};
-use crate::engine::working::Rows;
+use crate::engine::prefetch::{BatchRange, PrefetchedBatch, Prefetcher};
+use crate::engine::projection::{PoisonCause, Projection};
+use crate::engine::projector::{ProjectorOptions, StartError, ensure, forget};
+use crate::engine::sql::{EngineConnection, EngineTransaction, StoreError};
 
 /// How long a rebuild that died keeps another from starting.
-const LEASE: Duration = Duration::from_secs(30);
+const REBUILD_LEASE_TTL: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RebuildOptions {
@@ -32,19 +32,19 @@ pub struct RebuildOptions {
 
 /// What a rebuild found and did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct RebuildReport {
     pub projection: String,
     pub version: u32,
     /// The position at which the tables were compared.
     pub compared_at: Position,
-    pub tables: Vec<Comparison>,
+    pub tables: Vec<TableComparison>,
     /// Whether the rebuilt tables serve now; if not, they are gone and the serving ones are as they were.
     pub switched: bool,
 }
 
-impl Report {
+impl RebuildReport {
     pub fn is_equal(&self) -> bool {
-        self.tables.iter().all(Comparison::is_equal)
+        self.tables.iter().all(TableComparison::is_equal)
     }
 }
 
@@ -57,7 +57,7 @@ pub enum RebuildError {
     #[error("the rebuild was taken over by another one")]
     TakenOver,
     #[error("the rebuild stopped at event {position}: {poison}")]
-    Poisoned { position: Position, poison: Poison },
+    Poisoned { position: Position, poison: PoisonCause },
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -66,11 +66,11 @@ pub enum RebuildError {
     Log(#[from] LogError),
 }
 
-impl From<Failure> for RebuildError {
-    fn from(failure: Failure) -> Self {
+impl From<EngineFailure> for RebuildError {
+    fn from(failure: EngineFailure) -> Self {
         match failure {
-            Failure::Store(error) => error.into(),
-            Failure::Log(error) => error.into(),
+            EngineFailure::Store(error) => error.into(),
+            EngineFailure::Log(error) => error.into(),
         }
     }
 }
@@ -87,10 +87,10 @@ pub async fn rebuild(
     log: Arc<dyn EventLog>,
     projection: &Arc<dyn Projection>,
     clock: Arc<dyn Clock>,
-    (options, rebuild): (Options, &RebuildOptions),
-) -> Result<Report, RebuildError> {
-    let Options { batch, bulk, lease, poll, decode } = options;
-    let means = Arc::new(Means {
+    (options, rebuild): (ProjectorOptions, &RebuildOptions),
+) -> Result<RebuildReport, RebuildError> {
+    let ProjectorOptions { batch, bulk, lease, poll, decode } = options;
+    let means = Arc::new(EngineContext {
         db,
         log,
         clock,
@@ -105,15 +105,15 @@ pub async fn rebuild(
 }
 
 pub(crate) async fn run(
-    means: &Arc<Means>,
+    means: &Arc<EngineContext>,
     projection: &Arc<dyn Projection>,
     options: &RebuildOptions,
-) -> Result<Report, RebuildError> {
-    let rebuild = Rebuild {
+) -> Result<RebuildReport, RebuildError> {
+    let rebuild = RebuildRun {
         // Of this run: two rebuilds in one process exclude one another as well.
-        owner: Id::<kind::Event>::fresh(means.clock.now()).to_string(),
-        serving: Build::serving(projection),
-        beside: Arc::new(Build::beside(projection)),
+        owner: Id::<kind::EventTag>::fresh(means.clock.now()).to_string(),
+        serving: ProjectionBuild::serving(projection),
+        beside: Arc::new(ProjectionBuild::beside(projection)),
         leases: Leases::new(means.db.clone()),
         means,
     };
@@ -121,29 +121,29 @@ pub(crate) async fn run(
     rebuild.renew().await?.ok_or(RebuildError::Busy)?;
     let result = tokio::select! {
         result = rebuild.build_and_switch(options) => result,
-        lost = rebuild.keep() => Err(lost),
+        lost = rebuild.keep_lease() => Err(lost),
     };
     rebuild.leases.release(&[lease], &rebuild.owner).await?;
     result
 }
 
-struct Rebuild<'a> {
-    means: &'a Arc<Means>,
+struct RebuildRun<'a> {
+    means: &'a Arc<EngineContext>,
     owner: String,
-    serving: Build,
-    beside: Arc<Build>,
+    serving: ProjectionBuild,
+    beside: Arc<ProjectionBuild>,
     leases: Leases,
 }
 
-impl Rebuild<'_> {
+impl RebuildRun<'_> {
     async fn renew(&self) -> Result<Option<i64>, StoreError> {
-        self.leases.acquire(self.means.clock.as_ref(), &self.beside.lease(), &self.owner, LEASE).await
+        self.leases.acquire(self.means.clock.as_ref(), &self.beside.lease(), &self.owner, REBUILD_LEASE_TTL).await
     }
 
     /// Keeps the lease for as long as it is polled; ends when that fails.
-    async fn keep(&self) -> RebuildError {
+    async fn keep_lease(&self) -> RebuildError {
         loop {
-            tokio::time::sleep(LEASE / 3).await;
+            tokio::time::sleep(REBUILD_LEASE_TTL / 3).await;
             match self.renew().await {
                 Ok(Some(_)) => {}
                 Ok(None) => return RebuildError::TakenOver,
@@ -152,8 +152,8 @@ impl Rebuild<'_> {
         }
     }
 
-    async fn build_and_switch(&self, options: &RebuildOptions) -> Result<Report, RebuildError> {
-        let mut conn = Conn::relaxed(&self.means.db).await?;
+    async fn build_and_switch(&self, options: &RebuildOptions) -> Result<RebuildReport, RebuildError> {
+        let mut conn = EngineConnection::relaxed(&self.means.db).await?;
         let number = self.begin(&mut conn).await?;
         let mut position = 0;
         let built = self.build_and_compare(&mut conn, number, &mut position).await;
@@ -165,7 +165,7 @@ impl Rebuild<'_> {
                 return Err(error);
             }
         };
-        let equal = tables.iter().all(Comparison::is_equal);
+        let equal = tables.iter().all(TableComparison::is_equal);
         let switched = equal || options.force;
         if switched {
             self.switch(&mut conn, number, position).await?;
@@ -175,17 +175,17 @@ impl Rebuild<'_> {
         let name = self.serving.projection.name();
         info!(projection.name = name, event.position = compared_at, equal, switched, "a projection was rebuilt");
         let version = self.serving.projection.version();
-        Ok(Report { projection: name.to_owned(), version, compared_at, tables, switched })
+        Ok(RebuildReport { projection: name.to_owned(), version, compared_at, tables, switched })
     }
 
     /// Makes the tables beside the serving ones, whatever an earlier attempt has left of them.
-    async fn begin(&self, conn: &mut Conn) -> Result<i64, RebuildError> {
+    async fn begin(&self, conn: &mut EngineConnection) -> Result<i64, RebuildError> {
         let now = self.means.clock.now();
         ensure(conn, &self.serving, now).await?;
         let number = self.serving_entry(conn).await?.build + 1;
         let mut tx = conn.begin().await?;
-        registry::delete(&mut tx.on(), &self.beside.id).await?;
-        registry::insert(&mut tx.on(), &self.beside, number, State::Rebuilding, now).await?;
+        checkpoints::delete(&mut tx.on(), &self.beside.id).await?;
+        checkpoints::insert(&mut tx.on(), &self.beside, number, BuildState::Rebuilding, now).await?;
         self.beside.create(&mut tx.on()).await?;
         tx.commit().await?;
         Ok(number)
@@ -193,17 +193,17 @@ impl Rebuild<'_> {
 
     async fn build_and_compare(
         &self,
-        conn: &mut Conn,
+        conn: &mut EngineConnection,
         number: i64,
         position: &mut Position,
-    ) -> Result<(Position, Vec<Comparison>), RebuildError> {
+    ) -> Result<(Position, Vec<TableComparison>), RebuildError> {
         let serving = self.serving_entry(conn).await?.position;
         self.catch_up(conn, number, position, serving).await?;
         self.beside.index(conn, number).await?;
         // What the serving tables hold at one moment, while the tail goes on writing them.
-        let mut frozen = Conn::relaxed(&self.means.db).await?;
+        let mut frozen = EngineConnection::relaxed(&self.means.db).await?;
         let mut snapshot = frozen.snapshot().await?;
-        let entries = registry::entries(&mut snapshot.on()).await?;
+        let entries = checkpoints::entries(&mut snapshot.on()).await?;
         let until = self.find_serving(entries)?.position;
         self.catch_up(conn, number, position, until).await?;
         let mut tables = Vec::with_capacity(self.serving.shapes.len());
@@ -217,22 +217,23 @@ impl Rebuild<'_> {
     /// Folds everything up to and with `until`.
     async fn catch_up(
         &self,
-        conn: &mut Conn,
+        conn: &mut EngineConnection,
         number: i64,
         position: &mut Position,
         until: Position,
     ) -> Result<(), RebuildError> {
-        let mut lane = Lane::default();
+        let mut lane = Prefetcher::default();
         while *position < until {
-            let course = Course { seats: vec![], from: *position, limit: self.means.bulk, until: Some(until) };
+            let course = BatchRange { seats: vec![], from: *position, limit: self.means.bulk, until: Some(until) };
             let builds = || vec![Arc::clone(&self.beside)];
-            let Some(Batch { events, mut folded }) = lane.next(self.means, &course, builds, false).await? else {
+            let Some(PrefetchedBatch { events, mut folded }) = lane.next(self.means, &course, builds, false).await?
+            else {
                 return Err(nothing_after(*position));
             };
             let places = [self.place(number)];
             let fence = (self.owner.as_str(), self.means.clock.now());
             let written = commit::commit(conn, &places, (*position, &events), fence, &mut folded).await?;
-            if !matches!(written, Written::Done(_)) {
+            if !matches!(written, WriteOutcome::Done(_)) {
                 // If the fold panics, this panics as well.
                 lane.end().await;
             }
@@ -243,25 +244,25 @@ impl Rebuild<'_> {
     }
 
     /// What is written of these tables, and how they stand then.
-    fn place(&self, number: i64) -> Place<'_> {
-        Place { build: &self.beside, number, state: State::Rebuilding }
+    fn place(&self, number: i64) -> ProjectionWrite<'_> {
+        ProjectionWrite { build: &self.beside, number, state: BuildState::Rebuilding }
     }
 
     /// Reads, folds and writes one batch in a transaction that has others in it; where that leads.
     async fn step(
         &self,
-        tx: &mut Tx<'_>,
+        tx: &mut EngineTransaction<'_>,
         number: i64,
         position: Position,
         until: Position,
     ) -> Result<Position, RebuildError> {
-        let filter = Filter { until: Some(until), ..Filter::default() };
+        let filter = EventFilter { until: Some(until), ..EventFilter::default() };
         let events = self.means.log.read(position, self.means.batch, &filter).await?;
         if events.is_empty() {
             return Err(nothing_after(position));
         }
         let events = batch::decode(events, self.means.decode);
-        let mut before = [Rows::default()];
+        let mut before = [BatchRows::default()];
         let mut loaded = batch::load(&mut tx.on(), std::slice::from_ref(&self.beside), &events, &mut before).await?;
         let [rows] = &mut before;
         let folded = loaded.remove(0).fold(&self.beside, &events, rows);
@@ -273,29 +274,34 @@ impl Rebuild<'_> {
 
     /// Puts the rebuilt tables in the place of the serving ones. The registry row is locked first, as the tail does,
     /// so that both stand at one position; a batch that the tail has in hand then fails by its build's number.
-    async fn switch(&self, conn: &mut Conn, number: i64, mut position: Position) -> Result<(), RebuildError> {
+    async fn switch(
+        &self,
+        conn: &mut EngineConnection,
+        number: i64,
+        mut position: Position,
+    ) -> Result<(), RebuildError> {
         let serving = self.serving_entry(conn).await?.position;
         self.catch_up(conn, number, &mut position, serving).await?;
-        let mut switching = Conn::durable(&self.means.db).await?;
+        let mut switching = EngineConnection::durable(&self.means.db).await?;
         let mut tx = switching.begin().await?;
         let now = self.means.clock.now();
-        let locked = registry::lock(&mut tx.on(), &self.serving.id, now).await?;
+        let locked = checkpoints::lock(&mut tx.on(), &self.serving.id, now).await?;
         let serving = self.find_serving(locked)?;
         // What the tail has folded since: a batch or two, under the lock, or it might never be caught.
         while position < serving.position {
             position = self.step(&mut tx, number, position, serving.position).await?;
         }
-        if registry::lock(&mut tx.on(), &self.beside.id, now).await?.is_none_or(|entry| entry.build != number) {
+        if checkpoints::lock(&mut tx.on(), &self.beside.id, now).await?.is_none_or(|entry| entry.build != number) {
             return Err(RebuildError::TakenOver);
         }
-        let state = if serving.state == State::Poisoned { State::CatchingUp } else { serving.state };
+        let state = if serving.state == BuildState::Poisoned { BuildState::CatchingUp } else { serving.state };
         self.rename(&mut tx).await?;
-        registry::switch(&mut tx.on(), &self.serving.id, (position, number), state, now).await?;
-        registry::delete(&mut tx.on(), &self.beside.id).await?;
+        checkpoints::switch(&mut tx.on(), &self.serving.id, (position, number), state, now).await?;
+        checkpoints::delete(&mut tx.on(), &self.beside.id).await?;
         Ok(tx.commit().await?)
     }
 
-    async fn rename(&self, tx: &mut Tx<'_>) -> Result<(), sqlx::Error> {
+    async fn rename(&self, tx: &mut EngineTransaction<'_>) -> Result<(), sqlx::Error> {
         self.serving.remove(&mut tx.on()).await?;
         for (serving, rebuilt) in self.serving.shapes.iter().zip(&self.beside.shapes) {
             let sql = format!("ALTER TABLE {} RENAME TO {}", rebuilt.physical, serving.physical);
@@ -304,12 +310,12 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    async fn serving_entry(&self, conn: &mut Conn) -> Result<Entry, RebuildError> {
-        let entries = registry::entries(&mut conn.on()).await?;
+    async fn serving_entry(&self, conn: &mut EngineConnection) -> Result<CheckpointRow, RebuildError> {
+        let entries = checkpoints::entries(&mut conn.on()).await?;
         self.find_serving(entries)
     }
 
-    fn find_serving(&self, entries: impl IntoIterator<Item = Entry>) -> Result<Entry, RebuildError> {
+    fn find_serving(&self, entries: impl IntoIterator<Item = CheckpointRow>) -> Result<CheckpointRow, RebuildError> {
         let found = entries.into_iter().find(|entry| entry.id == self.serving.id);
         found.ok_or_else(|| RebuildError::Unknown(self.serving.projection.name().to_owned()))
     }
@@ -320,18 +326,18 @@ fn nothing_after(position: Position) -> RebuildError {
 }
 
 /// Only a whole batch of a rebuild counts.
-fn accepted(written: Written, (from, events): (Position, &[Decoded])) -> Result<(), RebuildError> {
+fn accepted(written: WriteOutcome, (from, events): (Position, &[DecodedEvent])) -> Result<(), RebuildError> {
     match written {
-        Written::Done(ends) => match ends.into_iter().find_map(|end| Some((end.count, end.poison?))) {
+        WriteOutcome::Done(ends) => match ends.into_iter().find_map(|end| Some((end.count, end.poison?))) {
             None => Ok(()),
             Some((count, poison)) => {
                 let position = events.get(count).map_or(from, |event| event.recorded.position);
                 Err(RebuildError::Poisoned { position, poison })
             }
         },
-        Written::Fenced => Err(RebuildError::TakenOver),
-        Written::Rejected { code, .. } => {
-            Err(RebuildError::Poisoned { position: from, poison: Poison::Rejected(code) })
+        WriteOutcome::Fenced => Err(RebuildError::TakenOver),
+        WriteOutcome::Rejected { code, .. } => {
+            Err(RebuildError::Poisoned { position: from, poison: PoisonCause::Rejected(code) })
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use crate::engine::sql::On;
-use crate::engine::table::{Cell, Column, Kind, Table};
-use crate::engine::working::RawRow;
-use crate::engine::writing::SQLITE_BOUND;
+use crate::engine::batch_rows::RawRow;
+use crate::engine::sql::SqlTarget;
+use crate::engine::table::{CellValue, Column, ColumnKind, Table};
+use crate::engine::writing::SQLITE_ROWS_MAX;
 
 /// A table as it stands in the database, with its statements.
-pub(crate) struct Shape {
+pub(crate) struct TableShape {
     pub table: &'static Table,
     pub physical: String,
     version: u32,
@@ -20,11 +20,11 @@ pub(crate) struct Shape {
     pub sqlite_delete: String,
     /// Inserts or updates the rows of a JSON array of arrays.
     pub sqlite_put: String,
-    /// The same of [`SQLITE_BOUND`] rows, value by value.
+    /// The same of [`SQLITE_ROWS_MAX`] rows, value by value.
     pub sqlite_put_bound: String,
 }
 
-impl Shape {
+impl TableShape {
     pub fn new(table: &'static Table, version: u32, suffix: &str) -> Self {
         let physical = format!("{}_v{version}{suffix}", table.name);
         let (columns, conflict) = (columns(table), conflict(table));
@@ -38,7 +38,7 @@ impl Shape {
             sqlite_delete: format!("DELETE FROM {physical} WHERE id IN (SELECT value FROM json_each(?))"),
             // Without the WHERE, ON would begin the condition of a join: https://sqlite.org/lang_upsert.html
             sqlite_put: format!("{insert} SELECT {} FROM json_each(?) WHERE true {conflict}", cells.join(", ")),
-            sqlite_put_bound: format!("{insert} VALUES {} {conflict}", vec![row; SQLITE_BOUND].join(", ")),
+            sqlite_put_bound: format!("{insert} VALUES {} {conflict}", vec![row; SQLITE_ROWS_MAX].join(", ")),
             physical,
             columns,
             conflict,
@@ -51,21 +51,21 @@ impl Shape {
     }
 
     /// The statement that makes the table, without its indexes.
-    pub fn create(&self, on: &On<'_>) -> String {
+    pub fn create(&self, on: &SqlTarget<'_>) -> String {
         let mut ddl = format!("CREATE TABLE {}", self.physical);
         let (collate, end) = match (on, self.table.append_only) {
-            (On::Sqlite(_), false) => ("", ", PRIMARY KEY (id)) STRICT, WITHOUT ROWID"),
+            (SqlTarget::Sqlite(_), false) => ("", ", PRIMARY KEY (id)) STRICT, WITHOUT ROWID"),
             // Its number is the row's place in the table, and what comes last is added without a search.
-            (On::Sqlite(_), true) => ("", ", PRIMARY KEY (position)) STRICT"),
+            (SqlTarget::Sqlite(_), true) => ("", ", PRIMARY KEY (position)) STRICT"),
             // Room on the page for updates that touch no index.
-            (On::Postgres(_), false) => (" COLLATE \"C\"", ", PRIMARY KEY (id)) WITH (fillfactor = 80)"),
-            (On::Postgres(_), true) => (" COLLATE \"C\"", ", PRIMARY KEY (position))"),
+            (SqlTarget::Postgres(_), false) => (" COLLATE \"C\"", ", PRIMARY KEY (id)) WITH (fillfactor = 80)"),
+            (SqlTarget::Postgres(_), true) => (" COLLATE \"C\"", ", PRIMARY KEY (position))"),
         };
         for (at, Column { name, kind, nullable }) in self.table.all_columns().enumerate() {
             let (kind, collate) = match (kind, on) {
-                (Kind::Text, _) => ("TEXT", collate),
-                (Kind::Int, On::Sqlite(_)) => ("INTEGER", ""),
-                (Kind::Int, On::Postgres(_)) => ("BIGINT", ""),
+                (ColumnKind::Text, _) => ("TEXT", collate),
+                (ColumnKind::Int, SqlTarget::Sqlite(_)) => ("INTEGER", ""),
+                (ColumnKind::Int, SqlTarget::Postgres(_)) => ("BIGINT", ""),
             };
             let null = if nullable { "" } else { " NOT NULL" };
             let before = if at == 0 { " (" } else { ", " };
@@ -77,12 +77,12 @@ impl Shape {
 
     /// The statements that make its indexes where they are missing. Index names live beside those of the tables, and a
     /// rename of the table leaves them, so each build has its own.
-    pub fn index(&self, on: &On<'_>, build: i64) -> Vec<String> {
+    pub fn index(&self, on: &SqlTarget<'_>, build: i64) -> Vec<String> {
         let index = |(at, columns): (usize, &&'static [&'static str])| {
             let (name, table) = (format!("{}_v{}_b{build}_i{at}", self.table.name, self.version), &self.physical);
             // An index of SQLite ends with the row's place in the table in any case.
             let columns = match (on, columns) {
-                (On::Sqlite(_), [columns @ .., "position"]) if self.table.append_only => columns,
+                (SqlTarget::Sqlite(_), [columns @ .., "position"]) if self.table.append_only => columns,
                 _ => columns,
             };
             format!("CREATE INDEX IF NOT EXISTS {name} ON {table} ({})", columns.join(", "))
@@ -94,7 +94,7 @@ impl Shape {
 /// Whether the engines could store the row; asked before, because a database that refuses one row refuses the batch.
 pub(crate) fn storable(table: &Table, row: &RawRow) -> Result<(), &'static str> {
     // PostgreSQL's text cannot hold U+0000, so no engine may.
-    if row.iter().any(|cell| matches!(cell, Cell::Text(Some(text)) if text.as_bytes().contains(&0))) {
+    if row.iter().any(|cell| matches!(cell, CellValue::Text(Some(text)) if text.as_bytes().contains(&0))) {
         return Err("a text contains U+0000");
     }
     if row.len() != table.columns.len() + 1 {
@@ -104,7 +104,7 @@ pub(crate) fn storable(table: &Table, row: &RawRow) -> Result<(), &'static str> 
         if cell.kind() != column.kind {
             return Err("a cell is not of its column's kind");
         }
-        if !column.nullable && matches!(cell, Cell::Text(None) | Cell::Int(None)) {
+        if !column.nullable && matches!(cell, CellValue::Text(None) | CellValue::Int(None)) {
             return Err("a cell is null in a column that is not nullable");
         }
     }
@@ -112,7 +112,7 @@ pub(crate) fn storable(table: &Table, row: &RawRow) -> Result<(), &'static str> 
 }
 
 /// The kinds of all columns.
-pub(crate) fn kinds(table: &Table) -> Vec<Kind> {
+pub(crate) fn kinds(table: &Table) -> Vec<ColumnKind> {
     table.all_columns().map(|column| column.kind).collect()
 }
 

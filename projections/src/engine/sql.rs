@@ -8,7 +8,7 @@ use tokio::sync::OwnedMutexGuard;
 use wasend_eventlog::db::is_damage;
 use wasend_eventlog::{Db, SqliteDb};
 
-use crate::engine::table::{Cell, Damaged, Kind};
+use crate::engine::table::{CellValue, ColumnKind, DamagedRow};
 
 /// The read models' database failed, or holds what no record writes. Never shows a value.
 #[derive(thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum StoreError {
     #[error("the database failed: {}", code(.0))]
     Database(#[from] sqlx::Error),
     #[error("{0}")]
-    Damaged(#[from] Damaged),
+    Damaged(#[from] DamagedRow),
     #[error("no projection has the table {0}")]
     UnknownTable(&'static str),
 }
@@ -54,12 +54,12 @@ pub(crate) fn refuses_values(error: &sqlx::Error) -> bool {
 }
 
 /// A connection of the engine's own, outside the pool that queries share.
-pub(crate) enum Conn {
+pub(crate) enum EngineConnection {
     Sqlite(SqliteDb, SqliteConnection),
     Postgres(PgConnection),
 }
 
-impl Conn {
+impl EngineConnection {
     /// A connection whose commits do not wait for the disk. A power loss may take the last of them back, rows and
     /// checkpoint together, and they are folded again from the log, which does wait.
     pub async fn relaxed(db: &Db) -> Result<Self, sqlx::Error> {
@@ -81,46 +81,46 @@ impl Conn {
         })
     }
 
-    pub fn on(&mut self) -> On<'_> {
+    pub fn on(&mut self) -> SqlTarget<'_> {
         match self {
-            Self::Sqlite(_, conn) => On::Sqlite(conn),
-            Self::Postgres(conn) => On::Postgres(conn),
+            Self::Sqlite(_, conn) => SqlTarget::Sqlite(conn),
+            Self::Postgres(conn) => SqlTarget::Postgres(conn),
         }
     }
 
     /// Begins to write. On SQLite it waits for this process's turn and takes the write lock.
-    pub async fn begin(&mut self) -> Result<Tx<'_>, sqlx::Error> {
+    pub async fn begin(&mut self) -> Result<EngineTransaction<'_>, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(db, conn) => {
-                let turn = db.turn().await;
-                Tx::Sqlite(conn.begin_with("BEGIN IMMEDIATE").await?, Some(turn))
+                let turn = db.write_permit().await;
+                EngineTransaction::Sqlite(conn.begin_with("BEGIN IMMEDIATE").await?, Some(turn))
             }
-            Self::Postgres(conn) => Tx::Postgres(conn.begin().await?),
+            Self::Postgres(conn) => EngineTransaction::Postgres(conn.begin().await?),
         })
     }
 
     /// Begins to read the database as it stands at the first query.
-    pub async fn snapshot(&mut self) -> Result<Tx<'_>, sqlx::Error> {
+    pub async fn snapshot(&mut self) -> Result<EngineTransaction<'_>, sqlx::Error> {
         Ok(match self {
-            Self::Sqlite(_, conn) => Tx::Sqlite(conn.begin_with("BEGIN").await?, None),
+            Self::Sqlite(_, conn) => EngineTransaction::Sqlite(conn.begin_with("BEGIN").await?, None),
             Self::Postgres(conn) => {
-                Tx::Postgres(conn.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+                EngineTransaction::Postgres(conn.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         })
     }
 }
 
 /// A transaction; dropping it rolls back. A SQLite writer gives up its turn after that.
-pub(crate) enum Tx<'c> {
+pub(crate) enum EngineTransaction<'c> {
     Sqlite(Transaction<'c, Sqlite>, Option<OwnedMutexGuard<()>>),
     Postgres(Transaction<'c, Postgres>),
 }
 
-impl Tx<'_> {
-    pub fn on(&mut self) -> On<'_> {
+impl EngineTransaction<'_> {
+    pub fn on(&mut self) -> SqlTarget<'_> {
         match self {
-            Self::Sqlite(tx, _) => On::Sqlite(tx),
-            Self::Postgres(tx) => On::Postgres(tx),
+            Self::Sqlite(tx, _) => SqlTarget::Sqlite(tx),
+            Self::Postgres(tx) => SqlTarget::Postgres(tx),
         }
     }
 
@@ -140,14 +140,14 @@ impl Tx<'_> {
 }
 
 /// Where a statement runs.
-pub(crate) enum On<'c> {
+pub(crate) enum SqlTarget<'c> {
     Sqlite(&'c mut SqliteConnection),
     Postgres(&'c mut PgConnection),
 }
 
-impl On<'_> {
+impl SqlTarget<'_> {
     /// Runs a statement with the same text on both engines; gives the number of rows it changed.
-    pub async fn execute(&mut self, sql: &str, binds: &[Cell]) -> Result<u64, sqlx::Error> {
+    pub async fn execute(&mut self, sql: &str, binds: &[CellValue]) -> Result<u64, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(conn) => bind_sqlite(sql, binds).execute(&mut **conn).await?.rows_affected(),
             Self::Postgres(conn) => bind_postgres(sql, binds).execute(&mut **conn).await?.rows_affected(),
@@ -155,7 +155,12 @@ impl On<'_> {
     }
 
     /// Runs a query with the same text on both engines, whose columns are of these kinds.
-    pub async fn fetch(&mut self, sql: &str, binds: &[Cell], kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, sqlx::Error> {
+    pub async fn fetch(
+        &mut self,
+        sql: &str,
+        binds: &[CellValue],
+        kinds: &[ColumnKind],
+    ) -> Result<Vec<Vec<CellValue>>, sqlx::Error> {
         match self {
             Self::Sqlite(conn) => {
                 let rows = bind_sqlite(sql, binds).fetch_all(&mut **conn).await?;
@@ -170,40 +175,45 @@ impl On<'_> {
 }
 
 /// Runs one query on a connection of the pool.
-pub(crate) async fn fetch(db: &Db, sql: &str, binds: &[Cell], kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, sqlx::Error> {
+pub(crate) async fn fetch(
+    db: &Db,
+    sql: &str,
+    binds: &[CellValue],
+    kinds: &[ColumnKind],
+) -> Result<Vec<Vec<CellValue>>, sqlx::Error> {
     match db {
-        Db::Sqlite(sqlite) => On::Sqlite(&mut *sqlite.pool().acquire().await?).fetch(sql, binds, kinds).await,
-        Db::Postgres(pool) => On::Postgres(&mut *pool.acquire().await?).fetch(sql, binds, kinds).await,
+        Db::Sqlite(sqlite) => SqlTarget::Sqlite(&mut *sqlite.pool().acquire().await?).fetch(sql, binds, kinds).await,
+        Db::Postgres(pool) => SqlTarget::Postgres(&mut *pool.acquire().await?).fetch(sql, binds, kinds).await,
     }
 }
 
 /// The text is put together from the tables' definitions, never from data.
-pub(crate) fn bind_sqlite(sql: &str, binds: &[Cell]) -> Query<'static, Sqlite, SqliteArguments> {
+pub(crate) fn bind_sqlite(sql: &str, binds: &[CellValue]) -> Query<'static, Sqlite, SqliteArguments> {
     binds.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, cell| match cell {
-        Cell::Text(value) => query.bind(value.as_deref()),
-        Cell::Int(value) => query.bind(*value),
+        CellValue::Text(value) => query.bind(value.as_deref()),
+        CellValue::Int(value) => query.bind(*value),
     })
 }
 
-fn bind_postgres(sql: &str, binds: &[Cell]) -> Query<'static, Postgres, PgArguments> {
+fn bind_postgres(sql: &str, binds: &[CellValue]) -> Query<'static, Postgres, PgArguments> {
     binds.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, cell| match cell {
-        Cell::Text(value) => query.bind(value.as_deref()),
-        Cell::Int(value) => query.bind(*value),
+        CellValue::Text(value) => query.bind(value.as_deref()),
+        CellValue::Int(value) => query.bind(*value),
     })
 }
 
-pub(crate) fn sqlite_cells(row: &SqliteRow, kinds: &[Kind]) -> Result<Vec<Cell>, sqlx::Error> {
-    let cell = |(at, kind): (usize, &Kind)| match kind {
-        Kind::Text => row.try_get(at).map(Cell::Text),
-        Kind::Int => row.try_get(at).map(Cell::Int),
+pub(crate) fn sqlite_cells(row: &SqliteRow, kinds: &[ColumnKind]) -> Result<Vec<CellValue>, sqlx::Error> {
+    let cell = |(at, kind): (usize, &ColumnKind)| match kind {
+        ColumnKind::Text => row.try_get(at).map(CellValue::Text),
+        ColumnKind::Int => row.try_get(at).map(CellValue::Int),
     };
     kinds.iter().enumerate().map(cell).collect()
 }
 
-pub(crate) fn postgres_cells(row: &PgRow, kinds: &[Kind]) -> Result<Vec<Cell>, sqlx::Error> {
-    let cell = |(at, kind): (usize, &Kind)| match kind {
-        Kind::Text => row.try_get(at).map(Cell::Text),
-        Kind::Int => row.try_get(at).map(Cell::Int),
+pub(crate) fn postgres_cells(row: &PgRow, kinds: &[ColumnKind]) -> Result<Vec<CellValue>, sqlx::Error> {
+    let cell = |(at, kind): (usize, &ColumnKind)| match kind {
+        ColumnKind::Text => row.try_get(at).map(CellValue::Text),
+        ColumnKind::Int => row.try_get(at).map(CellValue::Int),
     };
     kinds.iter().enumerate().map(cell).collect()
 }

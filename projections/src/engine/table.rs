@@ -34,12 +34,12 @@ impl Table {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: ColumnKind,
     pub nullable: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnKind {
     /// `TEXT`, compared by its bytes.
     Text,
     /// `BIGINT`.
@@ -48,32 +48,32 @@ pub enum Kind {
 
 impl Column {
     pub const fn text(name: &'static str) -> Self {
-        Self { name, kind: Kind::Text, nullable: false }
+        Self { name, kind: ColumnKind::Text, nullable: false }
     }
 
     pub const fn optional_text(name: &'static str) -> Self {
-        Self { name, kind: Kind::Text, nullable: true }
+        Self { name, kind: ColumnKind::Text, nullable: true }
     }
 
     pub const fn int(name: &'static str) -> Self {
-        Self { name, kind: Kind::Int, nullable: false }
+        Self { name, kind: ColumnKind::Int, nullable: false }
     }
 
     pub const fn optional_int(name: &'static str) -> Self {
-        Self { name, kind: Kind::Int, nullable: true }
+        Self { name, kind: ColumnKind::Int, nullable: true }
     }
 }
 
 /// One value of a row, or bound to a query.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(untagged)]
-pub enum Cell {
+pub enum CellValue {
     Text(Option<String>),
     Int(Option<i64>),
 }
 
 /// Rows hold identifiers and sealed values only, but a text is not shown all the same.
-impl fmt::Debug for Cell {
+impl fmt::Debug for CellValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(None) | Self::Int(None) => f.write_str("null"),
@@ -83,33 +83,33 @@ impl fmt::Debug for Cell {
     }
 }
 
-impl From<&str> for Cell {
+impl From<&str> for CellValue {
     fn from(value: &str) -> Self {
         Self::Text(Some(value.to_owned()))
     }
 }
-impl From<String> for Cell {
+impl From<String> for CellValue {
     fn from(value: String) -> Self {
         Self::Text(Some(value))
     }
 }
-impl From<Option<String>> for Cell {
+impl From<Option<String>> for CellValue {
     fn from(value: Option<String>) -> Self {
         Self::Text(value)
     }
 }
-impl From<i64> for Cell {
+impl From<i64> for CellValue {
     fn from(value: i64) -> Self {
         Self::Int(Some(value))
     }
 }
-impl From<Option<i64>> for Cell {
+impl From<Option<i64>> for CellValue {
     fn from(value: Option<i64>) -> Self {
         Self::Int(value)
     }
 }
 
-impl Cell {
+impl CellValue {
     /// A text cell with the value's one text form.
     pub fn text(value: &impl ToString) -> Self {
         Self::Text(Some(value.to_string()))
@@ -120,90 +120,90 @@ impl Cell {
         Self::Int(Some(i64::try_from(value).unwrap_or(i64::MAX)))
     }
 
-    pub(crate) const fn kind(&self) -> Kind {
+    pub(crate) const fn kind(&self) -> ColumnKind {
         match self {
-            Self::Text(_) => Kind::Text,
-            Self::Int(_) => Kind::Int,
+            Self::Text(_) => ColumnKind::Text,
+            Self::Int(_) => ColumnKind::Int,
         }
     }
 }
 
 /// A row of one table. `into_cells` and `from_cells` mirror each other: the key, and [`Table::columns`] in their order.
-pub trait Record: Sized + Clone + PartialEq + Send + Sync + 'static {
+pub trait TableRecord: Sized + Clone + PartialEq + Send + Sync + 'static {
     const TABLE: &'static Table;
 
     /// The key, as a text.
     fn id(&self) -> String;
 
-    fn into_cells(self) -> Vec<Cell>;
+    fn into_cells(self) -> Vec<CellValue>;
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged>;
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow>;
 }
 
 /// A row in the database is not what its record writes. Names the table and column, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a row of {table} is damaged in column {column}")]
-pub struct Damaged {
+pub struct DamagedRow {
     pub table: &'static str,
     pub column: &'static str,
 }
 
 /// Takes a row's cells one after the other.
 #[derive(Debug)]
-pub struct Reader {
+pub struct CellReader {
     table: &'static Table,
-    cells: std::vec::IntoIter<Cell>,
+    cells: std::vec::IntoIter<CellValue>,
     next: usize,
 }
 
-impl Reader {
-    pub fn new(table: &'static Table, cells: Vec<Cell>) -> Self {
+impl CellReader {
+    pub fn new(table: &'static Table, cells: Vec<CellValue>) -> Self {
         Self { table, cells: cells.into_iter(), next: 0 }
     }
 
-    pub fn text(&mut self) -> Result<String, Damaged> {
+    pub fn text(&mut self) -> Result<String, DamagedRow> {
         self.optional_text()?.ok_or_else(|| self.damaged())
     }
 
-    pub fn optional_text(&mut self) -> Result<Option<String>, Damaged> {
+    pub fn optional_text(&mut self) -> Result<Option<String>, DamagedRow> {
         match self.take() {
-            Some(Cell::Text(value)) => Ok(value),
+            Some(CellValue::Text(value)) => Ok(value),
             _ => Err(self.damaged()),
         }
     }
 
-    pub fn int(&mut self) -> Result<i64, Damaged> {
+    pub fn int(&mut self) -> Result<i64, DamagedRow> {
         self.optional_int()?.ok_or_else(|| self.damaged())
     }
 
-    pub fn optional_int(&mut self) -> Result<Option<i64>, Damaged> {
+    pub fn optional_int(&mut self) -> Result<Option<i64>, DamagedRow> {
         match self.take() {
-            Some(Cell::Int(value)) => Ok(value),
+            Some(CellValue::Int(value)) => Ok(value),
             _ => Err(self.damaged()),
         }
     }
 
     /// A position, sequence or count.
-    pub fn count(&mut self) -> Result<u64, Damaged> {
+    pub fn count(&mut self) -> Result<u64, DamagedRow> {
         u64::try_from(self.int()?).map_err(|_| self.damaged())
     }
 
     /// A text that stands for a value.
-    pub fn parse<T: FromStr>(&mut self) -> Result<T, Damaged> {
+    pub fn parse<T: FromStr>(&mut self) -> Result<T, DamagedRow> {
         self.text()?.parse().map_err(|_| self.damaged())
     }
 
-    pub fn optional_parse<T: FromStr>(&mut self) -> Result<Option<T>, Damaged> {
+    pub fn optional_parse<T: FromStr>(&mut self) -> Result<Option<T>, DamagedRow> {
         self.optional_text()?.map(|text| text.parse()).transpose().map_err(|_| self.damaged())
     }
 
     /// The cell that was taken last is not what it should be.
-    pub fn damaged(&self) -> Damaged {
+    pub fn damaged(&self) -> DamagedRow {
         let column = self.table.all_columns().nth(self.next.saturating_sub(1)).unwrap_or(self.table.key());
-        Damaged { table: self.table.name, column: column.name }
+        DamagedRow { table: self.table.name, column: column.name }
     }
 
-    fn take(&mut self) -> Option<Cell> {
+    fn take(&mut self) -> Option<CellValue> {
         self.next += 1;
         self.cells.next()
     }

@@ -8,64 +8,69 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use uuid::Uuid;
-use wasend_domain::{AccountId, Clock, Event, EventId, Metadata, Position, Recorded, StreamId, Time};
-use wasend_eventlog::{Append, Appended, Db, DbOptions, EventLog, Filter, LogError, Rejected};
+use wasend_domain::{AccountId, AnyEvent, Clock, EventId, EventMetadata, Position, RecordedEvent, StreamId, Time};
+use wasend_eventlog::{Append, AppendRejection, AppendedRange, Db, DbOptions, EventFilter, EventLog, LogError};
 
-use crate::engine::batch::{self, Decoded, Named};
-use crate::engine::build::Build;
-use crate::engine::projection::{Poison, Projection};
-use crate::engine::table::{Cell, Reader, Record};
+use crate::engine::batch::{self, DecodedEvent, NamedBatch};
+use crate::engine::build::ProjectionBuild;
+use crate::engine::projection::{PoisonCause, Projection};
+use crate::engine::table::{CellReader, CellValue, TableRecord};
 
 /// Tables in memory, as a fold has filled them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Tables(HashMap<&'static str, BTreeMap<Cell, Vec<Cell>>>);
+pub(crate) struct MemoryTables(HashMap<&'static str, BTreeMap<CellValue, Vec<CellValue>>>);
 
-impl Tables {
-    pub fn get<R: Record>(&self, id: &str) -> Option<R> {
+impl MemoryTables {
+    pub fn get<R: TableRecord>(&self, id: &str) -> Option<R> {
         self.all::<R>().into_iter().find(|record| record.id() == id)
     }
 
     /// In the order of their keys.
-    pub fn all<R: Record>(&self) -> Vec<R> {
+    pub fn all<R: TableRecord>(&self) -> Vec<R> {
         let rows = self.0.get(R::TABLE.name).into_iter().flat_map(BTreeMap::values);
-        let record = |row: &Vec<Cell>| {
-            R::from_cells(&mut Reader::new(R::TABLE, row.clone())).expect("a record reads what it writes")
+        let record = |row: &Vec<CellValue>| {
+            R::from_cells(&mut CellReader::new(R::TABLE, row.clone())).expect("a record reads what it writes")
         };
         rows.map(record).collect()
     }
 
-    fn apply(&mut self, build: &Build, events: &[Decoded]) -> Result<(), Poison> {
-        let Named { mut keys, count, poison } = batch::name(build.projection.as_ref(), events);
+    fn apply(&mut self, build: &ProjectionBuild, events: &[DecodedEvent]) -> Result<(), PoisonCause> {
+        let NamedBatch { mut keys, count, poison } = batch::name(build.projection.as_ref(), events);
         if let Some(poison) = poison {
             return Err(poison);
         }
         assert_eq!(count, events.len());
         for (table, ids) in keys.wanted() {
             let rows = self.0.get(table);
-            let mut found = ids.into_iter().filter_map(|id| rows?.get(&Cell::from(id)).cloned());
+            let mut found = ids.into_iter().filter_map(|id| rows?.get(&CellValue::from(id)).cloned());
             found.try_for_each(|row| keys.fill(table, row))?;
         }
         let folded = batch::fold_rows(build, events, &mut keys.into_rows());
         for changes in folded.changes {
             let table = self.0.entry(changes.table).or_default();
-            let keyed = |row: Vec<Cell>| (row[0].clone(), row);
+            let keyed = |row: Vec<CellValue>| (row[0].clone(), row);
             for (key, row) in changes.inserts.into_iter().map(keyed) {
                 assert_eq!(table.insert(key, row), None);
             }
             table.extend(changes.updates.into_iter().map(keyed));
-            changes.deletes.into_iter().for_each(|id| drop(table.remove(&Cell::from(id))));
+            changes.deletes.into_iter().for_each(|id| drop(table.remove(&CellValue::from(id))));
         }
         folded.poison.map_or(Ok(()), Err)
     }
 }
 
 /// Folds a history, one event a batch and all in one batch, and checks that both give the same tables.
-pub(crate) fn folded(projection: impl Projection, history: &[(Event, Recorded)]) -> Result<Tables, Poison> {
-    let build = Build::serving(&(Arc::new(projection) as Arc<dyn Projection>));
-    let decoded =
-        |(event, recorded): &(Event, Recorded)| Decoded { event: Some(event.clone()), recorded: recorded.clone() };
-    let events: Vec<Decoded> = history.iter().map(decoded).collect();
-    let (mut singly, mut at_once) = (Tables::default(), Tables::default());
+pub(crate) fn folded(
+    projection: impl Projection,
+    history: &[(AnyEvent, RecordedEvent)],
+) -> Result<MemoryTables, PoisonCause> {
+    let build = ProjectionBuild::serving(&(Arc::new(projection) as Arc<dyn Projection>));
+    let decoded = |(event, recorded): &(AnyEvent, RecordedEvent)| DecodedEvent {
+        event: Some(event.clone()),
+        recorded: recorded.clone(),
+    };
+    let events: Vec<DecodedEvent> = history.iter().map(decoded).collect();
+    let (mut singly, mut at_once) = (MemoryTables::default(), MemoryTables::default());
     events.iter().try_for_each(|event| singly.apply(&build, std::slice::from_ref(event)))?;
     at_once.apply(&build, &events)?;
     // A table from which everything was deleted is as empty as one that never held anything.
@@ -98,16 +103,16 @@ impl Clock for StillClock {
 
 /// A log that lives as long as the test.
 pub(crate) struct MemoryLog {
-    events: Mutex<Vec<Recorded>>,
+    events: Mutex<Vec<RecordedEvent>>,
     head: watch::Sender<Position>,
     pub reads: AtomicU64,
     /// Reads of the event at this position report damage, or do not get it.
-    pub bad: Mutex<Option<(Position, Bad)>>,
+    pub bad: Mutex<Option<(Position, EventDamage)>>,
 }
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bad {
+pub(crate) enum EventDamage {
     Changed,
     Lost,
 }
@@ -136,8 +141,8 @@ impl MemoryLog {
 }
 
 /// An event as the log holds it, of an arbitrary account.
-pub(crate) fn recorded(position: Position, event_type: &str, payload: String) -> Recorded {
-    Recorded {
+pub(crate) fn recorded(position: Position, event_type: &str, payload: String) -> RecordedEvent {
+    RecordedEvent {
         position,
         account_id: AccountId::from_uuid(Uuid::nil()),
         aggregate_type: "test".to_owned(),
@@ -147,7 +152,7 @@ pub(crate) fn recorded(position: Position, event_type: &str, payload: String) ->
         event_type: event_type.to_owned(),
         event_version: "1".to_owned(),
         payload,
-        metadata: Metadata::default(),
+        metadata: EventMetadata::default(),
         command_id: position.to_string(),
         recorded_at: Time::from_micros(i64::try_from(position).unwrap()),
     }
@@ -155,19 +160,19 @@ pub(crate) fn recorded(position: Position, event_type: &str, payload: String) ->
 
 #[async_trait]
 impl EventLog for MemoryLog {
-    async fn append(&self, _: Vec<Append>) -> Result<Vec<Result<Appended, Rejected>>, LogError> {
+    async fn append(&self, _: Vec<Append>) -> Result<Vec<Result<AppendedRange, AppendRejection>>, LogError> {
         Err(LogError::Closed)
     }
 
-    async fn load(&self, _: &[StreamId]) -> Result<Vec<Recorded>, LogError> {
+    async fn load(&self, _: &[StreamId]) -> Result<Vec<RecordedEvent>, LogError> {
         Err(LogError::Closed)
     }
 
-    async fn command(&self, _: AccountId, _: &str) -> Result<Vec<Recorded>, LogError> {
+    async fn command(&self, _: AccountId, _: &str) -> Result<Vec<RecordedEvent>, LogError> {
         Err(LogError::Closed)
     }
 
-    async fn read(&self, after: Position, limit: usize, filter: &Filter) -> Result<Vec<Recorded>, LogError> {
+    async fn read(&self, after: Position, limit: usize, filter: &EventFilter) -> Result<Vec<RecordedEvent>, LogError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let until = filter.until.unwrap_or(Position::MAX);
         let events = self.events.lock().unwrap();
@@ -177,7 +182,7 @@ impl EventLog for MemoryLog {
         match (bad, found.iter().position(|event| event.position == position)) {
             (_, None) => Ok(found),
             // As the log: an event that is missing shows by the one after it.
-            (Bad::Lost, Some(at)) if at + 1 == found.len() => {
+            (EventDamage::Lost, Some(at)) if at + 1 == found.len() => {
                 found.pop();
                 Ok(found)
             }
@@ -198,7 +203,7 @@ impl EventLog for MemoryLog {
 
 /// Which database a test runs on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Engine {
+pub(crate) enum TestEngine {
     Sqlite,
     Postgres,
 }
@@ -209,21 +214,21 @@ fn server() -> String {
 }
 
 /// A database of a test's own; a SQLite file goes with it.
-pub(crate) struct Own {
+pub(crate) struct TestDatabase {
     pub db: Db,
     url: String,
     _directory: Option<tempfile::TempDir>,
 }
 
-impl Own {
-    pub async fn new(engine: Engine) -> Self {
+impl TestDatabase {
+    pub async fn new(engine: TestEngine) -> Self {
         match engine {
-            Engine::Sqlite => {
+            TestEngine::Sqlite => {
                 let directory = tempfile::tempdir().unwrap();
                 let url = directory.path().join("wasend.db").display().to_string();
                 Self { db: Self::open(&url).await, url, _directory: Some(directory) }
             }
-            Engine::Postgres => {
+            TestEngine::Postgres => {
                 let url = server();
                 let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
                 let name = format!("projections_{}", Uuid::new_v4().simple());

@@ -13,13 +13,13 @@ macro_rules! on_both {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(crate::engine::testing::Engine::Sqlite).await;
+                super::$name(crate::engine::testing::TestEngine::Sqlite).await;
             })+
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(crate::engine::testing::Engine::Postgres).await;
+                super::$name(crate::engine::testing::TestEngine::Postgres).await;
             })+
         }
     };

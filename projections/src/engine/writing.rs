@@ -7,19 +7,19 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Connection as _, Either, Executor as _, PgConnection, Sqlite, SqliteConnection};
 
+use crate::engine::batch_rows::{RawRow, TableChanges};
 use crate::engine::loading::{json, json_rows};
-use crate::engine::rows::{Shape, kinds};
-use crate::engine::sql::{Conn, On, bind_sqlite};
-use crate::engine::table::{Cell, Kind};
-use crate::engine::working::{Changes, RawRow};
+use crate::engine::rows::{TableShape, kinds};
+use crate::engine::sql::{EngineConnection, SqlTarget, bind_sqlite};
+use crate::engine::table::{CellValue, ColumnKind};
 
 /// So many rows one SQLite statement writes with each value bound by itself, which is the cheapest for many; what is left
 /// goes as one text, in one statement whatever its number.
-pub(crate) const SQLITE_BOUND: usize = 128;
+pub(crate) const SQLITE_ROWS_MAX: usize = 128;
 
 /// So many new rows at once are copied into PostgreSQL: fewer are not worth the second round trip.
-const COPY_FROM: usize = 64;
-const COPIED_AT_ONCE: usize = 256;
+const COPY_ROWS_MIN: usize = 64;
+const COPY_BUFFER_ROWS: usize = 256;
 /// Signature, no flags, no extension.
 const COPY_HEADER: [u8; 19] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const COPY_TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
@@ -27,23 +27,26 @@ const COPY_TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const DIVISION_BY_ZERO: &str = "22012";
 
 /// Writes what a batch changed in some tables: each row once.
-pub(crate) async fn write(on: &mut On<'_>, changed: Vec<(&Shape, Changes)>) -> Result<(), sqlx::Error> {
+pub(crate) async fn write(
+    on: &mut SqlTarget<'_>,
+    changed: Vec<(&TableShape, TableChanges)>,
+) -> Result<(), sqlx::Error> {
     match on {
-        On::Sqlite(conn) => {
+        SqlTarget::Sqlite(conn) => {
             for (shape, changes) in changed {
                 on_sqlite(conn, shape, changes).await?;
             }
             Ok(())
         }
-        On::Postgres(conn) => on_postgres(conn, &changed).await,
+        SqlTarget::Postgres(conn) => on_postgres(conn, &changed).await,
     }
 }
 
 /// In one statement, but for what is copied.
-async fn on_postgres(conn: &mut PgConnection, changed: &[(&Shape, Changes)]) -> Result<(), sqlx::Error> {
-    let mut statement = Statement::default();
-    for (shape, Changes { inserts, updates, deletes, .. }) in changed {
-        let copied = inserts.len() >= COPY_FROM;
+async fn on_postgres(conn: &mut PgConnection, changed: &[(&TableShape, TableChanges)]) -> Result<(), sqlx::Error> {
+    let mut statement = ChangeStatement::default();
+    for (shape, TableChanges { inserts, updates, deletes, .. }) in changed {
+        let copied = inserts.len() >= COPY_ROWS_MIN;
         if copied {
             copy(conn, shape, inserts).await?;
         }
@@ -60,14 +63,14 @@ async fn on_postgres(conn: &mut PgConnection, changed: &[(&Shape, Changes)]) -> 
 /// Writes them if another statement, with what is bound to it, changes exactly so many rows; false if it does not, and
 /// nothing is changed. One transaction.
 pub(crate) async fn write_if(
-    conn: &mut Conn,
-    condition: (String, Vec<Cell>),
+    conn: &mut EngineConnection,
+    condition: (String, Vec<CellValue>),
     rows: usize,
-    changed: &[(&Shape, &Changes)],
+    changed: &[(&TableShape, &TableChanges)],
 ) -> Result<bool, sqlx::Error> {
     match conn {
-        Conn::Sqlite(db, conn) => {
-            let _turn = db.turn().await;
+        EngineConnection::Sqlite(db, conn) => {
+            let _turn = db.write_permit().await;
             let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
             match on_sqlite_if(&mut tx, condition, rows, changed).await {
                 Ok(true) => tx.commit().await.map(|()| true),
@@ -79,16 +82,16 @@ pub(crate) async fn write_if(
                 }
             }
         }
-        Conn::Postgres(conn) => on_postgres_if(conn, condition, rows, changed).await,
+        EngineConnection::Postgres(conn) => on_postgres_if(conn, condition, rows, changed).await,
     }
 }
 
 /// All statements in one text: to hand one to SQLite's thread and its answer back takes longer than most do.
 async fn on_sqlite_if(
     conn: &mut SqliteConnection,
-    (mut sql, binds): (String, Vec<Cell>),
+    (mut sql, binds): (String, Vec<CellValue>),
     rows: usize,
-    changed: &[(&Shape, &Changes)],
+    changed: &[(&TableShape, &TableChanges)],
 ) -> Result<bool, sqlx::Error> {
     let mut texts = Vec::new();
     let mut add = |statement: &str, text: String| {
@@ -97,7 +100,7 @@ async fn on_sqlite_if(
         let place = format!("${}", binds.len() + texts.len());
         write!(sql, "; {}", statement.replace('?', &place)).expect("writing to a String cannot fail");
     };
-    for (shape, Changes { inserts, updates, deletes, .. }) in changed {
+    for (shape, TableChanges { inserts, updates, deletes, .. }) in changed {
         if !deletes.is_empty() {
             add(&shape.sqlite_delete, json(deletes));
         }
@@ -119,14 +122,14 @@ async fn on_sqlite_if(
 /// All of it is one statement.
 async fn on_postgres_if(
     conn: &mut PgConnection,
-    (condition, binds): (String, Vec<Cell>),
+    (condition, binds): (String, Vec<CellValue>),
     rows: usize,
-    changed: &[(&Shape, &Changes)],
+    changed: &[(&TableShape, &TableChanges)],
 ) -> Result<bool, sqlx::Error> {
-    let mut statement = Statement::default();
-    statement.values.extend(binds.into_iter().map(Values::One));
+    let mut statement = ChangeStatement::default();
+    statement.values.extend(binds.into_iter().map(BoundValues::One));
     statement.part(&format!("{condition} RETURNING 1"));
-    for (shape, Changes { inserts, updates, deletes, .. }) in changed {
+    for (shape, TableChanges { inserts, updates, deletes, .. }) in changed {
         statement.delete(shape, deletes);
         statement.put(shape, inserts, "");
         statement.put(shape, updates, &shape.conflict);
@@ -139,16 +142,16 @@ async fn on_postgres_if(
     }
 }
 
-async fn on_sqlite(conn: &mut SqliteConnection, shape: &Shape, changes: Changes) -> Result<(), sqlx::Error> {
-    let Changes { inserts, updates, deletes, .. } = changes;
+async fn on_sqlite(conn: &mut SqliteConnection, shape: &TableShape, changes: TableChanges) -> Result<(), sqlx::Error> {
+    let TableChanges { inserts, updates, deletes, .. } = changes;
     if !deletes.is_empty() {
         sqlx::query(AssertSqlSafe(shape.sqlite_delete.as_str())).bind(json(&deletes)).execute(&mut *conn).await?;
     }
     let mut left = inserts.len() + updates.len();
     let mut rows = inserts.into_iter().chain(updates);
-    while left >= SQLITE_BOUND {
-        bind_rows(&shape.sqlite_put_bound, rows.by_ref().take(SQLITE_BOUND)).execute(&mut *conn).await?;
-        left -= SQLITE_BOUND;
+    while left >= SQLITE_ROWS_MAX {
+        bind_rows(&shape.sqlite_put_bound, rows.by_ref().take(SQLITE_ROWS_MAX)).execute(&mut *conn).await?;
+        left -= SQLITE_ROWS_MAX;
     }
     if left > 0 {
         let rows: Vec<RawRow> = rows.collect();
@@ -160,55 +163,55 @@ async fn on_sqlite(conn: &mut SqliteConnection, shape: &Shape, changes: Changes)
 /// Gives the values away: sqlx would copy borrowed ones for its thread.
 fn bind_rows(sql: &str, rows: impl Iterator<Item = RawRow>) -> Query<'static, Sqlite, SqliteArguments> {
     rows.flatten().fold(sqlx::query(AssertSqlSafe(sql)), |query, cell| match cell {
-        Cell::Text(value) => query.bind(value),
-        Cell::Int(value) => query.bind(value),
+        CellValue::Text(value) => query.bind(value),
+        CellValue::Int(value) => query.bind(value),
     })
 }
 
 /// One statement that changes many tables. Its parts see the tables as they were before, and none touches a row of
 /// another: <https://www.postgresql.org/docs/current/queries-with.html#QUERIES-WITH-MODIFYING>
 #[derive(Default)]
-struct Statement<'a> {
+struct ChangeStatement<'a> {
     sql: String,
     parts: usize,
-    values: Vec<Values<'a>>,
+    values: Vec<BoundValues<'a>>,
 }
 
 /// What is bound: a value, or a column of them.
-enum Values<'a> {
-    One(Cell),
+enum BoundValues<'a> {
+    One(CellValue),
     Texts(Vec<Option<&'a str>>),
     Ints(Vec<Option<i64>>),
 }
 
-impl<'a> Statement<'a> {
-    fn delete(&mut self, shape: &Shape, ids: &'a [String]) {
+impl<'a> ChangeStatement<'a> {
+    fn delete(&mut self, shape: &TableShape, ids: &'a [String]) {
         if !ids.is_empty() {
-            let list = self.bind(Values::Texts(ids.iter().map(|id| Some(id.as_str())).collect()));
+            let list = self.bind(BoundValues::Texts(ids.iter().map(|id| Some(id.as_str())).collect()));
             self.part(&format!("DELETE FROM {} WHERE id = ANY({list})", shape.physical));
         }
     }
 
     /// An insert, or with `conflict` an update of rows that are there: to look for those costs a new row as much again.
-    fn put(&mut self, shape: &Shape, rows: &'a [RawRow], conflict: &str) {
+    fn put(&mut self, shape: &TableShape, rows: &'a [RawRow], conflict: &str) {
         if rows.is_empty() {
             return;
         }
         let array = |(at, kind)| {
             let cells = rows.iter().map(|row| row.get(at));
             self.bind(match kind {
-                Kind::Text => Values::Texts(cells.map(text).collect()),
-                Kind::Int => Values::Ints(cells.map(int).collect()),
+                ColumnKind::Text => BoundValues::Texts(cells.map(text).collect()),
+                ColumnKind::Int => BoundValues::Ints(cells.map(int).collect()),
             })
         };
         let arrays = kinds(shape.table).into_iter().enumerate().map(array).collect::<Vec<_>>().join(", ");
-        let Shape { physical, columns, .. } = shape;
+        let TableShape { physical, columns, .. } = shape;
         self.part(&format!("INSERT INTO {physical} ({columns}) SELECT * FROM UNNEST({arrays}) {conflict}"));
     }
 
     /// The values' place in the statement.
-    fn bind(&mut self, values: Values<'a>) -> String {
-        let kind = if matches!(values, Values::Texts(_)) { "text" } else { "bigint" };
+    fn bind(&mut self, values: BoundValues<'a>) -> String {
+        let kind = if matches!(values, BoundValues::Texts(_)) { "text" } else { "bigint" };
         self.values.push(values);
         format!("${}::{kind}[]", self.values.len())
     }
@@ -224,10 +227,10 @@ impl<'a> Statement<'a> {
         let mut query = sqlx::query(AssertSqlSafe(self.sql));
         for values in self.values {
             query = match values {
-                Values::One(Cell::Text(text)) => query.bind(text),
-                Values::One(Cell::Int(int)) => query.bind(int),
-                Values::Texts(texts) => query.bind(texts),
-                Values::Ints(ints) => query.bind(ints),
+                BoundValues::One(CellValue::Text(text)) => query.bind(text),
+                BoundValues::One(CellValue::Int(int)) => query.bind(int),
+                BoundValues::Texts(texts) => query.bind(texts),
+                BoundValues::Ints(ints) => query.bind(ints),
             };
         }
         query.execute(conn).await.map(drop)
@@ -236,10 +239,10 @@ impl<'a> Statement<'a> {
 
 /// Adds rows by COPY in its binary form: without the arrays and the search for conflicts that an upsert costs.
 /// <https://www.postgresql.org/docs/current/sql-copy.html>
-async fn copy(conn: &mut PgConnection, shape: &Shape, rows: &[RawRow]) -> Result<(), sqlx::Error> {
+async fn copy(conn: &mut PgConnection, shape: &TableShape, rows: &[RawRow]) -> Result<(), sqlx::Error> {
     let sql = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", shape.physical, shape.columns);
     let mut copying = conn.copy_in_raw(&sql).await?;
-    for (at, rows) in rows.chunks(COPIED_AT_ONCE).enumerate() {
+    for (at, rows) in rows.chunks(COPY_BUFFER_ROWS).enumerate() {
         let mut data = if at == 0 { COPY_HEADER.to_vec() } else { Vec::new() };
         for row in rows {
             copied(row, &mut data);
@@ -262,22 +265,22 @@ fn copied(row: &RawRow, data: &mut Vec<u8>) {
     data.extend_from_slice(&width.to_be_bytes());
     for cell in row {
         match cell {
-            Cell::Text(text) => value(data, text.as_deref().map(str::as_bytes)),
-            Cell::Int(number) => value(data, number.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice)),
+            CellValue::Text(text) => value(data, text.as_deref().map(str::as_bytes)),
+            CellValue::Int(number) => value(data, number.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice)),
         }
     }
 }
 
-fn text(cell: Option<&Cell>) -> Option<&str> {
+fn text(cell: Option<&CellValue>) -> Option<&str> {
     match cell {
-        Some(Cell::Text(value)) => value.as_deref(),
+        Some(CellValue::Text(value)) => value.as_deref(),
         _ => None,
     }
 }
 
-fn int(cell: Option<&Cell>) -> Option<i64> {
+fn int(cell: Option<&CellValue>) -> Option<i64> {
     match cell {
-        Some(Cell::Int(value)) => *value,
+        Some(CellValue::Int(value)) => *value,
         _ => None,
     }
 }

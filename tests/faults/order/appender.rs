@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use uuid::Uuid;
-use wasend_domain::{AccountId, Actor, EventId, Metadata, Position, Recorded, StreamId};
-use wasend_eventlog::{Append, Appended as Place, CommandId, EventLog, NewEvent, Rejected, SqlLog, StreamAppend};
+use wasend_domain::{AccountId, Actor, EventId, EventMetadata, Position, RecordedEvent, StreamId};
+use wasend_eventlog::{
+    Append, AppendRejection, AppendedRange as Place, CommandId, EventLog, NewEvent, SqlLog, StreamAppend,
+};
 
 use super::{Appended, lines, open, this};
 use crate::verdict::Found;
@@ -68,11 +70,11 @@ async fn append(log: &SqlLog, name: &str, n: u64, events: usize) -> Place {
             StreamAppend { stream: stream(CONTESTED), expected, events: new(1) },
         ];
         let command_id = CommandId::Repeatable { id: format!("{name}/{n}"), fingerprint: "-".to_owned() };
-        let metadata = Metadata::by(Actor::Meta);
+        let metadata = EventMetadata::by(Actor::Meta);
         match log.append(vec![Append { account_id, command_id, metadata, streams }]).await {
             Ok(mut answers) => match answers.pop() {
                 Some(Ok(place)) => return place,
-                Some(Err(Rejected::Conflict { actual, .. })) => expected = actual,
+                Some(Err(AppendRejection::Conflict { actual, .. })) => expected = actual,
                 other => panic!("{other:?}"),
             },
             // Whether it was written is not known: the same command again tells.
@@ -92,7 +94,7 @@ fn new(events: usize) -> Vec<NewEvent> {
 }
 
 /// Holds what the processes were answered against what is in the log.
-pub fn judge(events: &[Recorded], appended: &[Appended]) -> Found {
+pub fn judge(events: &[RecordedEvent], appended: &[Appended]) -> Found {
     let mut places = BTreeMap::<&str, Vec<Position>>::new();
     for event in events.iter().filter(|event| event.event_type == "Appended") {
         places.entry(&event.command_id).or_default().push(event.position);

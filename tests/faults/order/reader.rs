@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use wasend_domain::Position;
-use wasend_eventlog::{EventLog, Filter, LogError, SqlLog};
+use wasend_eventlog::{EventFilter, EventLog, LogError, SqlLog};
 
 use super::{Seen, open};
 
@@ -40,7 +40,7 @@ pub async fn run(url: &str, follows: bool) -> Result<(), String> {
 }
 
 async fn read(log: &SqlLog, seen: &mut Seen) -> Result<usize, String> {
-    let (after, filter): (Position, _) = (seen.count, Filter::default());
+    let (after, filter): (Position, _) = (seen.count, EventFilter::default());
     let events = retried(|| log.read(after, 37, &filter)).await;
     events.iter().try_for_each(|event| seen.add(event))?;
     Ok(events.len())

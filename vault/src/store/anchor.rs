@@ -3,10 +3,10 @@
 use wasend_domain::Time;
 
 use super::{
-    Store,
-    sql::{CHUNK, Cell, with_list},
+    VaultStore,
+    sql::{BOUND_ROWS_MAX, SqlValue, with_list},
 };
-use crate::{error::Failure, lineage::Lineage};
+use crate::{error::VaultFailure, lineage::StoreLineage};
 
 pub(super) const ANCHOR: &str = "SELECT position, event_id, recorded_at FROM log_anchor WHERE id = 1";
 /// It only moves forward, whatever order nodes write in.
@@ -23,8 +23,8 @@ pub(super) const KNOWN: &str = "SELECT id FROM keys WHERE id IN ({list})";
 /// The columns of [`ANCHOR`]: position, event id, microseconds.
 pub(crate) type AnchorColumns = (i64, String, i64);
 
-impl Store {
-    pub async fn anchor(&self) -> Result<Option<AnchorColumns>, Failure> {
+impl VaultStore {
+    pub async fn anchor(&self) -> Result<Option<AnchorColumns>, VaultFailure> {
         Ok(self.fetch(ANCHOR, Vec::new()).await?.into_iter().next())
     }
 
@@ -32,8 +32,8 @@ impl Store {
     pub async fn put_anchor(
         &self,
         (position, event, recorded_at): (i64, &str, Time),
-        lineage: &Lineage,
-    ) -> Result<(), Failure> {
+        lineage: &StoreLineage,
+    ) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         let writes = tx.count_write(lineage).await?;
         tx.execute(PUT_ANCHOR, vec![position.into(), event.into(), recorded_at.micros().into()]).await?;
@@ -42,21 +42,21 @@ impl Store {
         Ok(())
     }
 
-    pub async fn replace_anchor(&self, (position, event, recorded_at): (i64, &str, Time)) -> Result<(), Failure> {
+    pub async fn replace_anchor(&self, (position, event, recorded_at): (i64, &str, Time)) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.execute(REPLACE_ANCHOR, vec![position.into(), event.into(), recorded_at.micros().into()]).await?;
         tx.commit().await
     }
 
     /// Those of the ids that the store has: of listings, or of keys, destroyed or not.
-    pub async fn present(&self, what: Present, ids: &[String]) -> Result<Vec<String>, Failure> {
+    pub async fn present(&self, what: PresenceCheck, ids: &[String]) -> Result<Vec<String>, VaultFailure> {
         let sql = match what {
-            Present::Listings => LISTED,
-            Present::Keys => KNOWN,
+            PresenceCheck::Listings => LISTED,
+            PresenceCheck::Keys => KNOWN,
         };
         let mut found = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(CHUNK) {
-            let list = chunk.iter().map(|id| Cell::from(id.as_str())).collect();
+        for chunk in ids.chunks(BOUND_ROWS_MAX) {
+            let list = chunk.iter().map(|id| SqlValue::from(id.as_str())).collect();
             let rows: Vec<(String,)> = self.fetch(&with_list(sql, 1, chunk.len()), list).await?;
             found.extend(rows.into_iter().map(|(id,)| id));
         }
@@ -64,9 +64,9 @@ impl Store {
     }
 }
 
-/// What [`Store::present`] looks for.
+/// What [`VaultStore::present`] looks for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Present {
+pub(crate) enum PresenceCheck {
     Listings,
     Keys,
 }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use wasend_domain::{AccountId, BlindIndex, SubjectId, Time};
 
 use super::{
-    Store,
-    sql::{CHUNK, Cell, Tx, with_list},
+    VaultStore,
+    sql::{BOUND_ROWS_MAX, SqlValue, VaultTransaction, with_list},
 };
-use crate::{error::Failure, lineage::Lineage};
+use crate::{error::VaultFailure, lineage::StoreLineage};
 
 pub(super) const INSERT_KEYS: &str = "INSERT INTO keys \
      (id, account_id, kind, subject_id, epoch, wrapped, fingerprint, created_at) VALUES {rows} \
@@ -42,30 +42,35 @@ pub(crate) struct NewSubject {
 }
 
 #[derive(Default)]
-pub(crate) struct Batch {
+pub(crate) struct CreationBatch {
     pub keys: Vec<NewKey>,
     pub subjects: Vec<NewSubject>,
 }
 
 /// An alias as both engines compare it.
-type Alias = (String, String);
+type AliasColumns = (String, String);
 
-impl Store {
+impl VaultStore {
     /// Stores the batch in one transaction. For each of its subjects in order: who bears one of its aliases now, be it
     /// the new subject or another; `None` if that was left open and is to be looked up again. Refused with
-    /// [`Failure::EpochPassed`] if any of its keys is wrapped under another epoch than the current one, and with
-    /// [`Failure::Suspended`] if the store was put back to an earlier copy.
-    pub async fn create(&self, batch: &Batch, now: Time, lineage: &Lineage) -> Result<Vec<Option<SubjectId>>, Failure> {
+    /// [`VaultFailure::EpochPassed`] if any of its keys is wrapped under another epoch than the current one, and with
+    /// [`VaultFailure::Suspended`] if the store was put back to an earlier copy.
+    pub async fn create(
+        &self,
+        batch: &CreationBatch,
+        now: Time,
+        lineage: &StoreLineage,
+    ) -> Result<Vec<Option<SubjectId>>, VaultFailure> {
         let mut tx = self.begin().await?;
         let writes = tx.count_write(lineage).await?;
         tx.require_current(batch.keys.iter().chain(batch.subjects.iter().map(|new| &new.key))).await?;
-        let mut claims = Claims::of(&batch.subjects);
+        let mut claims = AliasClaims::of(&batch.subjects);
         tx.claim(&mut claims).await?;
         let winners: Vec<_> = batch.subjects.iter().filter(|new| claims.owner(new) == Some(new.subject)).collect();
         let keys = batch.keys.iter().chain(winners.iter().map(|new| &new.key));
         tx.insert_keys(keys, now).await?;
         let rows = winners.iter().map(|new| {
-            let ids = [new.account.to_string(), new.subject.to_string()].map(Cell::from);
+            let ids = [new.account.to_string(), new.subject.to_string()].map(SqlValue::from);
             ids.into_iter().chain([new.person.as_str().into(), now.micros().into()]).collect()
         });
         tx.insert(INSERT_SUBJECTS, rows.collect()).await?;
@@ -81,7 +86,7 @@ impl Store {
         (account, subject): (AccountId, SubjectId),
         alias: &BlindIndex,
         (before, after): (&str, &str),
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, VaultFailure> {
         let (account, subject) = (account.to_string(), subject.to_string());
         let mut tx = self.begin().await?;
         let row = vec![account.as_str().into(), alias.as_str().into(), subject.as_str().into()];
@@ -103,12 +108,12 @@ impl Store {
         &self,
         account: AccountId,
         changes: &[(SubjectId, String, String)],
-    ) -> Result<Vec<bool>, Failure> {
+    ) -> Result<Vec<bool>, VaultFailure> {
         let account = account.to_string();
         let mut tx = self.begin().await?;
         let mut done = Vec::with_capacity(changes.len());
         for (subject, before, after) in changes {
-            let cells: Vec<Cell<'_>> = vec![
+            let cells: Vec<SqlValue<'_>> = vec![
                 after.as_str().into(),
                 account.as_str().into(),
                 subject.to_string().into(),
@@ -125,7 +130,7 @@ impl Store {
         &self,
         (account, subject): (AccountId, SubjectId),
         (before, after): (&str, &str),
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, VaultFailure> {
         let mut tx = self.begin().await?;
         let cells = vec![after.into(), account.to_string().into(), subject.to_string().into(), before.into()];
         let changed = tx.execute(UPDATE_PERSON, cells).await? > 0;
@@ -135,15 +140,15 @@ impl Store {
 }
 
 /// Who gets which alias. Sorted, so that batches of several nodes wait for each other and never lock in a ring.
-struct Claims {
-    owners: BTreeMap<Alias, SubjectId>,
+struct AliasClaims {
+    owners: BTreeMap<AliasColumns, SubjectId>,
     /// Subjects that gave way to an earlier one of the same batch.
     gave_way: HashMap<SubjectId, SubjectId>,
     /// Subjects that gave way to one that was stored before.
     lost: HashMap<SubjectId, SubjectId>,
 }
 
-impl Claims {
+impl AliasClaims {
     fn of(subjects: &[NewSubject]) -> Self {
         let mut claims = Self { owners: BTreeMap::new(), gave_way: HashMap::new(), lost: HashMap::new() };
         for new in subjects {
@@ -165,15 +170,15 @@ impl Claims {
     }
 }
 
-fn aliases(new: &NewSubject) -> impl Iterator<Item = Alias> {
+fn aliases(new: &NewSubject) -> impl Iterator<Item = AliasColumns> {
     new.aliases.iter().map(|index| (new.account.to_string(), index.as_str().to_owned()))
 }
 
-impl Tx {
+impl VaultTransaction {
     /// Claims the aliases. A subject that finds one of its aliases taken gives way and leaves the others free again.
-    async fn claim(&mut self, claims: &mut Claims) -> Result<(), Failure> {
+    async fn claim(&mut self, claims: &mut AliasClaims) -> Result<(), VaultFailure> {
         let claimed: Vec<_> = claims.owners.iter().map(|(alias, subject)| (alias, subject.to_string())).collect();
-        let row = |((account, index), subject): &(&Alias, String)| {
+        let row = |((account, index), subject): &(&AliasColumns, String)| {
             vec![account.clone().into(), index.clone().into(), subject.clone().into()]
         };
         if self.insert(INSERT_ALIASES, claimed.iter().map(row).collect()).await? == claimed.len() as u64 {
@@ -189,22 +194,25 @@ impl Tx {
             }
         }
         for (account, subjects) in losers {
-            let mut cells: Vec<Cell<'_>> = vec![account.into()];
+            let mut cells: Vec<SqlValue<'_>> = vec![account.into()];
             let text = with_list(ALIASES_OF_SUBJECTS, 2, subjects.len());
-            cells.extend(subjects.into_iter().map(Cell::from));
+            cells.extend(subjects.into_iter().map(SqlValue::from));
             self.execute(&text, cells).await?;
         }
         Ok(())
     }
 
     /// The subject that each of the claimed aliases belongs to now.
-    async fn taken(&mut self, claimed: &[(&Alias, String)]) -> Result<Vec<(Alias, SubjectId)>, Failure> {
+    async fn taken(
+        &mut self,
+        claimed: &[(&AliasColumns, String)],
+    ) -> Result<Vec<(AliasColumns, SubjectId)>, VaultFailure> {
         let mut taken = Vec::with_capacity(claimed.len());
         for of_account in claimed.chunk_by(|one, two| one.0.0 == two.0.0) {
-            for chunk in of_account.chunks(CHUNK) {
+            for chunk in of_account.chunks(BOUND_ROWS_MAX) {
                 let account = &chunk[0].0.0;
-                let mut cells: Vec<Cell<'_>> = vec![account.as_str().into()];
-                cells.extend(chunk.iter().map(|(alias, _)| Cell::from(alias.1.as_str())));
+                let mut cells: Vec<SqlValue<'_>> = vec![account.as_str().into()];
+                cells.extend(chunk.iter().map(|(alias, _)| SqlValue::from(alias.1.as_str())));
                 let text = with_list(super::lookup::ALIASES, 2, chunk.len());
                 for (index, subject) in self.fetch::<(String, String)>(&text, cells).await? {
                     if let Ok(subject) = subject.parse() {
@@ -220,10 +228,10 @@ impl Tx {
         &mut self,
         keys: impl Iterator<Item = &'a NewKey>,
         now: Time,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), VaultFailure> {
         let mut keys: Vec<_> = keys.collect();
         keys.sort_by(|one, two| one.id.cmp(&two.id));
-        let row = |key: &&'a NewKey| -> Vec<Cell<'a>> {
+        let row = |key: &&'a NewKey| -> Vec<SqlValue<'a>> {
             vec![
                 key.id.as_str().into(),
                 key.account.as_str().into(),

@@ -4,16 +4,16 @@ use sqlx::{Row, SqlitePool};
 use wasend_domain::{AccountId, Erased, EventId, SubjectId};
 
 use super::{
-    Store,
+    VaultStore,
     creation::NewKey,
     erasure::COUNT_DESTRUCTION,
     lineage::TAG,
-    sql::{CHUNK, Cell, with_list},
+    sql::{BOUND_ROWS_MAX, SqlValue, with_list},
 };
-use crate::{error::Failure, lineage::Lineage};
+use crate::{error::VaultFailure, lineage::StoreLineage};
 
 /// The longest wrapped form that is overwritten; a longer one would be a holder's that this schema does not know.
-const LONGEST: usize = 4096;
+const WRAPPED_BYTES_MAX: usize = 4096;
 /// Overwrites with as many zeros: SQLite then writes them into the same place.
 pub(super) const OVERWRITE: &str = "UPDATE keys SET wrapped = substr($1, 1, CAST(length(wrapped) AS INTEGER)) \
      WHERE id IN ({list}) AND NOT EXISTS (SELECT 1 FROM destroyed_keys d WHERE d.id = keys.id)";
@@ -24,7 +24,7 @@ pub(super) const FINGERPRINTS: &str =
 pub(super) const DELETE_SUBJECT: &str = "DELETE FROM subjects WHERE account_id = $1 AND subject_id = $2";
 pub(super) const DELETE_ALIASES: &str = "DELETE FROM aliases WHERE account_id = $1 AND subject_id = $2";
 
-impl Store {
+impl VaultStore {
     /// Destroys the keys and gives the fingerprints of all of them that ever were. A key that is already destroyed
     /// keeps its first date and reason. `graves` are put where a key might still come to be, so that none does.
     pub async fn destroy(
@@ -32,9 +32,9 @@ impl Store {
         ids: &[String],
         graves: &[NewKey],
         record: &Erased,
-        lineage: &Lineage,
-    ) -> Result<Vec<String>, Failure> {
-        let zeros = "0".repeat(LONGEST);
+        lineage: &StoreLineage,
+    ) -> Result<Vec<String>, VaultFailure> {
+        let zeros = "0".repeat(WRAPPED_BYTES_MAX);
         let mut fingerprints = Vec::with_capacity(ids.len());
         let mut tx = self.begin().await?;
         // Held until the end, so that they are numbered in the order in which they take effect.
@@ -42,8 +42,8 @@ impl Store {
         tx.execute(TAG, vec![EventId::random().to_string().into()]).await?;
         let writes = tx.count_write(lineage).await?;
         tx.insert_keys(graves.iter(), record.since).await?;
-        for chunk in ids.chunks(CHUNK) {
-            let cells = |first: Vec<Cell<'static>>| -> Vec<Cell<'_>> {
+        for chunk in ids.chunks(BOUND_ROWS_MAX) {
+            let cells = |first: Vec<SqlValue<'static>>| -> Vec<SqlValue<'_>> {
                 first.into_iter().chain(chunk.iter().map(|id| id.clone().into())).collect()
             };
             tx.execute(&with_list(OVERWRITE, 2, chunk.len()), cells(vec![zeros.clone().into()])).await?;
@@ -58,7 +58,7 @@ impl Store {
     }
 
     /// Whether there was an entry.
-    pub async fn remove_person(&self, account: AccountId, subject: SubjectId) -> Result<bool, Failure> {
+    pub async fn remove_person(&self, account: AccountId, subject: SubjectId) -> Result<bool, VaultFailure> {
         let cells = || vec![account.to_string().into(), subject.to_string().into()];
         let mut tx = self.begin().await?;
         tx.execute(DELETE_ALIASES, cells()).await?;
@@ -69,7 +69,7 @@ impl Store {
 
     /// Clears old bytes from SQLite's write-ahead log. On Postgres they stay in dead rows and in its log until these
     /// are recycled; on both, ending the epoch is what makes every copy noise.
-    pub async fn clear_residue(&self) -> Result<(), Failure> {
+    pub async fn clear_residue(&self) -> Result<(), VaultFailure> {
         match self {
             Self::Sqlite { writer, .. } => truncate_log(writer).await,
             Self::Postgres(_) => Ok(()),
@@ -77,8 +77,8 @@ impl Store {
     }
 }
 
-async fn truncate_log(writer: &SqlitePool) -> Result<(), Failure> {
+async fn truncate_log(writer: &SqlitePool) -> Result<(), VaultFailure> {
     let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
     // Waits for readers as long as the busy timeout and then says so instead of failing.
-    if row.try_get::<i64, _>(0)? == 0 { Ok(()) } else { Err(Failure::Residue) }
+    if row.try_get::<i64, _>(0)? == 0 { Ok(()) } else { Err(VaultFailure::Residue) }
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use wasend_domain::{AccountId, BlindIndex, SubjectId, Time};
 
 use super::{
-    Store,
+    VaultStore,
     anchor::INSERT_LISTED,
     destruction::DELETE_ALIASES,
-    sql::{CHUNK, Cell, with_list},
+    sql::{BOUND_ROWS_MAX, SqlValue, with_list},
 };
-use crate::{error::Failure, lineage::Lineage};
+use crate::{error::VaultFailure, lineage::StoreLineage};
 
 pub(super) const INSERT_SUPPRESSIONS: &str = "INSERT INTO suppressions (account_id, blind_index, opted_out_at) \
     VALUES {rows} ON CONFLICT (account_id, blind_index) DO UPDATE SET opted_out_at = excluded.opted_out_at \
@@ -37,7 +37,7 @@ pub(super) const LIVING: &str = "SELECT k.id, k.fingerprint FROM keys k WHERE k.
      AND NOT EXISTS (SELECT 1 FROM destroyed_keys d WHERE d.id = k.id) ORDER BY k.id";
 pub(super) const DESTROYED: &str = "SELECT d.id FROM destroyed_keys d WHERE d.id IN ({list})";
 
-impl Store {
+impl VaultStore {
     /// Whether no other process keeps keys of this store in memory.
     pub const fn is_alone(&self) -> bool {
         matches!(self, Self::Sqlite { .. })
@@ -48,9 +48,9 @@ impl Store {
         &self,
         account: AccountId,
         subject: SubjectId,
-        erased: Listed<'_>,
-        suppressed: Option<Listed<'_>>,
-    ) -> Result<(), Failure> {
+        erased: ListedHashes<'_>,
+        suppressed: Option<ListedHashes<'_>>,
+    ) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.insert(INSERT_ERASED, erased.rows(account)).await?;
         if let Some(suppressed) = suppressed {
@@ -61,14 +61,18 @@ impl Store {
     }
 
     /// Puts the hashes on the list of erased people; one that is there keeps its later moment.
-    pub async fn remember_erased(&self, account: AccountId, erased: Listed<'_>) -> Result<(), Failure> {
+    pub async fn remember_erased(&self, account: AccountId, erased: ListedHashes<'_>) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.insert(INSERT_ERASED, erased.rows(account)).await?;
         tx.commit().await
     }
 
     /// Puts the hashes on the list of opt-outs; one that is there keeps its later moment.
-    pub async fn remember_suppressed(&self, account: AccountId, suppressed: Listed<'_>) -> Result<(), Failure> {
+    pub async fn remember_suppressed(
+        &self,
+        account: AccountId,
+        suppressed: ListedHashes<'_>,
+    ) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.insert(INSERT_SUPPRESSIONS, suppressed.rows(account)).await?;
         tx.commit().await
@@ -79,10 +83,10 @@ impl Store {
     pub async fn suppress(
         &self,
         account: AccountId,
-        suppressed: Listed<'_>,
+        suppressed: ListedHashes<'_>,
         listing: &str,
-        lineage: &Lineage,
-    ) -> Result<bool, Failure> {
+        lineage: &StoreLineage,
+    ) -> Result<bool, VaultFailure> {
         let mut tx = self.begin().await?;
         if tx.insert(INSERT_SUPPRESSIONS, suppressed.rows(account)).await? == 0 {
             return Ok(false);
@@ -95,9 +99,13 @@ impl Store {
     }
 
     /// Those of the hashes that are on the list, each with the moment of its opt-out.
-    pub async fn suppressed(&self, account: AccountId, hashes: &[BlindIndex]) -> Result<Vec<(String, i64)>, Failure> {
+    pub async fn suppressed(
+        &self,
+        account: AccountId,
+        hashes: &[BlindIndex],
+    ) -> Result<Vec<(String, i64)>, VaultFailure> {
         let mut found = Vec::new();
-        for chunk in hashes.chunks(CHUNK) {
+        for chunk in hashes.chunks(BOUND_ROWS_MAX) {
             let cells = cells(account, None, chunk);
             found.extend(self.fetch::<(String, i64)>(&with_list(SUPPRESSED, 2, chunk.len()), cells).await?);
         }
@@ -105,16 +113,21 @@ impl Store {
     }
 
     /// Takes those off the list whose opt-out is older than the moment.
-    pub async fn unsuppress(&self, account: AccountId, hashes: &[BlindIndex], before: Time) -> Result<(), Failure> {
+    pub async fn unsuppress(
+        &self,
+        account: AccountId,
+        hashes: &[BlindIndex],
+        before: Time,
+    ) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
-        for chunk in hashes.chunks(CHUNK) {
+        for chunk in hashes.chunks(BOUND_ROWS_MAX) {
             tx.execute(&with_list(UNSUPPRESS, 3, chunk.len()), cells(account, Some(before), chunk)).await?;
         }
         tx.commit().await
     }
 
     /// Whether any erasure of the account since then is remembered.
-    pub async fn any_erased(&self, account: AccountId, since: Time) -> Result<bool, Failure> {
+    pub async fn any_erased(&self, account: AccountId, since: Time) -> Result<bool, VaultFailure> {
         let rows: Vec<(i64,)> = self.fetch(ANY_ERASED, cells(account, Some(since), &[])).await?;
         Ok(!rows.is_empty())
     }
@@ -125,9 +138,9 @@ impl Store {
         account: AccountId,
         hashes: &[BlindIndex],
         since: Time,
-    ) -> Result<Vec<(String, i64)>, Failure> {
+    ) -> Result<Vec<(String, i64)>, VaultFailure> {
         let mut found = Vec::new();
-        for chunk in hashes.chunks(CHUNK) {
+        for chunk in hashes.chunks(BOUND_ROWS_MAX) {
             let cells = cells(account, Some(since), chunk);
             found.extend(self.fetch::<(String, i64)>(&with_list(ERASED, 3, chunk.len()), cells).await?);
         }
@@ -135,7 +148,7 @@ impl Store {
     }
 
     /// Forgets who was erased before then; how many hashes that were.
-    pub async fn forget_erased(&self, before: Time) -> Result<u64, Failure> {
+    pub async fn forget_erased(&self, before: Time) -> Result<u64, VaultFailure> {
         let mut tx = self.begin().await?;
         let forgotten = tx.execute(FORGET_ERASED, vec![before.micros().into()]).await?;
         tx.commit().await?;
@@ -143,15 +156,15 @@ impl Store {
     }
 
     /// Ids and fingerprints of those of the keys that ever were.
-    pub async fn marks(&self, ids: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    pub async fn marks(&self, ids: &[String]) -> Result<Vec<(String, String)>, VaultFailure> {
         let list = ids.iter().map(|id| id.as_str().into()).collect();
         self.fetch(&with_list(MARKS, 1, ids.len()), list).await
     }
 
     /// Those of the keys that are destroyed.
-    pub async fn destroyed(&self, ids: &[String]) -> Result<Vec<String>, Failure> {
+    pub async fn destroyed(&self, ids: &[String]) -> Result<Vec<String>, VaultFailure> {
         let mut found = Vec::new();
-        for chunk in ids.chunks(CHUNK) {
+        for chunk in ids.chunks(BOUND_ROWS_MAX) {
             let list = chunk.iter().map(|id| id.as_str().into()).collect();
             let rows: Vec<(String,)> = self.fetch(&with_list(DESTROYED, 1, chunk.len()), list).await?;
             found.extend(rows.into_iter().map(|(id,)| id));
@@ -160,22 +173,22 @@ impl Store {
     }
 
     /// Those of the keys that are not destroyed.
-    pub async fn living(&self, ids: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    pub async fn living(&self, ids: &[String]) -> Result<Vec<(String, String)>, VaultFailure> {
         let mut found = Vec::new();
-        for chunk in ids.chunks(CHUNK) {
+        for chunk in ids.chunks(BOUND_ROWS_MAX) {
             let list = chunk.iter().map(|id| id.as_str().into()).collect();
             found.extend(self.fetch::<(String, String)>(&with_list(LIVING, 1, chunk.len()), list).await?);
         }
         Ok(found)
     }
 
-    pub async fn destructions(&self) -> Result<i64, Failure> {
+    pub async fn destructions(&self) -> Result<i64, VaultFailure> {
         let rows: Vec<(i64,)> = self.fetch(DESTRUCTIONS, Vec::new()).await?;
-        rows.first().map(|(number,)| *number).ok_or(Failure::DamagedKey)
+        rows.first().map(|(number,)| *number).ok_or(VaultFailure::DamagedKey)
     }
 
     /// How many nodes may still use a key that was destroyed up to that destruction.
-    pub async fn nodes_behind(&self, destruction: i64, now: Time) -> Result<i64, Failure> {
+    pub async fn nodes_behind(&self, destruction: i64, now: Time) -> Result<i64, VaultFailure> {
         let rows: Vec<(i64,)> = self.fetch(NODES_BEHIND, vec![destruction.into(), now.micros().into()]).await?;
         Ok(rows.first().map_or(0, |(count,)| *count))
     }
@@ -183,23 +196,24 @@ impl Store {
 
 /// Hashes that are put on a list under one moment, each once.
 #[derive(Clone, Copy)]
-pub(crate) struct Listed<'a> {
+pub(crate) struct ListedHashes<'a> {
     pub hashes: &'a [BlindIndex],
     pub at: Time,
 }
 
-impl Listed<'_> {
-    fn rows(&self, account: AccountId) -> Vec<Vec<Cell<'_>>> {
-        let row = |hash| vec![Cell::from(account.to_string()), Cell::from(hash), Cell::from(self.at.micros())];
+impl ListedHashes<'_> {
+    fn rows(&self, account: AccountId) -> Vec<Vec<SqlValue<'_>>> {
+        let row =
+            |hash| vec![SqlValue::from(account.to_string()), SqlValue::from(hash), SqlValue::from(self.at.micros())];
         // Postgres refuses a statement that names a row twice; the order keeps two writers from waiting for each other.
         let hashes: BTreeSet<&str> = self.hashes.iter().map(BlindIndex::as_str).collect();
         hashes.into_iter().map(row).collect()
     }
 }
 
-fn cells(account: AccountId, moment: Option<Time>, hashes: &[BlindIndex]) -> Vec<Cell<'_>> {
-    let mut cells: Vec<Cell<'_>> = vec![account.to_string().into()];
-    cells.extend(moment.map(|moment| Cell::from(moment.micros())));
-    cells.extend(hashes.iter().map(|hash| Cell::from(hash.as_str())));
+fn cells(account: AccountId, moment: Option<Time>, hashes: &[BlindIndex]) -> Vec<SqlValue<'_>> {
+    let mut cells: Vec<SqlValue<'_>> = vec![account.to_string().into()];
+    cells.extend(moment.map(|moment| SqlValue::from(moment.micros())));
+    cells.extend(hashes.iter().map(|hash| SqlValue::from(hash.as_str())));
     cells
 }

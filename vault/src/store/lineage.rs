@@ -1,7 +1,7 @@
 //! The rows of the lineage: the history of destructions, and how many transactions of each process are stored.
 
-use super::{Store, sql::Tx};
-use crate::{error::Failure, lineage::Lineage};
+use super::{VaultStore, sql::VaultTransaction};
+use crate::{error::VaultFailure, lineage::StoreLineage};
 
 pub(super) const STATE: &str = "SELECT d.number, \
      (SELECT h.tag FROM destruction_history h WHERE h.number = $1), \
@@ -32,29 +32,29 @@ pub(crate) struct LineageState {
 /// The columns of [`STATE`].
 type StateColumns = (i64, Option<String>, Option<i64>, Option<String>);
 
-impl Store {
+impl VaultStore {
     /// The state of the lineage, as seen by a process that has heard of destructions up to `heard`.
-    pub async fn lineage(&self, heard: i64, writer: &str) -> Result<LineageState, Failure> {
+    pub async fn lineage(&self, heard: i64, writer: &str) -> Result<LineageState, VaultFailure> {
         let rows: Vec<StateColumns> = self.fetch(STATE, vec![heard.into(), writer.into()]).await?;
-        let (number, tag_of_heard, stored, tag) = rows.into_iter().next().ok_or(Failure::DamagedKey)?;
+        let (number, tag_of_heard, stored, tag) = rows.into_iter().next().ok_or(VaultFailure::DamagedKey)?;
         Ok(LineageState { newest: (number, tag), tag_of_heard, writes: stored })
     }
 
     /// Enters the process among the writers, with no transaction yet.
-    pub async fn join_writers(&self, writer: &str) -> Result<(), Failure> {
+    pub async fn join_writers(&self, writer: &str) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.execute(JOIN, vec![writer.into()]).await?;
         tx.commit().await
     }
 
-    pub async fn leave_writers(&self, writer: &str) -> Result<(), Failure> {
+    pub async fn leave_writers(&self, writer: &str) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.execute(LEAVE, vec![writer.into()]).await?;
         tx.commit().await
     }
 
     /// Begins a new lineage: numbers go on after `past`, under a tag of their own, and the process is entered anew.
-    pub async fn renew_lineage(&self, past: i64, tag: &str, writer: &str) -> Result<(), Failure> {
+    pub async fn renew_lineage(&self, past: i64, tag: &str, writer: &str) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.execute(RENEW, vec![past.into(), past.into()]).await?;
         tx.execute(TAG, vec![tag.into()]).await?;
@@ -63,9 +63,9 @@ impl Store {
     }
 }
 
-impl Tx {
+impl VaultTransaction {
     /// Counts the transaction as one of the process's; refused if the store lacks one that was counted before.
-    pub(super) async fn count_write(&mut self, lineage: &Lineage) -> Result<i64, Failure> {
+    pub(super) async fn count_write(&mut self, lineage: &StoreLineage) -> Result<i64, VaultFailure> {
         let cells = vec![lineage.writer().into(), lineage.writes().into()];
         let rows: Vec<(i64,)> = self.fetch(COUNT_WRITE, cells).await?;
         match rows.first() {

@@ -3,10 +3,10 @@
 use wasend_domain::{AccountId, Erased, SubjectId, Time};
 
 use super::{
-    Store,
-    sql::{CHUNK, Cell, with_list},
+    VaultStore,
+    sql::{BOUND_ROWS_MAX, SqlValue, with_list},
 };
-use crate::error::Failure;
+use crate::error::VaultFailure;
 
 pub(super) const KEYS: &str = "SELECT k.id, k.kind, k.epoch, k.wrapped, d.destroyed_at, d.why \
      FROM keys k LEFT JOIN destroyed_keys d ON d.id = k.id WHERE k.id IN ({list})";
@@ -20,7 +20,7 @@ pub(super) const PEOPLE: &str = "SELECT f.value, f.person FROM (SELECT v.column1
      FROM (VALUES {values}) AS v) AS f WHERE f.person IS NOT NULL";
 
 /// A key as it is stored.
-pub(crate) struct KeyRow {
+pub(crate) struct RootKeyRow {
     pub id: String,
     pub kind: String,
     pub epoch: i64,
@@ -31,7 +31,7 @@ pub(crate) struct KeyRow {
 /// The columns of [`KEYS`].
 type KeyColumns = (String, String, i64, String, Option<i64>, Option<String>);
 
-impl From<KeyColumns> for KeyRow {
+impl From<KeyColumns> for RootKeyRow {
     fn from((id, kind, epoch, wrapped, destroyed_at, why): KeyColumns) -> Self {
         let destroyed =
             destroyed_at.map(|micros| Erased { since: Time::from_micros(micros), why: why.unwrap_or_default() });
@@ -39,25 +39,25 @@ impl From<KeyColumns> for KeyRow {
     }
 }
 
-impl Store {
+impl VaultStore {
     /// Those of the keys that exist, in any order.
-    pub async fn keys(&self, ids: &[String]) -> Result<Vec<KeyRow>, Failure> {
+    pub async fn keys(&self, ids: &[String]) -> Result<Vec<RootKeyRow>, VaultFailure> {
         let mut rows = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(CHUNK) {
+        for chunk in ids.chunks(BOUND_ROWS_MAX) {
             let cells = chunk.iter().map(|id| id.as_str().into()).collect();
             let found: Vec<KeyColumns> = self.fetch(&with_list(KEYS, 1, chunk.len()), cells).await?;
-            rows.extend(found.into_iter().map(KeyRow::from));
+            rows.extend(found.into_iter().map(RootKeyRow::from));
         }
         Ok(rows)
     }
 
     /// Whose the blind indexes are, for those that are known: (index, subject id).
-    pub async fn aliases(&self, account: AccountId, indexes: &[&str]) -> Result<Vec<(String, String)>, Failure> {
+    pub async fn aliases(&self, account: AccountId, indexes: &[&str]) -> Result<Vec<(String, String)>, VaultFailure> {
         self.of_account(ALIASES, account, indexes.iter().map(|index| (*index).into()).collect()).await
     }
 
     /// The sealed directory entries of those subjects that have one: (subject id, sealed person).
-    pub async fn people(&self, account: AccountId, ids: &[SubjectId]) -> Result<Vec<(String, String)>, Failure> {
+    pub async fn people(&self, account: AccountId, ids: &[SubjectId]) -> Result<Vec<(String, String)>, VaultFailure> {
         self.of_account(PEOPLE, account, ids.iter().map(|id| id.to_string().into()).collect()).await
     }
 
@@ -65,11 +65,11 @@ impl Store {
         &self,
         sql: &str,
         account: AccountId,
-        mut values: Vec<Cell<'_>>,
-    ) -> Result<Vec<(String, String)>, Failure> {
+        mut values: Vec<SqlValue<'_>>,
+    ) -> Result<Vec<(String, String)>, VaultFailure> {
         let mut rows = Vec::with_capacity(values.len());
         while !values.is_empty() {
-            let mut cells = values.split_off(values.len().saturating_sub(CHUNK));
+            let mut cells = values.split_off(values.len().saturating_sub(BOUND_ROWS_MAX));
             let count = cells.len();
             cells.insert(0, account.to_string().into());
             rows.extend(self.fetch(&with_list(sql, 2, count), cells).await?);

@@ -2,8 +2,8 @@
 
 use wasend_domain::{AccountId, BlindIndex, SubjectId};
 
-use super::{Store, creation::INSERT_ALIASES};
-use crate::error::Failure;
+use super::{VaultStore, creation::INSERT_ALIASES};
+use crate::error::VaultFailure;
 
 pub(super) const PEOPLE_AFTER: &str =
     "SELECT subject_id, person FROM subjects WHERE account_id = $1 AND subject_id > $2 ORDER BY subject_id LIMIT $3";
@@ -14,19 +14,24 @@ pub(super) const POINT_ALIAS: &str =
 pub(super) const DROP_ALIAS: &str =
     "DELETE FROM aliases WHERE account_id = $1 AND blind_index = $2 AND subject_id = $3";
 
-impl Store {
+impl VaultStore {
     /// The next entries of the account in the order of their subjects: (subject id, sealed person).
     pub async fn people_after(
         &self,
         account: AccountId,
         after: &str,
         limit: i64,
-    ) -> Result<Vec<(String, String)>, Failure> {
+    ) -> Result<Vec<(String, String)>, VaultFailure> {
         self.fetch(PEOPLE_AFTER, vec![account.to_string().into(), after.into(), limit.into()]).await
     }
 
     /// Nothing changes if the index is there already, or the subject's entry is not there any more.
-    pub async fn put_alias(&self, account: AccountId, index: &BlindIndex, subject: SubjectId) -> Result<(), Failure> {
+    pub async fn put_alias(
+        &self,
+        account: AccountId,
+        index: &BlindIndex,
+        subject: SubjectId,
+    ) -> Result<(), VaultFailure> {
         let (account, subject) = (account.to_string(), subject.to_string());
         let mut tx = self.begin().await?;
         if tx.execute(HOLD_ENTRY, vec![account.as_str().into(), subject.as_str().into()]).await? > 0 {
@@ -43,7 +48,7 @@ impl Store {
         account: AccountId,
         (index, said): (&str, &str),
         subject: SubjectId,
-    ) -> Result<u64, Failure> {
+    ) -> Result<u64, VaultFailure> {
         let (account, subject) = (account.to_string(), subject.to_string());
         let mut tx = self.begin().await?;
         if tx.execute(HOLD_ENTRY, vec![account.as_str().into(), subject.as_str().into()]).await? == 0 {
@@ -56,7 +61,7 @@ impl Store {
     }
 
     /// Removes an index, if it still says what it did.
-    pub async fn drop_alias(&self, account: AccountId, (index, said): (&str, &str)) -> Result<(), Failure> {
+    pub async fn drop_alias(&self, account: AccountId, (index, said): (&str, &str)) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.execute(DROP_ALIAS, vec![account.to_string().into(), index.into(), said.into()]).await?;
         tx.commit().await

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr, Statement};
 
-use super::{Store, anchor, creation, destruction, erasure, lineage, lookup, mending, rotation, sql::with_list};
+use super::{VaultStore, anchor, creation, destruction, erasure, lineage, lookup, mending, rotation, sql::with_list};
 
 fn texts() -> Vec<String> {
     let rows = |sql: &str, width: usize| {
@@ -85,14 +85,16 @@ async fn every_text_is_prepared_on_both() {
     let name = own.path().trim_start_matches('/').to_owned();
     let mut admin = PgConnection::connect(&server).await.unwrap();
     admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-    let stores =
-        [Store::open_sqlite(&directory.path().join("vault.db")).await, Store::open_postgres(own.as_str()).await];
+    let stores = [
+        VaultStore::open_sqlite(&directory.path().join("vault.db")).await,
+        VaultStore::open_postgres(own.as_str()).await,
+    ];
     for store in stores.map(Result::unwrap) {
         for text in texts() {
             let sql = AssertSqlSafe(text.as_str()).into_sql_str();
             let prepared = match &store {
-                Store::Sqlite { writer, .. } => writer.prepare(sql).await.map(|it| it.sql().as_str().len()),
-                Store::Postgres(pool) => pool.prepare(sql).await.map(|it| it.sql().as_str().len()),
+                VaultStore::Sqlite { writer, .. } => writer.prepare(sql).await.map(|it| it.sql().as_str().len()),
+                VaultStore::Postgres(pool) => pool.prepare(sql).await.map(|it| it.sql().as_str().len()),
             };
             assert!(prepared.is_ok(), "{text}: {prepared:?}");
         }

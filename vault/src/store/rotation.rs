@@ -6,11 +6,11 @@
 use wasend_domain::Time;
 
 use super::{
-    Store,
+    VaultStore,
     creation::NewKey,
-    sql::{Cell, Tx},
+    sql::{SqlValue, VaultTransaction},
 };
-use crate::error::Failure;
+use crate::error::VaultFailure;
 
 pub(super) const CURRENT: &str = "SELECT epoch FROM current_epoch WHERE id = 1";
 /// Those whose keys may still exist; there are few.
@@ -77,7 +77,7 @@ pub(crate) struct NodeRow {
 }
 
 /// What came of an attempt to make an epoch the current one.
-pub(crate) enum Switch {
+pub(crate) enum EpochSwitch {
     Done,
     /// Another process was first, or gave it up.
     Passed,
@@ -86,31 +86,34 @@ pub(crate) enum Switch {
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Lock {
+pub(super) enum EpochLock {
     Shared,
     Exclusive,
 }
 
-impl Tx {
+impl VaultTransaction {
     /// The current epoch, which stays so until the transaction ends.
-    pub(super) async fn current_epoch(&mut self, lock: Lock) -> Result<i64, Failure> {
+    pub(super) async fn current_epoch(&mut self, lock: EpochLock) -> Result<i64, VaultFailure> {
         let suffix = match (&self, lock) {
             // The transaction holds the only write lock.
             (Self::Sqlite(_), _) => "",
-            (Self::Postgres(_), Lock::Shared) => " FOR SHARE",
-            (Self::Postgres(_), Lock::Exclusive) => " FOR UPDATE",
+            (Self::Postgres(_), EpochLock::Shared) => " FOR SHARE",
+            (Self::Postgres(_), EpochLock::Exclusive) => " FOR UPDATE",
         };
         let rows: Vec<(i64,)> = self.fetch(&format!("{CURRENT}{suffix}"), Vec::new()).await?;
-        rows.first().map(|(epoch,)| *epoch).ok_or(Failure::DamagedKey)
+        rows.first().map(|(epoch,)| *epoch).ok_or(VaultFailure::DamagedKey)
     }
 
     /// Refuses keys that were wrapped before the epoch changed.
-    pub(super) async fn require_current<'a>(&mut self, keys: impl Iterator<Item = &'a NewKey>) -> Result<(), Failure> {
-        let current = self.current_epoch(Lock::Shared).await?;
-        if keys.into_iter().any(|key| key.epoch != current) { Err(Failure::EpochPassed) } else { Ok(()) }
+    pub(super) async fn require_current<'a>(
+        &mut self,
+        keys: impl Iterator<Item = &'a NewKey>,
+    ) -> Result<(), VaultFailure> {
+        let current = self.current_epoch(EpochLock::Shared).await?;
+        if keys.into_iter().any(|key| key.epoch != current) { Err(VaultFailure::EpochPassed) } else { Ok(()) }
     }
 
-    async fn nodes(&mut self, alive_at: Time) -> Result<Vec<NodeRow>, Failure> {
+    async fn nodes(&mut self, alive_at: Time) -> Result<Vec<NodeRow>, VaultFailure> {
         let rows: Vec<NodeColumns> = self.fetch(NODES, vec![alive_at.micros().into()]).await?;
         Ok(rows.into_iter().map(NodeRow::from).collect())
     }
@@ -136,41 +139,41 @@ impl From<NodeColumns> for NodeRow {
     }
 }
 
-impl Store {
+impl VaultStore {
     /// The epochs whose keys may still exist, in their order, and which of them is the current one; nothing if the store
     /// is new.
-    pub async fn epochs(&self) -> Result<Option<(i64, Vec<EpochRow>)>, Failure> {
+    pub async fn epochs(&self) -> Result<Option<(i64, Vec<EpochRow>)>, VaultFailure> {
         self.epochs_of(EPOCHS).await
     }
 
     /// All that ever were.
-    pub async fn all_epochs(&self) -> Result<Option<(i64, Vec<EpochRow>)>, Failure> {
+    pub async fn all_epochs(&self) -> Result<Option<(i64, Vec<EpochRow>)>, VaultFailure> {
         self.epochs_of(ALL_EPOCHS).await
     }
 
-    async fn epochs_of(&self, sql: &str) -> Result<Option<(i64, Vec<EpochRow>)>, Failure> {
+    async fn epochs_of(&self, sql: &str) -> Result<Option<(i64, Vec<EpochRow>)>, VaultFailure> {
         let rows: Vec<EpochColumns> = self.fetch(sql, Vec::new()).await?;
         let current = rows.first().map(|row| row.0);
         Ok(current.map(|current| (current, rows.into_iter().map(EpochRow::from).collect())))
     }
 
     /// Up to which destruction everything is beyond opening, also in old copies.
-    pub async fn over_until(&self) -> Result<i64, Failure> {
+    pub async fn over_until(&self) -> Result<i64, VaultFailure> {
         let rows: Vec<(Option<i64>,)> = self.fetch(OVER_UNTIL, Vec::new()).await?;
         Ok(rows.first().and_then(|(number,)| *number).unwrap_or(0))
     }
 
     /// The last epoch in which something was wrapped that was destroyed then, and when its key was.
-    pub async fn last_epoch_before(&self, destruction: i64) -> Result<Option<(i64, Option<Time>)>, Failure> {
+    pub async fn last_epoch_before(&self, destruction: i64) -> Result<Option<(i64, Option<Time>)>, VaultFailure> {
         let rows: Vec<(i64, Option<i64>)> = self.fetch(LAST_BEFORE, vec![destruction.into()]).await?;
         Ok(rows.first().map(|(epoch, destroyed_at)| (*epoch, destroyed_at.map(Time::from_micros))))
     }
 
     /// Adds the first epoch, or one to come unless one is coming already. Of several processes at once, the first
     /// decides.
-    pub async fn add_epoch(&self, epoch: i64, check: &str, now: Time) -> Result<(), Failure> {
+    pub async fn add_epoch(&self, epoch: i64, check: &str, now: Time) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
-        let current = tx.current_epoch(Lock::Exclusive).await?;
+        let current = tx.current_epoch(EpochLock::Exclusive).await?;
         let coming: Vec<(i64,)> = tx.fetch(COMING, vec![current.into()]).await?;
         if coming.is_empty() {
             tx.execute(INSERT_EPOCH, vec![epoch.into(), check.into(), now.micros().into()]).await?;
@@ -179,9 +182,9 @@ impl Store {
     }
 
     /// Gives up an epoch to come whose key no living node has. Nothing was ever wrapped under it.
-    pub async fn abandon_epoch(&self, epoch: i64, alive_at: Time) -> Result<bool, Failure> {
+    pub async fn abandon_epoch(&self, epoch: i64, alive_at: Time) -> Result<bool, VaultFailure> {
         let mut tx = self.begin().await?;
-        let current = tx.current_epoch(Lock::Exclusive).await?;
+        let current = tx.current_epoch(EpochLock::Exclusive).await?;
         if epoch <= current || tx.nodes(alive_at).await?.iter().any(|node| node.usable >= epoch) {
             return Ok(false);
         }
@@ -191,34 +194,34 @@ impl Store {
     }
 
     /// Makes the epoch the current one, if every living node can use it.
-    pub async fn switch_epoch(&self, epoch: i64, alive_at: Time) -> Result<Switch, Failure> {
+    pub async fn switch_epoch(&self, epoch: i64, alive_at: Time) -> Result<EpochSwitch, VaultFailure> {
         let mut tx = self.begin().await?;
-        let current = tx.current_epoch(Lock::Exclusive).await?;
+        let current = tx.current_epoch(EpochLock::Exclusive).await?;
         let coming: Vec<(i64,)> = tx.fetch(COMING, vec![current.into()]).await?;
         if !coming.contains(&(epoch,)) {
-            return Ok(Switch::Passed);
+            return Ok(EpochSwitch::Passed);
         }
         let behind: Vec<_> = tx.nodes(alive_at).await?.into_iter().filter(|node| node.usable < epoch).collect();
         if !behind.is_empty() {
-            return Ok(Switch::Waiting(behind));
+            return Ok(EpochSwitch::Waiting(behind));
         }
         tx.execute(NOT_WAITING, Vec::new()).await?;
         tx.execute(SWITCH, vec![epoch.into()]).await?;
         tx.execute(BEGUN, vec![epoch.into()]).await?;
         tx.commit().await?;
-        Ok(Switch::Done)
+        Ok(EpochSwitch::Done)
     }
 
     /// Living keys of epochs before this one, in the order of their ids.
-    pub async fn living_before(&self, epoch: i64, after: &str, limit: i64) -> Result<Vec<OldKey>, Failure> {
+    pub async fn living_before(&self, epoch: i64, after: &str, limit: i64) -> Result<Vec<OldKey>, VaultFailure> {
         let rows: Vec<(String, String, i64, String)> =
             self.fetch(LIVING_BEFORE, vec![epoch.into(), after.into(), limit.into()]).await?;
         Ok(rows.into_iter().map(|(id, kind, epoch, wrapped)| OldKey { id, kind, epoch, wrapped }).collect())
     }
 
     /// Puts keys under another epoch: each as it was read, and as it is wrapped from now on.
-    pub async fn rewrap(&self, keys: &[(OldKey, String)], epoch: i64) -> Result<(), Failure> {
-        let row = |(key, after): &'_ (OldKey, String)| -> Vec<Cell<'static>> {
+    pub async fn rewrap(&self, keys: &[(OldKey, String)], epoch: i64) -> Result<(), VaultFailure> {
+        let row = |(key, after): &'_ (OldKey, String)| -> Vec<SqlValue<'static>> {
             vec![key.id.clone().into(), after.clone().into(), epoch.into(), key.wrapped.clone().into()]
         };
         let mut tx = self.begin().await?;
@@ -228,21 +231,21 @@ impl Store {
 
     /// Ends all epochs before the current one. The caller has seen that no living key is under them; none can have come
     /// since.
-    pub async fn end_epochs(&self, current: i64, now: Time) -> Result<(), Failure> {
+    pub async fn end_epochs(&self, current: i64, now: Time) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.execute(END, vec![now.micros().into(), current.into()]).await?;
         tx.commit().await
     }
 
     /// The keys of all epochs that have ended, up to this one, are destroyed.
-    pub async fn epochs_destroyed(&self, last: i64, now: Time) -> Result<(), Failure> {
+    pub async fn epochs_destroyed(&self, last: i64, now: Time) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.execute(DESTROYED, vec![now.micros().into(), last.into()]).await?;
         tx.commit().await
     }
 
     /// Since when something destroyed waits for the end of its epoch.
-    pub async fn waiting_since(&self) -> Result<Option<Time>, Failure> {
+    pub async fn waiting_since(&self) -> Result<Option<Time>, VaultFailure> {
         let rows: Vec<(Option<i64>,)> = self.fetch(WAITING_SINCE, Vec::new()).await?;
         Ok(rows.first().and_then(|(since,)| *since).map(Time::from_micros))
     }
@@ -253,12 +256,12 @@ impl Store {
         (name, heard, until): (&str, i64, Time),
         standing: &NodeRow,
         gone: Time,
-    ) -> Result<i64, Failure> {
+    ) -> Result<i64, VaultFailure> {
         let mut tx = self.begin().await?;
-        let current = tx.current_epoch(Lock::Shared).await?;
+        let current = tx.current_epoch(EpochLock::Shared).await?;
         tx.execute(FORGET_NODES, vec![gone.micros().into()]).await?;
-        let mut cells: Vec<Cell<'_>> = vec![name.into(), standing.label.as_str().into(), heard.into()];
-        cells.extend([until.micros(), standing.usable, standing.ended].map(Cell::from));
+        let mut cells: Vec<SqlValue<'_>> = vec![name.into(), standing.label.as_str().into(), heard.into()];
+        cells.extend([until.micros(), standing.usable, standing.ended].map(SqlValue::from));
         cells.push(standing.complaint.as_deref().into());
         tx.execute(PUT_NODE, cells).await?;
         tx.commit().await?;
@@ -266,12 +269,12 @@ impl Store {
     }
 
     /// Nodes that may be alive.
-    pub async fn nodes(&self, alive_at: Time) -> Result<Vec<NodeRow>, Failure> {
+    pub async fn nodes(&self, alive_at: Time) -> Result<Vec<NodeRow>, VaultFailure> {
         let rows: Vec<NodeColumns> = self.fetch(NODES, vec![alive_at.micros().into()]).await?;
         Ok(rows.into_iter().map(NodeRow::from).collect())
     }
 
-    pub async fn remove_node(&self, node: &str) -> Result<(), Failure> {
+    pub async fn remove_node(&self, node: &str) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.execute(REMOVE_NODE, vec![node.into()]).await?;
         tx.commit().await

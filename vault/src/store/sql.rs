@@ -4,45 +4,45 @@ use std::fmt::Write;
 
 use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite, Transaction, postgres::PgRow, sqlite::SqliteRow};
 
-use super::Store;
-use crate::error::Failure;
+use super::VaultStore;
+use crate::error::VaultFailure;
 
 /// Rows or values in one statement: far below the 32,766 parameters of SQLite, and few enough shapes to be prepared.
-pub(super) const CHUNK: usize = 500;
+pub(super) const BOUND_ROWS_MAX: usize = 500;
 
-pub(super) enum Cell<'a> {
+pub(super) enum SqlValue<'a> {
     Text(&'a str),
     OptionalText(Option<&'a str>),
     Owned(String),
     Integer(i64),
 }
 
-impl<'a> From<&'a str> for Cell<'a> {
+impl<'a> From<&'a str> for SqlValue<'a> {
     fn from(text: &'a str) -> Self {
         Self::Text(text)
     }
 }
-impl<'a> From<Option<&'a str>> for Cell<'a> {
+impl<'a> From<Option<&'a str>> for SqlValue<'a> {
     fn from(text: Option<&'a str>) -> Self {
         Self::OptionalText(text)
     }
 }
-impl From<String> for Cell<'_> {
+impl From<String> for SqlValue<'_> {
     fn from(text: String) -> Self {
         Self::Owned(text)
     }
 }
-impl From<i64> for Cell<'_> {
+impl From<i64> for SqlValue<'_> {
     fn from(integer: i64) -> Self {
         Self::Integer(integer)
     }
 }
 
 /// A row that both engines can give.
-pub(super) trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
-impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
+pub(super) trait SqlRow: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> SqlRow for T {}
 
-pub(super) enum Tx {
+pub(super) enum VaultTransaction {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
 }
@@ -53,27 +53,27 @@ macro_rules! bound {
         let mut query = $query.persistent($again);
         for cell in $cells {
             query = match cell {
-                Cell::Text(text) => query.bind(text),
-                Cell::OptionalText(text) => query.bind(text),
-                Cell::Owned(text) => query.bind(text),
-                Cell::Integer(integer) => query.bind(integer),
+                SqlValue::Text(text) => query.bind(text),
+                SqlValue::OptionalText(text) => query.bind(text),
+                SqlValue::Owned(text) => query.bind(text),
+                SqlValue::Integer(integer) => query.bind(integer),
             };
         }
         query
     }};
 }
 
-impl Store {
+impl VaultStore {
     /// A transaction that may write; on SQLite it holds the write lock from the start.
-    pub(super) async fn begin(&self) -> Result<Tx, Failure> {
+    pub(super) async fn begin(&self) -> Result<VaultTransaction, VaultFailure> {
         Ok(match self {
-            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Sqlite { writer, .. } => VaultTransaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => VaultTransaction::Postgres(pool.begin().await?),
         })
     }
 
-    pub(super) async fn fetch<T: Row>(&self, sql: &str, cells: Vec<Cell<'_>>) -> Result<Vec<T>, Failure> {
-        let again = cells.len() <= 4 || cells.len() >= CHUNK;
+    pub(super) async fn fetch<T: SqlRow>(&self, sql: &str, cells: Vec<SqlValue<'_>>) -> Result<Vec<T>, VaultFailure> {
+        let again = cells.len() <= 4 || cells.len() >= BOUND_ROWS_MAX;
         Ok(match self {
             Self::Sqlite { readers, .. } => {
                 bound!(sqlx::query_as::<_, T>(unnumbered(sql)), cells, again).fetch_all(readers).await?
@@ -85,10 +85,10 @@ impl Store {
     }
 }
 
-impl Tx {
+impl VaultTransaction {
     /// The number of rows changed.
-    pub(super) async fn execute(&mut self, sql: &str, cells: Vec<Cell<'_>>) -> Result<u64, Failure> {
-        let again = cells.len() <= 8 || cells.len() >= CHUNK;
+    pub(super) async fn execute(&mut self, sql: &str, cells: Vec<SqlValue<'_>>) -> Result<u64, VaultFailure> {
+        let again = cells.len() <= 8 || cells.len() >= BOUND_ROWS_MAX;
         Ok(match self {
             Self::Sqlite(tx) => {
                 bound!(sqlx::query(unnumbered(sql)), cells, again).execute(&mut **tx).await?.rows_affected()
@@ -99,8 +99,12 @@ impl Tx {
         })
     }
 
-    pub(super) async fn fetch<T: Row>(&mut self, sql: &str, cells: Vec<Cell<'_>>) -> Result<Vec<T>, Failure> {
-        let again = cells.len() <= 8 || cells.len() >= CHUNK;
+    pub(super) async fn fetch<T: SqlRow>(
+        &mut self,
+        sql: &str,
+        cells: Vec<SqlValue<'_>>,
+    ) -> Result<Vec<T>, VaultFailure> {
+        let again = cells.len() <= 8 || cells.len() >= BOUND_ROWS_MAX;
         Ok(match self {
             Self::Sqlite(tx) => {
                 bound!(sqlx::query_as::<_, T>(unnumbered(sql)), cells, again).fetch_all(&mut **tx).await?
@@ -112,17 +116,17 @@ impl Tx {
     }
 
     /// Runs an `INSERT … VALUES {rows} …` for all rows, in chunks; gives the number of rows that were inserted.
-    pub(super) async fn insert(&mut self, sql: &str, rows: Vec<Vec<Cell<'_>>>) -> Result<u64, Failure> {
+    pub(super) async fn insert(&mut self, sql: &str, rows: Vec<Vec<SqlValue<'_>>>) -> Result<u64, VaultFailure> {
         let (mut rows, mut inserted) = (rows.into_iter().peekable(), 0);
         while let Some(width) = rows.peek().map(Vec::len) {
-            let chunk: Vec<_> = rows.by_ref().take(CHUNK).collect();
+            let chunk: Vec<_> = rows.by_ref().take(BOUND_ROWS_MAX).collect();
             let text = sql.replace("{rows}", &placeholders(chunk.len(), width));
             inserted += self.execute(&text, chunk.into_iter().flatten().collect()).await?;
         }
         Ok(inserted)
     }
 
-    pub(super) async fn commit(self) -> Result<(), Failure> {
+    pub(super) async fn commit(self) -> Result<(), VaultFailure> {
         match self {
             Self::Sqlite(tx) => tx.commit().await?,
             Self::Postgres(tx) => tx.commit().await?,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use wasend_domain::{AccountId, Category, Day, Opened, Personal, Purpose, Sealed, SubjectId, UnavailableCause};
-use wasend_vault::{Identity, Vault, VaultError};
+use wasend_domain::{AccountId, DataCategory, Day, KeyPurpose, Opened, Personal, Sealed, SubjectId, UnavailableCause};
+use wasend_vault::{PersonIdentity, Vault, VaultError};
 
 use crate::house::{Body, TODAY, body, cause, on_both, read, subject};
 
@@ -45,7 +45,7 @@ async fn a_destroyed_subject_key_erases_that_subject_alone() {
         let vault = house.vault().await;
         let shelf = Shelf::fill(&vault).await;
         let (account, first) = (shelf.accounts[0], shelf.values[0].1.subject());
-        let prints = vault.destroy_subject(account, first, &Purpose::ALL, "request 7").await.unwrap();
+        let prints = vault.destroy_subject(account, first, &KeyPurpose::ALL, "request 7").await.unwrap();
         assert_eq!(prints.len(), 1);
         assert_eq!(shelf.readable(&vault).await, [false, false, true, true, true, true, true, true]);
         vault.close().await;
@@ -72,7 +72,7 @@ async fn fingerprints_die_with_their_subject_alone() {
         assert_ne!(before[0], before[1]);
         assert_eq!(vault.fingerprint(account, first, &value()).await.unwrap(), before[0]);
         assert_ne!(vault.index(account, "fingerprint", &value()).await.unwrap(), before[0]);
-        vault.destroy_subject(account, first, &[Purpose::Messaging], "request 7").await.unwrap();
+        vault.destroy_subject(account, first, &[KeyPurpose::Messaging], "request 7").await.unwrap();
         let after = vault.fingerprints(account, &both).await;
         assert!(matches!(&after[0], Err(VaultError::Erased(erased)) if erased.why == "request 7"));
         assert_eq!(after[1].as_ref().unwrap(), &before[1]);
@@ -89,13 +89,13 @@ async fn a_destroyed_retention_key_erases_that_day_and_category_alone_and_for_ev
         let vault = house.vault().await;
         let shelf = Shelf::fill(&vault).await;
         let account = shelf.accounts[0];
-        vault.destroy_bucket(account, Category::Note, TODAY, "another category").await.unwrap();
-        let prints = vault.destroy_bucket(account, Category::Content, TODAY, "retention").await.unwrap();
+        vault.destroy_bucket(account, DataCategory::Note, TODAY, "another category").await.unwrap();
+        let prints = vault.destroy_bucket(account, DataCategory::Content, TODAY, "retention").await.unwrap();
         assert_eq!(prints.len(), 1);
         assert_eq!(shelf.readable(&vault).await, [false, true, false, true, true, true, true, true]);
 
         let tomorrow = Day::from_number(20_001);
-        let none = vault.destroy_bucket(account, Category::Content, tomorrow, "retention").await.unwrap();
+        let none = vault.destroy_bucket(account, DataCategory::Content, tomorrow, "retention").await.unwrap();
         assert!(none.is_empty());
         for day in [TODAY, tomorrow] {
             let refused = vault.seal(account, shelf.values[0].1.subject(), &body("late"), day).await;
@@ -112,9 +112,9 @@ async fn destroying_again_changes_nothing_and_gives_the_same_fingerprints() {
         let (vault, account) = house.with_account().await;
         let subject = subject(&vault, account, "+1").await;
         let sealed = vault.seal(account, subject, &body("hello"), TODAY).await.unwrap();
-        let first = vault.destroy_subject(account, subject, &[Purpose::Messaging], "first").await.unwrap();
+        let first = vault.destroy_subject(account, subject, &[KeyPurpose::Messaging], "first").await.unwrap();
         house.clock.advance(Duration::from_secs(9));
-        let again = vault.destroy_subject(account, subject, &[Purpose::Messaging], "second").await.unwrap();
+        let again = vault.destroy_subject(account, subject, &[KeyPurpose::Messaging], "second").await.unwrap();
         assert_eq!(first, again);
         let Opened::Erased(erased) = vault.open(account, &sealed).await.unwrap() else { panic!("readable") };
         assert_eq!((erased.why.as_str(), erased.since), ("first", TODAY_AT_MIDNIGHT));
@@ -134,7 +134,7 @@ async fn another_node_stops_reading_at_once_when_told_and_within_a_minute_when_n
             let subject = subject(&one, account, if told { "+1" } else { "+2" }).await;
             let sealed = one.seal(account, subject, &body("hello"), TODAY).await.unwrap();
             assert!(read(&two, account, &sealed).await.is_ok());
-            one.destroy_subject(account, subject, &Purpose::ALL, "request").await.unwrap();
+            one.destroy_subject(account, subject, &KeyPurpose::ALL, "request").await.unwrap();
             assert!(read(&one, account, &sealed).await.is_err());
             if told {
                 two.evict_all();
@@ -154,9 +154,9 @@ async fn a_number_that_comes_again_after_its_removal_is_somebody_else() {
     on_both(async |house| {
         let (vault, account) = house.with_account().await;
         let first = subject(&vault, account, "+1").await;
-        let wa_id = Identity::wa_id("1");
+        let wa_id = PersonIdentity::wa_id("1");
         vault.add_alias(account, first, &wa_id).await.unwrap();
-        vault.destroy_subject(account, first, &Purpose::ALL, "request").await.unwrap();
+        vault.destroy_subject(account, first, &KeyPurpose::ALL, "request").await.unwrap();
         assert!(vault.remove_from_directory(account, first).await.unwrap());
         assert!(!vault.remove_from_directory(account, first).await.unwrap());
         assert_eq!(vault.find(account, &wa_id).await.unwrap(), None);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 use wasend_domain::{AccountId, Opened, Personal, SubjectId, Time, UnavailableCause};
-use wasend_vault::{Identity, NewPerson, Person, Vault, VaultError};
+use wasend_vault::{NewPerson, Person, PersonIdentity, Vault, VaultError};
 
 use crate::house::{House, TODAY, body, cause, on_both, person, read, subject};
 
@@ -56,14 +56,14 @@ async fn subjects_with_several_identities_race_without_losing_or_sharing_any() {
             .map(|n| {
                 let vault = if n % 2 == 0 { one.clone() } else { two.clone() };
                 let (a, b) = (n % 7, (n * 3 + 1) % 7);
-                let identities = vec![Identity::phone(format!("+{a}")), Identity::bsuid(format!("US.{b}"))];
+                let identities = vec![PersonIdentity::phone(format!("+{a}")), PersonIdentity::bsuid(format!("US.{b}"))];
                 let person = NewPerson { identities, name: None };
                 tokio::spawn(async move { (a, b, vault.subject_for(account, &person).await.unwrap().0) })
             })
             .collect();
         for task in tasks {
             let (a, b, subject) = task.await.unwrap();
-            let identities = [Identity::phone(format!("+{a}")), Identity::bsuid(format!("US.{b}"))];
+            let identities = [PersonIdentity::phone(format!("+{a}")), PersonIdentity::bsuid(format!("US.{b}"))];
             let owners = one.find_many(account, &identities).await.unwrap();
             assert!(owners.contains(&Some(subject)), "the answer bears one of the identities asked for");
             for owner in owners.into_iter().flatten() {
@@ -99,18 +99,18 @@ async fn the_spellings_of_a_number_are_one_subjects_whoever_comes_first() {
             }
             assert_eq!((found.len(), created), (1, 1));
             for spelling in &spellings {
-                assert!(found.contains(&one.find(account, &Identity::phone(spelling)).await.unwrap().unwrap()));
+                assert!(found.contains(&one.find(account, &PersonIdentity::phone(spelling)).await.unwrap().unwrap()));
             }
             let bearer = found.into_iter().next().unwrap();
             let known = who(&one, account, bearer).await.phones;
             assert!(known.len() == 1 && spellings.contains(&known[0]), "as it was given");
             let other = subject(&one, account, "+551123456789").await;
-            let taken = one.add_alias(account, other, &Identity::phone(&spellings[1])).await;
+            let taken = one.add_alias(account, other, &PersonIdentity::phone(&spellings[1])).await;
             assert!(matches!(taken, Err(VaultError::AliasTaken)));
             // A person who had opted out is on the list under both.
             let at = Time::from_seconds(7);
             one.unlink(account, bearer, at, Some(at)).await.unwrap();
-            let numbers = spellings.each_ref().map(Identity::phone);
+            let numbers = spellings.each_ref().map(PersonIdentity::phone);
             let listed = one.suppressed(account, &numbers).await.unwrap();
             assert_eq!(listed, [Some(at), Some(at)]);
             assert_eq!(one.erased_since(account, &numbers, at).await.unwrap(), [true, true]);
@@ -146,7 +146,7 @@ async fn rename_alias(house: &House, from: &str, to: &str) -> u64 {
 async fn a_number_that_was_stored_as_it_was_given_is_found_by_both_spellings() {
     on_both(async |house| {
         let (vault, account) = house.with_account().await;
-        let (new, old) = (Identity::phone("+5511987654321"), Identity::phone("+551187654321"));
+        let (new, old) = (PersonIdentity::phone("+5511987654321"), PersonIdentity::phone("+551187654321"));
         let bearer = subject(&vault, account, "+5511987654321").await;
         let numbers = ["+5511987654321", "+551187654321"].map(|phone| Personal::new(phone.to_owned()));
         let indexes = vault.index_many(account, "phone", &numbers).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_number_that_was_stored_as_it_was_given_is_found_by_both_spellings() {
         assert_eq!(vault.subjects_for(account, &people).await.unwrap(), [(bearer, false); 2]);
         let other = subject(&vault, account, "+16505551234").await;
         for spelling in ["+5511987654321", "+551187654321"] {
-            let taken = vault.add_alias(account, other, &Identity::phone(spelling)).await;
+            let taken = vault.add_alias(account, other, &PersonIdentity::phone(spelling)).await;
             assert!(matches!(taken, Err(VaultError::AliasTaken)), "{spelling}");
         }
         vault.close().await;
@@ -183,7 +183,7 @@ async fn ten_thousand_subjects_are_created_at_once_and_used() {
         let subjects: Vec<_> = first.iter().map(|(subject, _)| *subject).collect();
         let identities = vault.identities(account, &subjects).await.unwrap();
         for (person, identity) in people.iter().zip(identities) {
-            let Identity::Phone(phone) = &person.identities[0] else { panic!("a phone") };
+            let PersonIdentity::Phone(phone) = &person.identities[0] else { panic!("a phone") };
             assert_eq!(identity.value().unwrap().expose().phone(), Some(phone.expose().as_str()));
         }
         let sealed = vault.seal(account, subjects[9_999], &body("hello"), TODAY).await.unwrap();
@@ -198,7 +198,7 @@ async fn a_subject_is_found_by_each_identity_and_changed() {
     on_both(async |house| {
         let (vault, account) = house.with_account().await;
         let new = NewPerson {
-            identities: vec![Identity::phone("+16505551234"), Identity::bsuid("US.123")],
+            identities: vec![PersonIdentity::phone("+16505551234"), PersonIdentity::bsuid("US.123")],
             name: Some(Personal::new("Ada".into())),
         };
         let (ada, created) = vault.subject_for(account, &new).await.unwrap();
@@ -206,11 +206,12 @@ async fn a_subject_is_found_by_each_identity_and_changed() {
         for identity in &new.identities {
             assert_eq!(vault.find(account, identity).await.unwrap(), Some(ada));
         }
-        let by_other = NewPerson { identities: vec![Identity::wa_id("?"), Identity::bsuid("US.123")], name: None };
+        let by_other =
+            NewPerson { identities: vec![PersonIdentity::wa_id("?"), PersonIdentity::bsuid("US.123")], name: None };
         assert_eq!(vault.subject_for(account, &by_other).await.unwrap(), (ada, false));
-        assert_eq!(vault.find(account, &Identity::phone("US.123")).await.unwrap(), None, "kinds are kept apart");
+        assert_eq!(vault.find(account, &PersonIdentity::phone("US.123")).await.unwrap(), None, "kinds are kept apart");
 
-        let wa_id = Identity::wa_id("16505551234");
+        let wa_id = PersonIdentity::wa_id("16505551234");
         vault.add_alias(account, ada, &wa_id).await.unwrap();
         vault.add_alias(account, ada, &wa_id).await.unwrap();
         vault.update_profile(account, ada, Some(&Personal::new("Ada L.".into()))).await.unwrap();
@@ -229,14 +230,14 @@ async fn two_subjects_are_never_merged() {
     on_both(async |house| {
         let (vault, account) = house.with_account().await;
         let (one, two) = (subject(&vault, account, "+1").await, subject(&vault, account, "+2").await);
-        let taken = vault.add_alias(account, two, &Identity::phone("+1")).await;
+        let taken = vault.add_alias(account, two, &PersonIdentity::phone("+1")).await;
         assert!(matches!(taken, Err(VaultError::AliasTaken)));
-        assert_eq!(vault.find(account, &Identity::phone("+1")).await.unwrap(), Some(one));
+        assert_eq!(vault.find(account, &PersonIdentity::phone("+1")).await.unwrap(), Some(one));
         assert_eq!(who(&vault, account, two).await.phones, ["+2"]);
         assert!(matches!(vault.subject_for(account, &NewPerson::default()).await, Err(VaultError::NoIdentity)));
-        let refused = vault.add_alias(account, SubjectId::random(), &Identity::phone("+3")).await;
+        let refused = vault.add_alias(account, SubjectId::random(), &PersonIdentity::phone("+3")).await;
         assert!(matches!(refused, Err(VaultError::Unavailable(_))));
-        assert_eq!(vault.find(account, &Identity::phone("+3")).await.unwrap(), None);
+        assert_eq!(vault.find(account, &PersonIdentity::phone("+3")).await.unwrap(), None);
         assert_eq!(cause(vault.identity(account, SubjectId::random()).await), Some(UnavailableCause::KeyMissing));
         vault.close().await;
     })
@@ -251,7 +252,7 @@ async fn changes_at_once_are_all_kept() {
         let tasks: Vec<_> = (0..20)
             .map(|n| {
                 let vault = vault.clone();
-                let wa_id = Identity::wa_id(n.to_string());
+                let wa_id = PersonIdentity::wa_id(n.to_string());
                 tokio::spawn(async move { vault.add_alias(account, ada, &wa_id).await })
             })
             .collect();

@@ -1,11 +1,11 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use wasend_vault::{EpochError, Failure};
+use wasend_vault::{EpochError, VaultFailure};
 
 use crate::house::on_both;
 
-fn is(failure: &Failure, expected: impl Fn(&EpochError) -> bool) -> bool {
-    matches!(failure, Failure::Epoch(error) if expected(error))
+fn is(failure: &VaultFailure, expected: impl Fn(&EpochError) -> bool) -> bool {
+    matches!(failure, VaultFailure::Epoch(error) if expected(error))
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, postgres::PgConnectOptions};
 use tempfile::TempDir;
 use wasend_domain::{
-    AccountId, Category, Clock, Day, Opened, Personal, PersonalValue, Sealed, SubjectId, Time, UnavailableCause,
+    AccountId, Clock, DataCategory, Day, Opened, Personal, PersonalValue, Sealed, SubjectId, Time, UnavailableCause,
 };
-use wasend_vault::{Failure, FileEpoch, Identity, NewPerson, StoreOptions, Vault, VaultOptions};
+use wasend_vault::{FileEpoch, NewPerson, PersonIdentity, StoreOptions, Vault, VaultFailure, VaultOptions};
 
 pub const TODAY: Day = Day::from_number(20_000);
 
@@ -23,21 +23,21 @@ pub const TODAY: Day = Day::from_number(20_000);
 pub struct Body(pub String);
 impl PersonalValue for Body {
     const FIELD: &'static str = "test.body";
-    const CATEGORY: Category = Category::Content;
+    const CATEGORY: DataCategory = DataCategory::Content;
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub struct Other(pub String);
 impl PersonalValue for Other {
     const FIELD: &'static str = "test.other";
-    const CATEGORY: Category = Category::Content;
+    const CATEGORY: DataCategory = DataCategory::Content;
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub struct Label(pub String);
 impl PersonalValue for Label {
     const FIELD: &'static str = "test.label";
-    const CATEGORY: Category = Category::Label;
+    const CATEGORY: DataCategory = DataCategory::Label;
 }
 
 pub struct TestClock(AtomicI64);
@@ -65,11 +65,11 @@ impl House {
         self.directory.path().join("keys")
     }
 
-    pub async fn try_vault(&self) -> Result<Arc<Vault>, Failure> {
+    pub async fn try_vault(&self) -> Result<Arc<Vault>, VaultFailure> {
         self.vault_with_keys_in(&self.epoch_directory()).await
     }
 
-    pub async fn vault_with_keys_in(&self, keys: &std::path::Path) -> Result<Arc<Vault>, Failure> {
+    pub async fn vault_with_keys_in(&self, keys: &std::path::Path) -> Result<Arc<Vault>, VaultFailure> {
         Vault::start(VaultOptions {
             store: match &self.database {
                 Some(url) => StoreOptions::Postgres(url.clone()),
@@ -150,7 +150,7 @@ pub fn body(text: &str) -> Personal<Body> {
 }
 
 pub fn person(phone: &str) -> NewPerson {
-    NewPerson { identities: vec![Identity::phone(phone)], name: None }
+    NewPerson { identities: vec![PersonIdentity::phone(phone)], name: None }
 }
 
 pub async fn subject(vault: &Vault, account: AccountId, phone: &str) -> SubjectId {
@@ -167,7 +167,7 @@ pub async fn read(vault: &Vault, account: AccountId, sealed: &Sealed<Body>) -> R
 }
 
 /// Why it cannot be read, if it cannot.
-pub fn cause<T>(opened: Result<Opened<T>, Failure>) -> Option<UnavailableCause> {
+pub fn cause<T>(opened: Result<Opened<T>, VaultFailure>) -> Option<UnavailableCause> {
     match opened.unwrap() {
         Opened::Unavailable(unavailable) => Some(unavailable.why),
         Opened::Value(_) | Opened::Erased(_) => None,

@@ -1,4 +1,4 @@
-use wasend_domain::{Category, Day, Opened, Personal, Purpose, Sealed, SubjectId, UnavailableCause};
+use wasend_domain::{DataCategory, Day, KeyPurpose, Opened, Personal, Sealed, SubjectId, UnavailableCause};
 use wasend_vault::{Vault, VaultError};
 
 use crate::house::{Body, TODAY, body, on_both, subject};
@@ -44,7 +44,7 @@ async fn what_is_about_several_dies_with_the_first_of_them() {
             let opened = read(&vault, account, (&sealed[0].0, &others)).await;
             assert_eq!(opened, Err(UnavailableCause::OtherKeys.name().to_owned()), "{others:?}");
         }
-        vault.destroy_subject(account, people[1], &Purpose::ALL, "request 7").await.unwrap();
+        vault.destroy_subject(account, people[1], &KeyPurpose::ALL, "request 7").await.unwrap();
         assert_eq!(read(&vault, account, open(0)).await, Err("request 7".into()));
         assert_eq!(read(&vault, account, open(1)).await, Err("request 7".into()));
         assert_eq!(read(&vault, account, open(2)).await.as_deref(), Ok("of one"));
@@ -53,7 +53,7 @@ async fn what_is_about_several_dies_with_the_first_of_them() {
         assert!(matches!(opened, Ok(Opened::Erased(_))), "{:?}", opened.err());
         let refused = vault.seal_jointly(account, &values[..1], TODAY).await.remove(0);
         assert!(matches!(refused, Err(VaultError::Erased(erased)) if erased.why == "request 7"));
-        vault.destroy_bucket(account, Category::Content, TODAY, "retention").await.unwrap();
+        vault.destroy_bucket(account, DataCategory::Content, TODAY, "retention").await.unwrap();
         assert_eq!(read(&vault, account, open(2)).await, Err("retention".into()));
         vault.close().await;
     })
@@ -78,7 +78,7 @@ async fn an_index_is_the_same_under_the_same_keys_and_dies_with_them() {
             index(vec![one, two], "hello", Day::from_number(20_001)).await,
         ];
         assert!(others.into_iter().all(|other| other.unwrap() != first));
-        vault.destroy_bucket(account, Category::Content, TODAY, "retention").await.unwrap();
+        vault.destroy_bucket(account, DataCategory::Content, TODAY, "retention").await.unwrap();
         assert!(matches!(index(vec![one, two], "hello", TODAY).await, Err(VaultError::Erased(_))));
         vault.close().await;
     })
@@ -94,12 +94,12 @@ async fn a_retention_key_is_destroyed_lives_or_leaves_no_trace() {
         for day in &days[..2] {
             vault.seal(account, one, &body("hello"), *day).await.unwrap();
         }
-        let mark = vault.bucket_mark(account, Category::Content, TODAY).await.unwrap();
-        let prints = vault.destroy_bucket(account, Category::Content, TODAY, "retention").await.unwrap();
+        let mark = vault.bucket_mark(account, DataCategory::Content, TODAY).await.unwrap();
+        let prints = vault.destroy_bucket(account, DataCategory::Content, TODAY, "retention").await.unwrap();
         assert_eq!(mark.as_slice(), prints);
-        assert_eq!(vault.bucket_mark(account, Category::Content, TODAY).await.unwrap(), mark);
-        assert_eq!(vault.bucket_mark(account, Category::Content, days[2]).await.unwrap(), None);
-        let keys = days.map(|day| (account, Category::Content, day));
+        assert_eq!(vault.bucket_mark(account, DataCategory::Content, TODAY).await.unwrap(), mark);
+        assert_eq!(vault.bucket_mark(account, DataCategory::Content, days[2]).await.unwrap(), None);
+        let keys = days.map(|day| (account, DataCategory::Content, day));
         let open = vault.buckets_not_destroyed(&keys).await.unwrap();
         assert_eq!(open, [(keys[1], true), (keys[2], false)]);
         vault.close().await;

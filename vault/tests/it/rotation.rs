@@ -9,14 +9,17 @@ use std::{
 };
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
-use wasend_domain::{AccountId, Purpose, Sealed, SubjectId};
-use wasend_vault::{EpochError, EpochKey, Failure, FileEpoch, Identity, Laggard, Named, Phase, Rotation, Step, Vault};
+use wasend_domain::{AccountId, KeyPurpose, Sealed, SubjectId};
+use wasend_vault::{
+    EpochError, EpochKey, EpochPhase, FileEpoch, KeyRotation, LaggingNode, NamedKey, PersonIdentity, RotationStep,
+    Vault, VaultFailure,
+};
 
 use crate::house::{Body, House, TODAY, body, on_both, on_postgres, person, read, subject};
 
 /// More than a step wraps anew.
 const PEOPLE: usize = 1_200;
-const PATIENCE: Duration = Duration::from_secs(30);
+const ROTATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// People with a value each, some of them erased.
 struct Town {
@@ -44,7 +47,7 @@ impl Town {
 
     async fn erase(&mut self, vault: &Vault, n: usize) {
         let subject = self.values[n].subject();
-        vault.destroy_subject(self.account, subject, &Purpose::ALL, "request").await.unwrap();
+        vault.destroy_subject(self.account, subject, &KeyPurpose::ALL, "request").await.unwrap();
         self.erased.push(subject);
     }
 
@@ -55,7 +58,7 @@ impl Town {
             assert_eq!(matches!(opened, wasend_domain::Opened::Erased(_)), erased, "{opened:?}");
         }
         let last = self.values.len() - 1;
-        let phone = Identity::phone(format!("+{last}"));
+        let phone = PersonIdentity::phone(format!("+{last}"));
         assert_eq!(vault.find(self.account, &phone).await.unwrap(), Some(self.values[last].subject()));
         let new = subject(vault, self.account, newcomer).await;
         let sealed = vault.seal(self.account, new, &body("welcome"), TODAY).await.unwrap();
@@ -69,20 +72,20 @@ fn key(house: &House, epoch: i64) -> PathBuf {
 }
 
 /// Steps that did something, until nothing is left to do.
-async fn finish(vault: &Arc<Vault>) -> Vec<Step> {
-    let mut rotation = Rotation::of(vault.clone());
+async fn finish(vault: &Arc<Vault>) -> Vec<RotationStep> {
+    let mut rotation = KeyRotation::of(vault.clone());
     let mut steps = Vec::new();
     loop {
         match rotation.step().await.unwrap() {
-            Step::Idle => return steps,
-            Step::Waiting(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            RotationStep::Idle => return steps,
+            RotationStep::Waiting(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             step => steps.push(step),
         }
     }
 }
 
-async fn rotate(vault: &Arc<Vault>) -> Vec<Step> {
-    Rotation::of(vault.clone()).begin().await.unwrap();
+async fn rotate(vault: &Arc<Vault>) -> Vec<RotationStep> {
+    KeyRotation::of(vault.clone()).begin().await.unwrap();
     finish(vault).await
 }
 
@@ -124,7 +127,7 @@ async fn opened_by(directory: &Path, rows: &[(String, String, i64, String)]) -> 
             holder.load(epoch).await.unwrap();
         }
         let named: Vec<_> =
-            rows.iter().map(|(id, kind, epoch, key)| Named { id, kind, epoch: *epoch, key: &**key }).collect();
+            rows.iter().map(|(id, kind, epoch, key)| NamedKey { id, kind, epoch: *epoch, key: &**key }).collect();
         let found = holder.unwrap(&named).await.unwrap();
         opened.iter_mut().zip(found).for_each(|(opened, key)| *opened |= key.is_some());
     }
@@ -145,9 +148,10 @@ async fn an_epoch_ends_and_every_older_copy_is_noise() {
 
         house.clock.advance(Duration::from_secs(60));
         let steps = rotate(&vault).await;
-        let rewrapped: usize = steps.iter().map(|step| if let Step::Rewrapped(n) = step { *n } else { 0 }).sum();
+        let rewrapped: usize =
+            steps.iter().map(|step| if let RotationStep::Rewrapped(n) = step { *n } else { 0 }).sum();
         assert_eq!(rewrapped, copy.len(), "all that lives, in steps: {steps:?}");
-        assert!(steps.len() > 4 && steps.last() == Some(&Step::Destroyed), "{steps:?}");
+        assert!(steps.len() > 4 && steps.last() == Some(&RotationStep::Destroyed), "{steps:?}");
         assert!(!key(house, 1).exists() && key(house, 2).exists());
         assert_eq!(opened_by(&house.epoch_directory(), &copy).await, 0);
         assert_eq!(opened_by(&house.epoch_directory(), &backup(house).await).await, copy.len());
@@ -155,7 +159,7 @@ async fn an_epoch_ends_and_every_older_copy_is_noise() {
         let ended = vault.epoch_end(destruction).await.unwrap().unwrap();
         assert_eq!(ended, (1, wasend_domain::Clock::now(&*house.clock)));
         let epochs: Vec<_> = vault.epochs().await.unwrap().iter().map(|row| (row.epoch, row.phase)).collect();
-        assert_eq!(epochs, [(1, Phase::Destroyed), (2, Phase::Current)]);
+        assert_eq!(epochs, [(1, EpochPhase::Destroyed), (2, EpochPhase::Current)]);
         town.is_well(&vault, "+new").await;
 
         // What is destroyed from now on waits for the next end.
@@ -183,7 +187,7 @@ async fn a_process_may_die_at_any_step() {
         vault.close().await;
         for died_after in 0..=all {
             let vault = house.vault().await;
-            let mut rotation = Rotation::of(vault.clone());
+            let mut rotation = KeyRotation::of(vault.clone());
             rotation.begin().await.unwrap();
             for _ in 0..died_after {
                 rotation.step().await.unwrap();
@@ -216,14 +220,14 @@ async fn a_process_may_die_between_a_file_and_its_row() {
         // A key was made and never announced; another was announced and then lost.
         FileEpoch::in_directory(&house.epoch_directory()).create(2).await.unwrap();
         let vault = house.vault().await;
-        Rotation::of(vault.clone()).begin().await.unwrap();
+        KeyRotation::of(vault.clone()).begin().await.unwrap();
         vault.close().await;
         fs::remove_file(key(house, 3)).unwrap();
         let vault = house.vault().await;
         finish(&vault).await;
         let epochs: Vec<_> = vault.epochs().await.unwrap().iter().map(|row| (row.epoch, row.phase)).collect();
         let last = epochs.last().unwrap().0;
-        assert_eq!(epochs, [(1, Phase::Destroyed), (last, Phase::Current)]);
+        assert_eq!(epochs, [(1, EpochPhase::Destroyed), (last, EpochPhase::Current)]);
         // A file that was overwritten but kept its name, by a process that died while it destroyed it.
         fs::write(key(house, 1), "0".repeat(65)).unwrap();
         vault.close().await;
@@ -253,7 +257,7 @@ async fn keys_are_made_and_destroyed_while_an_epoch_ends() {
                 let new = subject(&other, account, &format!("+live {n}")).await;
                 let sealed = other.seal(account, new, &body("hello"), TODAY).await.unwrap();
                 if n % 3 == 0 {
-                    other.destroy_subject(account, new, &Purpose::ALL, "request").await.unwrap();
+                    other.destroy_subject(account, new, &KeyPurpose::ALL, "request").await.unwrap();
                 }
                 values.push((n, sealed));
             }
@@ -283,19 +287,19 @@ async fn a_node_with_a_directory_of_its_own_is_waited_for_and_named() {
         fs::create_dir(&theirs).unwrap();
         fs::copy(key(house, 1), theirs.join("epoch-1.key")).unwrap();
         let other = house.vault_with_keys_in(&theirs).await.unwrap();
-        let mut rotation = Rotation::of(vault.clone());
+        let mut rotation = KeyRotation::of(vault.clone());
         rotation.begin().await.unwrap();
-        let named = async |rotation: &mut Rotation, what: &str| {
+        let named = async |rotation: &mut KeyRotation, what: &str| {
             let wait = async {
                 loop {
                     match rotation.step().await.unwrap() {
-                        Step::Waiting(nodes) if nodes[0].to_string().contains(what) => return nodes,
-                        Step::Waiting(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                        RotationStep::Waiting(nodes) if nodes[0].to_string().contains(what) => return nodes,
+                        RotationStep::Waiting(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                         step => panic!("it went on: {step:?}"),
                     }
                 }
             };
-            let nodes: Vec<Laggard> = tokio::time::timeout(PATIENCE, wait).await.expect(what);
+            let nodes: Vec<LaggingNode> = tokio::time::timeout(ROTATION_TIMEOUT, wait).await.expect(what);
             assert_eq!(nodes.len(), 1, "{nodes:?}");
             assert!(nodes[0].node.contains("theirs"), "{nodes:?}");
         };
@@ -308,7 +312,7 @@ async fn a_node_with_a_directory_of_its_own_is_waited_for_and_named() {
         named(&mut rotation, "epoch 2 at hand is not the one").await;
         fs::copy(key(house, 2), theirs.join("epoch-2.key")).unwrap();
         let wait = async { finish(&vault).await };
-        tokio::time::timeout(PATIENCE, wait).await.expect("it goes on once the key is there");
+        tokio::time::timeout(ROTATION_TIMEOUT, wait).await.expect("it goes on once the key is there");
         assert!(!key(house, 1).exists() && !theirs.join("epoch-1.key").exists());
         town.is_well(&vault, "+three").await;
         town.is_well(&other, "+four").await;
@@ -328,7 +332,7 @@ async fn a_node_that_was_away_does_not_come_back_without_the_new_key() {
         fs::copy(key(house, 1), theirs.join("epoch-1.key")).unwrap();
         rotate(&vault).await;
         let failure = house.vault_with_keys_in(&theirs).await.err().unwrap();
-        assert!(matches!(failure, Failure::Epoch(EpochError::Missing { .. })), "{failure}");
+        assert!(matches!(failure, VaultFailure::Epoch(EpochError::Missing { .. })), "{failure}");
         assert!(theirs.join("epoch-1.key").exists(), "the last one is kept until the next can be read");
         fs::copy(key(house, 2), theirs.join("epoch-2.key")).unwrap();
         let other = house.vault_with_keys_in(&theirs).await.unwrap();
@@ -359,7 +363,7 @@ async fn an_old_copy_of_the_store_is_refused() {
         execute(house, "UPDATE epochs SET ended_at = NULL, destroyed_at = NULL").await;
         execute(house, "UPDATE current_epoch SET epoch = 1").await;
         let failure = house.try_vault().await.err().unwrap();
-        assert!(matches!(failure, Failure::Epoch(EpochError::Ended { epoch: 1, newest: 2 })), "{failure}");
+        assert!(matches!(failure, VaultFailure::Epoch(EpochError::Ended { epoch: 1, newest: 2 })), "{failure}");
         assert!(key(house, 2).exists());
         assert_eq!(opened_by(&house.epoch_directory(), &copy).await, 0);
     })
@@ -373,18 +377,18 @@ async fn damaged_keys_stop_the_end_of_an_epoch_until_they_are_given_up() {
         let mut town = Town::of(&vault, 10).await;
         let lost = town.values[7].subject();
         execute(house, &format!("UPDATE keys SET wrapped = 'rot' WHERE subject_id = '{lost}'")).await;
-        let mut rotation = Rotation::of(vault.clone());
+        let mut rotation = KeyRotation::of(vault.clone());
         rotation.begin().await.unwrap();
         let failure = loop {
             if let Err(failure) = rotation.step().await {
                 break failure;
             }
         };
-        assert!(matches!(failure, Failure::DamagedKeys { count: 1, .. }), "{failure}");
+        assert!(matches!(failure, VaultFailure::DamagedKeys { count: 1, .. }), "{failure}");
         assert!(failure.to_string().contains(&lost.to_string()));
         assert!(key(house, 1).exists());
-        let mut rotation = Rotation::of(vault.clone()).giving_up_damaged();
-        while rotation.step().await.unwrap() != Step::Destroyed {}
+        let mut rotation = KeyRotation::of(vault.clone()).giving_up_damaged();
+        while rotation.step().await.unwrap() != RotationStep::Destroyed {}
         assert!(!key(house, 1).exists());
         town.erased.push(lost);
         vault.evict_all();

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use wasend_domain::UnavailableCause::{KeyMissing, OtherKeys, ValueDamaged};
 use wasend_domain::{AccountId, Day, Opened, Personal, Sealed, SubjectId};
-use wasend_vault::{Identity, VaultError};
+use wasend_vault::{PersonIdentity, VaultError};
 
 use crate::house::{Body, Label, Other, TODAY, body, cause, on_both, read, subject};
 
@@ -22,7 +22,7 @@ async fn a_sealed_value_is_read_back_also_after_a_restart() {
         assert_eq!(vault.index(account, "wamid", &Personal::new("w".into())).await.unwrap(), index);
         assert_eq!(vault.server_hash("wsk_1"), hash);
         assert_ne!(vault.server_hash("wsk_2"), hash);
-        let found = vault.find(account, &Identity::phone("+16505551234")).await.unwrap();
+        let found = vault.find(account, &PersonIdentity::phone("+16505551234")).await.unwrap();
         assert_eq!(found, Some(subject));
         vault.close().await;
     })
@@ -55,7 +55,7 @@ async fn nobody_opens_what_is_another_accounts_subjects_or_fields() {
         let of_nobody = Sealed::<Body>::from_parts(one, TODAY, "");
         assert_eq!(cause(vault.open(account, &of_nobody).await), Some(ValueDamaged));
 
-        let phone = Identity::phone("+1");
+        let phone = PersonIdentity::phone("+1");
         assert_eq!(vault.find(stranger, &phone).await.unwrap(), None);
         assert_eq!(cause(vault.identity(stranger, one).await), Some(KeyMissing));
         let refused = vault.seal(stranger, one, &body("x"), TODAY).await;

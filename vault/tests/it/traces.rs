@@ -3,8 +3,8 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
-use wasend_domain::{Personal, Purpose};
-use wasend_vault::{Identity, NewPerson};
+use wasend_domain::{KeyPurpose, Personal};
+use wasend_vault::{NewPerson, PersonIdentity};
 
 use crate::house::{House, TODAY, body, on_both, person};
 
@@ -44,9 +44,9 @@ async fn nothing_personal_stands_in_the_files() {
         let (vault, account) = house.with_account().await;
         let new = NewPerson {
             identities: vec![
-                Identity::phone("+16505559182"),
-                Identity::bsuid("US.77190233417"),
-                Identity::wa_id("16505559182"),
+                PersonIdentity::phone("+16505559182"),
+                PersonIdentity::bsuid("US.77190233417"),
+                PersonIdentity::wa_id("16505559182"),
             ],
             name: Some(Personal::new("Zephyrina".into())),
         };
@@ -76,7 +76,7 @@ async fn the_bytes_of_destroyed_keys_are_in_no_file() {
         }
         let before = wrapped(house).await;
         for subject in subjects.iter().step_by(10) {
-            vault.destroy_subject(account, *subject, &Purpose::ALL, "request").await.unwrap();
+            vault.destroy_subject(account, *subject, &KeyPurpose::ALL, "request").await.unwrap();
         }
         let left = everything(house).await;
         let keys = |destroyed: bool| {

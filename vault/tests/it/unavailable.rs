@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use wasend_domain::UnavailableCause::{EntryMissing, KeyDamaged, KeyMissing, ValueDamaged};
-use wasend_domain::{AccountId, Category, Opened, Purpose, Sealed, SubjectId, Time};
-use wasend_vault::{Identity, Vault, VaultError};
+use wasend_domain::{AccountId, DataCategory, KeyPurpose, Opened, Sealed, SubjectId, Time};
+use wasend_vault::{PersonIdentity, Vault, VaultError};
 
 use crate::house::{Body, House, TODAY, body, cause, change, on_both, read, subject};
 
@@ -53,7 +53,7 @@ async fn a_missing_and_a_damaged_key_spoil_nothing_else() {
         assert!(matches!(sealed[0], Err(VaultError::UnknownSubject)));
         assert!(matches!(sealed[1], Err(VaultError::Unavailable(_))));
         assert!(sealed[2].is_ok());
-        let unsealable = vault.unsealable(account, Category::Content, &subjects, TODAY).await.unwrap();
+        let unsealable = vault.unsealable(account, DataCategory::Content, &subjects, TODAY).await.unwrap();
         let why: Vec<_> = unsealable.iter().map(|found| found.map(|found| found.why)).collect();
         assert_eq!(why, [Some(KeyMissing), Some(KeyDamaged), None]);
 
@@ -76,7 +76,7 @@ async fn what_cannot_be_read_can_be_erased() {
             let marks = vault.marks(account, subject).await.unwrap();
             assert_eq!(marks.len(), 1);
             assert!(marks[0].0.contains(&subject.to_string()) && marks[0].1.is_empty() == (n == 0), "{marks:?}");
-            vault.destroy_subject(account, subject, &Purpose::ALL, "request 7").await.unwrap();
+            vault.destroy_subject(account, subject, &KeyPurpose::ALL, "request 7").await.unwrap();
             vault.remove_from_directory(account, subject).await.unwrap();
             assert_eq!(read(&vault, account, &values[n]).await, Err("request 7".into()));
             assert!(matches!(vault.identity(account, subject).await, Ok(Opened::Erased(_))));
@@ -97,26 +97,26 @@ async fn a_damaged_alias_is_mended_wherever_it_is_met() {
         let (vault, account) = house.with_account().await;
         let (one, two) = (subject(&vault, account, "+1").await, subject(&vault, account, "+2").await);
         change(house, "UPDATE aliases SET subject_id = 'x' || subject_id").await;
-        assert_eq!(vault.find(account, &Identity::phone("+1")).await.unwrap(), Some(one));
+        assert_eq!(vault.find(account, &PersonIdentity::phone("+1")).await.unwrap(), Some(one));
         assert_eq!(subject(&vault, account, "+2").await, two, "no new subject comes of it");
-        let refused = vault.add_alias(account, one, &Identity::phone("+2")).await;
+        let refused = vault.add_alias(account, one, &PersonIdentity::phone("+2")).await;
         assert!(matches!(refused, Err(VaultError::AliasTaken)));
 
         // The subject that it led to cannot be read any more.
         change(house, "UPDATE aliases SET subject_id = 'x' || subject_id").await;
         change(house, &format!("DELETE FROM keys WHERE subject_id = '{one}'")).await;
         vault.evict_all();
-        assert_eq!(vault.find(account, &Identity::phone("+1")).await.unwrap(), None);
-        assert_eq!(vault.find(account, &Identity::phone("+2")).await.unwrap(), Some(two));
+        assert_eq!(vault.find(account, &PersonIdentity::phone("+1")).await.unwrap(), None);
+        assert_eq!(vault.find(account, &PersonIdentity::phone("+2")).await.unwrap(), Some(two));
         let three = subject(&vault, account, "+1").await;
         assert_ne!(three, one);
-        assert_eq!(vault.find(account, &Identity::phone("+1")).await.unwrap(), Some(three));
+        assert_eq!(vault.find(account, &PersonIdentity::phone("+1")).await.unwrap(), Some(three));
 
         // Nothing of a damaged row is left of a person who is erased.
         change(house, &format!("UPDATE aliases SET subject_id = 'y' WHERE subject_id = '{two}'")).await;
         vault.unlink(account, two, THEN, None).await.unwrap();
         change(house, "UPDATE aliases SET subject_id = 'z' WHERE subject_id = 'y'").await;
-        assert_eq!(vault.find(account, &Identity::phone("+2")).await.unwrap(), None);
+        assert_eq!(vault.find(account, &PersonIdentity::phone("+2")).await.unwrap(), None);
         vault.close().await;
     })
     .await;
@@ -131,14 +131,14 @@ async fn a_person_whose_alias_is_missing_is_found_by_reading_the_directory() {
         let subjects = vault.subjects_for(account, &people).await.unwrap();
         change(house, "DELETE FROM aliases").await;
         for n in [0, 7, 1_099] {
-            let phone = Identity::phone(format!("+1{n}"));
+            let phone = PersonIdentity::phone(format!("+1{n}"));
             assert_eq!(vault.find(account, &phone).await.unwrap(), None);
             assert_eq!(vault.search(account, &phone).await.unwrap(), Some(subjects[n].0));
             vault.mend_alias(account, subjects[n].0, &phone).await.unwrap();
             assert_eq!(vault.find(account, &phone).await.unwrap(), Some(subjects[n].0));
         }
-        assert_eq!(vault.search(account, &Identity::phone("+2")).await.unwrap(), None);
-        assert_eq!(vault.search(AccountId::random(), &Identity::phone("+17")).await.unwrap_or(None), None);
+        assert_eq!(vault.search(account, &PersonIdentity::phone("+2")).await.unwrap(), None);
+        assert_eq!(vault.search(AccountId::random(), &PersonIdentity::phone("+17")).await.unwrap_or(None), None);
         vault.close().await;
     })
     .await;

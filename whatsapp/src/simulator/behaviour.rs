@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 /// What happens to the messages of one recipient.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Script {
+pub struct RecipientScript {
     /// A phone number in any spelling, a BSUID, or `*` for recipients without a script.
     pub recipient: String,
-    pub behaviours: Vec<Behaviour>,
+    pub behaviours: Vec<SimulatedBehaviour>,
     /// For how many requests; without it until it is replaced or deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
@@ -19,7 +19,7 @@ pub struct Script {
 /// several the first that is not used up answers.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Behaviour {
+pub enum SimulatedBehaviour {
     /// Every status comes twice.
     Duplicate,
     /// The statuses come in reverse, dated as if they had not.
@@ -96,7 +96,7 @@ pub enum HeldOutcome {
     Failed,
 }
 
-impl Behaviour {
+impl SimulatedBehaviour {
     /// How often a refusal is still to happen; `None` for everything that is no refusal.
     pub(super) fn refusals_left(&mut self) -> Option<&mut Option<u32>> {
         match self {

@@ -4,18 +4,18 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    lifecycle::{Step, Word},
+    lifecycle::{SimulatedStatus, StatusStep},
     lines::SimulatedLine,
     refusal::title,
 };
-use crate::recipient::Recipient;
+use crate::recipient::RequestRecipient;
 
 /// An accepted message, as its statuses speak about it.
-pub(super) struct Journey {
+pub(super) struct MessageJourney {
     pub(super) line: SimulatedLine,
     pub(super) wamid: String,
     /// As addressed; a phone in digits.
-    pub(super) to: Recipient,
+    pub(super) to: RequestRecipient,
     /// The recipient's WhatsApp number; `None` for a recipient that was addressed by BSUID.
     pub(super) wa_id: Option<String>,
     pub(super) user_id: String,
@@ -27,13 +27,13 @@ pub(super) struct Journey {
     pub(super) accepted_at: i64,
 }
 
-impl Journey {
+impl MessageJourney {
     /// A change with one status. `now` in unix seconds.
-    pub(super) fn change(&self, step: &Step, now: i64) -> Value {
+    pub(super) fn change(&self, step: &StatusStep, now: i64) -> Value {
         let timestamp = step.dated.map_or(now, |seconds| self.accepted_at + seconds);
         let mut value = value_of(&self.line);
         value["statuses"] = json!([self.status(step, timestamp)]);
-        if !matches!(step.word, Word::Failed { .. }) {
+        if !matches!(step.word, SimulatedStatus::Failed { .. }) {
             let mut contact = json!({"profile": {"name": "Simulated User"}, "user_id": self.user_id});
             put(&mut contact, "wa_id", self.wa_id.as_ref());
             value["contacts"] = json!([contact]);
@@ -45,18 +45,18 @@ impl Journey {
         change
     }
 
-    fn status(&self, step: &Step, timestamp: i64) -> Value {
+    fn status(&self, step: &StatusStep, timestamp: i64) -> Value {
         let word = match step.word {
-            Word::Sent => "sent",
-            Word::Delivered => "delivered",
-            Word::Read => "read",
-            Word::Failed { .. } => "failed",
+            SimulatedStatus::Sent => "sent",
+            SimulatedStatus::Delivered => "delivered",
+            SimulatedStatus::Read => "read",
+            SimulatedStatus::Failed { .. } => "failed",
         };
         let mut status = json!({"id": self.wamid, "status": word, "timestamp": timestamp.to_string()});
         put(&mut status, "recipient_id", self.wa_id.as_ref());
         put(&mut status, "biz_opaque_callback_data", self.biz_opaque_callback_data.as_ref());
-        let to_phone = matches!(self.to, Recipient::Phone(_));
-        if let Word::Failed { code } = step.word {
+        let to_phone = matches!(self.to, RequestRecipient::Phone(_));
+        if let SimulatedStatus::Failed { code } = step.word {
             status["errors"] = json!([error(code)]);
             if to_phone {
                 return status;

@@ -2,11 +2,11 @@
 //!
 //! | endpoint | does |
 //! |---|---|
-//! | `POST /_simulator/scripts` | adds a [`Script`] |
+//! | `POST /_simulator/scripts` | adds a [`RecipientScript`] |
 //! | `DELETE /_simulator/scripts` | forgets all scripts |
-//! | `GET /_simulator/messages?limit=` | a [`Summary`] of what was accepted |
-//! | `POST /_simulator/inbound` | posts a message from a user, an [`InboundRequest`]; answers with [`Posted`] |
-//! | `POST /_simulator/raw` | signs and posts any `body` for a `phone_number_id`; answers with [`Posted`] |
+//! | `GET /_simulator/messages?limit=` | a [`LedgerSummary`] of what was accepted |
+//! | `POST /_simulator/inbound` | posts a message from a user, an [`InboundRequest`]; answers with [`PostedWebhook`] |
+//! | `POST /_simulator/raw` | signs and posts any `body` for a `phone_number_id`; answers with [`PostedWebhook`] |
 
 use std::collections::BTreeMap;
 
@@ -22,18 +22,18 @@ use serde_json::json;
 
 use super::{
     Simulator,
-    behaviour::Script,
-    inbound::{InboundError, InboundRequest, Posted},
+    behaviour::RecipientScript,
+    inbound::{InboundError, InboundRequest, PostedWebhook},
     ledger::AcceptedMessage,
     lock,
     scripts::TooManyScripts,
 };
 
-const DEFAULT_LIMIT: usize = 100;
+const LISTED_MESSAGES_DEFAULT: usize = 100;
 
 /// What was accepted.
 #[derive(Serialize)]
-pub struct Summary {
+pub struct LedgerSummary {
     /// Messages accepted since the start.
     pub accepted: u64,
     /// Requests since the start that were answered with a refusal.
@@ -49,24 +49,24 @@ pub struct Summary {
 }
 
 #[derive(Deserialize)]
-struct Limit {
+struct LimitArguments {
     limit: Option<usize>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+struct RawWebhookRequest {
     phone_number_id: String,
     body: String,
 }
 
 impl Simulator {
     /// With the newest `limit` messages.
-    pub fn summary(&self, limit: usize) -> Summary {
+    pub fn summary(&self, limit: usize) -> LedgerSummary {
         let ledger = lock(&self.inner.ledger);
         let counts = ledger.counts().clone();
         let repeated = counts.iter().filter(|(_, count)| **count > 1);
-        Summary {
+        LedgerSummary {
             accepted: ledger.accepted(),
             refused: ledger.refused(),
             pending: self.pending(),
@@ -87,7 +87,7 @@ pub(super) fn routes() -> Router<Simulator> {
 
 async fn add_script(
     State(simulator): State<Simulator>,
-    Json(script): Json<Script>,
+    Json(script): Json<RecipientScript>,
 ) -> Result<Response, TooManyScripts> {
     simulator.script(script)?;
     let scripts = lock(&simulator.inner.scripts).len();
@@ -99,18 +99,21 @@ async fn clear_scripts(State(simulator): State<Simulator>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn messages(State(simulator): State<Simulator>, Query(query): Query<Limit>) -> Json<Summary> {
-    Json(simulator.summary(query.limit.unwrap_or(DEFAULT_LIMIT)))
+async fn messages(State(simulator): State<Simulator>, Query(query): Query<LimitArguments>) -> Json<LedgerSummary> {
+    Json(simulator.summary(query.limit.unwrap_or(LISTED_MESSAGES_DEFAULT)))
 }
 
 async fn inbound(
     State(simulator): State<Simulator>,
     Json(request): Json<InboundRequest>,
-) -> Result<Json<Posted>, InboundError> {
+) -> Result<Json<PostedWebhook>, InboundError> {
     simulator.inbound(request).await.map(Json)
 }
 
-async fn raw(State(simulator): State<Simulator>, Json(raw): Json<Raw>) -> Result<Json<Posted>, InboundError> {
+async fn raw(
+    State(simulator): State<Simulator>,
+    Json(raw): Json<RawWebhookRequest>,
+) -> Result<Json<PostedWebhook>, InboundError> {
     simulator.post_raw(&raw.phone_number_id, raw.body).await.map(Json)
 }
 

@@ -24,7 +24,7 @@ pub struct InboundRequest {
     pub name: Option<String>,
     pub username: Option<String>,
     pub text: Option<String>,
-    pub button: Option<Button>,
+    pub button: Option<ButtonReply>,
     /// Any other message, such as `{"type": "image", "image": {…}}`; sender, id and moment are added.
     pub message: Option<Value>,
     /// The message that is answered.
@@ -37,14 +37,14 @@ pub struct InboundRequest {
 /// A tap on a template's quick reply.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Button {
+pub struct ButtonReply {
     pub text: String,
     pub payload: String,
 }
 
 /// What became of a webhook that was posted once.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Posted {
+pub struct PostedWebhook {
     /// Of the inbound message.
     pub wamid: Option<String>,
     /// HTTP status of the receiver's answer; `None` if there was none.
@@ -63,7 +63,7 @@ pub enum InboundError {
 
 impl Simulator {
     /// Posts a signed webhook with a message from a user, once.
-    pub async fn inbound(&self, request: InboundRequest) -> Result<Posted, InboundError> {
+    pub async fn inbound(&self, request: InboundRequest) -> Result<PostedWebhook, InboundError> {
         let line = self.inner.options.lines.line(&request.phone_number_id).await?;
         let line = line.ok_or(InboundError::UnknownLine)?;
         let mut request = request;
@@ -80,14 +80,14 @@ impl Simulator {
         if request.escape_unicode {
             body = escape(&body);
         }
-        Ok(Posted { wamid: Some(id), webhook_status: self.inner.outbox.post(&line.app_secret, body).await })
+        Ok(PostedWebhook { wamid: Some(id), webhook_status: self.inner.outbox.post(&line.app_secret, body).await })
     }
 
     /// Signs any body with the number's app secret and posts it, once.
-    pub async fn post_raw(&self, phone_number_id: &str, body: String) -> Result<Posted, InboundError> {
+    pub async fn post_raw(&self, phone_number_id: &str, body: String) -> Result<PostedWebhook, InboundError> {
         let line = self.inner.options.lines.line(phone_number_id).await?;
         let line = line.ok_or(InboundError::UnknownLine)?;
-        Ok(Posted { wamid: None, webhook_status: self.inner.outbox.post(&line.app_secret, body).await })
+        Ok(PostedWebhook { wamid: None, webhook_status: self.inner.outbox.post(&line.app_secret, body).await })
     }
 }
 

@@ -42,7 +42,7 @@ impl fmt::Debug for AcceptedMessage {
 }
 
 /// Remembers the newest `most` messages, and counts all.
-pub(super) struct Ledger {
+pub(super) struct MessageLedger {
     most: usize,
     messages: VecDeque<AcceptedMessage>,
     /// Of the remembered messages, how many carry each callback data.
@@ -51,7 +51,7 @@ pub(super) struct Ledger {
     refused: u64,
 }
 
-impl Ledger {
+impl MessageLedger {
     pub(super) fn new(most: usize) -> Self {
         Self { most, messages: VecDeque::new(), counts: BTreeMap::new(), accepted: 0, refused: 0 }
     }
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn forgets_the_oldest_and_counts_the_rest() {
-        let mut ledger = Ledger::new(3);
+        let mut ledger = MessageLedger::new(3);
         for data in ["a", "b", "b", "c"] {
             ledger.accept(message(data));
         }

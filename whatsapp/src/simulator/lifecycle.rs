@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use super::{
-    behaviour::{Behaviour, HeldOutcome},
-    options::Delays,
+    behaviour::{HeldOutcome, SimulatedBehaviour},
+    options::StatusDelays,
 };
 
 /// Meta's code for a template that was paused while messages were held.
 const TEMPLATE_PAUSED: i64 = 132_015;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum SimulatedStatus {
     Sent,
     Delivered,
     Read,
@@ -20,35 +20,35 @@ pub(super) enum Word {
 
 /// One status webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct StatusStep {
     /// Since the step before.
     pub(super) wait: Duration,
-    pub(super) word: Word,
+    pub(super) word: SimulatedStatus,
     pub(super) priced: bool,
     /// Seconds after acceptance at which the status is dated; `None` for the moment at which it is posted.
     pub(super) dated: Option<i64>,
 }
 
-pub(super) fn plan(behaviours: &[Behaviour], delays: &Delays) -> Vec<Step> {
-    let mut words = vec![Word::Sent, Word::Delivered, Word::Read];
+pub(super) fn plan(behaviours: &[SimulatedBehaviour], delays: &StatusDelays) -> Vec<StatusStep> {
+    let mut words = vec![SimulatedStatus::Sent, SimulatedStatus::Delivered, SimulatedStatus::Read];
     let mut held = Duration::ZERO;
     let (mut reversed, mut doubled, mut free) = (false, false, false);
     for behaviour in behaviours {
         match behaviour {
-            Behaviour::Duplicate => doubled = true,
-            Behaviour::Reorder => reversed = true,
-            Behaviour::NoPricing => free = true,
-            Behaviour::SkipDelivered => words.retain(|word| *word != Word::Delivered),
-            Behaviour::SkipAll => words.clear(),
-            Behaviour::Failed { code } => words = vec![Word::Failed { code: *code }],
-            Behaviour::FailedAfterDelivered { code } => {
+            SimulatedBehaviour::Duplicate => doubled = true,
+            SimulatedBehaviour::Reorder => reversed = true,
+            SimulatedBehaviour::NoPricing => free = true,
+            SimulatedBehaviour::SkipDelivered => words.retain(|word| *word != SimulatedStatus::Delivered),
+            SimulatedBehaviour::SkipAll => words.clear(),
+            SimulatedBehaviour::Failed { code } => words = vec![SimulatedStatus::Failed { code: *code }],
+            SimulatedBehaviour::FailedAfterDelivered { code } => {
                 words.truncate(2);
-                words.push(Word::Failed { code: *code });
+                words.push(SimulatedStatus::Failed { code: *code });
             }
-            Behaviour::Held { then } => {
+            SimulatedBehaviour::Held { then } => {
                 held = delays.held;
                 if *then == HeldOutcome::Failed {
-                    words = vec![Word::Failed { code: TEMPLATE_PAUSED }];
+                    words = vec![SimulatedStatus::Failed { code: TEMPLATE_PAUSED }];
                 }
             }
             _ => {}
@@ -71,25 +71,25 @@ pub(super) fn plan(behaviours: &[Behaviour], delays: &Delays) -> Vec<Step> {
 }
 
 /// Meta prices `sent`, and one of `delivered` and `read`.
-fn priced(words: Vec<Word>, delays: &Delays) -> Vec<Step> {
+fn priced(words: Vec<SimulatedStatus>, delays: &StatusDelays) -> Vec<StatusStep> {
     let mut reached = false;
     let steps = words.into_iter().map(|word| {
         let (wait, priced) = match word {
-            Word::Sent => (delays.sent, true),
-            Word::Delivered => (delays.delivered, !std::mem::replace(&mut reached, true)),
-            Word::Read => (delays.read, !std::mem::replace(&mut reached, true)),
-            Word::Failed { .. } => (delays.sent, false),
+            SimulatedStatus::Sent => (delays.sent, true),
+            SimulatedStatus::Delivered => (delays.delivered, !std::mem::replace(&mut reached, true)),
+            SimulatedStatus::Read => (delays.read, !std::mem::replace(&mut reached, true)),
+            SimulatedStatus::Failed { .. } => (delays.sent, false),
         };
-        Step { wait, word, priced, dated: None }
+        StatusStep { wait, word, priced, dated: None }
     });
     steps.collect()
 }
 
-fn twice(steps: &[Step]) -> Vec<Step> {
+fn twice(steps: &[StatusStep]) -> Vec<StatusStep> {
     steps
         .iter()
         .flat_map(|step| {
-            let again = Step { wait: Duration::ZERO, ..*step };
+            let again = StatusStep { wait: Duration::ZERO, ..*step };
             [*step, again]
         })
         .collect()
@@ -100,14 +100,14 @@ mod tests {
     use super::*;
 
     /// Letters of the words, upper case where priced.
-    fn words(behaviours: &[Behaviour]) -> String {
-        let steps = plan(behaviours, &Delays::default());
-        let letter = |step: &Step| {
+    fn words(behaviours: &[SimulatedBehaviour]) -> String {
+        let steps = plan(behaviours, &StatusDelays::default());
+        let letter = |step: &StatusStep| {
             let letter = match step.word {
-                Word::Sent => 's',
-                Word::Delivered => 'd',
-                Word::Read => 'r',
-                Word::Failed { .. } => 'f',
+                SimulatedStatus::Sent => 's',
+                SimulatedStatus::Delivered => 'd',
+                SimulatedStatus::Read => 'r',
+                SimulatedStatus::Failed { .. } => 'f',
             };
             if step.priced { letter.to_ascii_uppercase() } else { letter }
         };
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn each_behaviour_has_its_own_statuses() {
-        use Behaviour as B;
+        use SimulatedBehaviour as B;
         let cases: &[(&[B], &str)] = &[
             (&[], "SDr"),
             (&[B::Duplicate], "SSDDrr"),
@@ -138,11 +138,11 @@ mod tests {
 
     #[test]
     fn held_messages_wait_and_reordered_ones_are_dated_in_order() {
-        let delays = Delays::default();
-        let held = plan(&[Behaviour::Held { then: HeldOutcome::Failed }], &delays);
+        let delays = StatusDelays::default();
+        let held = plan(&[SimulatedBehaviour::Held { then: HeldOutcome::Failed }], &delays);
         assert_eq!(held[0].wait, delays.held + delays.sent);
-        assert_eq!(held[0].word, Word::Failed { code: 132_015 });
-        let reordered = plan(&[Behaviour::Reorder], &delays);
+        assert_eq!(held[0].word, SimulatedStatus::Failed { code: 132_015 });
+        let reordered = plan(&[SimulatedBehaviour::Reorder], &delays);
         let dated: Vec<_> = reordered.iter().map(|step| step.dated).collect();
         assert_eq!(dated, [Some(2), Some(1), Some(0)]);
     }

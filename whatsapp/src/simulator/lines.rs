@@ -12,7 +12,7 @@ use crate::redacted::SECRET;
 
 /// The numbers that exist; asked on every call, so they may come and go.
 #[async_trait]
-pub trait Lines: Send + Sync {
+pub trait SimulatedLines: Send + Sync {
     async fn line(&self, phone_number_id: &str) -> Result<Option<SimulatedLine>, LinesUnavailable>;
 
     /// The numbers of a business account; empty if there is no such account.
@@ -66,7 +66,7 @@ impl MemoryLines {
 }
 
 #[async_trait]
-impl Lines for MemoryLines {
+impl SimulatedLines for MemoryLines {
     async fn line(&self, phone_number_id: &str) -> Result<Option<SimulatedLine>, LinesUnavailable> {
         let lines = self.0.read().unwrap_or_else(PoisonError::into_inner);
         Ok(lines.get(phone_number_id).cloned())

@@ -14,26 +14,26 @@ use tokio::time::sleep;
 
 use super::{
     Simulator,
-    behaviour::Behaviour,
-    changes::{Journey, put, user_id},
+    behaviour::SimulatedBehaviour,
+    changes::{MessageJourney, put, user_id},
     ledger::AcceptedMessage,
     lifecycle::plan,
     lines::SimulatedLine,
     lock,
-    nodes::Node,
-    outbox::Manner,
-    refusal::{Refusal, bare, dropped, scripted},
+    nodes::GraphNode,
+    outbox::PostOptions,
+    refusal::{GraphRefusal, bare, dropped, scripted},
     validate::{ValidMessage, validate},
     wamid,
 };
-use crate::recipient::Recipient;
+use crate::recipient::RequestRecipient;
 
 /// Characters of a text that the ledger keeps, so that 200,000 messages fit in memory whatever they say.
-const REMEMBERED_TEXT: usize = 256;
+const REMEMBERED_TEXT_CHARS: usize = 256;
 
 pub(super) async fn send(
     State(simulator): State<Simulator>,
-    Path(node): Path<Node>,
+    Path(node): Path<GraphNode>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -47,20 +47,20 @@ pub(super) async fn send(
 }
 
 impl Simulator {
-    async fn send(&self, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<Response, Refusal> {
+    async fn send(&self, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<Response, GraphRefusal> {
         let line = self.number(id, headers).await?;
-        let body: Value = serde_json::from_slice(body).map_err(|_| Refusal::invalid("The body is not JSON"))?;
+        let body: Value = serde_json::from_slice(body).map_err(|_| GraphRefusal::invalid("The body is not JSON"))?;
         if body["status"] == "read" && body["message_id"].is_string() {
             return Ok(Json(json!({"success": true})).into_response());
         }
         let message =
             validate(&body, |name, language| lock(&self.inner.templates).find(&line.waba_id, name, language))?;
         if self.pending() >= self.inner.options.max_pending {
-            return Err(Refusal::new(429, 130_429));
+            return Err(GraphRefusal::new(429, 130_429));
         }
         let behaviours = lock(&self.inner.scripts).take(message.to.as_str());
         let late = behaviours.iter().find_map(|behaviour| match behaviour {
-            Behaviour::Delay { ms } => Some(Duration::from_millis(*ms)),
+            SimulatedBehaviour::Delay { ms } => Some(Duration::from_millis(*ms)),
             _ => None,
         });
         let response = if let Some(refused) = scripted(&behaviours) {
@@ -75,7 +75,7 @@ impl Simulator {
         Ok(response)
     }
 
-    fn accept(&self, line: SimulatedLine, message: &ValidMessage, behaviours: &[Behaviour]) -> Response {
+    fn accept(&self, line: SimulatedLine, message: &ValidMessage, behaviours: &[SimulatedBehaviour]) -> Response {
         let journey = journey(line, message, behaviours, self.now());
         lock(&self.inner.ledger).accept(AcceptedMessage {
             wamid: journey.wamid.clone(),
@@ -83,7 +83,7 @@ impl Simulator {
             to: message.to.as_str().to_owned(),
             kind: message.kind.clone(),
             template: message.template.clone(),
-            text: message.text.as_ref().map(|text| text.chars().take(REMEMBERED_TEXT).collect()),
+            text: message.text.as_ref().map(|text| text.chars().take(REMEMBERED_TEXT_CHARS).collect()),
             biz_opaque_callback_data: message.biz_opaque_callback_data.clone(),
             accepted_at: journey.accepted_at,
         });
@@ -93,7 +93,7 @@ impl Simulator {
     }
 
     /// Posts the statuses, each when its time has come.
-    fn follow(&self, journey: Journey, behaviours: &[Behaviour]) {
+    fn follow(&self, journey: MessageJourney, behaviours: &[SimulatedBehaviour]) {
         let steps = plan(behaviours, &self.inner.options.delays);
         let manner = manner(behaviours);
         let simulator = self.clone();
@@ -109,28 +109,28 @@ impl Simulator {
     }
 }
 
-fn journey(line: SimulatedLine, message: &ValidMessage, behaviours: &[Behaviour], now: i64) -> Journey {
+fn journey(line: SimulatedLine, message: &ValidMessage, behaviours: &[SimulatedBehaviour], now: i64) -> MessageJourney {
     let (mut wa_id, user_id) = match &message.to {
-        Recipient::Phone(digits) => (Some(digits.clone()), user_id(&line, digits)),
-        Recipient::Bsuid(bsuid) => (None, bsuid.clone()),
+        RequestRecipient::Phone(digits) => (Some(digits.clone()), user_id(&line, digits)),
+        RequestRecipient::Bsuid(bsuid) => (None, bsuid.clone()),
     };
     let mut category = message.category.clone();
     let mut pricing_type = "regular".to_owned();
     let mut unknown_fields = false;
     for behaviour in behaviours {
         match behaviour {
-            Behaviour::WaId { wa_id: other } => wa_id = Some(other.clone()),
-            Behaviour::Category { category: other, pricing_type: other_type } => {
+            SimulatedBehaviour::WaId { wa_id: other } => wa_id = Some(other.clone()),
+            SimulatedBehaviour::Category { category: other, pricing_type: other_type } => {
                 category.clone_from(other);
                 if let Some(other_type) = other_type {
                     pricing_type.clone_from(other_type);
                 }
             }
-            Behaviour::UnknownFields => unknown_fields = true,
+            SimulatedBehaviour::UnknownFields => unknown_fields = true,
             _ => {}
         }
     }
-    Journey {
+    MessageJourney {
         wamid: wamid::outbound(wa_id.as_ref().unwrap_or(&user_id)),
         line,
         to: message.to.clone(),
@@ -144,31 +144,31 @@ fn journey(line: SimulatedLine, message: &ValidMessage, behaviours: &[Behaviour]
     }
 }
 
-fn manner(behaviours: &[Behaviour]) -> Manner {
-    let mut manner = Manner::default();
+fn manner(behaviours: &[SimulatedBehaviour]) -> PostOptions {
+    let mut manner = PostOptions::default();
     for behaviour in behaviours {
         match behaviour {
-            Behaviour::EscapeUnicode => manner.escape = true,
-            Behaviour::Batch { size } => manner.batch = Some(*size),
+            SimulatedBehaviour::EscapeUnicode => manner.escape = true,
+            SimulatedBehaviour::Batch { size } => manner.batch = Some(*size),
             _ => {}
         }
     }
     manner
 }
 
-fn answer(journey: &Journey, input: &str, behaviours: &[Behaviour]) -> Response {
+fn answer(journey: &MessageJourney, input: &str, behaviours: &[SimulatedBehaviour]) -> Response {
     let mut status = "accepted";
     for behaviour in behaviours {
         match behaviour {
-            Behaviour::ServerErrorAfter => return bare(StatusCode::INTERNAL_SERVER_ERROR),
-            Behaviour::DropAfter => return dropped(),
-            Behaviour::Held { .. } => status = "held_for_quality_assessment",
+            SimulatedBehaviour::ServerErrorAfter => return bare(StatusCode::INTERNAL_SERVER_ERROR),
+            SimulatedBehaviour::DropAfter => return dropped(),
+            SimulatedBehaviour::Held { .. } => status = "held_for_quality_assessment",
             _ => {}
         }
     }
     let mut contact = json!({"input": input});
     put(&mut contact, "wa_id", journey.wa_id.as_ref());
-    if let Recipient::Bsuid(bsuid) = &journey.to {
+    if let RequestRecipient::Bsuid(bsuid) = &journey.to {
         contact["user_id"] = json!(bsuid);
     }
     Json(json!({

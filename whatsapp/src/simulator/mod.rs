@@ -1,5 +1,5 @@
 //! A stand-in for Meta over real HTTP: it validates as Meta validates, answers as Meta answers, posts signed status
-//! webhooks, and misbehaves on request. It knows the numbers it is told about ([`Lines`]) and keeps everything in
+//! webhooks, and misbehaves on request. It knows the numbers it is told about ([`SimulatedLines`]) and keeps everything in
 //! bounded memory.
 //!
 //! Meta's side, with any `/v{N}.0` before it or none: `POST /{phone}/messages`, `GET /{phone}`,
@@ -58,30 +58,30 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 pub use self::{
-    behaviour::{Behaviour, HeldOutcome, Script},
-    control::Summary,
-    inbound::{Button, InboundRequest, Posted},
+    behaviour::{HeldOutcome, RecipientScript, SimulatedBehaviour},
+    control::LedgerSummary,
+    inbound::{ButtonReply, InboundRequest, PostedWebhook},
     ledger::AcceptedMessage,
-    lines::{Lines, LinesUnavailable, MemoryLines, SimulatedLine},
-    options::{Delays, SimulatorOptions},
+    lines::{LinesUnavailable, MemoryLines, SimulatedLine, SimulatedLines},
+    options::{SimulatorOptions, StatusDelays},
     running::RunningSimulator,
     scripts::TooManyScripts,
 };
-use self::{ledger::Ledger, outbox::Outbox, scripts::Scripts, templates::TemplateStore};
+use self::{ledger::MessageLedger, outbox::WebhookOutbox, scripts::ScriptQueue, templates::TemplateStore};
 use crate::client::ClientError;
 
 /// Cheap to clone; clones are the same simulator.
 #[derive(Clone)]
 pub struct Simulator {
-    inner: Arc<Inner>,
+    inner: Arc<SimulatorInner>,
 }
 
-struct Inner {
+struct SimulatorInner {
     options: SimulatorOptions,
-    ledger: Mutex<Ledger>,
-    scripts: Mutex<Scripts>,
+    ledger: Mutex<MessageLedger>,
+    scripts: Mutex<ScriptQueue>,
     templates: Mutex<TemplateStore>,
-    outbox: Outbox,
+    outbox: WebhookOutbox,
     /// Background tasks that have not ended: messages whose statuses are still to come, batches still to be posted.
     pending: watch::Sender<usize>,
     tasks: TaskTracker,
@@ -90,11 +90,11 @@ struct Inner {
 
 impl Simulator {
     pub fn new(options: SimulatorOptions) -> Result<Self, ClientError> {
-        let inner = Inner {
-            ledger: Mutex::new(Ledger::new(options.max_messages)),
+        let inner = SimulatorInner {
+            ledger: Mutex::new(MessageLedger::new(options.max_messages)),
             scripts: Mutex::default(),
             templates: Mutex::default(),
-            outbox: Outbox::new(&options)?,
+            outbox: WebhookOutbox::new(&options)?,
             pending: watch::Sender::new(0),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -122,7 +122,7 @@ impl Simulator {
     }
 
     /// Adds a script. It replaces an earlier one without `times` for the same recipient.
-    pub fn script(&self, script: Script) -> Result<(), TooManyScripts> {
+    pub fn script(&self, script: RecipientScript) -> Result<(), TooManyScripts> {
         lock(&self.inner.scripts).add(script)
     }
 
@@ -160,7 +160,7 @@ impl Simulator {
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.inner.pending.send_modify(|count| *count += 1);
-        let done = Done(self.clone());
+        let done = TaskGuard(self.clone());
         let stopping = self.inner.stopping.clone();
         self.inner.tasks.spawn(async move {
             let _done = done;
@@ -170,9 +170,9 @@ impl Simulator {
 }
 
 /// Counts a task as ended however it ends.
-struct Done(Simulator);
+struct TaskGuard(Simulator);
 
-impl Drop for Done {
+impl Drop for TaskGuard {
     fn drop(&mut self) {
         self.0.inner.pending.send_modify(|count| *count -= 1);
     }

@@ -9,40 +9,40 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use super::{Simulator, lines::SimulatedLine, refusal::Refusal};
+use super::{Simulator, lines::SimulatedLine, refusal::GraphRefusal};
 
 /// The object in a path, with or without a version before it.
 #[derive(Deserialize)]
-pub(super) struct Node {
+pub(super) struct GraphNode {
     pub(super) id: String,
 }
 
 impl Simulator {
     /// The number that a request names, if it exists and the token is its.
-    pub(super) async fn number(&self, id: &str, headers: &HeaderMap) -> Result<SimulatedLine, Refusal> {
+    pub(super) async fn number(&self, id: &str, headers: &HeaderMap) -> Result<SimulatedLine, GraphRefusal> {
         let token = bearer(headers)?;
         let line = self.inner.options.lines.line(id).await?;
-        let line = line.ok_or_else(Refusal::unknown_object)?;
-        if opens(&line, token) { Ok(line) } else { Err(Refusal::bad_token()) }
+        let line = line.ok_or_else(GraphRefusal::unknown_object)?;
+        if opens(&line, token) { Ok(line) } else { Err(GraphRefusal::bad_token()) }
     }
 
     /// Checks that a business account exists and the token is that of one of its numbers.
-    pub(super) async fn account(&self, id: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) async fn account(&self, id: &str, headers: &HeaderMap) -> Result<(), GraphRefusal> {
         let token = bearer(headers)?;
         let lines = self.inner.options.lines.waba(id).await?;
         if lines.is_empty() {
-            return Err(Refusal::unknown_object());
+            return Err(GraphRefusal::unknown_object());
         }
         let known = lines.iter().any(|line| opens(line, token));
-        if known { Ok(()) } else { Err(Refusal::bad_token()) }
+        if known { Ok(()) } else { Err(GraphRefusal::bad_token()) }
     }
 }
 
 pub(super) async fn phone_number(
     State(simulator): State<Simulator>,
-    Path(node): Path<Node>,
+    Path(node): Path<GraphNode>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, GraphRefusal> {
     let line = simulator.number(&node.id, &headers).await?;
     Ok(Json(json!({
         "id": line.phone_number_id,
@@ -56,9 +56,9 @@ pub(super) async fn phone_number(
     })))
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+fn bearer(headers: &HeaderMap) -> Result<&str, GraphRefusal> {
     let header = headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
-    header.and_then(|header| header.strip_prefix("Bearer ")).ok_or_else(Refusal::bad_token)
+    header.and_then(|header| header.strip_prefix("Bearer ")).ok_or_else(GraphRefusal::bad_token)
 }
 
 fn opens(line: &SimulatedLine, token: &str) -> bool {

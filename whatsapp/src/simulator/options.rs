@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
-use super::lines::Lines;
+use super::lines::SimulatedLines;
 
 /// Unix seconds.
 pub type UnixClock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -12,12 +12,12 @@ pub type UnixClock = Arc<dyn Fn() -> i64 + Send + Sync>;
 #[derive(Clone)]
 pub struct SimulatorOptions {
     /// Which numbers exist.
-    pub lines: Arc<dyn Lines>,
+    pub lines: Arc<dyn SimulatedLines>,
     /// Dates statuses and messages.
     pub clock: UnixClock,
     /// Where webhooks are posted; `None` until [`super::Simulator::set_webhook_url`].
     pub webhook_url: Option<Url>,
-    pub delays: Delays,
+    pub delays: StatusDelays,
     /// Accepted messages that are remembered; beyond it the oldest are forgotten.
     pub max_messages: usize,
     /// Background tasks; beyond it messages are refused with 130429.
@@ -36,7 +36,7 @@ pub struct SimulatorOptions {
 
 /// How long Meta takes. Each is counted from the step before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delays {
+pub struct StatusDelays {
     pub sent: Duration,
     pub delivered: Duration,
     pub read: Duration,
@@ -44,12 +44,12 @@ pub struct Delays {
     pub held: Duration,
 }
 
-impl Delays {
+impl StatusDelays {
     pub const ZERO: Self =
         Self { sent: Duration::ZERO, delivered: Duration::ZERO, read: Duration::ZERO, held: Duration::ZERO };
 }
 
-impl Default for Delays {
+impl Default for StatusDelays {
     fn default() -> Self {
         Self {
             sent: Duration::from_millis(150),
@@ -62,12 +62,12 @@ impl Default for Delays {
 
 impl SimulatorOptions {
     /// Posts no webhooks until it has a URL.
-    pub fn new(lines: Arc<dyn Lines>, clock: UnixClock) -> Self {
+    pub fn new(lines: Arc<dyn SimulatedLines>, clock: UnixClock) -> Self {
         Self {
             lines,
             clock,
             webhook_url: None,
-            delays: Delays::default(),
+            delays: StatusDelays::default(),
             max_messages: 200_000,
             max_pending: 200_000,
             webhook_concurrency: 64,

@@ -24,10 +24,10 @@ use crate::{
 };
 
 /// Meta's own limit of updates in one webhook.
-const LARGEST_BATCH: usize = 1_000;
-const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+const BATCH_CHANGES_MAX: usize = 1_000;
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
-pub(super) struct Outbox {
+pub(super) struct WebhookOutbox {
     http: Client,
     webhook_url: RwLock<Option<Url>>,
     permits: Semaphore,
@@ -40,13 +40,13 @@ pub(super) struct Outbox {
 
 /// How an update is posted.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Manner {
+pub(super) struct PostOptions {
     pub(super) escape: bool,
     /// Collected until there are so many.
     pub(super) batch: Option<usize>,
 }
 
-impl Outbox {
+impl WebhookOutbox {
     pub(super) fn new(options: &SimulatorOptions) -> Result<Self, ClientError> {
         let http = Client::builder()
             .timeout(options.webhook_timeout)
@@ -112,7 +112,7 @@ impl Outbox {
             tracing::debug!(attempt, status, "webhook not taken");
             if attempt < self.attempts {
                 sleep(backoff).await;
-                backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                backoff = (backoff * 2).min(BACKOFF_MAX);
             }
         }
     }
@@ -123,7 +123,7 @@ impl Outbox {
         let batch = batches.entry(line.phone_number_id.clone()).or_default();
         let first = batch.is_empty();
         batch.push(change);
-        let full = batch.len() >= size.clamp(1, LARGEST_BATCH);
+        let full = batch.len() >= size.clamp(1, BATCH_CHANGES_MAX);
         (full.then(|| std::mem::take(batch)), first)
     }
 
@@ -134,7 +134,7 @@ impl Outbox {
 
 impl Simulator {
     /// Posts one change, alone or with others; comes back when it is posted or waits in a batch.
-    pub(super) async fn deliver(&self, line: &SimulatedLine, change: Value, manner: Manner) {
+    pub(super) async fn deliver(&self, line: &SimulatedLine, change: Value, manner: PostOptions) {
         let outbox = &self.inner.outbox;
         let Some(size) = manner.batch else {
             return outbox.deliver(line, &[change], manner.escape).await;

@@ -9,11 +9,11 @@ use axum::{
 use futures::stream;
 use serde_json::json;
 
-use super::{behaviour::Behaviour, lines::LinesUnavailable};
+use super::{behaviour::SimulatedBehaviour, lines::LinesUnavailable};
 
 /// An error in Meta's envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct GraphRefusal {
     pub(super) http_status: u16,
     pub(super) code: i64,
     pub(super) subcode: Option<i64>,
@@ -22,7 +22,7 @@ pub(super) struct Refusal {
     pub(super) retry_after: Option<u64>,
 }
 
-impl Refusal {
+impl GraphRefusal {
     pub(super) fn new(http_status: u16, code: i64) -> Self {
         Self { http_status, code, subcode: None, details: None, retry_after: None }
     }
@@ -46,13 +46,13 @@ impl Refusal {
 }
 
 /// Meta's answer to an internal fault: the caller may try again.
-impl From<LinesUnavailable> for Refusal {
+impl From<LinesUnavailable> for GraphRefusal {
     fn from(_: LinesUnavailable) -> Self {
         Self::new(503, 131_016)
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for GraphRefusal {
     fn into_response(self) -> Response {
         let mut error = json!({
             "message": format!("(#{}) {}", self.code, title(self.code)),
@@ -76,17 +76,19 @@ impl IntoResponse for Refusal {
 }
 
 /// The refusal that a script asks for, if it asks for one.
-pub(super) fn scripted(behaviours: &[Behaviour]) -> Option<Response> {
+pub(super) fn scripted(behaviours: &[SimulatedBehaviour]) -> Option<Response> {
     behaviours.iter().find_map(|behaviour| match behaviour {
-        Behaviour::RateLimited { code, retry_after, .. } => {
+        SimulatedBehaviour::RateLimited { code, retry_after, .. } => {
             // Meta documents 400 for all of them; 130429 has been seen with 429.
             let http_status = if *code == 130_429 { 429 } else { 400 };
-            let refusal = Refusal { retry_after: *retry_after, ..Refusal::new(http_status, *code) };
+            let refusal = GraphRefusal { retry_after: *retry_after, ..GraphRefusal::new(http_status, *code) };
             Some(refusal.into_response())
         }
-        Behaviour::Error { http_status, code, .. } => Some(Refusal::new(*http_status, *code).into_response()),
-        Behaviour::UnavailableBefore { .. } => Some(Refusal::new(503, 131_016).into_response()),
-        Behaviour::GatewayErrorBefore { .. } => Some(bare(StatusCode::BAD_GATEWAY)),
+        SimulatedBehaviour::Error { http_status, code, .. } => {
+            Some(GraphRefusal::new(*http_status, *code).into_response())
+        }
+        SimulatedBehaviour::UnavailableBefore { .. } => Some(GraphRefusal::new(503, 131_016).into_response()),
+        SimulatedBehaviour::GatewayErrorBefore { .. } => Some(bare(StatusCode::BAD_GATEWAY)),
         _ => None,
     })
 }

@@ -10,7 +10,7 @@ use super::{Simulator, SimulatorOptions};
 
 /// A simulator that is being served; it stops when it is dropped, more cleanly by [`Self::shutdown`].
 pub struct RunningSimulator {
-    /// For [`crate::Line::base_url`]: with a version, as Meta's.
+    /// For [`crate::SenderLine::base_url`]: with a version, as Meta's.
     pub base_url: Url,
     simulator: Simulator,
     server: JoinHandle<io::Result<()>>,

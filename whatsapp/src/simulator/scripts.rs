@@ -2,24 +2,24 @@
 
 use thiserror::Error;
 
-use super::behaviour::{Behaviour, Script};
+use super::behaviour::{RecipientScript, SimulatedBehaviour};
 
-const MOST_SCRIPTS: usize = 10_000;
+const SCRIPTS_MAX: usize = 10_000;
 const ANYBODY: &str = "*";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("there are {MOST_SCRIPTS} scripts already")]
+#[error("there are {SCRIPTS_MAX} scripts already")]
 pub struct TooManyScripts;
 
 /// In the order in which they were added, which is the order in which those of one recipient are used up.
 #[derive(Default)]
-pub(super) struct Scripts(Vec<Script>);
+pub(super) struct ScriptQueue(Vec<RecipientScript>);
 
-impl Scripts {
-    pub(super) fn add(&mut self, mut script: Script) -> Result<(), TooManyScripts> {
+impl ScriptQueue {
+    pub(super) fn add(&mut self, mut script: RecipientScript) -> Result<(), TooManyScripts> {
         script.recipient = key(&script.recipient);
         self.0.retain(|other| other.times.is_some() || other.recipient != script.recipient);
-        if self.0.len() >= MOST_SCRIPTS {
+        if self.0.len() >= SCRIPTS_MAX {
             return Err(TooManyScripts);
         }
         if script.times != Some(0) {
@@ -37,7 +37,7 @@ impl Scripts {
     }
 
     /// What the next request for `recipient` meets: at most one refusal, and everything that is none.
-    pub(super) fn take(&mut self, recipient: &str) -> Vec<Behaviour> {
+    pub(super) fn take(&mut self, recipient: &str) -> Vec<SimulatedBehaviour> {
         let recipient = key(recipient);
         let of = |name: &str| self.0.iter().position(|script| script.recipient == name);
         let Some(index) = of(&recipient).or_else(|| of(ANYBODY)) else {
@@ -55,7 +55,7 @@ impl Scripts {
     }
 }
 
-fn next(behaviours: &mut [Behaviour]) -> Vec<Behaviour> {
+fn next(behaviours: &mut [SimulatedBehaviour]) -> Vec<SimulatedBehaviour> {
     let mut refused = false;
     let mut met = Vec::new();
     for behaviour in behaviours {
@@ -87,16 +87,16 @@ fn key(recipient: &str) -> String {
 mod tests {
     use super::*;
 
-    fn script(recipient: &str, times: Option<u32>, code: i64) -> Script {
-        Script { recipient: recipient.into(), behaviours: vec![Behaviour::Failed { code }], times }
+    fn script(recipient: &str, times: Option<u32>, code: i64) -> RecipientScript {
+        RecipientScript { recipient: recipient.into(), behaviours: vec![SimulatedBehaviour::Failed { code }], times }
     }
 
-    fn codes(scripts: &mut Scripts, recipient: &str) -> Vec<i64> {
+    fn codes(scripts: &mut ScriptQueue, recipient: &str) -> Vec<i64> {
         let behaviours = scripts.take(recipient);
         behaviours
             .iter()
             .map(|behaviour| match behaviour {
-                Behaviour::Failed { code } | Behaviour::RateLimited { code, .. } => *code,
+                SimulatedBehaviour::Failed { code } | SimulatedBehaviour::RateLimited { code, .. } => *code,
                 _ => 0,
             })
             .collect()
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn ones_own_scripts_come_first_and_are_used_up() {
-        let mut scripts = Scripts::default();
+        let mut scripts = ScriptQueue::default();
         for script in [
             script("*", None, 1),
             script("+1 (650) 555-1234", Some(2), 2),
@@ -124,12 +124,12 @@ mod tests {
 
     #[test]
     fn refusals_come_one_at_a_time_and_end() {
-        let limited = |code| Behaviour::RateLimited { code, retry_after: None, times: Some(1) };
-        let mut scripts = Scripts::default();
+        let limited = |code| SimulatedBehaviour::RateLimited { code, retry_after: None, times: Some(1) };
+        let mut scripts = ScriptQueue::default();
         scripts
-            .add(Script {
+            .add(RecipientScript {
                 recipient: "*".into(),
-                behaviours: vec![limited(4), limited(80_007), Behaviour::Duplicate],
+                behaviours: vec![limited(4), limited(80_007), SimulatedBehaviour::Duplicate],
                 times: None,
             })
             .unwrap();
@@ -140,11 +140,11 @@ mod tests {
 
     #[test]
     fn there_are_never_too_many() {
-        let mut scripts = Scripts(vec![script("1", Some(1), 1); MOST_SCRIPTS - 1]);
+        let mut scripts = ScriptQueue(vec![script("1", Some(1), 1); SCRIPTS_MAX - 1]);
         scripts.add(script("2", None, 1)).unwrap();
         assert_eq!(scripts.add(script("3", None, 1)), Err(TooManyScripts));
         // Replacing one needs no room.
         scripts.add(script("2", None, 2)).unwrap();
-        assert_eq!(scripts.len(), MOST_SCRIPTS);
+        assert_eq!(scripts.len(), SCRIPTS_MAX);
     }
 }

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::{refusal::Refusal, templates::Template};
-use crate::recipient::{Recipient, is_bsuid};
+use super::{refusal::GraphRefusal, templates::StoredTemplate};
+use crate::recipient::{RequestRecipient, is_bsuid};
 
-const LONGEST_TEXT: usize = 4_096;
-const LONGEST_CALLBACK_DATA: usize = 512;
+const TEXT_CHARS_MAX: usize = 4_096;
+const CALLBACK_DATA_CHARS_MAX: usize = 512;
 /// E.164 allows 15 digits; no country's numbers with its code are shorter than 7.
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 /// Types whose node is only checked for being there.
@@ -16,7 +16,7 @@ const OTHER_TYPES: [&str; 9] =
 /// A message that is fit to be accepted.
 pub(super) struct ValidMessage {
     /// A phone in digits.
-    pub(super) to: Recipient,
+    pub(super) to: RequestRecipient,
     /// As the request spelled the recipient.
     pub(super) input: String,
     pub(super) kind: String,
@@ -30,10 +30,10 @@ pub(super) struct ValidMessage {
 /// `find` looks a template up by name and language.
 pub(super) fn validate(
     body: &Value,
-    find: impl FnOnce(&str, &str) -> Option<Template>,
-) -> Result<ValidMessage, Refusal> {
+    find: impl FnOnce(&str, &str) -> Option<StoredTemplate>,
+) -> Result<ValidMessage, GraphRefusal> {
     if body["messaging_product"] != "whatsapp" {
-        return Err(Refusal::invalid("Param messaging_product must be one of {WHATSAPP}"));
+        return Err(GraphRefusal::invalid("Param messaging_product must be one of {WHATSAPP}"));
     }
     let (to, input) = recipient(body)?;
     let biz_opaque_callback_data = callback_data(&body["biz_opaque_callback_data"])?;
@@ -41,7 +41,7 @@ pub(super) fn validate(
     let kind = body["type"].as_str().unwrap_or("text");
     let node = &body[kind];
     if node.is_null() {
-        return Err(Refusal::invalid(format!("Parameter '{kind}' is mandatory for type '{kind}'")));
+        return Err(GraphRefusal::invalid(format!("Parameter '{kind}' is mandatory for type '{kind}'")));
     }
     let mut message = ValidMessage {
         to,
@@ -60,12 +60,12 @@ pub(super) fn validate(
             message.template = Some(template.name);
         }
         other if OTHER_TYPES.contains(&other) => {}
-        _ => return Err(Refusal::invalid("Param type must be one of Meta's message types")),
+        _ => return Err(GraphRefusal::invalid("Param type must be one of Meta's message types")),
     }
     Ok(message)
 }
 
-fn recipient(body: &Value) -> Result<(Recipient, String), Refusal> {
+fn recipient(body: &Value) -> Result<(RequestRecipient, String), GraphRefusal> {
     let spelled = |name: &str| match &body[name] {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -76,46 +76,50 @@ fn recipient(body: &Value) -> Result<(Recipient, String), Refusal> {
         let digits: String = input.chars().filter(char::is_ascii_digit).collect();
         let spelling = input.chars().all(|c| c.is_ascii_digit() || "+-() ".contains(c));
         if !spelling || !PHONE_DIGITS.contains(&digits.len()) {
-            return Err(Refusal::invalid("Param to is not a valid phone number"));
+            return Err(GraphRefusal::invalid("Param to is not a valid phone number"));
         }
-        return Ok((Recipient::Phone(digits), input));
+        return Ok((RequestRecipient::Phone(digits), input));
     }
     match spelled("recipient") {
-        Some(input) if is_bsuid(&input) => Ok((Recipient::Bsuid(input.clone()), input)),
-        Some(_) => Err(Refusal::invalid("Param recipient is not a valid user id")),
-        None => Err(Refusal::invalid("The parameter to is required")),
+        Some(input) if is_bsuid(&input) => Ok((RequestRecipient::Bsuid(input.clone()), input)),
+        Some(_) => Err(GraphRefusal::invalid("Param recipient is not a valid user id")),
+        None => Err(GraphRefusal::invalid("The parameter to is required")),
     }
 }
 
-fn callback_data(given: &Value) -> Result<Option<String>, Refusal> {
+fn callback_data(given: &Value) -> Result<Option<String>, GraphRefusal> {
     match given {
         Value::Null => Ok(None),
-        Value::String(data) if data.chars().count() <= LONGEST_CALLBACK_DATA => Ok(Some(data.clone())),
-        _ => Err(Refusal::invalid("Param biz_opaque_callback_data must be at most 512 characters")),
+        Value::String(data) if data.chars().count() <= CALLBACK_DATA_CHARS_MAX => Ok(Some(data.clone())),
+        _ => Err(GraphRefusal::invalid("Param biz_opaque_callback_data must be at most 512 characters")),
     }
 }
 
-fn text(node: &Value) -> Result<String, Refusal> {
+fn text(node: &Value) -> Result<String, GraphRefusal> {
     let body = node["body"].as_str().unwrap_or_default();
     match body.chars().count() {
-        0 => Err(Refusal::invalid("The parameter text['body'] is required")),
-        1..=LONGEST_TEXT => Ok(body.to_owned()),
-        _ => Err(Refusal::invalid("Param text['body'] must be at most 4096 characters long")),
+        0 => Err(GraphRefusal::invalid("The parameter text['body'] is required")),
+        1..=TEXT_CHARS_MAX => Ok(body.to_owned()),
+        _ => Err(GraphRefusal::invalid("Param text['body'] must be at most 4096 characters long")),
     }
 }
 
-fn template(node: &Value, find: impl FnOnce(&str, &str) -> Option<Template>) -> Result<Template, Refusal> {
+fn template(
+    node: &Value,
+    find: impl FnOnce(&str, &str) -> Option<StoredTemplate>,
+) -> Result<StoredTemplate, GraphRefusal> {
     let name = node["name"].as_str().unwrap_or_default();
     let language = node["language"]["code"].as_str().unwrap_or_default();
     if name.is_empty() || language.is_empty() {
-        return Err(Refusal::invalid("The parameters template['name'] and language['code'] are required"));
+        return Err(GraphRefusal::invalid("The parameters template['name'] and language['code'] are required"));
     }
-    let missing = || Refusal::new(404, 132_001).details(format!("template name ({name}) does not exist in {language}"));
+    let missing =
+        || GraphRefusal::new(404, 132_001).details(format!("template name ({name}) does not exist in {language}"));
     let template = find(name, language).ok_or_else(missing)?;
     match template.status.as_str() {
         "APPROVED" => {}
-        "PAUSED" => return Err(Refusal::new(400, 132_015)),
-        "DISABLED" => return Err(Refusal::new(400, 132_016)),
+        "PAUSED" => return Err(GraphRefusal::new(400, 132_015)),
+        "DISABLED" => return Err(GraphRefusal::new(400, 132_016)),
         _ => return Err(missing()),
     }
     for component in ["header", "body"] {
@@ -125,7 +129,7 @@ fn template(node: &Value, find: impl FnOnce(&str, &str) -> Option<Template>) -> 
 }
 
 /// Compares the values given for a component with the variables that its text has.
-fn parameters(node: &Value, template: &Template, component: &str) -> Result<(), Refusal> {
+fn parameters(node: &Value, template: &StoredTemplate, component: &str) -> Result<(), GraphRefusal> {
     let expected = template.variables(component);
     let given = node["components"].as_array().into_iter().flatten();
     let given: Vec<&Value> = given
@@ -137,7 +141,7 @@ fn parameters(node: &Value, template: &Template, component: &str) -> Result<(), 
         return Ok(());
     }
     if given.len() != expected.len() {
-        return Err(Refusal::new(400, 132_000).details(format!(
+        return Err(GraphRefusal::new(400, 132_000).details(format!(
             "{component}: number of localizable_params ({}) does not match the expected number of params ({})",
             given.len(),
             expected.len()
@@ -151,10 +155,10 @@ fn parameters(node: &Value, template: &Template, component: &str) -> Result<(), 
         };
         if !fits {
             let details = format!("{component}: Parameter name is missing or empty, or not the template's");
-            return Err(Refusal::new(400, 132_012).details(details));
+            return Err(GraphRefusal::new(400, 132_012).details(details));
         }
         if parameter["type"] == "text" && parameter["text"].as_str().is_none_or(str::is_empty) {
-            return Err(Refusal::new(400, 131_008).details(format!("{component}: text is required")));
+            return Err(GraphRefusal::new(400, 131_008).details(format!("{component}: text is required")));
         }
     }
     Ok(())

@@ -11,11 +11,11 @@ use wasend_domain::inbox::Inbox;
 use wasend_domain::message::Message;
 use wasend_domain::number::Number;
 use wasend_domain::privacy::PrivacyRequest;
-use wasend_domain::{AccountId, Actor, Position, Recorded, StreamId};
-use wasend_eventlog::{Executable, Stock, Upcasters, replay as stock_replay};
+use wasend_domain::{AccountId, Actor, Position, RecordedEvent, StreamId};
+use wasend_eventlog::{CqrsEsAdapter, ExecutableAggregate, UpcasterChain, replay as stock_replay};
 
-use super::{Failure, Filter, print_line};
-use crate::house::Stores;
+use super::{CliFailure, EventSelection, print_line};
+use crate::bootstrap::OpenStores;
 
 /// Every kind of aggregate.
 pub const TYPES: [&str; 9] = [
@@ -31,9 +31,9 @@ pub const TYPES: [&str; 9] = [
 ];
 
 /// Replays one aggregate and prints its state after each event.
-pub async fn replay(stores: &Stores, filter: &Filter) -> Result<(), Failure> {
+pub async fn replay(stores: &OpenStores, filter: &EventSelection) -> Result<(), CliFailure> {
     let Some(aggregate) = &filter.aggregate else {
-        return Err(Failure::Usage("replay needs --aggregate TYPE:ID".to_owned()));
+        return Err(CliFailure::Usage("replay needs --aggregate TYPE:ID".to_owned()));
     };
     let stream = aggregate.stream()?;
     match stream.aggregate_type {
@@ -49,8 +49,12 @@ pub async fn replay(stores: &Stores, filter: &Filter) -> Result<(), Failure> {
     }
 }
 
-async fn steps<A: Executable + PartialEq>(stores: &Stores, stream: StreamId, filter: &Filter) -> Result<(), Failure> {
-    for Step { account_id, position, sequence, event_type, state } in states::<A>(stores, stream).await? {
+async fn steps<A: ExecutableAggregate + PartialEq>(
+    stores: &OpenStores,
+    stream: StreamId,
+    filter: &EventSelection,
+) -> Result<(), CliFailure> {
+    for ReplayStep { account_id, position, sequence, event_type, state } in states::<A>(stores, stream).await? {
         if filter.account.is_some_and(|account| account != account_id) {
             return Err(absent());
         }
@@ -63,7 +67,7 @@ async fn steps<A: Executable + PartialEq>(stores: &Stores, stream: StreamId, fil
 }
 
 /// An aggregate as one of its events left it.
-pub struct Step<A> {
+pub struct ReplayStep<A> {
     pub account_id: AccountId,
     pub position: Position,
     pub sequence: u64,
@@ -73,26 +77,29 @@ pub struct Step<A> {
 
 /// Folds the aggregate's history step by step, and checks that cqrs-es's own framework and stock repositories, which
 /// know nothing of ours, read the same state at the end.
-pub async fn states<A: Executable + PartialEq>(stores: &Stores, stream: StreamId) -> Result<Vec<Step<A>>, Failure> {
+pub async fn states<A: ExecutableAggregate + PartialEq>(
+    stores: &OpenStores,
+    stream: StreamId,
+) -> Result<Vec<ReplayStep<A>>, CliFailure> {
     let events = stores.log.load(&[stream]).await;
-    let events = events.map_err(|error| Failure::because("the history cannot be read", &error))?;
+    let events = events.map_err(|error| CliFailure::because("the history cannot be read", &error))?;
     let mut state = A::default();
     let mut steps = Vec::with_capacity(events.len());
-    for Recorded { account_id, position, sequence, event_type, payload, .. } in events {
+    for RecordedEvent { account_id, position, sequence, event_type, payload, .. } in events {
         let event = serde_json::from_str::<A::Event>(&payload);
-        state.apply(event.map_err(|_| Failure::Failed(format!("the event at position {position} is damaged")))?);
-        steps.push(Step { account_id, position, sequence, event_type, state: state.clone() });
+        state.apply(event.map_err(|_| CliFailure::Failed(format!("the event at position {position} is damaged")))?);
+        steps.push(ReplayStep { account_id, position, sequence, event_type, state: state.clone() });
     }
     let account_id = steps.first().ok_or_else(absent)?.account_id;
-    let stock = Stock::new(&stores.db, stores.log.clone(), stores.clock.clone(), account_id, Actor::Operator);
-    let theirs = stock_replay::<A>(&stock, &Upcasters::released(), stream.aggregate_id).await;
-    let theirs = theirs.map_err(|error| Failure::because("the stock framework cannot read the history", &error))?;
+    let stock = CqrsEsAdapter::new(&stores.db, stores.log.clone(), stores.clock.clone(), account_id, Actor::Operator);
+    let theirs = stock_replay::<A>(&stock, &UpcasterChain::released(), stream.aggregate_id).await;
+    let theirs = theirs.map_err(|error| CliFailure::because("the stock framework cannot read the history", &error))?;
     if theirs == state {
         return Ok(steps);
     }
-    Err(Failure::Failed("the stock framework reads another state than ours".to_owned()))
+    Err(CliFailure::Failed("the stock framework reads another state than ours".to_owned()))
 }
 
-fn absent() -> Failure {
-    Failure::Failed("there is no such aggregate".to_owned())
+fn absent() -> CliFailure {
+    CliFailure::Failed("there is no such aggregate".to_owned())
 }

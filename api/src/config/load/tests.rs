@@ -4,13 +4,13 @@ use super::*;
 
 fn from_env(variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let environment = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    load(Sources { environment, ..Sources::default() })
+    load(ConfigSources { environment, ..ConfigSources::default() })
 }
 
 fn from_file(text: &str) -> Result<Config, ConfigErrors> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
-    load(Sources { file: Some(file.path().to_owned()), ..Sources::default() })
+    load(ConfigSources { file: Some(file.path().to_owned()), ..ConfigSources::default() })
 }
 
 fn complaints(result: Result<Config, ConfigErrors>) -> String {
@@ -35,7 +35,7 @@ fn names_and_variables_are_unique() {
 fn a_flag_beats_the_environment_and_the_environment_beats_the_file() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     write!(file, "listen = '127.0.0.1:1'\ndata_dir = 'file'\nmax_connections = 5\n[graphql]\nmax_depth = 9").unwrap();
-    let config = load(Sources {
+    let config = load(ConfigSources {
         file: None,
         environment: vec![
             ("WASEND_CONFIG".into(), file.path().into()),
@@ -95,7 +95,8 @@ fn settings_that_do_not_fit_together_are_refused() {
 
 #[test]
 fn a_missing_or_broken_file_is_named() {
-    let text = complaints(load(Sources { file: Some("/nowhere/wasend.toml".into()), ..Sources::default() }));
+    let text =
+        complaints(load(ConfigSources { file: Some("/nowhere/wasend.toml".into()), ..ConfigSources::default() }));
     assert!(text.contains("in /nowhere/wasend.toml"), "{text}");
     assert!(complaints(from_file("a = 1\nb = = 2")).contains("line 2"));
     assert!(complaints(from_file("listen = 1.5")).contains("must be a text"));

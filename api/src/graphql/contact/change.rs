@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use wasend_commands::contact::ContactInput;
-use wasend_commands::{Caller, Code, CommandError, Done, Refusal};
-use wasend_domain::account::Scope;
-use wasend_domain::contact::Via;
+use wasend_commands::{Caller, CommandEffect, CommandError, Refusal, RefusalCode};
+use wasend_domain::account::KeyScope;
+use wasend_domain::contact::ConsentChannel;
 use wasend_domain::phone::PhoneNumber;
 use wasend_domain::{Personal, SubjectId};
 use wasend_projections::contacts::ContactRow;
-use wasend_vault::Identity;
+use wasend_vault::PersonIdentity;
 
-use super::Contact;
+use super::ContactObject;
 use crate::auth::require;
 use crate::graphql::error::{self, UserError};
-use crate::graphql::scalar::Position;
-use crate::graphql::state::{Changed, State};
+use crate::graphql::scalar::PositionScalar;
+use crate::graphql::state::{GraphqlState, MutationOutcome};
 
 /// One custom attribute.
 #[derive(InputObject)]
@@ -66,8 +66,8 @@ struct OptInInput {
 
 #[derive(SimpleObject)]
 struct ContactPayload {
-    contact: Option<Contact>,
-    position: Option<Position>,
+    contact: Option<ContactObject>,
+    position: Option<PositionScalar>,
     errors: Vec<UserError>,
 }
 
@@ -77,9 +77,9 @@ pub struct ContactMutation;
 #[Object]
 impl ContactMutation {
     /// Makes a contact known. Sending to a number does so as well.
-    #[graphql(guard = "require(Scope::Send)")]
+    #[graphql(guard = "require(KeyScope::Send)")]
     async fn create_contact(&self, ctx: &Context<'_>, input: CreateContactInput) -> Result<ContactPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let CreateContactInput { phone, bsuid, name, attributes } = input;
         let done = match contact(phone, bsuid, name, attributes) {
             Ok(contact) => {
@@ -90,9 +90,9 @@ impl ContactMutation {
         payload(state, caller, done).await
     }
 
-    #[graphql(guard = "require(Scope::Send)")]
+    #[graphql(guard = "require(KeyScope::Send)")]
     async fn update_contact(&self, ctx: &Context<'_>, input: UpdateContactInput) -> Result<ContactPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let UpdateContactInput { id, phone, bsuid, name, attributes } = input;
         let given = error::id("id", "contact", &id).and_then(|id| Ok((id, contact(phone, bsuid, name, attributes)?)));
         let done = match given {
@@ -105,22 +105,26 @@ impl ContactMutation {
     }
 
     /// No further message to the contact is accepted, and none that waits is sent.
-    #[graphql(guard = "require(Scope::Send)")]
+    #[graphql(guard = "require(KeyScope::Send)")]
     async fn opt_out(&self, ctx: &Context<'_>, input: OptOutInput) -> Result<ContactPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let done = match named(state, caller, input.contact_id, input.phone).await {
-            Ok((id, field)) => state.commands.opt_out(caller, id, Via::Api).await.map_err(|error| absent(error, field)),
+            Ok((id, field)) => {
+                state.commands.opt_out(caller, id, ConsentChannel::Api).await.map_err(|error| absent(error, field))
+            }
             Err(error) => Err(error),
         };
         payload(state, caller, done).await
     }
 
     /// Messages to the contact are accepted again.
-    #[graphql(guard = "require(Scope::Send)")]
+    #[graphql(guard = "require(KeyScope::Send)")]
     async fn opt_in(&self, ctx: &Context<'_>, input: OptInInput) -> Result<ContactPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let done = match named(state, caller, input.contact_id, input.phone).await {
-            Ok((id, field)) => state.commands.opt_in(caller, id, Via::Api).await.map_err(|error| absent(error, field)),
+            Ok((id, field)) => {
+                state.commands.opt_in(caller, id, ConsentChannel::Api).await.map_err(|error| absent(error, field))
+            }
             Err(error) => Err(error),
         };
         payload(state, caller, done).await
@@ -143,7 +147,7 @@ fn by_name(given: Vec<AttributeInput>) -> Result<Personal<BTreeMap<String, Strin
     for (index, AttributeInput { name, value }) in given.into_iter().enumerate() {
         if attributes.insert(name, value).is_some() {
             let field = format!("attributes.{index}.name");
-            return Err(Refusal::new(&field, Code::Duplicate, "the attribute is given twice").into());
+            return Err(Refusal::new(&field, RefusalCode::Duplicate, "the attribute is given twice").into());
         }
     }
     Ok(Personal::new(attributes))
@@ -151,7 +155,7 @@ fn by_name(given: Vec<AttributeInput>) -> Result<Personal<BTreeMap<String, Strin
 
 /// Which contact an input names, and by which of its fields.
 async fn named(
-    state: &State,
+    state: &GraphqlState,
     caller: Caller,
     id: Option<ID>,
     phone: Option<String>,
@@ -160,26 +164,30 @@ async fn named(
         (Some(id), None) => Ok((error::id("contactId", "contact", &id)?, "contactId")),
         (None, Some(phone)) => {
             let phone = PhoneNumber::parse(&phone);
-            let phone = phone.map_err(|error| Refusal::new("phone", Code::InvalidPhone, error))?;
-            let found = state.vault.find(caller.account_id, &Identity::phone(phone.as_str())).await?;
+            let phone = phone.map_err(|error| Refusal::new("phone", RefusalCode::InvalidPhone, error))?;
+            let found = state.vault.find(caller.account_id, &PersonIdentity::phone(phone.as_str())).await?;
             Ok((found.ok_or_else(|| Refusal::not_found("phone", "contact"))?, "phone"))
         }
-        (None, None) => Err(Refusal::new("contactId", Code::Required, "give either contactId or phone").into()),
+        (None, None) => Err(Refusal::new("contactId", RefusalCode::Required, "give either contactId or phone").into()),
         (Some(_), Some(_)) => {
-            Err(Refusal::new("phone", Code::Invalid, "contactId and phone exclude each other").into())
+            Err(Refusal::new("phone", RefusalCode::Invalid, "contactId and phone exclude each other").into())
         }
     }
 }
 
 fn absent(error: CommandError, field: &str) -> CommandError {
-    error::about(error, Code::NotFound, field)
+    error::about(error, RefusalCode::NotFound, field)
 }
 
 fn unreadable(error: CommandError, field: &str) -> CommandError {
-    error::about(error, Code::Unreadable, field)
+    error::about(error, RefusalCode::Unreadable, field)
 }
 
-async fn payload(state: &State, caller: Caller, done: Result<Done<SubjectId>, CommandError>) -> Result<ContactPayload> {
-    let Changed { row, position, errors } = state.changed::<ContactRow, _>(caller, done).await?;
-    Ok(ContactPayload { contact: row.map(Contact), position, errors })
+async fn payload(
+    state: &GraphqlState,
+    caller: Caller,
+    done: Result<CommandEffect<SubjectId>, CommandError>,
+) -> Result<ContactPayload> {
+    let MutationOutcome { row, position, errors } = state.changed::<ContactRow, _>(caller, done).await?;
+    Ok(ContactPayload { contact: row.map(ContactObject), position, errors })
 }

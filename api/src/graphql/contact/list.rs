@@ -2,26 +2,26 @@
 
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use futures::FutureExt;
-use wasend_domain::account::Scope;
+use wasend_domain::account::KeyScope;
 use wasend_domain::{AccountId, GroupId, SubjectId};
-use wasend_projections::Cell;
+use wasend_projections::CellValue;
 use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
-use wasend_projections::list::{Filter, Listed, Page};
+use wasend_projections::pagination::{PageRequest, RowFilter, RowPage};
 
-use super::Contact;
+use super::ContactObject;
 use crate::auth::require;
 use crate::graphql::error::{invalid, unavailable};
 use crate::graphql::filter::contact_of;
-use crate::graphql::page::{Connection, Ordered, Total, Window, connect, connection, cost};
-use crate::graphql::scalar::Position;
-use crate::graphql::state::State;
+use crate::graphql::page::{OrderedRow, PageArguments, PageConnection, TotalCount, connect, connection, cost};
+use crate::graphql::scalar::PositionScalar;
+use crate::graphql::state::GraphqlState;
 
-impl Ordered for ContactRow {
+impl OrderedRow for ContactRow {
     const LIST: &'static str = "contacts";
     const COLUMN: &'static str = "listed";
 
-    fn key(&self) -> Cell {
-        Cell::from(self.listed())
+    fn key(&self) -> CellValue {
+        CellValue::from(self.listed())
     }
 }
 
@@ -41,7 +41,7 @@ pub struct ContactQuery;
 #[Object]
 impl ContactQuery {
     /// The account's contacts, oldest first.
-    #[graphql(guard = "require(Scope::Read)", complexity = "cost(first, last, child_complexity)")]
+    #[graphql(guard = "require(KeyScope::Read)", complexity = "cost(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "one for each argument of the GraphQL field")]
     async fn contacts(
         &self,
@@ -51,45 +51,45 @@ impl ContactQuery {
         after: Option<String>,
         last: Option<i32>,
         before: Option<String>,
-        min_position: Option<Position>,
-    ) -> Result<Connection<Contact>> {
-        let (state, actor) = State::read(ctx, min_position).await?;
-        let (filter, window) = (filter.unwrap_or_default(), Window::new(first, after, last, before));
+        min_position: Option<PositionScalar>,
+    ) -> Result<PageConnection<ContactObject>> {
+        let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
+        let (filter, window) = (filter.unwrap_or_default(), PageArguments::new(first, after, last, before));
         let ids = filter.persons(state, actor.account_id).await?;
         if let Some(group) = filter.group_id {
-            return Members::of(state, actor.account_id, &group, ids, filter.opted_out)
+            return GroupMembers::of(state, actor.account_id, &group, ids, filter.opted_out)
                 .await?
                 .page(state, &window)
                 .await;
         }
-        let rows = Filter::of_account(&actor.account_id.to_string()).one_of("id", ids);
+        let rows = RowFilter::of_account(&actor.account_id.to_string()).one_of("id", ids);
         let rows = rows.and_if("opted_out", "=", filter.opted_out.map(i64::from));
-        connect(state, rows, &window, Contact).await
+        connect(state, rows, &window, ContactObject).await
     }
 
     /// By its id, or by its phone number in international form.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     async fn contact(
         &self,
         ctx: &Context<'_>,
         id: Option<ID>,
         phone: Option<String>,
-        min_position: Option<Position>,
-    ) -> Result<Option<Contact>> {
-        let (state, actor) = State::read(ctx, min_position).await?;
+        min_position: Option<PositionScalar>,
+    ) -> Result<Option<ContactObject>> {
+        let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
         let id = match (id, phone) {
             (Some(id), None) => id.parse::<SubjectId>().ok().map(|id| id.to_string()),
             (None, Some(phone)) => contact_of(state, actor.account_id, &phone).await?,
             _ => return Err(invalid("give either id or phone")),
         };
         let Some(id) = id else { return Ok(None) };
-        Ok(state.loaders.row(actor.account_id, &id).await?.map(Contact))
+        Ok(state.loaders.row(actor.account_id, &id).await?.map(ContactObject))
     }
 }
 
 impl ContactFilter {
     /// The only contacts that may be listed, if the filter names persons.
-    async fn persons(&self, state: &State, account: AccountId) -> Result<Option<Vec<String>>> {
+    async fn persons(&self, state: &GraphqlState, account: AccountId) -> Result<Option<Vec<String>>> {
         let mut ids: Option<Vec<String>> = None;
         for address in [&self.phone, &self.bsuid].into_iter().flatten() {
             let found = contact_of(state, account, address).await?;
@@ -102,15 +102,15 @@ impl ContactFilter {
 
 /// The contacts of one group: a join, which the lists of the read models do not know.
 #[derive(Clone)]
-struct Members {
+struct GroupMembers {
     account: String,
     conditions: Vec<String>,
-    binds: Vec<Cell>,
+    binds: Vec<CellValue>,
 }
 
-impl Members {
+impl GroupMembers {
     async fn of(
-        state: &State,
+        state: &GraphqlState,
         account: AccountId,
         group: &ID,
         ids: Option<Vec<String>>,
@@ -122,8 +122,8 @@ impl Members {
             Err(_) => None,
         };
         let mut members = Self { account: account.to_string(), conditions: vec![], binds: vec![] };
-        let account = members.bind(Cell::text(&account));
-        let group = members.bind(Cell::from(group.map_or_else(String::new, |group| group.id)));
+        let account = members.bind(CellValue::text(&account));
+        let group = members.bind(CellValue::from(group.map_or_else(String::new, |group| group.id)));
         let memberships = state.reads.physical::<MembershipRow>().map_err(unavailable)?;
         let of_group = format!("id IN (SELECT contact_id FROM {memberships} WHERE group_id = {group})");
         members.conditions.extend([format!("account_id = {account}"), of_group]);
@@ -139,7 +139,7 @@ impl Members {
         Ok(members)
     }
 
-    fn bind(&mut self, value: Cell) -> String {
+    fn bind(&mut self, value: CellValue) -> String {
         self.binds.push(value);
         format!("${}", self.binds.len())
     }
@@ -148,8 +148,8 @@ impl Members {
         format!("WHERE {}", self.conditions.join(" AND "))
     }
 
-    async fn page(self, state: &State, window: &Window) -> Result<Connection<Contact>> {
-        let Page { column, after, before, limit, from_end, .. } = window.page::<ContactRow>()?;
+    async fn page(self, state: &GraphqlState, window: &PageArguments) -> Result<PageConnection<ContactObject>> {
+        let PageRequest { column, after, before, limit, from_end, .. } = window.page::<ContactRow>()?;
         let (has_after, has_before) = (after.is_some(), before.is_some());
         let mut cut = self.clone();
         for (operator, cursor) in [(">", after), ("<", before)] {
@@ -160,7 +160,7 @@ impl Members {
         }
         let order = if from_end { "DESC" } else { "ASC" };
         let tail = format!("{} ORDER BY {column} {order} LIMIT {}", cut.tail(), limit + 1);
-        let turn = state.reads.turn(&self.account).await;
+        let turn = state.reads.query_permit(&self.account).await;
         let mut rows = state.reads.fetch::<ContactRow>(&tail, &cut.binds).await.map_err(unavailable)?;
         drop(turn);
         let more = rows.len() > limit;
@@ -169,14 +169,14 @@ impl Members {
             rows.reverse();
         }
         let (has_next, has_previous) = if from_end { (has_before, more) } else { (more, has_after) };
-        let total = Total::new(move |reads| {
+        let total = TotalCount::new(move |reads| {
             let members = self.clone();
             async move {
-                let _turn = reads.turn(&members.account).await;
+                let _turn = reads.query_permit(&members.account).await;
                 reads.count::<ContactRow>(&members.tail(), &members.binds).await
             }
             .boxed()
         });
-        Ok(connection(Listed { rows, has_next, has_previous }, total, Contact))
+        Ok(connection(RowPage { rows, has_next, has_previous }, total, ContactObject))
     }
 }

@@ -1,34 +1,34 @@
 //! What a message says.
 
 use async_graphql::{Context, Result, SimpleObject};
-use wasend_domain::account::Scope;
-use wasend_domain::content::{Content, InboundContent, Parameter, Template};
-use wasend_domain::message::Direction;
+use wasend_domain::account::KeyScope;
+use wasend_domain::content::{InboundContent, OutboundContent, TemplateMessage, TemplateVariable};
+use wasend_domain::message::MessageDirection;
 use wasend_projections::messages::MessageRow;
 
 use crate::auth::{ContextExt, require};
-use crate::graphql::erasure::{Erasure, Shown, Unavailability, shown};
-use crate::graphql::state::State;
+use crate::graphql::erasure::{ErasureObject, ShownValue, UnavailabilityObject, shown};
+use crate::graphql::state::GraphqlState;
 
 /// What a message says: a text, a template with its variables, or what came in. All null once it is erased, and
 /// while it cannot be read.
 #[derive(Default, SimpleObject)]
 pub struct MessageContent {
     /// The body of a text message, or the text of an inbound one that has any. Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     text: Option<String>,
     /// Whether WhatsApp shows a preview of the first link.
     preview_url: Option<bool>,
     /// Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     template: Option<TemplateContent>,
     /// An inbound message as Meta sent it: JSON. Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     raw: Option<String>,
     /// Set once the content is erased.
-    erased: Option<Erasure>,
+    erased: Option<ErasureObject>,
     /// Set while the content cannot be read although it was not erased.
-    unavailable: Option<Unavailability>,
+    unavailable: Option<UnavailabilityObject>,
 }
 
 /// A template message.
@@ -48,13 +48,13 @@ struct TemplateParameter {
 }
 
 /// Opens what a message says.
-pub async fn open(ctx: &Context<'_>, row: &MessageRow) -> Result<MessageContent> {
-    let (loaders, account) = (&State::of(ctx).loaders, ctx.actor()?.account_id);
-    let inbound = row.origin().is_some_and(|origin| origin.direction == Direction::Inbound);
-    let Shown { value, erased, unavailable } = if inbound {
+pub async fn open_content(ctx: &Context<'_>, row: &MessageRow) -> Result<MessageContent> {
+    let (loaders, account) = (&GraphqlState::of(ctx).loaders, ctx.actor()?.account_id);
+    let inbound = row.origin().is_some_and(|origin| origin.direction == MessageDirection::Inbound);
+    let ShownValue { value, erased, unavailable } = if inbound {
         shown(loaders.open::<InboundContent>(account, &row.content).await?).map(received)
     } else {
-        shown(loaders.open::<Content>(account, &row.content).await?).map(sent)
+        shown(loaders.open::<OutboundContent>(account, &row.content).await?).map(sent)
     };
     Ok(MessageContent { erased, unavailable, ..value.unwrap_or_default() })
 }
@@ -63,13 +63,13 @@ fn received(InboundContent { text, raw }: InboundContent) -> MessageContent {
     MessageContent { text, raw: Some(raw), ..MessageContent::default() }
 }
 
-fn sent(content: Content) -> MessageContent {
+fn sent(content: OutboundContent) -> MessageContent {
     match content {
-        Content::Text { body, preview_url } => {
+        OutboundContent::Text { body, preview_url } => {
             MessageContent { text: Some(body), preview_url: Some(preview_url), ..MessageContent::default() }
         }
-        Content::Template(Template { name, language, parameters }) => {
-            let parameter = |Parameter { name, text }| TemplateParameter { name, text };
+        OutboundContent::Template(TemplateMessage { name, language, parameters }) => {
+            let parameter = |TemplateVariable { name, text }| TemplateParameter { name, text };
             let parameters = parameters.into_iter().map(parameter).collect();
             let template = TemplateContent { name, language, parameters };
             MessageContent { template: Some(template), ..MessageContent::default() }

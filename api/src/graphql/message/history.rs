@@ -1,23 +1,23 @@
 //! What became of a message, step by step, and why it failed.
 
 use async_graphql::{Context, Object, Result};
-use wasend_domain::account::Scope;
+use wasend_domain::account::KeyScope;
 use wasend_domain::content::ErrorText;
 use wasend_projections::messages::{MessageRow, StatusRow};
 
-use super::words::MessageStatus;
+use super::enums::MessageStatusEnum;
 use crate::auth::{ContextExt, require};
-use crate::graphql::erasure::{Erasure, Shown, Unavailability, shown};
-use crate::graphql::scalar::{DateTime, Position};
-use crate::graphql::state::State;
+use crate::graphql::erasure::{ErasureObject, ShownValue, UnavailabilityObject, shown};
+use crate::graphql::scalar::{DateTime, PositionScalar};
+use crate::graphql::state::GraphqlState;
 
 pub struct StatusEntry(pub StatusRow);
 
 /// One fact about a message.
 #[Object]
 impl StatusEntry {
-    async fn position(&self) -> Position {
-        Position(self.0.position)
+    async fn position(&self) -> PositionScalar {
+        PositionScalar(self.0.position)
     }
 
     /// The fact, by the type of its event, such as `MessageSent`.
@@ -26,7 +26,7 @@ impl StatusEntry {
     }
 
     /// The message's status after it.
-    async fn status(&self) -> MessageStatus {
+    async fn status(&self) -> MessageStatusEnum {
         self.0.status.into()
     }
 
@@ -63,9 +63,9 @@ impl MessageError {
         Some(Self { code: failure.code, class: failure.class.clone(), detail: row.error_detail.clone() })
     }
 
-    async fn text(&self, ctx: &Context<'_>) -> Result<Shown<String>> {
-        let Some(sealed) = &self.detail else { return Ok(Shown::default()) };
-        let opened = State::of(ctx).loaders.open::<ErrorText>(ctx.actor()?.account_id, sealed).await?;
+    async fn text(&self, ctx: &Context<'_>) -> Result<ShownValue<String>> {
+        let Some(sealed) = &self.detail else { return Ok(ShownValue::default()) };
+        let opened = GraphqlState::of(ctx).loaders.open::<ErrorText>(ctx.actor()?.account_id, sealed).await?;
         Ok(shown(opened).map(|ErrorText(text)| text))
     }
 }
@@ -84,18 +84,18 @@ impl MessageError {
     }
 
     /// What Meta said about it. Needs the scope READ.
-    #[graphql(guard = "require(Scope::Read)")]
+    #[graphql(guard = "require(KeyScope::Read)")]
     async fn detail(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(self.text(ctx).await?.value)
     }
 
     /// Set once the detail is erased.
-    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<Erasure>> {
+    async fn erased(&self, ctx: &Context<'_>) -> Result<Option<ErasureObject>> {
         Ok(self.text(ctx).await?.erased)
     }
 
     /// Set while the detail cannot be read.
-    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<Unavailability>> {
+    async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<UnavailabilityObject>> {
         Ok(self.text(ctx).await?.unavailable)
     }
 }

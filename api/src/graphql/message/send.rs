@@ -1,19 +1,19 @@
 //! Sending and cancelling.
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
-use wasend_commands::message::{self as commands, Accepted, ContentInput, SendMessage, To};
-use wasend_commands::{Code, CommandError, Refusal};
-use wasend_domain::account::Scope;
+use wasend_commands::message::{self as commands, AcceptedSend, ContentDraft, SendMessage, SendTarget};
+use wasend_commands::{CommandError, Refusal, RefusalCode};
+use wasend_domain::account::KeyScope;
 use wasend_domain::message::CancelReason;
 use wasend_domain::{Personal, message};
 use wasend_projections::messages::MessageRow;
 
-use super::Message;
+use super::MessageObject;
 use crate::auth::require;
 use crate::graphql::error::{self, UserError, outcome};
 use crate::graphql::page::times;
-use crate::graphql::scalar::Position;
-use crate::graphql::state::State;
+use crate::graphql::scalar::PositionScalar;
+use crate::graphql::state::GraphqlState;
 
 /// A text message.
 #[derive(InputObject)]
@@ -70,8 +70,8 @@ struct CancelMessageInput {
 
 #[derive(Default, SimpleObject)]
 struct SendMessagePayload {
-    message: Option<Message>,
-    position: Option<Position>,
+    message: Option<MessageObject>,
+    position: Option<PositionScalar>,
     /// The idempotency key had been used before: this is the message of then.
     repeated: bool,
     errors: Vec<UserError>,
@@ -82,15 +82,15 @@ struct SendMessagesPayload {
     /// One for each message, in their order; each stands and falls on its own.
     results: Vec<SendMessagePayload>,
     /// The last of the results' positions.
-    position: Option<Position>,
+    position: Option<PositionScalar>,
     /// What is wrong with the request as a whole: nothing was accepted.
     errors: Vec<UserError>,
 }
 
 #[derive(SimpleObject)]
 struct CancelMessagePayload {
-    message: Option<Message>,
-    position: Option<Position>,
+    message: Option<MessageObject>,
+    position: Option<PositionScalar>,
     errors: Vec<UserError>,
 }
 
@@ -100,9 +100,9 @@ pub struct MessageMutation;
 #[Object]
 impl MessageMutation {
     /// Accepts a message: it is durable when this answers, and is sent from then on.
-    #[graphql(guard = "require(Scope::Send)")]
+    #[graphql(guard = "require(KeyScope::Send)")]
     async fn send_message(&self, ctx: &Context<'_>, input: SendMessageInput) -> Result<SendMessagePayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let accepted = match SendMessage::try_from(input) {
             Ok(message) => state.intake.send_message(caller, message).await,
             Err(refusal) => Err(refusal.into()),
@@ -111,9 +111,9 @@ impl MessageMutation {
     }
 
     /// Accepts up to 1,000 messages, each on its own merits.
-    #[graphql(guard = "require(Scope::Send)", complexity = "batch(input.messages.len(), child_complexity)")]
+    #[graphql(guard = "require(KeyScope::Send)", complexity = "batch(input.messages.len(), child_complexity)")]
     async fn send_messages(&self, ctx: &Context<'_>, input: SendMessagesInput) -> Result<SendMessagesPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let given: Vec<_> = input.messages.into_iter().map(SendMessage::try_from).collect();
         let well_formed: Vec<_> = given.iter().flatten().cloned().collect();
         let too_many = given.len() > commands::MESSAGES_MAX && well_formed.len() <= commands::MESSAGES_MAX;
@@ -126,9 +126,9 @@ impl MessageMutation {
     }
 
     /// Withdraws a message that was not tried yet.
-    #[graphql(guard = "require(Scope::Send)")]
+    #[graphql(guard = "require(KeyScope::Send)")]
     async fn cancel_message(&self, ctx: &Context<'_>, input: CancelMessageInput) -> Result<CancelMessagePayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let done = match error::id("id", "message", &input.id) {
             Ok(id) => state.commands.cancel_message(caller, id, CancelReason::Requested).await,
             Err(error) => Err(error),
@@ -137,10 +137,10 @@ impl MessageMutation {
             Ok(done) => done,
             Err(errors) => return Ok(CancelMessagePayload { message: None, position: None, errors }),
         };
-        state.settle(done.position).await;
+        state.wait_for_effect(done.position).await;
         let row = state.loaders.row::<MessageRow>(caller.account_id, &input.id).await?;
-        let message = row.map(|row| Message::fresh(decided(row, done.value), done.position));
-        Ok(CancelMessagePayload { message, position: Some(Position(done.position)), errors: vec![] })
+        let message = row.map(|row| MessageObject::fresh(decided(row, done.value), done.position));
+        Ok(CancelMessagePayload { message, position: Some(PositionScalar(done.position)), errors: vec![] })
     }
 }
 
@@ -156,15 +156,15 @@ fn decided(row: MessageRow, state: message::Message) -> MessageRow {
 
 fn too_many_messages() -> CommandError {
     let text = format!("at most {} messages at once", commands::MESSAGES_MAX);
-    Refusal::new("messages", Code::TooMany, text).into()
+    Refusal::new("messages", RefusalCode::TooMany, text).into()
 }
 
 impl SendMessagePayload {
-    fn of(accepted: Result<Accepted, CommandError>) -> Result<Self> {
+    fn of(accepted: Result<AcceptedSend, CommandError>) -> Result<Self> {
         Ok(match outcome(accepted)? {
-            Ok(Accepted { row, position, repeated }) => {
-                let message = Some(Message::fresh(row, position));
-                Self { message, position: Some(Position(position)), repeated, errors: vec![] }
+            Ok(AcceptedSend { row, position, repeated }) => {
+                let message = Some(MessageObject::fresh(row, position));
+                Self { message, position: Some(PositionScalar(position)), repeated, errors: vec![] }
             }
             Err(errors) => Self { errors, ..Self::default() },
         })
@@ -173,7 +173,7 @@ impl SendMessagePayload {
 
 impl SendMessagesPayload {
     /// `answers` are those to the messages that were given in good form, in their order.
-    fn of(given: Vec<Result<SendMessage, Refusal>>, answers: Vec<Result<Accepted, CommandError>>) -> Result<Self> {
+    fn of(given: Vec<Result<SendMessage, Refusal>>, answers: Vec<Result<AcceptedSend, CommandError>>) -> Result<Self> {
         let (mut results, mut answers) = (Vec::with_capacity(given.len()), answers.into_iter());
         for (index, message) in given.into_iter().enumerate() {
             let answer = match message {
@@ -195,26 +195,30 @@ impl TryFrom<SendMessageInput> for SendMessage {
 
     fn try_from(input: SendMessageInput) -> Result<Self, Refusal> {
         let to = match (input.to, input.contact_id) {
-            (Some(to), None) => To::Address(Personal::new(to)),
-            (None, Some(ID(id))) => To::Contact(id),
-            (None, None) => return Err(Refusal::new("to", Code::Required, "say whom it is for: to or contactId")),
-            (Some(_), Some(_)) => return Err(Refusal::new("to", Code::Invalid, "to and contactId exclude each other")),
+            (Some(to), None) => SendTarget::Address(Personal::new(to)),
+            (None, Some(ID(id))) => SendTarget::Contact(id),
+            (None, None) => {
+                return Err(Refusal::new("to", RefusalCode::Required, "say whom it is for: to or contactId"));
+            }
+            (Some(_), Some(_)) => {
+                return Err(Refusal::new("to", RefusalCode::Invalid, "to and contactId exclude each other"));
+            }
         };
-        let content = ContentInput { text: input.text.map(Into::into), template: input.template.map(Into::into) };
+        let content = ContentDraft { text: input.text.map(Into::into), template: input.template.map(Into::into) };
         Ok(Self { number_id: input.number_id.0, to, content, idempotency_key: input.idempotency_key })
     }
 }
 
-impl From<TextInput> for commands::TextInput {
+impl From<TextInput> for commands::TextDraft {
     fn from(TextInput { body, preview_url }: TextInput) -> Self {
         Self { body: Personal::new(body), preview_url: preview_url.unwrap_or(false) }
     }
 }
 
-impl From<TemplateInput> for commands::TemplateInput {
+impl From<TemplateInput> for commands::TemplateDraft {
     fn from(TemplateInput { name, language, parameters }: TemplateInput) -> Self {
         let parameter =
-            |TemplateParameterInput { name, text }| commands::ParameterInput { name, text: Personal::new(text) };
+            |TemplateParameterInput { name, text }| commands::ParameterDraft { name, text: Personal::new(text) };
         Self { name, language, parameters: parameters.unwrap_or_default().into_iter().map(parameter).collect() }
     }
 }
@@ -239,9 +243,9 @@ mod tests {
         assert!(SendMessage::try_from(input(Some("+16505551234"), None)).is_ok());
         assert!(SendMessage::try_from(input(None, Some("x"))).is_ok());
         let refused = |to, contact| SendMessage::try_from(input(to, contact)).unwrap_err();
-        assert_eq!(refused(None, None).code, Code::Required);
+        assert_eq!(refused(None, None).code, RefusalCode::Required);
         let both = refused(Some("+16505551234"), Some("x"));
-        assert_eq!((both.code, both.field.as_deref()), (Code::Invalid, Some("to")));
+        assert_eq!((both.code, both.field.as_deref()), (RefusalCode::Invalid, Some("to")));
     }
 
     #[test]
@@ -251,7 +255,7 @@ mod tests {
             SendMessage::try_from(input(None, None)),
             SendMessage::try_from(input(Some("b"), None)),
         ];
-        let refused = |field: &str| Err(Refusal::new(field, Code::Required, "is missing").into());
+        let refused = |field: &str| Err(Refusal::new(field, RefusalCode::Required, "is missing").into());
         let payload = SendMessagesPayload::of(given, vec![refused("to"), refused("text.body")]).unwrap();
         let fields: Vec<_> = payload.results.iter().map(|result| result.errors[0].field.clone().unwrap()).collect();
         assert_eq!(fields, ["messages.0.to", "messages.1.to", "messages.2.text.body"]);

@@ -2,16 +2,16 @@
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use wasend_commands::number::ConnectNumber;
-use wasend_commands::{Caller, Code, CommandError, Done};
-use wasend_domain::account::Scope;
+use wasend_commands::{Caller, CommandEffect, CommandError, RefusalCode};
+use wasend_domain::account::KeyScope;
 use wasend_domain::{NumberId, Personal};
 use wasend_projections::numbers::NumberRow;
 
-use super::Number;
+use super::NumberObject;
 use crate::auth::require;
 use crate::graphql::error::{self, UserError};
-use crate::graphql::scalar::Position;
-use crate::graphql::state::{Changed, State};
+use crate::graphql::scalar::PositionScalar;
+use crate::graphql::state::{GraphqlState, MutationOutcome};
 
 #[derive(InputObject)]
 struct ConnectNumberInput {
@@ -64,8 +64,8 @@ struct DisconnectNumberInput {
 
 #[derive(SimpleObject)]
 struct NumberPayload {
-    number: Option<Number>,
-    position: Option<Position>,
+    number: Option<NumberObject>,
+    position: Option<PositionScalar>,
     errors: Vec<UserError>,
 }
 
@@ -75,20 +75,20 @@ pub struct NumberMutation;
 #[Object]
 impl NumberMutation {
     /// Connects a WhatsApp number, from which messages can be sent then.
-    #[graphql(guard = "require(Scope::Admin)")]
+    #[graphql(guard = "require(KeyScope::Admin)")]
     async fn connect_number(&self, ctx: &Context<'_>, input: ConnectNumberInput) -> Result<NumberPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         payload(state, caller, state.commands.connect_number(caller, input.into()).await).await
     }
 
     /// Gives the number other credentials; each that is absent stays as it is.
-    #[graphql(guard = "require(Scope::Admin)")]
+    #[graphql(guard = "require(KeyScope::Admin)")]
     async fn update_number_credentials(
         &self,
         ctx: &Context<'_>,
         input: UpdateNumberCredentialsInput,
     ) -> Result<NumberPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let UpdateNumberCredentialsInput { id, access_token, app_secret, verify_token } = input;
         let [access, app, verify] = [access_token, app_secret, verify_token].map(|secret| secret.map(Personal::new));
         let done = match number(&id) {
@@ -99,21 +99,21 @@ impl NumberMutation {
     }
 
     /// How fast messages are sent from the number at most.
-    #[graphql(guard = "require(Scope::Admin)")]
+    #[graphql(guard = "require(KeyScope::Admin)")]
     async fn set_number_rate(&self, ctx: &Context<'_>, input: SetNumberRateInput) -> Result<NumberPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let done = match number(&input.id) {
             Ok(id) => state.commands.change_rate(caller, id, rate(input.messages_per_second)).await,
             Err(error) => Err(error),
         };
-        let done = done.map_err(|error| error::about(error, Code::OutOfRange, "messagesPerSecond"));
+        let done = done.map_err(|error| error::about(error, RefusalCode::OutOfRange, "messagesPerSecond"));
         payload(state, caller, done).await
     }
 
     /// Nothing is sent from the number until it is resumed; what is accepted meanwhile waits.
-    #[graphql(guard = "require(Scope::Admin)")]
+    #[graphql(guard = "require(KeyScope::Admin)")]
     async fn pause_number(&self, ctx: &Context<'_>, input: PauseNumberInput) -> Result<NumberPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let done = match number(&input.id) {
             Ok(id) => state.commands.stop_number(caller, id, None).await,
             Err(error) => Err(error),
@@ -121,9 +121,9 @@ impl NumberMutation {
         payload(state, caller, done).await
     }
 
-    #[graphql(guard = "require(Scope::Admin)")]
+    #[graphql(guard = "require(KeyScope::Admin)")]
     async fn resume_number(&self, ctx: &Context<'_>, input: ResumeNumberInput) -> Result<NumberPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let done = match number(&input.id) {
             Ok(id) => state.commands.resume_number(caller, id).await,
             Err(error) => Err(error),
@@ -132,9 +132,9 @@ impl NumberMutation {
     }
 
     /// Nothing is sent from the number or received by it any more.
-    #[graphql(guard = "require(Scope::Admin)")]
+    #[graphql(guard = "require(KeyScope::Admin)")]
     async fn disconnect_number(&self, ctx: &Context<'_>, input: DisconnectNumberInput) -> Result<NumberPayload> {
-        let (state, caller) = State::write(ctx)?;
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
         let done = match number(&input.id) {
             Ok(id) => state.commands.disconnect_number(caller, id).await,
             Err(error) => Err(error),
@@ -152,9 +152,13 @@ fn rate(messages_per_second: i32) -> u32 {
     u32::try_from(messages_per_second).unwrap_or(0)
 }
 
-async fn payload(state: &State, caller: Caller, done: Result<Done<NumberId>, CommandError>) -> Result<NumberPayload> {
-    let Changed { row, position, errors } = state.changed::<NumberRow, _>(caller, done).await?;
-    Ok(NumberPayload { number: row.map(Number), position, errors })
+async fn payload(
+    state: &GraphqlState,
+    caller: Caller,
+    done: Result<CommandEffect<NumberId>, CommandError>,
+) -> Result<NumberPayload> {
+    let MutationOutcome { row, position, errors } = state.changed::<NumberRow, _>(caller, done).await?;
+    Ok(NumberPayload { number: row.map(NumberObject), position, errors })
 }
 
 impl From<ConnectNumberInput> for ConnectNumber {

@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
-use wasend_domain::account::Scope;
+use wasend_domain::account::KeyScope;
 
 use super::{Client, World};
-use crate::auth::Actor;
+use crate::auth::KeyHolder;
 
 #[tokio::test]
 async fn what_belongs_to_another_account_is_like_what_does_not_exist() {
@@ -57,21 +57,21 @@ async fn each_field_asks_for_its_scope() {
     let world = World::new().await;
     let client = world.account().await;
     let fields = [
-        ("{ account { id } }", Some(Scope::Read)),
-        ("{ numbers { totalCount } }", Some(Scope::Read)),
-        ("{ contacts { totalCount } }", Some(Scope::Read)),
-        ("{ groups { totalCount } }", Some(Scope::Read)),
-        ("{ messages { totalCount } }", Some(Scope::Read)),
-        ("{ usage(period: { from: \"2026-01-01\", to: \"2026-01-01\" }) { messages } }", Some(Scope::Billing)),
-        ("{ auditTrail { totalCount } }", Some(Scope::Audit)),
-        ("{ apiKeys { totalCount } }", Some(Scope::Admin)),
+        ("{ account { id } }", Some(KeyScope::Read)),
+        ("{ numbers { totalCount } }", Some(KeyScope::Read)),
+        ("{ contacts { totalCount } }", Some(KeyScope::Read)),
+        ("{ groups { totalCount } }", Some(KeyScope::Read)),
+        ("{ messages { totalCount } }", Some(KeyScope::Read)),
+        ("{ usage(period: { from: \"2026-01-01\", to: \"2026-01-01\" }) { messages } }", Some(KeyScope::Billing)),
+        ("{ auditTrail { totalCount } }", Some(KeyScope::Audit)),
+        ("{ apiKeys { totalCount } }", Some(KeyScope::Admin)),
         ("{ position }", None),
-        ("mutation { createGroup(input: { name: \"g\" }) { position } }", Some(Scope::Send)),
-        ("mutation { issueApiKey(input: { scopes: [READ] }) { position } }", Some(Scope::Admin)),
+        ("mutation { createGroup(input: { name: \"g\" }) { position } }", Some(KeyScope::Send)),
+        ("mutation { issueApiKey(input: { scopes: [READ] }) { position } }", Some(KeyScope::Admin)),
     ];
     for (field, needed) in fields {
-        for scope in Scope::ALL {
-            let actor = Actor { scopes: [scope].into(), ..client.actor.clone() };
+        for scope in KeyScope::ALL {
+            let actor = KeyHolder { scopes: [scope].into(), ..client.actor.clone() };
             let client = world.client(actor);
             if needed.is_none_or(|needed| needed == scope) {
                 client.ask(field, json!({})).await;

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use wasend_domain::Purpose;
+use wasend_domain::KeyPurpose;
 
 use super::{Client, World};
 
@@ -141,7 +141,7 @@ async fn what_was_erased_is_null_and_says_so() {
     let sent = client.send(&number, "+16505551234", "Hello").await;
     let subject = contact.as_str().unwrap().parse().unwrap();
     let (vault, account) = (&world.house.stores.vault, client.actor.account_id);
-    vault.destroy_subject(account, subject, &[Purpose::Messaging], "request 7").await.unwrap();
+    vault.destroy_subject(account, subject, &[KeyPurpose::Messaging], "request 7").await.unwrap();
     let read_query = "query($id: ID!, $at: Position) { message(id: $id, minPosition: $at) {
         status content { text template { name } erased { why } } contact { phone name attributes { name } erased { why } } } }";
     let read = client.ask(read_query, json!({ "id": sent["message"]["id"], "at": sent["position"] })).await;

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use async_graphql::{Context, Error, Object, Result, Schema, Subscription};
 use futures::{Stream, stream};
-use wasend_domain::account::Scope;
+use wasend_domain::account::KeyScope;
 
 use crate::auth::{ContextExt, require};
 
-pub struct Query;
-pub struct Mutation;
-pub struct Subscriptions;
+pub struct FakeQuery;
+pub struct FakeMutation;
+pub struct FakeSubscriptions;
 
-#[Object]
-impl Query {
+#[Object(name = "Query")]
+impl FakeQuery {
     async fn hello(&self) -> &'static str {
         "world"
     }
@@ -28,7 +28,7 @@ impl Query {
         Ok(ctx.actor()?.key_id.to_string())
     }
 
-    #[graphql(guard = "require(Scope::Audit)")]
+    #[graphql(guard = "require(KeyScope::Audit)")]
     async fn audited(&self) -> bool {
         true
     }
@@ -42,20 +42,20 @@ impl Query {
         nothing[0]
     }
 
-    async fn nested(&self) -> Query {
-        Query
+    async fn nested(&self) -> FakeQuery {
+        FakeQuery
     }
 }
 
-#[Object]
-impl Mutation {
+#[Object(name = "Mutation")]
+impl FakeMutation {
     async fn bump(&self, by: i32) -> i32 {
         by + 1
     }
 }
 
-#[Subscription]
-impl Subscriptions {
+#[Subscription(name = "Subscriptions")]
+impl FakeSubscriptions {
     async fn count(&self, to: i32) -> impl Stream<Item = i32> {
         stream::iter(1..=to)
     }
@@ -81,6 +81,6 @@ impl Subscriptions {
     }
 }
 
-pub fn schema() -> Schema<Query, Mutation, Subscriptions> {
-    Schema::build(Query, Mutation, Subscriptions).limit_depth(20).finish()
+pub fn schema() -> Schema<FakeQuery, FakeMutation, FakeSubscriptions> {
+    Schema::build(FakeQuery, FakeMutation, FakeSubscriptions).limit_depth(20).finish()
 }

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, header};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Media {
+pub enum ResponseMedia {
     /// `application/graphql-response+json`
     ResponseJson,
     /// `application/json`
@@ -14,7 +14,7 @@ pub enum Media {
     Html,
 }
 
-impl Media {
+impl ResponseMedia {
     const fn parts(self) -> (&'static str, &'static str) {
         match self {
             Self::ResponseJson => ("application", "graphql-response+json"),
@@ -47,14 +47,14 @@ impl Media {
 }
 
 /// One entry of `Accept`.
-struct Range<'a> {
+struct MediaRange<'a> {
     kind: &'a str,
     subtype: &'a str,
     /// Thousandths.
     quality: u16,
 }
 
-impl<'a> Range<'a> {
+impl<'a> MediaRange<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let (kind, subtype) = parts.next()?.split_once('/')?;
@@ -70,7 +70,7 @@ impl<'a> Range<'a> {
     }
 
     /// How closely it names the media: 3 exactly, 2 by its kind, 1 anything.
-    fn closeness(&self, media: Media) -> Option<u8> {
+    fn closeness(&self, media: ResponseMedia) -> Option<u8> {
         let (kind, subtype) = media.parts();
         match (self.kind, self.subtype) {
             ("*", "*") => Some(1),
@@ -97,11 +97,11 @@ fn is_utf8(charset: &str) -> bool {
 
 /// The best of what is offered; none when the client wants nothing of it. Without `Accept`, the first offered of
 /// `application/json` or anything.
-pub fn negotiate(headers: &HeaderMap, offered: &[Media]) -> Option<Media> {
+pub fn negotiate(headers: &HeaderMap, offered: &[ResponseMedia]) -> Option<ResponseMedia> {
     let values: Vec<&str> = headers.get_all(header::ACCEPT).iter().map(|v| v.to_str().unwrap_or("")).collect();
     let accept = if values.is_empty() { "*/*".to_owned() } else { values.join(",") };
-    let ranges: Vec<Range> = accept.split(',').filter_map(Range::parse).collect();
-    let rank = |media: Media| {
+    let ranges: Vec<MediaRange> = accept.split(',').filter_map(MediaRange::parse).collect();
+    let rank = |media: ResponseMedia| {
         // The closest entry decides, so that `*/*, text/html;q=0` excludes HTML.
         let (closeness, quality) =
             ranges.iter().filter_map(|range| Some((range.closeness(media)?, range.quality))).max()?;
@@ -131,9 +131,10 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Media; 4] = [Media::ResponseJson, Media::Json, Media::EventStream, Media::Html];
+    const ALL: [ResponseMedia; 4] =
+        [ResponseMedia::ResponseJson, ResponseMedia::Json, ResponseMedia::EventStream, ResponseMedia::Html];
 
-    fn accept(text: &str) -> Option<Media> {
+    fn accept(text: &str) -> Option<ResponseMedia> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_str(text).unwrap());
         negotiate(&headers, &ALL)
@@ -143,19 +144,19 @@ mod tests {
     fn the_client_gets_what_it_asks_for() {
         let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
         for (wanted, media) in [
-            ("*/*", Some(Media::Json)),
-            ("application/*", Some(Media::Json)),
-            ("application/json", Some(Media::Json)),
-            ("APPLICATION/GraphQL-Response+JSON; charset=UTF-8", Some(Media::ResponseJson)),
-            ("application/json, application/graphql-response+json", Some(Media::ResponseJson)),
-            ("application/graphql-response+json;q=0.5, application/json", Some(Media::Json)),
-            ("application/json, */*", Some(Media::Json)),
-            ("text/event-stream", Some(Media::EventStream)),
-            (browser, Some(Media::Html)),
+            ("*/*", Some(ResponseMedia::Json)),
+            ("application/*", Some(ResponseMedia::Json)),
+            ("application/json", Some(ResponseMedia::Json)),
+            ("APPLICATION/GraphQL-Response+JSON; charset=UTF-8", Some(ResponseMedia::ResponseJson)),
+            ("application/json, application/graphql-response+json", Some(ResponseMedia::ResponseJson)),
+            ("application/graphql-response+json;q=0.5, application/json", Some(ResponseMedia::Json)),
+            ("application/json, */*", Some(ResponseMedia::Json)),
+            ("text/event-stream", Some(ResponseMedia::EventStream)),
+            (browser, Some(ResponseMedia::Html)),
             ("text/plain", None),
             ("application/json; charset=latin1", None),
             ("application/json;q=0", None),
-            ("*/*, application/json;q=0", Some(Media::ResponseJson)),
+            ("*/*, application/json;q=0", Some(ResponseMedia::ResponseJson)),
             ("", None),
         ] {
             assert_eq!(accept(wanted), media, "{wanted}");
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn silence_means_json() {
-        assert_eq!(negotiate(&HeaderMap::new(), &ALL), Some(Media::Json));
+        assert_eq!(negotiate(&HeaderMap::new(), &ALL), Some(ResponseMedia::Json));
     }
 
     #[test]

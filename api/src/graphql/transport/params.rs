@@ -5,24 +5,24 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 use wasend_whatsapp::json;
 
-use super::Refusal;
-use crate::problem::Code;
+use super::RequestRefusal;
+use crate::problem::ProblemCode;
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Params {
+pub struct RequestParams {
     query: String,
     operation_name: Option<String>,
     variables: Map<String, Value>,
     extensions: Map<String, Value>,
 }
 
-fn bad(message: impl Into<String>) -> Refusal {
-    Refusal::new(Code::BadRequest, message)
+fn bad(message: impl Into<String>) -> RequestRefusal {
+    RequestRefusal::new(ProblemCode::BadRequest, message)
 }
 
-impl Params {
+impl RequestParams {
     /// From the members of a JSON object; others than the four are left for later versions of the specification.
-    pub fn from_json(value: Value) -> Result<Self, Refusal> {
+    pub fn from_json(value: Value) -> Result<Self, RequestRefusal> {
         let Value::Object(mut members) = value else {
             return Err(bad("a GraphQL request is a JSON object"));
         };
@@ -42,7 +42,7 @@ impl Params {
     }
 
     /// From a URL's query string; an empty parameter is as good as none, except `query`.
-    pub fn from_query(text: &str) -> Result<Self, Refusal> {
+    pub fn from_query(text: &str) -> Result<Self, RequestRefusal> {
         let mut members = Map::new();
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             if !matches!(&*name, "query" | "operationName" | "variables" | "extensions") {
@@ -78,7 +78,7 @@ impl Params {
     }
 }
 
-fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, Refusal> {
+fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, RequestRefusal> {
     match value {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(members)) => Ok(members),
@@ -92,30 +92,30 @@ const VALUES_MAX: usize = 500_000;
 pub const VALUE_BYTES: usize = 128;
 
 /// How many values the JSON has, before memory is taken for them. Errors: PAYLOAD_TOO_LARGE.
-pub fn values(body: &[u8]) -> Result<usize, Refusal> {
+pub fn values(body: &[u8]) -> Result<usize, RequestRefusal> {
     let values = json::values(body);
     if values > VALUES_MAX {
         let message = format!("the body has more than {VALUES_MAX} values");
-        return Err(Refusal::new(Code::PayloadTooLarge, message));
+        return Err(RequestRefusal::new(ProblemCode::PayloadTooLarge, message));
     }
     Ok(values)
 }
 
 /// The operations of one HTTP body: one, or a batch of at most `max`. The flag tells which.
-pub fn from_body(body: &[u8], max: usize) -> Result<(Vec<Params>, bool), Refusal> {
+pub fn from_body(body: &[u8], max: usize) -> Result<(Vec<RequestParams>, bool), RequestRefusal> {
     let text = std::str::from_utf8(body).map_err(|_| bad("the body is not UTF-8"))?;
     let value: Value = serde_json::from_str(text).map_err(|error| bad(format!("the body is not JSON: {error}")))?;
     let Value::Array(items) = value else {
-        return Ok((vec![Params::from_json(value)?], false));
+        return Ok((vec![RequestParams::from_json(value)?], false));
     };
     if max < 2 {
-        return Err(Refusal::new(Code::BatchTooLarge, "batches are turned off; send one operation"));
+        return Err(RequestRefusal::new(ProblemCode::BatchTooLarge, "batches are turned off; send one operation"));
     }
     if items.is_empty() || items.len() > max {
         let message = format!("a batch holds 1 to {max} operations; this one holds {}", items.len());
-        return Err(Refusal::new(Code::BatchTooLarge, message));
+        return Err(RequestRefusal::new(ProblemCode::BatchTooLarge, message));
     }
-    Ok((items.into_iter().map(Params::from_json).collect::<Result<_, _>>()?, true))
+    Ok((items.into_iter().map(RequestParams::from_json).collect::<Result<_, _>>()?, true))
 }
 
 #[cfg(test)]
@@ -137,21 +137,22 @@ mod tests {
             json!({"query": "{a}", "variables": []}),
             json!({"query": "{a}", "extensions": true}),
         ] {
-            assert_eq!(Params::from_json(wrong.clone()).unwrap_err().code, Code::BadRequest, "{wrong}");
+            assert_eq!(RequestParams::from_json(wrong.clone()).unwrap_err().code, ProblemCode::BadRequest, "{wrong}");
         }
         let nulls = json!({"query": "{a}", "operationName": null, "variables": null, "extensions": null, "id": 1});
-        assert!(Params::from_json(nulls).is_ok());
+        assert!(RequestParams::from_json(nulls).is_ok());
     }
 
     #[test]
     fn a_query_string_is_as_strict() {
-        let params = Params::from_query("query=%7Ba%7D&operationName=&variables=%7B%22x%22%3A1%7D&other=1").unwrap();
+        let params =
+            RequestParams::from_query("query=%7Ba%7D&operationName=&variables=%7B%22x%22%3A1%7D&other=1").unwrap();
         assert_eq!((params.query.as_str(), params.variables["x"].as_u64()), ("{a}", Some(1)));
         for wrong in ["", "variables={}", "query=a&query=b", "query=a&variables=x", "query=a&variables=1", "query=%FF"]
         {
-            assert!(Params::from_query(wrong).is_err(), "{wrong}");
+            assert!(RequestParams::from_query(wrong).is_err(), "{wrong}");
         }
-        assert!(Params::from_query("query=%EF%BF%BD").is_ok());
+        assert!(RequestParams::from_query("query=%EF%BF%BD").is_ok());
     }
 
     #[test]
@@ -159,9 +160,9 @@ mod tests {
         let batch = |n: usize| serde_json::to_vec(&vec![json!({"query": "{a}"}); n]).unwrap();
         assert_eq!(from_body(&batch(2), 2).unwrap().0.len(), 2);
         for (n, max) in [(0, 2), (3, 2), (1, 1)] {
-            assert_eq!(from_body(&batch(n), max).unwrap_err().code, Code::BatchTooLarge);
+            assert_eq!(from_body(&batch(n), max).unwrap_err().code, ProblemCode::BatchTooLarge);
         }
-        assert_eq!(from_body(b"\xff", 2).unwrap_err().code, Code::BadRequest);
-        assert_eq!(from_body(b"{", 2).unwrap_err().code, Code::BadRequest);
+        assert_eq!(from_body(b"\xff", 2).unwrap_err().code, ProblemCode::BadRequest);
+        assert_eq!(from_body(b"{", 2).unwrap_err().code, ProblemCode::BadRequest);
     }
 }

@@ -11,8 +11,8 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 use tokio::time::timeout;
 
-use super::{Answer, Prepared, negotiate::Media};
-use crate::{auth::Identity, http::Shell};
+use super::{OperationResponse, PreparedOperation, negotiate::ResponseMedia};
+use crate::{auth::CallerIdentity, http::HttpState};
 
 /// Without data a browser would not report the event.
 const COMPLETE: &str = "event: complete\ndata: \n\n";
@@ -21,7 +21,7 @@ const COMPLETE: &str = "event: complete\ndata: \n\n";
 const SIGN_OF_LIFE: &str = ":\n\n";
 
 /// The answers as they come, until the operation ends, its key is revoked or the server stops.
-pub fn respond(shell: &Shell, identity: Identity, prepared: Prepared) -> Response {
+pub fn respond(shell: &HttpState, identity: CallerIdentity, prepared: PreparedOperation) -> Response {
     let keep_alive = shell.graphql.keep_alive;
     let (authenticator, stopping) = (shell.authenticator.clone(), shell.life.stopping());
     let end = Box::pin(async move {
@@ -35,11 +35,11 @@ pub fn respond(shell: &Shell, identity: Identity, prepared: Prepared) -> Respons
 }
 
 /// One answer and the end: a browser's EventSource cannot read the body of a refusal.
-pub fn only(answer: &Answer) -> Response {
+pub fn only(answer: &OperationResponse) -> Response {
     write(stream::iter([next(answer), COMPLETE.to_owned()]), Duration::MAX)
 }
 
-fn next(answer: &Answer) -> String {
+fn next(answer: &OperationResponse) -> String {
     // Serialised JSON has no line breaks, so that one line of data holds it.
     format!("event: next\ndata: {}\n\n", answer.json())
 }
@@ -52,6 +52,6 @@ fn write(events: impl Stream<Item = String> + Send + 'static, keep_alive: Durati
         };
         Some((Ok::<_, Infallible>(chunk), events))
     });
-    let content_type = HeaderValue::from_static(Media::EventStream.content_type());
+    let content_type = HeaderValue::from_static(ResponseMedia::EventStream.content_type());
     ([(header::CONTENT_TYPE, content_type)], Body::from_stream(chunks)).into_response()
 }

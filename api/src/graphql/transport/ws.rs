@@ -13,12 +13,12 @@ use axum::{
 };
 
 use crate::{
-    auth::Identity,
-    http::Shell,
-    problem::{Code, Problem},
+    auth::CallerIdentity,
+    http::HttpState,
+    problem::{Problem, ProblemCode},
 };
 
-use connection::Connection;
+use connection::SocketConnection;
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
@@ -31,9 +31,9 @@ pub fn is_handshake(parts: &Parts) -> bool {
 }
 
 /// Answers the handshake; `identity` is what its `Authorization` header said, which `connection_init` may replace.
-pub async fn upgrade(shell: Shell, mut parts: Parts, identity: Identity) -> Response {
+pub async fn upgrade(shell: HttpState, mut parts: Parts, identity: CallerIdentity) -> Response {
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
-        return Problem::new(Code::BadRequest, "the WebSocket handshake is malformed").into_response();
+        return Problem::new(ProblemCode::BadRequest, "the WebSocket handshake is malformed").into_response();
     };
     let limit = shell.graphql.message_limit;
     let mut response = upgrade
@@ -43,7 +43,7 @@ pub async fn upgrade(shell: Shell, mut parts: Parts, identity: Identity) -> Resp
         .write_buffer_size(WRITE_BUFFER)
         .on_upgrade(move |socket| {
             let tracker = shell.life.tracker().clone();
-            tracker.track_future(Connection::new(shell, identity).run(socket))
+            tracker.track_future(SocketConnection::new(shell, identity).run(socket))
         });
     // Among them is how the client spelled its headers, and hyper then spells the answer's alike: some clients (gql of
     // Python) look for `Sec-WebSocket-Protocol` in exactly this case, and else speak a protocol not negotiated.

@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
 use wasend_commands::CommandError;
 use wasend_domain::contact::Contact;
-use wasend_domain::import::Mode;
+use wasend_domain::import::MergeMode;
 use wasend_domain::{Opened, SubjectId, Time, UnavailableCause};
-use wasend_eventlog::{Loaded, Stream, load};
-use wasend_vault::Identity;
+use wasend_eventlog::{LoadedAggregate, StreamLookup, load};
+use wasend_vault::PersonIdentity;
 
-use super::super::reading::Chunk;
-use super::super::row::{Parsed, Wrong};
-use super::Job;
+use super::super::reading::RowChunk;
+use super::super::row::{ParsedRow, RowError};
+use super::ImportJob;
 
 /// The contacts of a chunk, as they are.
-pub(crate) struct Known {
-    pub subjects: Vec<Option<Result<SubjectId, Wrong>>>,
-    pub contacts: HashMap<Uuid, Loaded<Contact>>,
+pub(crate) struct KnownContacts {
+    pub subjects: Vec<Option<Result<SubjectId, RowError>>>,
+    pub contacts: HashMap<Uuid, LoadedAggregate<Contact>>,
     pub names: HashMap<SubjectId, Option<String>>,
     pub attributes: HashMap<SubjectId, BTreeMap<String, String>>,
     /// Those whose name or attributes, with which an update is compared, cannot be read.
@@ -31,16 +31,20 @@ pub(crate) struct Known {
     pub made: HashMap<usize, SubjectId>,
 }
 
-impl Known {
+impl KnownContacts {
     /// Whether a person is just being erased: once unlinked, the person in the file is a new subject.
     pub fn is_closing(&self) -> bool {
         self.contacts.values().any(|contact| contact.state.erased.is_some())
     }
 }
 
-impl Job {
+impl ImportJob {
     /// Looks a chunk's people up, and makes subjects of the unknown ones.
-    pub(crate) async fn learn(&self, chunk: &Chunk, repeats: &HashMap<usize, u64>) -> Result<Known, CommandError> {
+    pub(crate) async fn learn(
+        &self,
+        chunk: &RowChunk,
+        repeats: &HashMap<usize, u64>,
+    ) -> Result<KnownContacts, CommandError> {
         loop {
             let mut known = self.known(chunk, repeats).await?;
             if self.start.dry_run || known.is_closing() || self.make_new(chunk, repeats, &mut known).await? {
@@ -49,7 +53,7 @@ impl Job {
         }
     }
 
-    async fn known(&self, chunk: &Chunk, repeats: &HashMap<usize, u64>) -> Result<Known, CommandError> {
+    async fn known(&self, chunk: &RowChunk, repeats: &HashMap<usize, u64>) -> Result<KnownContacts, CommandError> {
         let vault = &self.commands.vault;
         let mut identities = Vec::with_capacity(chunk.rows.len());
         let mut owners = Vec::with_capacity(chunk.rows.len());
@@ -62,13 +66,13 @@ impl Job {
             }
         }
         let bearers = vault.find_many(self.account, &identities).await?;
-        let mut subjects: Vec<Option<Result<SubjectId, Wrong>>> = vec![None; chunk.rows.len()];
+        let mut subjects: Vec<Option<Result<SubjectId, RowError>>> = vec![None; chunk.rows.len()];
         for ((index, identity), bearer) in owners.into_iter().zip(&identities).zip(bearers) {
             let Some(bearer) = bearer else { continue };
             let slot = &mut subjects[index];
             match slot {
-                Some(Ok(known)) if *known != bearer && matches!(identity, Identity::Bsuid(_)) => {
-                    *slot = Some(Err(Wrong::OtherContacts));
+                Some(Ok(known)) if *known != bearer && matches!(identity, PersonIdentity::Bsuid(_)) => {
+                    *slot = Some(Err(RowError::OtherContacts));
                 }
                 None => *slot = Some(Ok(bearer)),
                 Some(_) => {}
@@ -79,13 +83,13 @@ impl Job {
         known.dedup();
         let ids: Vec<_> = known.iter().map(SubjectId::uuid).collect();
         let found = if ids.is_empty() { HashMap::new() } else { load(&*self.commands.log, self.account, &ids).await? };
-        let contacts: HashMap<Uuid, Loaded<Contact>> =
-            found.into_iter().filter_map(|(id, stream)| Some((id, Stream::present(stream)?))).collect();
+        let contacts: HashMap<Uuid, LoadedAggregate<Contact>> =
+            found.into_iter().filter_map(|(id, stream)| Some((id, StreamLookup::present(stream)?))).collect();
         let suppressed = self.suppressed(chunk, &subjects, &contacts).await?;
         let (names, attributes, unreadable, made) = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
         // Looked up after the directory: a person that it does not know any more is among them.
         let erased = self.erased(chunk).await?;
-        let mut state = Known { subjects, contacts, names, attributes, unreadable, suppressed, erased, made };
+        let mut state = KnownContacts { subjects, contacts, names, attributes, unreadable, suppressed, erased, made };
         self.open(&known, &mut state).await?;
         Ok(state)
     }
@@ -93,11 +97,11 @@ impl Job {
     /// Which rows are about people who had opted out before they were erased: that they come again does not undo it.
     async fn suppressed(
         &self,
-        chunk: &Chunk,
-        subjects: &[Option<Result<SubjectId, Wrong>>],
-        contacts: &HashMap<Uuid, Loaded<Contact>>,
+        chunk: &RowChunk,
+        subjects: &[Option<Result<SubjectId, RowError>>],
+        contacts: &HashMap<Uuid, LoadedAggregate<Contact>>,
     ) -> Result<HashMap<usize, Time>, CommandError> {
-        let new = |subject: &Option<Result<SubjectId, Wrong>>| match subject {
+        let new = |subject: &Option<Result<SubjectId, RowError>>| match subject {
             None => true,
             // Made by a node that died before it said so.
             Some(Ok(subject)) => contacts.get(&subject.uuid()).is_none_or(|contact| !contact.state.created),
@@ -105,7 +109,7 @@ impl Job {
         };
         let (mut rows, mut identities) = (vec![], vec![]);
         for (index, row) in chunk.rows.iter().enumerate().filter(|(index, _)| new(&subjects[*index])) {
-            for identity in row.parsed.iter().flat_map(Parsed::identities) {
+            for identity in row.parsed.iter().flat_map(ParsedRow::identities) {
                 rows.push(index);
                 identities.push(identity);
             }
@@ -119,10 +123,10 @@ impl Job {
     }
 
     /// Which rows, also repeated ones, are about people who were erased after the file was received.
-    async fn erased(&self, chunk: &Chunk) -> Result<HashSet<usize>, CommandError> {
+    async fn erased(&self, chunk: &RowChunk) -> Result<HashSet<usize>, CommandError> {
         let (mut rows, mut identities) = (vec![], vec![]);
         for (index, row) in chunk.rows.iter().enumerate() {
-            for identity in row.parsed.iter().flat_map(Parsed::identities) {
+            for identity in row.parsed.iter().flat_map(ParsedRow::identities) {
                 rows.push(index);
                 identities.push(identity);
             }
@@ -132,11 +136,11 @@ impl Job {
     }
 
     /// What an update is compared with.
-    async fn open(&self, subjects: &[SubjectId], known: &mut Known) -> Result<(), CommandError> {
+    async fn open(&self, subjects: &[SubjectId], known: &mut KnownContacts) -> Result<(), CommandError> {
         let vault = &self.commands.vault;
         let compared = |subject: &&SubjectId| {
             let exists = known.contacts.get(&subject.uuid()).is_some_and(|contact| contact.state.created);
-            !exists || self.start.mode == Mode::Update
+            !exists || self.start.mode == MergeMode::Update
         };
         let subjects: Vec<_> = subjects.iter().filter(compared).copied().collect();
         for (subject, person) in subjects.iter().zip(vault.identities(self.account, &subjects).await?) {

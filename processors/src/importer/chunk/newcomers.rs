@@ -4,20 +4,20 @@ use std::collections::HashMap;
 
 use wasend_commands::CommandError;
 use wasend_domain::Personal;
-use wasend_domain::contact::{self, Source, Word};
+use wasend_domain::contact::{self, ConsentChoice, ContactOrigin};
 use wasend_vault::NewPerson;
 
-use super::super::reading::Chunk;
-use super::super::row::Parsed;
-use super::{Act, Job, Known, Verdict};
+use super::super::reading::RowChunk;
+use super::super::row::ParsedRow;
+use super::{ChunkDecision, ImportJob, KnownContacts, RowAction};
 
-impl Job {
+impl ImportJob {
     /// Makes subjects of the unknown ones; false if one came to be known meanwhile.
     pub(super) async fn make_new(
         &self,
-        chunk: &Chunk,
+        chunk: &RowChunk,
         repeats: &HashMap<usize, u64>,
-        known: &mut Known,
+        known: &mut KnownContacts,
     ) -> Result<bool, CommandError> {
         let new = |index: &usize| {
             known.subjects[*index].is_none() && !repeats.contains_key(index) && !known.erased.contains(index)
@@ -32,20 +32,20 @@ impl Job {
     }
 
     /// What is done about those who were just made.
-    pub(super) fn act_on_new(&self, chunk: &Chunk, verdict: &mut Verdict, known: &Known) {
+    pub(super) fn act_on_new(&self, chunk: &RowChunk, verdict: &mut ChunkDecision, known: &KnownContacts) {
         for index in std::mem::take(&mut verdict.new) {
             let Some(subject) = known.made.get(&index).copied() else { continue };
             let Ok(parsed) = &chunk.rows[index].parsed else { continue };
-            let mut commands = vec![contact::Command::Create { source: Source::Import, attributes: None }];
+            let mut commands = vec![contact::Command::Create { source: ContactOrigin::Import, attributes: None }];
             commands.extend(self.start.group.map(contact::Command::JoinGroup));
-            commands.extend(self.opts_out(index, parsed, known).and_then(Word::command));
+            commands.extend(self.opts_out(index, parsed, known).and_then(ConsentChoice::command));
             let attributes = (!parsed.attributes.is_empty()).then(|| parsed.attributes.clone());
             debug_assert!(!known.contacts.contains_key(&subject.uuid()), "a new subject has no history");
-            verdict.acts.push(Act { subject, commands, attributes });
+            verdict.acts.push(RowAction { subject, commands, attributes });
         }
     }
 }
 
-fn person(parsed: &Parsed) -> NewPerson {
+fn person(parsed: &ParsedRow) -> NewPerson {
     NewPerson { identities: parsed.identities(), name: parsed.name.clone().map(Personal::new) }
 }

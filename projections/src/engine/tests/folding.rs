@@ -1,12 +1,12 @@
 //! Folds without a database, as the read models' own tests run them.
 
-use wasend_domain::{Event, Recorded};
+use wasend_domain::{AnyEvent, RecordedEvent};
 
 use super::ledger::{Balance, Balances, Entry, Fault, closed, decode, deposit, odd};
-use crate::Poison;
+use crate::PoisonCause;
 use crate::engine::testing::{folded, recorded};
 
-fn history(events: impl IntoIterator<Item = (&'static str, serde_json::Value)>) -> Vec<(Event, Recorded)> {
+fn history(events: impl IntoIterator<Item = (&'static str, serde_json::Value)>) -> Vec<(AnyEvent, RecordedEvent)> {
     let record = |(position, (kind, payload)): (u64, (&str, serde_json::Value))| {
         let recorded = recorded(position, kind, payload.to_string());
         (decode(&recorded).unwrap(), recorded)
@@ -27,5 +27,5 @@ fn a_history_folds_into_rows() {
 #[test]
 fn a_row_that_was_not_named_is_not_used() {
     let projection = Balances { fault: Fault::Forgets, version: 1 };
-    assert_eq!(folded(projection, &history([deposit("a", 1), odd()])), Err(Poison::Unnamed("balances")));
+    assert_eq!(folded(projection, &history([deposit("a", 1), odd()])), Err(PoisonCause::Unnamed("balances")));
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::ledger::{Balances, Fault, House, both, deposit, expected, random_events};
 use super::on_both;
-use crate::engine::testing::{Engine, MemoryLog, Own, StillClock};
-use crate::{Leases, Projection, State};
+use crate::engine::testing::{MemoryLog, StillClock, TestDatabase, TestEngine};
+use crate::{BuildState, Leases, Projection};
 
 on_both!(
     one_owner_has_a_lease_until_it_ends,
@@ -15,8 +15,8 @@ on_both!(
     two_versions_are_kept_side_by_side,
 );
 
-async fn one_owner_has_a_lease_until_it_ends(engine: Engine) {
-    let (own, clock) = (Own::new(engine).await, StillClock::new());
+async fn one_owner_has_a_lease_until_it_ends(engine: TestEngine) {
+    let (own, clock) = (TestDatabase::new(engine).await, StillClock::new());
     let leases = Leases::new(own.db.clone());
     let ttl = Duration::from_secs(10);
     let acquire = |owner: &'static str| {
@@ -38,8 +38,8 @@ async fn one_owner_has_a_lease_until_it_ends(engine: Engine) {
     assert_eq!(granted, [None, Some(1)]);
 }
 
-async fn a_follower_hears_of_progress_and_takes_over(engine: Engine) {
-    let (own, log, clock) = (Own::new(engine).await, MemoryLog::new(), StillClock::new());
+async fn a_follower_hears_of_progress_and_takes_over(engine: TestEngine) {
+    let (own, log, clock) = (TestDatabase::new(engine).await, MemoryLog::new(), StillClock::new());
     let first = House::with_clock(&own, &log, both(Balances::right()), 5, Arc::clone(&clock)).await;
     let mut events = random_events(1, 100);
     first.reaches(log.push(events.clone())).await;
@@ -62,8 +62,8 @@ async fn a_follower_hears_of_progress_and_takes_over(engine: Engine) {
 }
 
 /// The clock of one node runs ahead of the lease, so that it takes the lease from a node that goes on writing.
-async fn nodes_that_believe_in_the_same_lease_fold_once(engine: Engine) {
-    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+async fn nodes_that_believe_in_the_same_lease_fold_once(engine: TestEngine) {
+    let (own, log) = (TestDatabase::new(engine).await, MemoryLog::new());
     let (slow, fast) = (StillClock::new(), StillClock::new());
     let first = House::with_clock(&own, &log, both(Balances::right()), 3, slow).await;
     let other = own.another().await;
@@ -86,14 +86,14 @@ async fn nodes_that_believe_in_the_same_lease_fold_once(engine: Engine) {
     second.projector.shutdown().await;
 }
 
-async fn two_versions_are_kept_side_by_side(engine: Engine) {
-    let (own, log, clock) = (Own::new(engine).await, MemoryLog::new(), StillClock::new());
+async fn two_versions_are_kept_side_by_side(engine: TestEngine) {
+    let (own, log, clock) = (TestDatabase::new(engine).await, MemoryLog::new(), StillClock::new());
     log.push((0..50).map(|n| deposit("a", n)));
     let old = House::with_clock(&own, &log, both(Balances::right()), 10, Arc::clone(&clock)).await;
     old.reaches(50).await;
     let newer: Arc<dyn Projection> = Arc::new(Balances { fault: Fault::None, version: 2 });
     let new = House::with_clock(&own, &log, both(newer), 10, Arc::clone(&clock)).await;
-    new.status("balances", |status| status.version == 2 && status.state == State::Live).await;
+    new.status("balances", |status| status.version == 2 && status.state == BuildState::Live).await;
     let position = log.push([deposit("a", 1)]);
     old.reaches(position).await;
     new.reaches(position).await;

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wasend_domain::{Event, Position, Recorded, group};
+use wasend_domain::{AnyEvent, Position, RecordedEvent, group};
 
-use crate::engine::testing::{MemoryLog, Own, StillClock};
-use crate::{Cell, Column, Damaged, FoldError, Keys, Options, Projection, Projector, Reader, Record, Rows, Table};
+use crate::engine::testing::{MemoryLog, StillClock, TestDatabase};
+use crate::{
+    BatchKeys, BatchRows, CellReader, CellValue, Column, DamagedRow, FoldError, Projection, Projector,
+    ProjectorOptions, Table, TableRecord,
+};
 
 pub const BALANCES: Table = Table {
     name: "balances",
@@ -35,18 +38,18 @@ pub struct Balance {
     pub order: String,
 }
 
-impl Record for Balance {
+impl TableRecord for Balance {
     const TABLE: &'static Table = &BALANCES;
 
     fn id(&self) -> String {
         self.id.clone()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         vec![self.id.into(), self.total.into(), self.note.into(), self.last.into(), self.order.into()]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         let id = cells.text()?;
         Ok(Self {
             id,
@@ -64,18 +67,18 @@ pub struct Entry {
     pub amount: i64,
 }
 
-impl Record for Entry {
+impl TableRecord for Entry {
     const TABLE: &'static Table = &ENTRIES;
 
     fn id(&self) -> String {
         self.position.to_string()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
-        vec![Cell::count(self.position), self.amount.into()]
+    fn into_cells(self) -> Vec<CellValue> {
+        vec![CellValue::count(self.position), self.amount.into()]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         Ok(Self { position: cells.count()?, amount: cells.int()? })
     }
 }
@@ -83,19 +86,19 @@ impl Record for Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally(pub i64);
 
-impl Record for Tally {
+impl TableRecord for Tally {
     const TABLE: &'static Table = &TALLY;
 
     fn id(&self) -> String {
         "all".to_owned()
     }
 
-    fn into_cells(self) -> Vec<Cell> {
+    fn into_cells(self) -> Vec<CellValue> {
         let id = self.id();
         vec![id.into(), self.0.into()]
     }
 
-    fn from_cells(cells: &mut Reader) -> Result<Self, Damaged> {
+    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
         // The id is made of the others.
         cells.text()?;
         cells.int().map(Self)
@@ -132,7 +135,7 @@ impl Balances {
 }
 
 /// `{"account", "amount", "note"}`.
-fn parts(recorded: &Recorded) -> (String, i64, Option<String>) {
+fn parts(recorded: &RecordedEvent) -> (String, i64, Option<String>) {
     let payload: Value = serde_json::from_str(&recorded.payload).unwrap();
     let text = |name: &str| payload[name].as_str().map(ToOwned::to_owned);
     (text("account").unwrap_or_default(), payload["amount"].as_i64().unwrap_or(0), text("note"))
@@ -151,13 +154,13 @@ impl Projection for Balances {
         &[&BALANCES, &ENTRIES]
     }
 
-    fn keys(&self, _: &Event, recorded: &Recorded, keys: &mut Keys) {
+    fn keys(&self, _: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys) {
         if self.fault != Fault::Forgets || recorded.event_type != "odd" {
             keys.touch::<Balance>(parts(recorded).0);
         }
     }
 
-    fn fold(&self, _: &Event, recorded: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+    fn fold(&self, _: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
         let (account, amount, note) = parts(recorded);
         let odd = recorded.event_type == "odd";
         if self.fault == Fault::Refuses && odd {
@@ -195,11 +198,11 @@ impl Projection for Tallies {
         &[&TALLY]
     }
 
-    fn keys(&self, _: &Event, _: &Recorded, keys: &mut Keys) {
+    fn keys(&self, _: &AnyEvent, _: &RecordedEvent, keys: &mut BatchKeys) {
         keys.touch::<Tally>("all");
     }
 
-    fn fold(&self, _: &Event, _: &Recorded, rows: &mut Rows) -> Result<(), FoldError> {
+    fn fold(&self, _: &AnyEvent, _: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
         let events = rows.get::<Tally>("all").map_or(0, |tally| tally.0);
         rows.put(Tally(events + 1));
         Ok(())
@@ -223,12 +226,12 @@ pub fn odd() -> (&'static str, Value) {
 }
 
 /// Whatever the payload: the projections here read it themselves.
-pub fn decode(recorded: &Recorded) -> Option<Event> {
-    (recorded.event_type != "undecodable").then_some(Event::Group(group::Event::Deleted {}))
+pub fn decode(recorded: &RecordedEvent) -> Option<AnyEvent> {
+    (recorded.event_type != "undecodable").then_some(AnyEvent::Group(group::Event::Deleted {}))
 }
 
-pub fn options(batch: usize) -> Options {
-    Options { batch, bulk: batch, poll: Duration::from_millis(20), decode, ..Options::default() }
+pub fn options(batch: usize) -> ProjectorOptions {
+    ProjectorOptions { batch, bulk: batch, poll: Duration::from_millis(20), decode, ..ProjectorOptions::default() }
 }
 
 /// A started engine with what it runs on.
@@ -239,12 +242,17 @@ pub struct House {
 }
 
 impl House {
-    pub async fn start(own: &Own, log: &Arc<MemoryLog>, projections: Vec<Arc<dyn Projection>>, batch: usize) -> Self {
+    pub async fn start(
+        own: &TestDatabase,
+        log: &Arc<MemoryLog>,
+        projections: Vec<Arc<dyn Projection>>,
+        batch: usize,
+    ) -> Self {
         Self::with_clock(own, log, projections, batch, StillClock::new()).await
     }
 
     pub async fn with_clock(
-        own: &Own,
+        own: &TestDatabase,
         log: &Arc<MemoryLog>,
         projections: Vec<Arc<dyn Projection>>,
         batch: usize,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::ledger::{Balances, Fault, House, both, expected, odd, options, random_events};
 use super::on_both;
-use crate::engine::testing::{Engine, MemoryLog, Own, StillClock};
-use crate::{RebuildError, RebuildOptions, State, rebuild};
+use crate::engine::testing::{MemoryLog, StillClock, TestDatabase, TestEngine};
+use crate::{BuildState, RebuildError, RebuildOptions, rebuild};
 
 on_both!(
     a_rebuild_is_equal_and_switched_while_events_come,
@@ -16,8 +16,8 @@ on_both!(
     a_rebuild_that_stops_at_an_event_leaves_the_tables_as_they_are,
 );
 
-async fn a_rebuild_is_equal_and_switched_while_events_come(engine: Engine) {
-    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+async fn a_rebuild_is_equal_and_switched_while_events_come(engine: TestEngine) {
+    let (own, log) = (TestDatabase::new(engine).await, MemoryLog::new());
     let house = House::start(&own, &log, both(Balances::right()), 20).await;
     let stop = Arc::new(AtomicBool::new(false));
     let appending = tokio::spawn({
@@ -44,15 +44,15 @@ async fn a_rebuild_is_equal_and_switched_while_events_come(engine: Engine) {
     stop.store(true, Ordering::SeqCst);
     let events = appending.await.unwrap();
     house.reaches(events.len() as u64).await;
-    house.status("balances", |status| status.state == State::Live && status.lag == 0).await;
+    house.status("balances", |status| status.state == BuildState::Live && status.lag == 0).await;
     assert_eq!(house.totals().await, expected(&events));
     assert_eq!(house.projector.status().await.unwrap().len(), 2, "nothing is left of the rebuilds");
     let unknown = house.projector.rebuild("nothing", &RebuildOptions::default()).await;
     assert!(matches!(unknown, Err(RebuildError::Unknown(_))));
 }
 
-async fn a_rebuild_beside_a_running_server_finds_lost_events(engine: Engine) {
-    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+async fn a_rebuild_beside_a_running_server_finds_lost_events(engine: TestEngine) {
+    let (own, log) = (TestDatabase::new(engine).await, MemoryLog::new());
     let events = random_events(11, 200);
     log.push(events.clone());
     let house = House::start(&own, &log, both(Balances::with(Fault::Lossy)), 20).await;
@@ -81,26 +81,26 @@ async fn a_rebuild_beside_a_running_server_finds_lost_events(engine: Engine) {
     house.status("balances", |status| status.lag == 0).await;
 }
 
-async fn a_poisoned_projection_is_mended_by_a_rebuild(engine: Engine) {
-    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+async fn a_poisoned_projection_is_mended_by_a_rebuild(engine: TestEngine) {
+    let (own, log) = (TestDatabase::new(engine).await, MemoryLog::new());
     let mut events = random_events(2, 20);
     events.push(odd());
     events.extend(random_events(3, 20));
     log.push(events.clone());
     let house = House::start(&own, &log, both(Balances::with(Fault::Refuses)), 7).await;
-    house.status("balances", |status| status.state == State::Poisoned).await;
+    house.status("balances", |status| status.state == BuildState::Poisoned).await;
     house.projector.shutdown().await;
     let right = Balances::right();
     let settings = (options(30), &RebuildOptions::default());
     let report = rebuild(own.db.clone(), log.clone(), &right, StillClock::new(), settings).await.unwrap();
     assert_eq!((report.compared_at, report.is_equal(), report.switched), (20, true, true));
     let house = House::start(&own, &log, both(right), 7).await;
-    house.status("balances", |status| status.state == State::Live && status.lag == 0).await;
+    house.status("balances", |status| status.state == BuildState::Live && status.lag == 0).await;
     assert_eq!(house.totals().await, expected(&events));
 }
 
-async fn a_rebuild_that_stops_at_an_event_leaves_the_tables_as_they_are(engine: Engine) {
-    let (own, log) = (Own::new(engine).await, MemoryLog::new());
+async fn a_rebuild_that_stops_at_an_event_leaves_the_tables_as_they_are(engine: TestEngine) {
+    let (own, log) = (TestDatabase::new(engine).await, MemoryLog::new());
     let mut events = random_events(2, 20);
     events.push(odd());
     let position = log.push(events.clone());

@@ -7,12 +7,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::{
     errors::ErrorClass,
-    gateway::{GraphError, MessageStatus, NotSent, Unknown},
+    gateway::{GraphError, NotSent, SubmissionStatus, UnknownOutcome},
     request::{BodyParameters, NamedParameter},
-    simulator::{HeldOutcome, Lines, LinesUnavailable},
+    simulator::{HeldOutcome, LinesUnavailable, SimulatedLines},
 };
 
-fn refused(result: Result<Submission, SendFailure>) -> GraphError {
+fn refused(result: Result<SendReceipt, SendFailure>) -> GraphError {
     match result {
         Err(SendFailure::Refused(error)) => *error,
         other => panic!("a refusal, not {other:?}"),
@@ -28,7 +28,7 @@ async fn an_accepted_message() {
     let world = World::new().await;
     let submission = world.send("m-1").await.unwrap();
     assert_eq!(submission.wa_id.as_deref(), Some(DIGITS));
-    assert_eq!(submission.message_status, Some(MessageStatus::Accepted));
+    assert_eq!(submission.message_status, Some(SubmissionStatus::Accepted));
     let [message] = <[_; 1]>::try_from(world.meta.simulator().accepted()).unwrap();
     assert_eq!(message.wamid, submission.wamid);
     assert_eq!(message.to, DIGITS);
@@ -39,7 +39,7 @@ async fn an_accepted_message() {
 struct NoLines;
 
 #[async_trait]
-impl Lines for NoLines {
+impl SimulatedLines for NoLines {
     async fn line(&self, _: &str) -> Result<Option<SimulatedLine>, LinesUnavailable> {
         Err(LinesUnavailable)
     }
@@ -61,7 +61,7 @@ async fn a_number_that_cannot_be_looked_up_is_not_an_unknown_one() {
 async fn a_bsuid_instead_of_a_phone() {
     let world = World::new().await;
     let mut request = text("m");
-    request.to = Recipient::Bsuid("US.13491208655302741918".into());
+    request.to = RequestRecipient::Bsuid("US.13491208655302741918".into());
     let submission = world.api.send(&world.line, &request).await.unwrap();
     assert_eq!(submission.wa_id, None);
     assert_eq!(submission.user_id.as_deref(), Some("US.13491208655302741918"));
@@ -70,18 +70,24 @@ async fn a_bsuid_instead_of_a_phone() {
 #[tokio::test]
 async fn held_and_rewritten() {
     let world = World::new().await;
-    world.script(vec![Behaviour::Held { then: HeldOutcome::Sent }, Behaviour::WaId { wa_id: "5511912345678".into() }]);
+    world.script(vec![
+        SimulatedBehaviour::Held { then: HeldOutcome::Sent },
+        SimulatedBehaviour::WaId { wa_id: "5511912345678".into() },
+    ]);
     let submission = world.send("m").await.unwrap();
-    assert_eq!(submission.message_status, Some(MessageStatus::Held));
+    assert_eq!(submission.message_status, Some(SubmissionStatus::Held));
     assert_eq!(submission.wa_id.as_deref(), Some("5511912345678"));
 }
 
 #[tokio::test]
 async fn refusals_are_told_apart() {
     let world = World::new().await;
-    world.script_times(vec![Behaviour::RateLimited { code: 131_056, retry_after: Some(4), times: Some(1) }], Some(1));
-    world.script_times(vec![Behaviour::UnavailableBefore { times: None }], Some(1));
-    world.script_times(vec![Behaviour::Error { http_status: 403, code: 131_031, times: None }], Some(1));
+    world.script_times(
+        vec![SimulatedBehaviour::RateLimited { code: 131_056, retry_after: Some(4), times: Some(1) }],
+        Some(1),
+    );
+    world.script_times(vec![SimulatedBehaviour::UnavailableBefore { times: None }], Some(1));
+    world.script_times(vec![SimulatedBehaviour::Error { http_status: 403, code: 131_031, times: None }], Some(1));
 
     let pair = refused(world.send("m").await);
     assert_eq!((pair.code, pair.class), (131_056, ErrorClass::ThrottlePair));
@@ -98,24 +104,27 @@ async fn refusals_are_told_apart() {
 #[tokio::test]
 async fn what_meta_validates() {
     let world = World::new().await;
-    let send = async |change: &dyn Fn(&mut Line, &mut SendRequest)| {
+    let send = async |change: &dyn Fn(&mut SenderLine, &mut SendRequest)| {
         let (mut line, mut request) = (world.line.clone(), text("m"));
         change(&mut line, &mut request);
         let error = refused(world.api.send(&line, &request).await);
         (error.http_status, error.code, error.subcode)
     };
-    let template =
-        |name: &str, body: BodyParameters| Content::Template { name: name.into(), language: "en_US".into(), body };
+    let template = |name: &str, body: BodyParameters| RequestContent::Template {
+        name: name.into(),
+        language: "en_US".into(),
+        body,
+    };
     let positional = |count: usize| BodyParameters::Positional(vec!["x".into(); count]);
 
     assert_eq!(send(&|line, _| line.access_token = "other".into()).await, (401, 190, None));
     assert_eq!(send(&|line, _| line.phone_number_id = "7".into()).await, (400, 100, Some(33)));
     for to in ["", "+1 650 555 CALL", "12345", "1234567890123456"] {
-        assert_eq!(send(&|_, request| request.to = Recipient::Phone(to.into())).await, (400, 100, None), "{to}");
+        assert_eq!(send(&|_, request| request.to = RequestRecipient::Phone(to.into())).await, (400, 100, None), "{to}");
     }
-    assert_eq!(send(&|_, request| request.to = Recipient::Bsuid("no".into())).await, (400, 100, None));
+    assert_eq!(send(&|_, request| request.to = RequestRecipient::Bsuid("no".into())).await, (400, 100, None));
     for body in [String::new(), "é".repeat(4_097)] {
-        let content = Content::Text { body, preview_url: false };
+        let content = RequestContent::Text { body, preview_url: false };
         assert_eq!(send(&|_, request| request.content = content.clone()).await, (400, 100, None));
     }
     let data = Some("x".repeat(513));
@@ -144,7 +153,7 @@ async fn what_meta_validates() {
         request.content = template(name, body);
         world.api.send(&world.line, &request).await.unwrap();
     }
-    let longest = Content::Text { body: "é".repeat(4_096), preview_url: false };
+    let longest = RequestContent::Text { body: "é".repeat(4_096), preview_url: false };
     let request = SendRequest { content: longest, ..text("m") };
     world.api.send(&world.line, &request).await.unwrap();
 }
@@ -152,9 +161,13 @@ async fn what_meta_validates() {
 #[tokio::test]
 async fn outcomes_that_nobody_knows() {
     for (behaviour, why, is_accepted) in [
-        (Behaviour::GatewayErrorBefore { times: None }, Unknown::NoEnvelope { http_status: 502 }, false),
-        (Behaviour::ServerErrorAfter, Unknown::NoEnvelope { http_status: 500 }, true),
-        (Behaviour::DropAfter, Unknown::ConnectionLost, true),
+        (
+            SimulatedBehaviour::GatewayErrorBefore { times: None },
+            UnknownOutcome::NoEnvelope { http_status: 502 },
+            false,
+        ),
+        (SimulatedBehaviour::ServerErrorAfter, UnknownOutcome::NoEnvelope { http_status: 500 }, true),
+        (SimulatedBehaviour::DropAfter, UnknownOutcome::ConnectionLost, true),
     ] {
         let world = World::new().await;
         // A first message, so that the second goes over a connection that was used before.
@@ -170,7 +183,7 @@ async fn outcomes_that_nobody_knows() {
 #[tokio::test]
 async fn a_dropped_connection_brings_not_one_byte() {
     let world = World::new().await;
-    world.script(vec![Behaviour::DropAfter]);
+    world.script(vec![SimulatedBehaviour::DropAfter]);
     let body = text("m").to_json().to_string();
     let address = world.meta.base_url.socket_addrs(|| None).unwrap()[0];
     let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -190,11 +203,11 @@ async fn a_dropped_connection_brings_not_one_byte() {
 #[tokio::test]
 async fn no_answer_in_time_may_still_be_accepted() {
     let world = World::new().await;
-    world.script(vec![Behaviour::Delay { ms: 60_000 }]);
+    world.script(vec![SimulatedBehaviour::Delay { ms: 60_000 }]);
     let options = CloudApiOptions { total_timeout: Duration::from_millis(1_500), ..CloudApiOptions::default() };
     let hasty = CloudApi::new(&options).unwrap();
     let failure = hasty.send(&world.line, &text("m")).await.unwrap_err();
-    assert_eq!(failure, SendFailure::Unknown(Unknown::Timeout));
+    assert_eq!(failure, SendFailure::Unknown(UnknownOutcome::Timeout));
     assert_eq!(accepted(&world), 1);
 }
 
@@ -222,7 +235,7 @@ async fn nothing_is_sent_without_a_connection() {
 }
 
 /// Answers every request with these bytes, whatever it says, and closes.
-async fn answering(bytes: String) -> Line {
+async fn answering(bytes: String) -> SenderLine {
     let mut line = World::new().await.line;
     let listener = listen().await;
     line.base_url = format!("http://{}/v25.0", listener.local_addr().unwrap()).parse().unwrap();
@@ -242,14 +255,14 @@ async fn answering(bytes: String) -> Line {
 async fn answers_that_are_cut_too_long_redirected_or_no_json() {
     let huge = format!("HTTP/1.1 200 OK\r\ncontent-length: 2000000\r\n\r\n{}", " ".repeat(2_000_000));
     for (answer, why) in [
-        ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"messages\"", Unknown::ConnectionLost),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nOK", Unknown::Unreadable { http_status: 200 }),
-        (huge.as_str(), Unknown::Unreadable { http_status: 200 }),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"messages\"", UnknownOutcome::ConnectionLost),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nOK", UnknownOutcome::Unreadable { http_status: 200 }),
+        (huge.as_str(), UnknownOutcome::Unreadable { http_status: 200 }),
         (
             "HTTP/1.1 307 Moved\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n",
-            Unknown::NoEnvelope { http_status: 307 },
+            UnknownOutcome::NoEnvelope { http_status: 307 },
         ),
-        ("not HTTP at all\r\n\r\n", Unknown::ConnectionLost),
+        ("not HTTP at all\r\n\r\n", UnknownOutcome::ConnectionLost),
     ] {
         let line = answering(answer.to_owned()).await;
         let failure = client().send(&line, &text("m")).await.unwrap_err();

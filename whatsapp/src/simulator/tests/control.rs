@@ -74,7 +74,7 @@ async fn a_user_writes() {
         let (status, posted) = world.control("inbound", &given).await;
         assert_eq!((status, &posted["webhook_status"]), (200, &json!(200)));
         let updates = world.updates().await;
-        let [Update::Message(message)] = updates.as_slice() else {
+        let [WebhookUpdate::Message(message)] = updates.as_slice() else {
             panic!("one message");
         };
         assert_eq!((message.kind.as_str(), message.text.as_deref()), (kind, text));
@@ -107,8 +107,8 @@ async fn a_reply_is_from_the_same_user_as_the_statuses() {
     world.control("inbound", &reply).await;
     updates.extend(world.updates().await);
     let users = updates.iter().filter_map(|update| match update {
-        Update::Status(status) => status.recipient_user_id.clone(),
-        Update::Message(message) => message.from_user_id.clone(),
+        WebhookUpdate::Status(status) => status.recipient_user_id.clone(),
+        WebhookUpdate::Message(message) => message.from_user_id.clone(),
         _ => None,
     });
     let users: std::collections::BTreeSet<_> = users.collect();

@@ -22,15 +22,16 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::{
-    Behaviour, Delays, MemoryLines, RunningSimulator, Script, SimulatedLine, Simulator, SimulatorOptions, lock,
+    MemoryLines, RecipientScript, RunningSimulator, SimulatedBehaviour, SimulatedLine, Simulator, SimulatorOptions,
+    StatusDelays, lock,
 };
 use crate::{
     client::{CloudApi, CloudApiOptions},
-    gateway::{Gateway, Line, SendFailure, Submission},
-    recipient::Recipient,
-    request::{Content, SendRequest},
+    gateway::{MetaGateway, SendFailure, SendReceipt, SenderLine},
+    recipient::RequestRecipient,
+    request::{RequestContent, SendRequest},
     signature::{SIGNATURE_HEADER, verify},
-    webhook::{Payload, Update},
+    webhook::{WebhookPayload, WebhookUpdate},
 };
 
 const PHONE: &str = "+1 (650) 555-1234";
@@ -50,7 +51,7 @@ struct World {
     meta: RunningSimulator,
     receiver: Receiver,
     api: CloudApi,
-    line: Line,
+    line: SenderLine,
 }
 
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
@@ -99,11 +100,11 @@ impl World {
         let lines = Arc::new(MemoryLines::new([simulated.clone()]));
         let mut options = SimulatorOptions::new(lines, Arc::new(|| NOW));
         options.webhook_url = Some(webhook_url.parse().unwrap());
-        options.delays = Delays::ZERO;
+        options.delays = StatusDelays::ZERO;
         options.webhook_backoff = Duration::from_millis(1);
         change(&mut options);
         let meta = Simulator::start(listen().await, options).unwrap();
-        let line = Line {
+        let line = SenderLine {
             base_url: meta.base_url.clone(),
             phone_number_id: simulated.phone_number_id,
             waba_id: simulated.waba_id,
@@ -112,24 +113,24 @@ impl World {
         Self { meta, receiver, api: client(), line }
     }
 
-    fn script(&self, behaviours: Vec<Behaviour>) {
+    fn script(&self, behaviours: Vec<SimulatedBehaviour>) {
         self.script_times(behaviours, None);
     }
 
-    fn script_times(&self, behaviours: Vec<Behaviour>, times: Option<u32>) {
-        let script = Script { recipient: PHONE.into(), behaviours, times };
+    fn script_times(&self, behaviours: Vec<SimulatedBehaviour>, times: Option<u32>) {
+        let script = RecipientScript { recipient: PHONE.into(), behaviours, times };
         self.meta.simulator().script(script).unwrap();
     }
 
-    async fn send(&self, data: &str) -> Result<Submission, SendFailure> {
+    async fn send(&self, data: &str) -> Result<SendReceipt, SendFailure> {
         self.api.send(&self.line, &text(data)).await
     }
 
     /// The updates that were received, once nothing more is to come.
-    async fn updates(&self) -> Vec<Update> {
+    async fn updates(&self) -> Vec<WebhookUpdate> {
         self.meta.simulator().settled().await;
         let bodies = lock(&self.receiver.bodies).clone();
-        let payloads = bodies.iter().map(|body| Payload::parse(body.as_bytes()).unwrap());
+        let payloads = bodies.iter().map(|body| WebhookPayload::parse(body.as_bytes()).unwrap());
         payloads.flat_map(|payload| payload.changes.into_iter().flat_map(|change| change.updates)).collect()
     }
 
@@ -147,8 +148,8 @@ impl World {
 
 fn text(data: &str) -> SendRequest {
     SendRequest {
-        to: Recipient::Phone(PHONE.into()),
-        content: Content::Text { body: "Your order is on its way".into(), preview_url: false },
+        to: RequestRecipient::Phone(PHONE.into()),
+        content: RequestContent::Text { body: "Your order is on its way".into(), preview_url: false },
         biz_opaque_callback_data: Some(data.into()),
     }
 }

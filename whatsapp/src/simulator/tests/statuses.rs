@@ -5,17 +5,17 @@ use crate::{
     errors::ErrorClass,
     request::BodyParameters,
     simulator::HeldOutcome,
-    statuses::{Status, StatusUpdate},
+    statuses::{ReportedStatus, StatusUpdate},
 };
 
 /// Sends one message under these behaviours and returns its statuses.
-async fn statuses(behaviours: Vec<Behaviour>) -> Vec<StatusUpdate> {
+async fn statuses(behaviours: Vec<SimulatedBehaviour>) -> Vec<StatusUpdate> {
     let world = World::new().await;
     world.script(behaviours);
     let submission = world.send("m-1").await.unwrap();
     let updates = world.updates().await;
     let statuses = updates.into_iter().filter_map(|update| match update {
-        Update::Status(status) => Some(*status),
+        WebhookUpdate::Status(status) => Some(*status),
         _ => None,
     });
     let statuses: Vec<_> = statuses.collect();
@@ -24,12 +24,12 @@ async fn statuses(behaviours: Vec<Behaviour>) -> Vec<StatusUpdate> {
     statuses
 }
 
-async fn words(behaviours: Vec<Behaviour>) -> String {
+async fn words(behaviours: Vec<SimulatedBehaviour>) -> String {
     let letter = |status: &StatusUpdate| match status.status {
-        Status::Sent => 's',
-        Status::Delivered => 'd',
-        Status::Read => 'r',
-        Status::Failed => 'f',
+        ReportedStatus::Sent => 's',
+        ReportedStatus::Delivered => 'd',
+        ReportedStatus::Read => 'r',
+        ReportedStatus::Failed => 'f',
         _ => '?',
     };
     statuses(behaviours).await.iter().map(letter).collect()
@@ -39,7 +39,7 @@ async fn words(behaviours: Vec<Behaviour>) -> String {
 async fn sent_delivered_read() {
     let statuses = statuses(vec![]).await;
     let words: Vec<_> = statuses.iter().map(|status| status.status.clone()).collect();
-    assert_eq!(words, [Status::Sent, Status::Delivered, Status::Read]);
+    assert_eq!(words, [ReportedStatus::Sent, ReportedStatus::Delivered, ReportedStatus::Read]);
     for status in &statuses {
         assert_eq!(status.recipient_id.as_deref(), Some(DIGITS));
         assert!(status.recipient_user_id.as_deref().is_some_and(crate::is_bsuid));
@@ -54,7 +54,7 @@ async fn sent_delivered_read() {
 
 #[tokio::test]
 async fn every_script_has_its_words() {
-    use Behaviour as B;
+    use SimulatedBehaviour as B;
     assert_eq!(words(vec![B::Duplicate]).await, "ssddrr");
     assert_eq!(words(vec![B::Reorder]).await, "rds");
     assert_eq!(words(vec![B::SkipDelivered]).await, "sr");
@@ -70,14 +70,14 @@ async fn every_script_has_its_words() {
 #[tokio::test]
 async fn failures_name_no_contact() {
     let world = World::new().await;
-    world.script(vec![Behaviour::Failed { code: 131_050 }]);
+    world.script(vec![SimulatedBehaviour::Failed { code: 131_050 }]);
     world.send("m").await.unwrap();
     let bodies = world.bodies().await;
     let value = &bodies[0]["entry"][0]["changes"][0]["value"];
     assert!(value["contacts"].is_null());
     assert!(value["statuses"][0]["recipient_user_id"].is_null());
     let updates = world.updates().await;
-    let [Update::Status(status)] = updates.as_slice() else {
+    let [WebhookUpdate::Status(status)] = updates.as_slice() else {
         panic!("one status");
     };
     assert_eq!(status.errors[0].class, ErrorClass::Suppress);
@@ -86,7 +86,7 @@ async fn failures_name_no_contact() {
 
 #[tokio::test]
 async fn reordered_statuses_are_dated_as_they_happened() {
-    let statuses = statuses(vec![Behaviour::Reorder]).await;
+    let statuses = statuses(vec![SimulatedBehaviour::Reorder]).await;
     let dated: Vec<_> = statuses.iter().map(|status| status.timestamp.unwrap() - NOW).collect();
     assert_eq!(dated, [2, 1, 0]);
 }
@@ -94,13 +94,13 @@ async fn reordered_statuses_are_dated_as_they_happened() {
 #[tokio::test]
 async fn pricing_follows_the_template_or_the_script() {
     let world = World::new().await;
-    let category = |update: &Update| match update {
-        Update::Status(status) => status.pricing.as_ref().and_then(|pricing| pricing.category.clone()),
+    let category = |update: &WebhookUpdate| match update {
+        WebhookUpdate::Status(status) => status.pricing.as_ref().and_then(|pricing| pricing.category.clone()),
         _ => None,
     };
     for (name, variables) in [("order_update", 2), ("summer_sale", 1)] {
         let mut request = text("m");
-        request.content = Content::Template {
+        request.content = RequestContent::Template {
             name: name.into(),
             language: "en_US".into(),
             body: BodyParameters::Positional(vec!["x".into(); variables]),
@@ -108,7 +108,7 @@ async fn pricing_follows_the_template_or_the_script() {
         world.api.send(&world.line, &request).await.unwrap();
         world.meta.simulator().settled().await;
     }
-    world.script(vec![Behaviour::Category {
+    world.script(vec![SimulatedBehaviour::Category {
         category: "utility".into(),
         pricing_type: Some("free_customer_service".into()),
     }]);
@@ -116,12 +116,12 @@ async fn pricing_follows_the_template_or_the_script() {
     let updates = world.updates().await;
     let categories: Vec<_> = updates.iter().filter_map(category).collect();
     assert_eq!(categories, ["utility", "utility", "marketing", "marketing", "utility", "utility"]);
-    let Some(Update::Status(last)) = updates.get(6) else {
+    let Some(WebhookUpdate::Status(last)) = updates.get(6) else {
         panic!("the last message was sent");
     };
     assert_eq!(last.pricing.as_ref().unwrap().billable, Some(false));
 
-    world.script(vec![Behaviour::NoPricing]);
+    world.script(vec![SimulatedBehaviour::NoPricing]);
     world.send("m").await.unwrap();
     let categories: Vec<_> = world.updates().await.iter().skip(9).filter_map(category).collect();
     assert!(categories.is_empty());
@@ -130,7 +130,7 @@ async fn pricing_follows_the_template_or_the_script() {
 #[tokio::test]
 async fn batches_of_many_messages_in_one_webhook() {
     let world = World::with(|options| options.batch_linger = Duration::from_secs(3_600)).await;
-    world.script(vec![Behaviour::Batch { size: 300 }]);
+    world.script(vec![SimulatedBehaviour::Batch { size: 300 }]);
     for n in 0..100 {
         world.send(&n.to_string()).await.unwrap();
     }
@@ -139,7 +139,7 @@ async fn batches_of_many_messages_in_one_webhook() {
         tokio::task::yield_now().await;
     }
     let body = lock(&world.receiver.bodies)[0].clone();
-    let payload = Payload::parse(body.as_bytes()).unwrap();
+    let payload = WebhookPayload::parse(body.as_bytes()).unwrap();
     assert_eq!(payload.updates().count(), 300);
     assert_eq!(payload.lines().phone_number_ids.len(), 1);
 }
@@ -154,22 +154,22 @@ async fn webhooks_are_tried_again_until_taken_or_given_up() {
     let words: Vec<_> = updates
         .iter()
         .map(|update| match update {
-            Update::Status(status) => status.status.clone(),
+            WebhookUpdate::Status(status) => status.status.clone(),
             _ => panic!("only statuses"),
         })
         .collect();
-    assert_eq!(words, [Status::Sent, Status::Read]);
+    assert_eq!(words, [ReportedStatus::Sent, ReportedStatus::Read]);
 }
 
 #[tokio::test]
 async fn an_escaped_webhook_is_signed_as_escaped() {
     let world = World::new().await;
-    world.script(vec![Behaviour::EscapeUnicode, Behaviour::UnknownFields]);
+    world.script(vec![SimulatedBehaviour::EscapeUnicode, SimulatedBehaviour::UnknownFields]);
     world.send("Łódź/1").await.unwrap();
     let updates = world.updates().await;
     assert!(lock(&world.receiver.bodies).iter().all(|body| body.is_ascii() && body.contains("\\u0141")));
     let known = updates.iter().filter_map(|update| match update {
-        Update::Status(status) => status.biz_opaque_callback_data.as_deref(),
+        WebhookUpdate::Status(status) => status.biz_opaque_callback_data.as_deref(),
         _ => None,
     });
     assert_eq!(known.collect::<Vec<_>>(), ["Łódź/1"; 3]);
@@ -208,13 +208,15 @@ async fn many_at_once_lose_and_repeat_nothing() {
     }
     let mut seen = std::collections::BTreeMap::<_, Vec<_>>::new();
     for update in world.updates().await {
-        let Update::Status(status) = update else {
+        let WebhookUpdate::Status(status) = update else {
             panic!("only statuses");
         };
         seen.entry(status.biz_opaque_callback_data.unwrap()).or_default().push(status.status);
     }
     assert_eq!(seen.len(), ids.len());
-    assert!(seen.values().all(|words| *words == [Status::Sent, Status::Delivered, Status::Read]));
+    assert!(
+        seen.values().all(|words| *words == [ReportedStatus::Sent, ReportedStatus::Delivered, ReportedStatus::Read])
+    );
     let summary = world.meta.simulator().summary(0);
     assert_eq!((summary.accepted, summary.counts.len()), (500, 500));
     assert!(summary.repeated.is_empty());

@@ -45,7 +45,7 @@ async fn a_created_template_can_be_sent() {
     let (status, created) = create(&world, &template).await;
     assert_eq!((status, &created["status"]), (200, &json!("APPROVED")));
     let mut request = text("m");
-    request.content = Content::Template {
+    request.content = RequestContent::Template {
         name: "parcel".into(),
         language: "de".into(),
         body: BodyParameters::Positional(vec!["7".into()]),

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
-use wasend_domain::account::Scope;
+use wasend_domain::account::KeyScope;
 
 use crate::{
     auth::fake::OneKey,
@@ -40,7 +40,7 @@ async fn send(request: Request<Body>) -> Sent {
     let mut config = settings();
     config.graphql.body_limit = 20_000;
     config.graphql.max_batch = 2;
-    let router = router(shell(config, OneKey::new([Scope::Read])), post(async || "ok"), axum::Router::new());
+    let router = router(shell(config, OneKey::new([KeyScope::Read])), post(async || "ok"), axum::Router::new());
     let response: Response<Body> = router.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();

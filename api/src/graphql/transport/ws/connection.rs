@@ -12,61 +12,61 @@ use futures::{
 use serde_json::{Map, Value};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::message::{ClientMessage, Closing, server};
+use super::message::{ClientMessage, CloseReason, server};
 use crate::{
-    auth::{Denied, Identity},
-    graphql::transport::{Refusal, answer::Answer, params::Params, prepare},
-    http::{Shell, quota::Permit},
-    problem::Code,
+    auth::{CallerIdentity, KeyDenied},
+    graphql::transport::{RequestRefusal, params::RequestParams, prepare, response::OperationResponse},
+    http::{HttpState, quota::OperationPermit},
+    problem::ProblemCode,
 };
 
-type Sink = SplitSink<WebSocket, Message>;
+type SocketSink = SplitSink<WebSocket, Message>;
 
 /// How long a client may take to answer a close frame.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-pub struct Connection {
-    shell: Shell,
-    identity: Identity,
+pub struct SocketConnection {
+    shell: HttpState,
+    identity: CallerIdentity,
     is_acknowledged: bool,
     /// Operations under way; dropping a sender ends its stream.
     running: HashMap<String, oneshot::Sender<()>>,
-    answers: SelectAll<BoxStream<'static, Step>>,
+    answers: SelectAll<BoxStream<'static, OperationStep>>,
     revoked: BoxFuture<'static, ()>,
     /// Keep-alive ticks since the client was last heard.
     silence: u8,
     /// The connection's own place among what its account has open.
-    place: Option<Permit>,
+    place: Option<OperationPermit>,
 }
 
 /// What an operation does next.
-enum Step {
-    Answer(String, Answer),
+enum OperationStep {
+    Answer(String, OperationResponse),
     Done(String),
 }
 
 /// How a connection ends.
-enum End {
+enum ConnectionEnd {
     /// The client is gone.
     Gone,
-    Close(Closing),
+    Close(CloseReason),
 }
 
-impl From<Closing> for End {
-    fn from(closing: Closing) -> Self {
+impl From<CloseReason> for ConnectionEnd {
+    fn from(closing: CloseReason) -> Self {
         Self::Close(closing)
     }
 }
 
-impl From<axum::Error> for End {
+impl From<axum::Error> for ConnectionEnd {
     fn from(error: axum::Error) -> Self {
         // The only word that axum passes on about a message above the limit.
-        if error.to_string().contains("too long") { Self::Close(Closing::too_large()) } else { Self::Gone }
+        if error.to_string().contains("too long") { Self::Close(CloseReason::too_large()) } else { Self::Gone }
     }
 }
 
-impl Connection {
-    pub fn new(shell: Shell, identity: Identity) -> Self {
+impl SocketConnection {
+    pub fn new(shell: HttpState, identity: CallerIdentity) -> Self {
         let revoked = watch(&shell, &identity);
         Self {
             shell,
@@ -83,8 +83,9 @@ impl Connection {
     pub async fn run(mut self, socket: WebSocket) {
         let speaks_ours = socket.protocol().is_some();
         let (mut sink, mut source) = socket.split();
-        let end = if speaks_ours { self.converse(&mut sink, &mut source).await } else { Closing::subprotocol().into() };
-        let End::Close(closing) = end else { return };
+        let end =
+            if speaks_ours { self.converse(&mut sink, &mut source).await } else { CloseReason::subprotocol().into() };
+        let ConnectionEnd::Close(closing) = end else { return };
         self.answers.clear();
         if sink.send(Message::Close(Some(closing.into()))).await.is_ok() {
             // Closing the socket under unread input would reset it, and the client would never see why.
@@ -92,7 +93,7 @@ impl Connection {
         }
     }
 
-    async fn converse(&mut self, sink: &mut Sink, source: &mut stream::SplitStream<WebSocket>) -> End {
+    async fn converse(&mut self, sink: &mut SocketSink, source: &mut stream::SplitStream<WebSocket>) -> ConnectionEnd {
         let stopping = self.shell.life.stopping();
         let mut init_deadline = Box::pin(sleep(self.shell.graphql.init_timeout));
         let mut tick = interval(self.shell.graphql.keep_alive);
@@ -101,15 +102,15 @@ impl Connection {
         loop {
             let step = tokio::select! {
                 message = source.next() => match message {
-                    Some(Ok(message)) => self.hear(message, sink).await,
+                    Some(Ok(message)) => self.handle_message(message, sink).await,
                     Some(Err(error)) => Err(error.into()),
-                    None => Err(End::Gone),
+                    None => Err(ConnectionEnd::Gone),
                 },
-                Some(step) = self.answers.next(), if !self.answers.is_empty() => self.tell(step, sink).await,
-                () = &mut init_deadline, if !self.is_acknowledged => Err(Closing::init_timeout().into()),
+                Some(step) = self.answers.next(), if !self.answers.is_empty() => self.send_step(step, sink).await,
+                () = &mut init_deadline, if !self.is_acknowledged => Err(CloseReason::init_timeout().into()),
                 _ = tick.tick() => self.keep_alive(sink).await,
-                () = &mut self.revoked => Err(Closing::forbidden().into()),
-                () = stopping.cancelled() => Err(Closing::going_away().into()),
+                () = &mut self.revoked => Err(CloseReason::forbidden().into()),
+                () = stopping.cancelled() => Err(CloseReason::going_away().into()),
             };
             if let Err(end) = step {
                 return end;
@@ -117,69 +118,76 @@ impl Connection {
         }
     }
 
-    async fn hear(&mut self, message: Message, sink: &mut Sink) -> Result<(), End> {
+    async fn handle_message(&mut self, message: Message, sink: &mut SocketSink) -> Result<(), ConnectionEnd> {
         self.silence = 0;
         let text = match message {
             Message::Text(text) => text,
-            Message::Binary(_) => return Err(Closing::invalid("binary messages are not understood").into()),
+            Message::Binary(_) => return Err(CloseReason::invalid("binary messages are not understood").into()),
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
-            Message::Close(_) => return Err(End::Gone),
+            Message::Close(_) => return Err(ConnectionEnd::Gone),
         };
         match ClientMessage::parse(&text)? {
             ClientMessage::Pong => Ok(()),
-            ClientMessage::Ping => say(sink, server::pong()).await,
+            ClientMessage::Ping => send_text(sink, server::pong()).await,
             ClientMessage::Complete { id } => {
                 self.running.remove(&id);
                 Ok(())
             }
             ClientMessage::ConnectionInit(payload) => {
                 self.initialise(&payload).await?;
-                say(sink, server::connection_ack()).await
+                send_text(sink, server::connection_ack()).await
             }
-            ClientMessage::Subscribe { .. } if !self.is_acknowledged => Err(Closing::unauthorized().into()),
+            ClientMessage::Subscribe { .. } if !self.is_acknowledged => Err(CloseReason::unauthorized().into()),
             ClientMessage::Subscribe { id, params } => self.subscribe(id, *params, sink).await,
         }
     }
 
-    async fn initialise(&mut self, payload: &Map<String, Value>) -> Result<(), Closing> {
+    async fn initialise(&mut self, payload: &Map<String, Value>) -> Result<(), CloseReason> {
         if self.is_acknowledged {
-            return Err(Closing::second_init());
+            return Err(CloseReason::second_init());
         }
         if let Some(presented) = presented(payload) {
             let authenticator = &*self.shell.authenticator;
             let identity = match presented {
-                Presented::Credentials(text) => Identity::of_credentials(authenticator, text).await,
-                Presented::Secret(text) => Identity::of_secret(authenticator, text).await,
-                Presented::Nonsense => Err(Denied::Invalid),
+                PresentedKey::Credentials(text) => CallerIdentity::of_credentials(authenticator, text).await,
+                PresentedKey::Secret(text) => CallerIdentity::of_secret(authenticator, text).await,
+                PresentedKey::Nonsense => Err(KeyDenied::Invalid),
             };
             self.identity = identity.map_err(|denied| match denied {
-                Denied::Invalid => Closing::forbidden(),
-                Denied::Unavailable(_) => Closing::unavailable(),
+                KeyDenied::Invalid => CloseReason::forbidden(),
+                KeyDenied::Unavailable(_) => CloseReason::unavailable(),
             })?;
             self.revoked = watch(&self.shell, &self.identity);
         }
-        self.place = Some(self.shell.quotas.stream(&self.identity.caller).map_err(|_| Closing::crowded())?);
+        self.place = Some(self.shell.quotas.stream(&self.identity.caller).map_err(|_| CloseReason::crowded())?);
         self.is_acknowledged = true;
         Ok(())
     }
 
-    async fn subscribe(&mut self, id: String, params: Params, sink: &mut Sink) -> Result<(), End> {
+    async fn subscribe(
+        &mut self,
+        id: String,
+        params: RequestParams,
+        sink: &mut SocketSink,
+    ) -> Result<(), ConnectionEnd> {
         if self.running.contains_key(&id) {
-            return Err(Closing::duplicate(&id).into());
+            return Err(CloseReason::duplicate(&id).into());
         }
         let max = self.shell.graphql.max_subscriptions;
         if self.running.len() >= max {
             let message = format!("a connection runs at most {max} operations at once");
-            let answer = Answer::refusal(Refusal::new(Code::TooManySubscriptions, message));
-            return say(sink, server::error(&id, &answer)).await;
+            let answer = OperationResponse::refusal(RequestRefusal::new(ProblemCode::TooManySubscriptions, message));
+            return send_text(sink, server::error(&id, &answer)).await;
         }
         let place = match self.shell.quotas.stream(&self.identity.caller) {
             Ok(place) => place,
-            Err(problem) => return say(sink, server::error(&id, &Answer::refusal(problem.into()))).await,
+            Err(problem) => {
+                return send_text(sink, server::error(&id, &OperationResponse::refusal(problem.into()))).await;
+            }
         };
         let prepared = match prepare(params, &self.identity, &self.shell) {
             Ok(prepared) => prepared,
-            Err(answer) => return say(sink, server::error(&id, &answer)).await,
+            Err(answer) => return send_text(sink, server::error(&id, &answer)).await,
         };
         let (cancel, cancelled) = oneshot::channel();
         let (answered, done) = (id.clone(), id.clone());
@@ -188,63 +196,63 @@ impl Connection {
             .map(move |answer| {
                 // Held by the stream, so that it ends with it.
                 let _place = &place;
-                Step::Answer(answered.clone(), answer)
+                OperationStep::Answer(answered.clone(), answer)
             })
-            .chain(stream::iter([Step::Done(done)]))
+            .chain(stream::iter([OperationStep::Done(done)]))
             .take_until(cancelled);
         self.answers.push(steps.boxed());
         self.running.insert(id, cancel);
         Ok(())
     }
 
-    async fn tell(&mut self, step: Step, sink: &mut Sink) -> Result<(), End> {
+    async fn send_step(&mut self, step: OperationStep, sink: &mut SocketSink) -> Result<(), ConnectionEnd> {
         match step {
             // An operation that was never begun ends with its errors.
-            Step::Answer(id, answer) if answer.is_refused() => {
+            OperationStep::Answer(id, answer) if answer.is_refused() => {
                 self.running.remove(&id);
-                say(sink, server::error(&id, &answer)).await
+                send_text(sink, server::error(&id, &answer)).await
             }
-            Step::Answer(id, answer) => say(sink, server::next(&id, &answer)).await,
-            Step::Done(id) => {
+            OperationStep::Answer(id, answer) => send_text(sink, server::next(&id, &answer)).await,
+            OperationStep::Done(id) => {
                 self.running.remove(&id);
-                say(sink, server::complete(&id)).await
+                send_text(sink, server::complete(&id)).await
             }
         }
     }
 
-    async fn keep_alive(&mut self, sink: &mut Sink) -> Result<(), End> {
+    async fn keep_alive(&mut self, sink: &mut SocketSink) -> Result<(), ConnectionEnd> {
         self.silence += 1;
         // Two pings were not answered: the connection is dead without having been closed.
         if self.silence > 2 {
-            return Err(End::Gone);
+            return Err(ConnectionEnd::Gone);
         }
         Ok(sink.send(Message::Ping(Vec::new().into())).await?)
     }
 }
 
-async fn say(sink: &mut Sink, text: String) -> Result<(), End> {
+async fn send_text(sink: &mut SocketSink, text: String) -> Result<(), ConnectionEnd> {
     Ok(sink.send(Message::Text(text.into())).await?)
 }
 
-fn watch(shell: &Shell, identity: &Identity) -> BoxFuture<'static, ()> {
+fn watch(shell: &HttpState, identity: &CallerIdentity) -> BoxFuture<'static, ()> {
     let (identity, authenticator, every) = (identity.clone(), shell.authenticator.clone(), shell.graphql.keep_alive);
     async move { identity.until_revoked(&*authenticator, every).await }.boxed()
 }
 
 /// What `connection_init` presents as a key.
-enum Presented<'a> {
+enum PresentedKey<'a> {
     Credentials(&'a str),
     Secret(&'a str),
     Nonsense,
 }
 
 /// `Authorization` as in HTTP, or the key alone under the names that clients commonly use; names in any case.
-fn presented(payload: &Map<String, Value>) -> Option<Presented<'_>> {
+fn presented(payload: &Map<String, Value>) -> Option<PresentedKey<'_>> {
     payload.iter().find_map(|(name, value)| match (name.to_ascii_lowercase().as_str(), value) {
         ("authorization" | "authtoken" | "apikey", Value::Null) => None,
-        ("authorization", Value::String(text)) => Some(Presented::Credentials(text)),
-        ("authtoken" | "apikey", Value::String(text)) => Some(Presented::Secret(text)),
-        ("authorization" | "authtoken" | "apikey", _) => Some(Presented::Nonsense),
+        ("authorization", Value::String(text)) => Some(PresentedKey::Credentials(text)),
+        ("authtoken" | "apikey", Value::String(text)) => Some(PresentedKey::Secret(text)),
+        ("authorization" | "authtoken" | "apikey", _) => Some(PresentedKey::Nonsense),
         _ => None,
     })
 }

@@ -3,7 +3,7 @@
 use axum::extract::ws::CloseFrame;
 use serde_json::{Map, Value, json};
 
-use crate::graphql::transport::{answer::Answer, params::Params};
+use crate::graphql::transport::{params::RequestParams, response::OperationResponse};
 
 /// What a client says.
 #[derive(Debug, PartialEq)]
@@ -11,7 +11,7 @@ pub enum ClientMessage {
     ConnectionInit(Map<String, Value>),
     Ping,
     Pong,
-    Subscribe { id: String, params: Box<Params> },
+    Subscribe { id: String, params: Box<RequestParams> },
     Complete { id: String },
 }
 
@@ -20,9 +20,9 @@ const MAX_ID: usize = 255;
 
 impl ClientMessage {
     /// Strict, as the protocol asks: anything else than these five is a reason to close.
-    pub fn parse(text: &str) -> Result<Self, Closing> {
+    pub fn parse(text: &str) -> Result<Self, CloseReason> {
         let Ok(Value::Object(mut message)) = serde_json::from_str(text) else {
-            return Err(Closing::invalid("a message is a JSON object"));
+            return Err(CloseReason::invalid("a message is a JSON object"));
         };
         let kind = message.remove("type");
         match kind.as_ref().and_then(Value::as_str) {
@@ -32,34 +32,35 @@ impl ClientMessage {
             Some("complete") => Ok(Self::Complete { id: id(&mut message)? }),
             Some("subscribe") => {
                 let id = id(&mut message)?;
-                let payload = message.remove("payload").ok_or(Closing::invalid("subscribe needs a payload"))?;
-                let params = Params::from_json(payload).map_err(|refusal| Closing::invalid(&refusal.message))?;
+                let payload = message.remove("payload").ok_or(CloseReason::invalid("subscribe needs a payload"))?;
+                let params =
+                    RequestParams::from_json(payload).map_err(|refusal| CloseReason::invalid(&refusal.message))?;
                 Ok(Self::Subscribe { id, params: Box::new(params) })
             }
-            Some(_) => Err(Closing::invalid("the type of the message is unknown")),
-            None => Err(Closing::invalid("the type of the message is missing")),
+            Some(_) => Err(CloseReason::invalid("the type of the message is unknown")),
+            None => Err(CloseReason::invalid("the type of the message is missing")),
         }
     }
 }
 
-fn payload(message: &mut Map<String, Value>) -> Result<Map<String, Value>, Closing> {
+fn payload(message: &mut Map<String, Value>) -> Result<Map<String, Value>, CloseReason> {
     match message.remove("payload") {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(payload)) => Ok(payload),
-        Some(_) => Err(Closing::invalid("the payload must be an object")),
+        Some(_) => Err(CloseReason::invalid("the payload must be an object")),
     }
 }
 
-fn id(message: &mut Map<String, Value>) -> Result<String, Closing> {
+fn id(message: &mut Map<String, Value>) -> Result<String, CloseReason> {
     match message.remove("id") {
         Some(Value::String(id)) if (1..=MAX_ID).contains(&id.len()) => Ok(id),
-        _ => Err(Closing::invalid("the id must be a string of 1 to 255 bytes")),
+        _ => Err(CloseReason::invalid("the id must be a string of 1 to 255 bytes")),
     }
 }
 
 /// What the server says.
 pub mod server {
-    use super::{Answer, Value, json};
+    use super::{OperationResponse, Value, json};
 
     pub fn connection_ack() -> String {
         json!({"type": "connection_ack"}).to_string()
@@ -73,11 +74,11 @@ pub mod server {
         json!({"id": id, "type": "complete"}).to_string()
     }
 
-    pub fn next(id: &str, answer: &Answer) -> String {
+    pub fn next(id: &str, answer: &OperationResponse) -> String {
         with_payload(id, "next", &answer.json())
     }
 
-    pub fn error(id: &str, answer: &Answer) -> String {
+    pub fn error(id: &str, answer: &OperationResponse) -> String {
         with_payload(id, "error", &answer.errors_json())
     }
 
@@ -90,12 +91,12 @@ pub mod server {
 
 /// Why the server closes the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closing {
+pub struct CloseReason {
     pub code: u16,
     pub reason: String,
 }
 
-impl Closing {
+impl CloseReason {
     fn new(code: u16, reason: &str) -> Self {
         // A close frame holds 123 bytes of reason (RFC 6455, 5.5.1).
         let reason = reason.chars().take(60).collect();
@@ -147,8 +148,8 @@ impl Closing {
     }
 }
 
-impl From<Closing> for CloseFrame {
-    fn from(closing: Closing) -> Self {
+impl From<CloseReason> for CloseFrame {
+    fn from(closing: CloseReason) -> Self {
         Self { code: closing.code, reason: closing.reason.into() }
     }
 }
@@ -180,6 +181,6 @@ mod tests {
 
     #[test]
     fn a_reason_fits_its_frame() {
-        assert!(Closing::duplicate(&"é".repeat(100)).reason.len() <= 123);
+        assert!(CloseReason::duplicate(&"é".repeat(100)).reason.len() <= 123);
     }
 }

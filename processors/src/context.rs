@@ -1,0 +1,150 @@
+//! What the loops of all numbers on this node share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+use wasend_commands::{Caller, Commands};
+use wasend_domain::{AccountId, Actor, EventId, Position, Time};
+use wasend_eventlog::{CommandContext, CommandId};
+use wasend_projections::Projector;
+use wasend_whatsapp::{MetaGateway, SenderLine};
+
+use crate::backoff::RandomJitter;
+use crate::identity_updates::IdentityUpdate;
+use crate::options::DispatchOptions;
+use crate::outcome_writer::EndedAttempt;
+
+/// A list of what is to be done is looked at so often at most: under load every batch of events is news.
+const PROGRESS_INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// Tells when the read models have moved on, now and then.
+pub(crate) struct ProgressWatcher {
+    position: watch::Receiver<Position>,
+    last: Instant,
+}
+
+impl ProgressWatcher {
+    /// The position as it is now is news.
+    pub fn of(projector: &Projector) -> Self {
+        let mut position = projector.position();
+        position.mark_changed();
+        Self { position, last: Instant::now() }
+    }
+
+    /// The position, when it has changed. Giving up the wait loses nothing.
+    pub async fn next(&mut self) -> Option<Position> {
+        tokio::time::sleep_until(self.last + PROGRESS_INTERVAL_MIN).await;
+        self.position.changed().await.ok()?;
+        self.last = Instant::now();
+        Some(*self.position.borrow_and_update())
+    }
+
+    /// Tells the same once more.
+    pub fn again(&mut self) {
+        self.position.mark_changed();
+    }
+}
+
+/// The name under which the dispatcher stands in the audit trail.
+pub(crate) const DISPATCHER: Actor = Actor::System("dispatcher");
+
+pub(crate) struct DispatchContext {
+    pub commands: Arc<Commands>,
+    pub gateway: Arc<dyn MetaGateway>,
+    pub projector: Arc<Projector>,
+    pub options: DispatchOptions,
+    pub jitter: Arc<RandomJitter>,
+    pub calls: Arc<Semaphore>,
+    pub pauses: MetaThrottles,
+    pub endings: mpsc::Sender<EndedAttempt>,
+    pub lessons: mpsc::Sender<IdentityUpdate>,
+}
+
+impl DispatchContext {
+    pub fn now(&self) -> Time {
+        self.commands.clock.now()
+    }
+}
+
+/// The context of a command that a processor gives once.
+pub(crate) fn once(account_id: AccountId, actor: Actor) -> CommandContext {
+    CommandContext { account_id, actor, command: CommandId::Fresh(EventId::random().to_string()) }
+}
+
+pub(crate) fn earlier(time: Time, duration: Duration) -> Time {
+    Time::from_micros(time.micros().saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+}
+
+pub(crate) const fn caller(account_id: AccountId) -> Caller {
+    Caller { account_id, actor: DISPATCHER }
+}
+
+/// Throttling by Meta beyond one number. Kept apart by account: what one account does never slows another.
+#[derive(Default)]
+pub(crate) struct MetaThrottles(Mutex<HashMap<(AccountId, ThrottleScope), Time>>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum ThrottleScope {
+    /// A business account at a root of the API.
+    Waba(String, String),
+    /// Everything at a root of the API. Which app a token belongs to is not known; an account has rarely two.
+    App(String),
+}
+
+impl ThrottleScope {
+    pub fn waba(line: &SenderLine) -> Self {
+        Self::Waba(line.base_url.to_string(), line.waba_id.clone())
+    }
+
+    pub fn app(line: &SenderLine) -> Self {
+        Self::App(line.base_url.to_string())
+    }
+}
+
+impl MetaThrottles {
+    pub fn pause(&self, account: AccountId, scope: ThrottleScope, now: Time, until: Time) {
+        let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.retain(|_, until| *until > now);
+        let end = pauses.entry((account, scope)).or_insert(until);
+        *end = until.max(*end);
+    }
+
+    pub fn until(&self, account: AccountId, line: &SenderLine, now: Time) -> Option<Time> {
+        let pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends =
+            [ThrottleScope::waba(line), ThrottleScope::app(line)].map(|scope| pauses.get(&(account, scope)).copied());
+        ends.into_iter().flatten().filter(|until| *until > now).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(waba: &str) -> SenderLine {
+        SenderLine {
+            base_url: "https://graph.facebook.com/v25.0".parse().unwrap(),
+            phone_number_id: "1".into(),
+            waba_id: waba.into(),
+            access_token: "t".into(),
+        }
+    }
+
+    #[test]
+    fn a_pause_reaches_as_far_as_its_scope_and_never_another_account() {
+        let (pauses, now) = (MetaThrottles::default(), Time::from_seconds(100));
+        let (ours, theirs) = (AccountId::random(), AccountId::random());
+        let (soon, late) = (Time::from_seconds(110), Time::from_seconds(200));
+        pauses.pause(ours, ThrottleScope::waba(&line("1")), now, late);
+        pauses.pause(ours, ThrottleScope::waba(&line("1")), now, soon);
+        assert_eq!(pauses.until(ours, &line("1"), now), Some(late));
+        assert_eq!(pauses.until(ours, &line("2"), now), None);
+        pauses.pause(ours, ThrottleScope::app(&line("1")), now, soon);
+        assert_eq!(pauses.until(ours, &line("2"), now), Some(soon));
+        assert_eq!(pauses.until(theirs, &line("1"), now), None);
+        assert_eq!(pauses.until(ours, &line("1"), late), None);
+    }
+}

@@ -1,0 +1,406 @@
+//! The tail: follows the log for every build at once. Those at the front go together, in one transaction a batch;
+//! one that lags catches up by separate batches in between, until it stands where the others do.
+
+mod damage;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use metrics::{counter, gauge, histogram};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, info, warn};
+use wasend_domain::{Clock, Position, Time};
+use wasend_eventlog::{Db, EventLog, LogError};
+
+use crate::engine::batch::{self, DecodeFn, DecodedEvent};
+use crate::engine::build::ProjectionBuild;
+use crate::engine::checkpoints::{self, BuildState};
+use crate::engine::commit::{self, ProjectionProgress, ProjectionWrite, WriteOutcome};
+use crate::engine::lease::Leases;
+use crate::engine::prefetch::{BatchRange, PrefetchedBatch, Prefetcher};
+use crate::engine::projection::PoisonCause;
+use crate::engine::shard::ProjectionShard;
+use crate::engine::sql::{EngineConnection, StoreError, code, refuses_values};
+
+/// The wait after a failure of the database, doubled up to the longest while it lasts.
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
+
+/// What the tail works with.
+pub(crate) struct EngineContext {
+    pub db: Db,
+    pub log: Arc<dyn EventLog>,
+    pub clock: Arc<dyn Clock>,
+    /// This node, for the leases.
+    pub owner: String,
+    pub decode: DecodeFn,
+    pub batch: usize,
+    /// The same while no projection is live.
+    pub bulk: usize,
+    pub lease: Duration,
+    pub poll: Duration,
+}
+
+/// How others hear of the tail and wake it.
+#[derive(Clone)]
+pub(crate) struct DaemonSignals {
+    /// What all live projections have reached, whichever node folds them.
+    pub position: Arc<watch::Sender<Position>>,
+    /// What this node has committed.
+    pub committed: Arc<watch::Sender<Position>>,
+    pub wake: Arc<Notify>,
+    pub stop: CancellationToken,
+}
+
+/// Why a turn came to nothing; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineFailure {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl From<sqlx::Error> for EngineFailure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// The front's batches, and those of the shard that lags most.
+const FRONT: usize = 0;
+const LAST: usize = 1;
+
+/// Where some seats stand and how large their next batch is at most, and which they are.
+type ShardGroup = ((Position, usize), Vec<usize>);
+
+pub(crate) struct ProjectionDaemon {
+    means: Arc<EngineContext>,
+    signals: DaemonSignals,
+    leases: Leases,
+    seats: Vec<ProjectionShard>,
+    /// Writes.
+    conn: Option<EngineConnection>,
+    lanes: [Prefetcher; 2],
+    chore: Option<AbortOnDropHandle<()>>,
+    /// When the leases are to be renewed or tried for.
+    tend_at: Time,
+}
+
+impl ProjectionDaemon {
+    pub fn new(means: Arc<EngineContext>, signals: DaemonSignals, builds: Vec<ProjectionBuild>) -> Self {
+        Self {
+            leases: Leases::new(means.db.clone()),
+            seats: builds.into_iter().map(ProjectionShard::new).collect(),
+            conn: None,
+            lanes: Default::default(),
+            chore: None,
+            tend_at: Time::from_micros(i64::MIN),
+            means,
+            signals,
+        }
+    }
+
+    /// Runs until it is told to stop, then gives its leases back.
+    pub async fn run(mut self) {
+        let mut head = self.means.log.watch();
+        let mut pause = RETRY_DELAY_MIN;
+        while !self.signals.stop.is_cancelled() {
+            head.borrow_and_update();
+            match self.run_once().await {
+                Ok(true) => pause = RETRY_DELAY_MIN,
+                Ok(false) => {
+                    pause = RETRY_DELAY_MIN;
+                    self.rest(&mut head).await;
+                }
+                Err(failure) => {
+                    warn!(error = %failure, "projections could not be brought forward");
+                    counter!("wasend_projection_failures_total").increment(1);
+                    (self.conn, self.lanes) = (None, Default::default());
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_DELAY_MAX),
+                        () = self.signals.stop.cancelled() => {}
+                    }
+                }
+            }
+        }
+        if let Err(failure) = self.leases.release(&self.lease_names(), &self.means.owner).await {
+            debug!(error = %failure, "leases were not given back; they run out");
+        }
+    }
+
+    /// Waits until there may be something to do.
+    async fn rest(&self, head: &mut watch::Receiver<Position>) {
+        let moved = async {
+            if head.changed().await.is_err() {
+                // The log is closed; the timer remains.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = moved => {}
+            () = self.signals.wake.notified() => {}
+            () = tokio::time::sleep(self.means.poll) => {}
+            () = self.signals.stop.cancelled() => {}
+        }
+    }
+
+    /// One step of the front and one of the shard that lags most; false if there was nothing to do.
+    async fn run_once(&mut self) -> Result<bool, EngineFailure> {
+        let due = self.means.clock.now() >= self.tend_at;
+        if due || self.may_take_over().await? {
+            self.tend().await?;
+        } else if self.seats.iter().any(|seat| !seat.held) {
+            self.refresh().await?;
+        }
+        let mut groups = self.groups();
+        let Some(front) = groups.pop() else { return Ok(false) };
+        let mut worked = self.step(FRONT, &front, None).await?;
+        if let Some(last) = groups.first() {
+            let (_, ahead) = groups.get(1).unwrap_or(&front);
+            worked |= self.step(LAST, last, Some(ahead)).await?;
+        }
+        Ok(worked)
+    }
+
+    /// The held seats that are not poisoned, grouped by where they stand, from the last to the front.
+    fn groups(&self) -> Vec<ShardGroup> {
+        let mut groups = std::collections::BTreeMap::<(Position, usize), Vec<usize>>::new();
+        let most = self.most();
+        for (at, seat) in
+            self.seats.iter().enumerate().filter(|(_, seat)| seat.held && seat.state != BuildState::Poisoned)
+        {
+            groups.entry((seat.position, seat.limit.unwrap_or(most))).or_default().push(at);
+        }
+        groups.into_iter().collect()
+    }
+
+    /// Most events of a batch. As long as the tables have no readers a large one is better: a row that many of its
+    /// events change is written once.
+    fn most(&self) -> usize {
+        let any_live = self.seats.iter().any(|seat| seat.state == BuildState::Live);
+        if any_live { self.means.batch } else { self.means.bulk }
+    }
+
+    /// Writes the next batch of seats that stand at one position, which goes no further than those ahead of them.
+    async fn step(
+        &mut self,
+        lane: usize,
+        ((from, limit), group): &ShardGroup,
+        ahead: Option<&[usize]>,
+    ) -> Result<bool, EngineFailure> {
+        let (from, limit) = (*from, *limit);
+        let until = ahead.map(|ahead| self.seats[ahead[0]].position);
+        // Who has read all there is, or all that a live projection has read, stands with the others.
+        let joined = ahead.is_none_or(|ahead| ahead.iter().any(|seat| self.seats[*seat].state == BuildState::Live));
+        let joins = joined && group.iter().any(|seat| self.seats[*seat].state != BuildState::Live);
+        let course = BatchRange { seats: group.clone(), from, limit, until };
+        let builds = || group.iter().map(|seat| Arc::clone(&self.seats[*seat].build)).collect();
+        let next = match self.lanes[lane].next(&self.means, &course, builds, joins).await {
+            Err(EngineFailure::Log(LogError::Damaged(why))) => return self.damaged(lane, &course, why).await,
+            next => next?,
+        };
+        if next.as_ref().is_none_or(|batch| batch.events.is_empty()) && damage::lacks_next(&self.means, &course).await?
+        {
+            let why = format!("there is no event at position {}", from + 1);
+            return self.damaged(lane, &course, why).await;
+        }
+        let Some(PrefetchedBatch { events, mut folded }) = next else { return Ok(false) };
+        let complete = events.len() < limit && joined;
+        let began = Instant::now();
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => EngineConnection::relaxed(&self.means.db).await?,
+        };
+        if complete && joins && !self.index(&mut conn, group).await? {
+            self.conn = Some(conn);
+            return Ok(true);
+        }
+        let places: Vec<ProjectionWrite<'_>> = group.iter().map(|seat| self.seats[*seat].place(complete)).collect();
+        let fence = (self.means.owner.as_str(), self.means.clock.now());
+        let written = commit::commit(&mut conn, &places, (from, &events), fence, &mut folded).await?;
+        self.conn = Some(conn);
+        histogram!("wasend_projection_batch_seconds").record(began.elapsed().as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a batch has far fewer than 2^52 events")]
+        histogram!("wasend_projection_batch_events").record(events.len() as f64);
+        match written {
+            WriteOutcome::Done(ends) => {
+                let whole = ends.iter().all(|end| end.count == events.len());
+                self.moved(group, (from, &events), ends, complete);
+                if events.len() < limit || !whole {
+                    self.lanes[lane].end().await;
+                }
+            }
+            WriteOutcome::Fenced => {
+                // Another node wrote, or a rebuild was switched: look again where everything stands.
+                self.lanes[lane].end().await;
+                self.tend().await?;
+            }
+            WriteOutcome::Rejected { place, code } => {
+                self.lanes[lane].end().await;
+                self.rejected(group[place], (from, &events), code).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn moved(
+        &mut self,
+        group: &[usize],
+        (from, events): (Position, &[DecodedEvent]),
+        ends: Vec<ProjectionProgress>,
+        complete: bool,
+    ) {
+        for (seat, end) in group.iter().zip(ends) {
+            let seat = &mut self.seats[*seat];
+            seat.state = seat.state_after(complete);
+            seat.position = batch::reached(from, events, end.count);
+            seat.limit = None;
+            seat.upkeep.count(end.put, end.deleted);
+            if let Some(poison) = &end.poison {
+                let at = events.get(end.count).map_or(from, |event| event.recorded.position);
+                seat.poisoned(at, poison);
+            }
+        }
+        self.see_to_tables();
+        self.publish();
+        let furthest = group.iter().map(|seat| self.seats[*seat].position).max().unwrap_or(from);
+        self.signals.committed.send_if_modified(|committed| std::mem::replace(committed, furthest) != furthest);
+    }
+
+    /// Does what Postgres needs for the tables of some build, beside what the tail does.
+    fn see_to_tables(&mut self) {
+        let Db::Postgres(pool) = &self.means.db else { return };
+        if self.chore.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let mut live = self.seats.iter_mut().filter(|seat| seat.state == BuildState::Live);
+        let Some((seat, chore)) = live.find_map(|seat| seat.upkeep.due().map(|chore| (seat, chore))) else { return };
+        let (pool, build) = (pool.clone(), Arc::clone(&seat.build));
+        self.chore = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            if let Err(error) = build.run_maintenance(chore, &pool).await {
+                debug!(error = %StoreError::from(error), ?chore, "the server does it later by itself");
+            }
+        })));
+    }
+
+    /// The database refused the values of one build's rows: it goes on alone by smaller batches, so that the others
+    /// are not held up, and stops at the event itself.
+    async fn rejected(
+        &mut self,
+        which: usize,
+        (from, events): (Position, &[DecodedEvent]),
+        code: String,
+    ) -> Result<(), EngineFailure> {
+        if events.len() > 1 {
+            self.seats[which].limit = Some(events.len() / 2);
+            return Ok(());
+        }
+        let at = events.first().map_or(from, |event| event.recorded.position);
+        self.poison(which, at, &PoisonCause::Rejected(code)).await
+    }
+
+    /// Makes the indexes of those that join the others; false if the database refused the values of one, which stops.
+    async fn index(&mut self, conn: &mut EngineConnection, group: &[usize]) -> Result<bool, EngineFailure> {
+        for which in group.iter().copied().filter(|seat| self.seats[*seat].state != BuildState::Live) {
+            let seat = &self.seats[which];
+            match seat.build.index(conn, seat.number).await {
+                Err(error) if refuses_values(&error) => {
+                    self.poison(which, seat.position, &PoisonCause::Rejected(code(&error))).await?;
+                    return Ok(false);
+                }
+                made => made?,
+            }
+        }
+        Ok(true)
+    }
+
+    async fn poison(&mut self, which: usize, at: Position, poison: &PoisonCause) -> Result<(), EngineFailure> {
+        let mut conn = EngineConnection::durable(&self.means.db).await?;
+        let mut tx = conn.begin().await?;
+        checkpoints::poison(&mut tx.on(), &self.seats[which].build.id, at, poison, self.means.clock.now()).await?;
+        tx.commit().await?;
+        self.seats[which].poisoned(at, poison);
+        self.publish();
+        Ok(())
+    }
+
+    /// Renews or tries for the leases, and looks where every build stands. Nodes with the same projections compete
+    /// for one lease, so that one of them folds all; a build's own lease keeps nodes of different versions apart.
+    async fn tend(&mut self) -> Result<(), EngineFailure> {
+        let EngineContext { clock, lease, owner, .. } = self.means.as_ref();
+        let names = self.lease_names();
+        let tail = self.leases.acquire(clock.as_ref(), &names[0], owner, *lease).await?;
+        let granted = match tail {
+            Some(_) => self.leases.acquire_all(clock.as_ref(), &names[1..], owner, *lease).await?,
+            None => vec![None; self.seats.len()],
+        };
+        self.tend_at = clock.now().plus(*lease / 3);
+        for (seat, granted) in self.seats.iter_mut().zip(granted) {
+            let taken = granted.is_some() && !seat.held;
+            seat.held = granted.is_some();
+            if taken {
+                info!(projection.name = seat.build.projection.name(), "this node folds the projection");
+                seat.resume(&self.means).await?;
+            }
+        }
+        self.refresh().await
+    }
+
+    /// Whether a lease that this node lacks is free: a node that stops in order gives its leases back.
+    async fn may_take_over(&self) -> Result<bool, EngineFailure> {
+        let names = self.lease_names();
+        let held = self.seats.iter().map(|seat| seat.held);
+        let lacking = |(name, held): (String, bool)| (!held).then_some(name);
+        let any = self.seats.iter().any(|seat| seat.held);
+        let lacking: Vec<String> =
+            names.into_iter().zip(std::iter::once(any).chain(held)).filter_map(lacking).collect();
+        Ok(!lacking.is_empty() && self.leases.any_free(self.means.clock.as_ref(), &lacking).await?)
+    }
+
+    /// The lease of the tail of just these builds, then that of each.
+    fn lease_names(&self) -> Vec<String> {
+        let ids: Vec<&str> = self.seats.iter().map(|seat| seat.build.id.as_str()).collect();
+        let tail = format!("tail/{}", ids.join("+"));
+        std::iter::once(tail).chain(self.seats.iter().map(|seat| seat.build.lease())).collect()
+    }
+
+    async fn refresh(&mut self) -> Result<(), EngineFailure> {
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => EngineConnection::relaxed(&self.means.db).await?,
+        };
+        let entries = checkpoints::entries(&mut conn.on()).await?;
+        self.conn = Some(conn);
+        for entry in entries {
+            if let Some(seat) = self.seats.iter_mut().find(|seat| seat.build.id == entry.id) {
+                // What was prepared on other tables is of no use.
+                if seat.number != entry.build {
+                    self.lanes = Default::default();
+                }
+                (seat.number, seat.position, seat.state) = (entry.build, entry.position, entry.state);
+            }
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Tells those who wait, and the metrics, how far the projections have come.
+    fn publish(&self) {
+        let live = self.seats.iter().filter(|seat| seat.state == BuildState::Live).map(|seat| seat.position).min();
+        let position = live.or_else(|| self.seats.iter().map(|seat| seat.position).min()).unwrap_or(0);
+        self.signals.position.send_if_modified(|known| std::mem::replace(known, position) != position);
+        let head = *self.means.log.watch().borrow();
+        for seat in &self.seats {
+            let name = seat.build.projection.name();
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; positions below 2^52 are exact")]
+            let (position, lag) = (seat.position as f64, head.saturating_sub(seat.position) as f64);
+            gauge!("wasend_projection_position", "projection" => name).set(position);
+            gauge!("wasend_projection_lag_events", "projection" => name).set(lag);
+            gauge!("wasend_projection_poisoned", "projection" => name)
+                .set(f64::from(u8::from(seat.state == BuildState::Poisoned)));
+        }
+    }
+}
