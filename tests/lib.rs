@@ -1,4 +1,4 @@
-//! A server in the world: the real binary with a separate store, reached through its front doors only.
+//! A server in the world: the real binary with a separate store, reached through its public endpoints only.
 
 #![expect(clippy::missing_panics_doc, reason = "a story that fails panics")]
 

@@ -1,5 +1,5 @@
-//! The rooms put together: stores, read models, the way to Meta, commands. What `serve`, `demo` and the tools of the
-//! command line stand on.
+//! Bootstrap: opens the stores, starts the read models, the gateway to Meta and the commands, for `serve`, `demo` and
+//! the other subcommands.
 
 mod api_key_store;
 mod clock;
@@ -38,7 +38,7 @@ pub use webhook::routes;
 use crate::cli::CliFailure;
 use crate::config::Config;
 
-/// Everything but the doors.
+/// Everything but the listeners.
 pub struct App {
     pub stores: OpenStores,
     pub projector: Arc<Projector>,

@@ -33,7 +33,7 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// The server's doors.
+/// The server's listener and its limits.
 #[derive(Debug, Clone, Default)]
 pub struct HttpConfig {
     pub listen: ListenAddress,

@@ -37,7 +37,7 @@ pub use lifecycle::ServerLifecycle;
 pub use quota::AccountQuotas;
 pub use ready::{Readiness, ReadinessCheck};
 
-/// What the routes need: the rooms as ports, the limits, and the word to stop.
+/// What the routes need: ports to the stores, the limits, and the word to stop.
 #[derive(Clone)]
 pub struct HttpState {
     pub engine: Arc<dyn GraphqlEngine>,

@@ -3,12 +3,12 @@
 //! | file | holds |
 //! |---|---|
 //! | [`config`] | every setting, its sources and its reference |
-//! | [`cli`] | commands of the terminal; `serve` puts the rooms together |
+//! | [`cli`] | commands of the terminal; `serve` runs the server |
 //! | [`telemetry`] | logs and metrics |
 //! | [`auth`] | who is asking |
 //! | [`problem`] | every error a caller can see |
 //! | [`graphql`] | GraphQL: the schema, and its transports over HTTP, WebSocket and SSE |
-//! | [`bootstrap`] | the rooms put together |
+//! | [`bootstrap`] | opens the stores and starts what runs |
 //! | [`http`] | all routes, the server, limits |
 
 pub mod auth;

@@ -1,4 +1,4 @@
-//! A history like that of a house in use: contacts become known, and their messages are accepted, attempted, submitted,
+//! A history like that of a busy server: contacts become known, and their messages are accepted, attempted, submitted,
 //! sent, priced, counted, delivered and read. Every event goes through an aggregate's decision and the log, and every
 //! personal value through the vault.
 

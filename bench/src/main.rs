@@ -10,7 +10,7 @@
 //! | `environment` | the machine and the engines, as they say themselves |
 //! | `cluster` | a private Postgres |
 //! | `server`, `http`, `people` | a server in a separate process, its clients, and their recipients |
-//! | `history`, `life`, `lives`, `aged` | a past like that of a house in use; what a message goes through; a server with a past |
+//! | `history`, `life`, `lives`, `aged` | a past like that of a busy server; what a message goes through; a server with a past |
 //! | `accepted`, `event` | the event that is appended |
 //! | `stock`, `views`, `program` | the peer: cqrs-es with sqlite-es or postgres-es, in `bench/stock`; its read model |
 //! | `umadb` | another peer, where it is installed |

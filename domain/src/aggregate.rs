@@ -28,7 +28,7 @@ pub trait DecidingAggregate: Aggregate<Services = ()> + Clone {
     }
 }
 
-/// The body of every aggregate's [`Aggregate::handle`]: cqrs-es's asynchronous door to the synchronous decision.
+/// The body of every aggregate's [`Aggregate::handle`]: cqrs-es's asynchronous entry to the synchronous decision.
 pub async fn handle<A: DecidingAggregate>(
     aggregate: &mut A,
     command: A::Command,

@@ -95,7 +95,7 @@ pub enum ContactPart {
     Attributes,
 }
 
-/// Through which door a choice was made.
+/// The channel through which a choice was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ConsentChannel {

@@ -21,7 +21,7 @@ pub struct BatchLimits {
     pub sets: usize,
 }
 
-/// Gathers questions by lane. Lanes never wait for one another.
+/// Batches requests by lane. Lanes never wait for one another.
 pub struct Batcher<L, Q, A> {
     lanes: Mutex<HashMap<L, BatchLane<Q, A>>>,
     work: Box<BatchWork<L, Q, A>>,
@@ -126,44 +126,44 @@ mod tests {
         (gate, Batcher::new(together, work))
     }
 
-    async fn ask(gather: &Arc<Batcher<u8, u32, usize>>, lane: u8, question: u32) -> Option<usize> {
-        gather.submit(lane, question).await
+    async fn ask(batcher: &Arc<Batcher<u8, u32, usize>>, lane: u8, question: u32) -> Option<usize> {
+        batcher.submit(lane, question).await
     }
 
     #[tokio::test]
     async fn what_comes_while_a_set_is_worked_on_becomes_the_next() {
-        let (gate, gather) = sizes(BatchLimits { most: 100, sets: 1 });
+        let (gate, batcher) = sizes(BatchLimits { most: 100, sets: 1 });
         let others = async {
             // The first is being worked on by now.
             tokio::task::yield_now().await;
-            let others = join_all((1..10).map(|n| ask(&gather, 0, n)));
+            let others = join_all((1..10).map(|n| ask(&batcher, 0, n)));
             gate.add_permits(2);
             others.await
         };
-        let (first, others) = tokio::join!(ask(&gather, 0, 0), others);
+        let (first, others) = tokio::join!(ask(&batcher, 0, 0), others);
         assert_eq!((first, others), (Some(1), vec![Some(9); 9]));
         tokio::task::yield_now().await;
-        assert!(gather.lock().is_empty(), "an idle lane leaves nothing behind");
+        assert!(batcher.lock().is_empty(), "an idle lane leaves nothing behind");
     }
 
     #[tokio::test]
     async fn sets_are_bounded_and_lanes_do_not_wait_for_one_another() {
-        let (gate, gather) = sizes(BatchLimits { most: 3, sets: 1 });
+        let (gate, batcher) = sizes(BatchLimits { most: 3, sets: 1 });
         let slow = tokio::spawn({
-            let gather = Arc::clone(&gather);
-            async move { join_all((0..10).map(|n| ask(&gather, 0, n))).await }
+            let batcher = Arc::clone(&batcher);
+            async move { join_all((0..10).map(|n| ask(&batcher, 0, n))).await }
         });
         tokio::task::yield_now().await;
         gate.add_permits(20);
-        assert_eq!(ask(&gather, 1, 0).await, Some(1));
+        assert_eq!(ask(&batcher, 1, 0).await, Some(1));
         assert!(slow.await.unwrap().into_iter().all(|size| size.is_some_and(|size| size <= 3)));
     }
 
     #[tokio::test]
     async fn a_set_that_fails_takes_nobody_else_with_it() {
-        let (gate, gather) = sizes(BatchLimits { most: 1, sets: 1 });
+        let (gate, batcher) = sizes(BatchLimits { most: 1, sets: 1 });
         gate.add_permits(3);
-        assert_eq!(ask(&gather, 0, 666).await, None);
-        assert_eq!(ask(&gather, 0, 1).await, Some(1));
+        assert_eq!(ask(&batcher, 0, 666).await, None);
+        assert_eq!(ask(&batcher, 0, 1).await, Some(1));
     }
 }

@@ -12,10 +12,10 @@ use wasend_eventlog::{CommandContext, CommandId};
 use wasend_projections::Projector;
 use wasend_whatsapp::{MetaGateway, SenderLine};
 
-use crate::backoff::RandomJitter;
-use crate::identity_updates::IdentityUpdate;
+use crate::dispatcher::backoff::RandomJitter;
+use crate::dispatcher::identity_updates::IdentityUpdate;
+use crate::dispatcher::outcome_writer::EndedAttempt;
 use crate::options::DispatchOptions;
-use crate::outcome_writer::EndedAttempt;
 
 /// A list of what is to be done is looked at so often at most: under load every batch of events is news.
 const PROGRESS_INTERVAL_MIN: Duration = Duration::from_millis(10);

@@ -1,4 +1,26 @@
 //! The front of the dispatcher: which numbers this node sends for.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `backlog` | which numbers have something to do |
+//! | `worker`, `worker_answers` | one number's loop; what it does when a call ends |
+//! | `queue` | one number's part of the to-do list |
+//! | `prepare` | from messages that are due to calls that may be made |
+//! | `call` | one call to Meta |
+//! | `response_policy`, `rate_limit`, `backoff` | what an answer means; how fast a number may send; how long to wait |
+//! | `outcome_writer`, `identity_updates` | recording outcomes; what Meta tells about recipients |
+
+mod backlog;
+pub(crate) mod backoff;
+mod call;
+pub(crate) mod identity_updates;
+pub(crate) mod outcome_writer;
+mod prepare;
+mod queue;
+mod rate_limit;
+mod response_policy;
+mod worker;
+mod worker_answers;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,11 +37,10 @@ use wasend_projections::outbox::OutboxRow;
 use wasend_projections::{Leases, Projector};
 use wasend_whatsapp::MetaGateway;
 
-use crate::backlog::{NumberBacklog, read_backlog};
-use crate::backoff::RandomJitter;
 use crate::context::{DispatchContext, MetaThrottles, ProgressWatcher};
+use crate::dispatcher::backlog::{NumberBacklog, read_backlog};
+use crate::dispatcher::backoff::RandomJitter;
 use crate::options::DispatchOptions;
-use crate::{identity_updates, outcome_writer, worker};
 
 /// Outcomes that wait to be recorded; beyond them the numbers' loops wait.
 const ENDED_CALLS_QUEUE_MAX: usize = 10_000;

@@ -79,7 +79,7 @@ impl Default for RetryWaits {
     }
 }
 
-/// How the runners run that go by the clock.
+/// How the timers run.
 #[derive(Debug, Clone)]
 pub struct TimerOptions {
     /// How often is looked for what is overdue.

@@ -31,7 +31,7 @@ struct MessageTimer {
     count: fn(u64),
 }
 
-/// The runners that go by the clock. On several nodes one runs each.
+/// The timers. On several nodes one runs each.
 pub struct MessageTimers {
     stop: CancellationToken,
     running: Vec<JoinHandle<()>>,

@@ -10,7 +10,7 @@ use crate::{BatchKeys, BatchRows, FoldError, Projection};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRow {
     pub id: String,
-    /// Sealed `Label`.
+    /// Sealed `CustomerLabel`.
     pub name: String,
     /// The subject under which the account's own labels and credentials are sealed.
     pub subject_id: String,
@@ -29,7 +29,7 @@ pub struct ApiKeyRow {
     pub hash: String,
     pub hint: String,
     pub scopes: Vec<KeyScope>,
-    /// Sealed `Label`.
+    /// Sealed `CustomerLabel`.
     pub label: Option<String>,
     pub issued_at: Time,
     pub rotated_at: Option<Time>,

@@ -14,10 +14,10 @@ pub struct ContactRow {
     pub account_id: String,
     pub source: String,
     pub opted_out: bool,
-    /// When and through which door it last opted out or in.
+    /// When and through which channel it last opted out or in.
     pub choice_at: Option<Time>,
     pub choice_via: Option<String>,
-    /// Sealed `Attributes`.
+    /// Sealed `ContactAttributes`.
     pub attributes: Option<String>,
     pub created_at: Time,
     pub updated_at: Time,
@@ -27,7 +27,7 @@ pub struct ContactRow {
 pub struct GroupRow {
     pub id: String,
     pub account_id: String,
-    /// Sealed `Label`.
+    /// Sealed `CustomerLabel`.
     pub name: String,
     pub members: i64,
     pub created_at: Time,

@@ -1,4 +1,4 @@
-//! The engine: one tail over the log, all folds, rows and checkpoints in one transaction.
+//! The engine: one daemon that follows the log, all folds, rows and checkpoints in one transaction.
 //!
 //! | file | holds |
 //! |---|---|

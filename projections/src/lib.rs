@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`engine`] | the one tail over the log, checkpoints, leases, rebuilds, and the queries' access to rows |
+//! | [`engine`] | the daemon that follows the log, checkpoints, leases, rebuilds, and the queries' access to rows |
 //! | [`messages`] [`usage`] [`audit`] [`contacts`] [`accounts`] [`numbers`] [`outbox`] [`imports`] [`privacy`] [`buckets`] | one read model each: tables and fold |
 //! | [`uploads`] | files on their way in: working data, no read model |
 //! | [`pagination`] | filters and keyset pages over any of them |

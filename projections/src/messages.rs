@@ -19,7 +19,7 @@ pub struct MessageRow {
     /// The same facts, folded by the same rules, as the aggregate decides on.
     pub state: Message,
     pub template: Option<String>,
-    /// Sealed `Content` (outbound) or `InboundContent` (inbound).
+    /// Sealed `OutboundContent` (outbound) or `InboundContent` (inbound).
     pub content: String,
     /// Sealed `Wamid`.
     pub wamid: Option<String>,

@@ -13,9 +13,9 @@ pub struct NumberRow {
     pub account_id: String,
     pub phone_number_id: String,
     pub waba_id: String,
-    /// Sealed `Label`: the number as people read it.
+    /// Sealed `CustomerLabel`: the number as people read it.
     pub display: String,
-    /// Sealed `Credentials`.
+    /// Sealed `NumberCredentials`.
     pub credentials: String,
     pub base_url: Option<String>,
     /// Messages per second.

@@ -48,7 +48,7 @@ pub struct OutboxRow {
     /// It was surfaced: nothing more is done about an unknown outcome.
     pub surfaced: bool,
     pub accepted_at: Time,
-    /// Sealed `Content`.
+    /// Sealed `OutboundContent`.
     pub content: String,
 }
 

@@ -19,7 +19,7 @@ pub struct PrivacyRequestRow {
     pub ground: String,
     /// Why it was refused.
     pub exception: Option<String>,
-    /// Sealed `Reason`.
+    /// Sealed `RequestReason`.
     pub reason: Option<String>,
     pub due_at: Time,
     pub received_at: Time,

@@ -1,4 +1,4 @@
-//! A server without sockets: real rooms on SQLite, reached through the router and the commands.
+//! A server without sockets: real stores on SQLite, reached through the router and the commands.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ const ANSWER_MAX: usize = 64 << 20;
 
 pub struct Inside {
     pub runtime: Runtime,
-    pub house: App,
+    pub app: App,
     pub account: AccountId,
     /// An account that has nothing to do with the first.
     pub stranger: AccountId,
@@ -46,13 +46,13 @@ impl Inside {
         // An address without a listener: nothing here is sent.
         let flags = vec![("data_dir", data_dir), ("meta.base_url", "http://127.0.0.1:9/".to_owned())];
         let config = config::load(ConfigSources { flags, ..ConfigSources::default() }).expect("the settings are right");
-        let (house, account, stranger, secret, router) = runtime.block_on(async {
-            let house = App::open(&config).await.expect("the house opens");
-            let (account, stranger, secret) = people(&house).await.expect("two accounts are opened");
-            let router = build_router(&house, config);
-            (house, account, stranger, secret, router)
+        let (app, account, stranger, secret, router) = runtime.block_on(async {
+            let app = App::open(&config).await.expect("the house opens");
+            let (account, stranger, secret) = people(&app).await.expect("two accounts are opened");
+            let router = build_router(&app, config);
+            (app, account, stranger, secret, router)
         });
-        Self { runtime, house, account, stranger, secret, router, _directory: directory }
+        Self { runtime, app, account, stranger, secret, router, _directory: directory }
     }
 
     /// Posts a body as JSON with the account's key; the status and the answer.
@@ -71,16 +71,16 @@ impl Inside {
     }
 
     pub fn close(self) {
-        let Self { runtime, house, router, .. } = self;
+        let Self { runtime, app, router, .. } = self;
         drop(router);
-        runtime.block_on(house.close());
+        runtime.block_on(app.close());
     }
 }
 
 /// Two accounts, the first with Meta's number of the examples.
-async fn people(house: &App) -> Result<(AccountId, AccountId, Personal<String>), CommandError> {
-    let ((account, key), _) = opened(house, "First").await?;
-    let ((stranger, _), _) = opened(house, "Second").await?;
+async fn people(app: &App) -> Result<(AccountId, AccountId, Personal<String>), CommandError> {
+    let ((account, key), _) = opened(app, "First").await?;
+    let ((stranger, _), _) = opened(app, "Second").await?;
     let number = ConnectNumber {
         phone_number_id: PHONE_NUMBER_ID.to_owned(),
         waba_id: WABA_ID.to_owned(),
@@ -92,32 +92,28 @@ async fn people(house: &App) -> Result<(AccountId, AccountId, Personal<String>),
         rate: None,
     };
     let caller = Caller { account_id: account, actor: Actor::Operator };
-    let connected = house.commands.connect_number(caller, number).await?;
-    house.projector.wait_for(connected.position, Duration::from_secs(30)).await.map_err(CommandError::unavailable)?;
+    let connected = app.commands.connect_number(caller, number).await?;
+    app.projector.wait_for(connected.position, Duration::from_secs(30)).await.map_err(CommandError::unavailable)?;
     Ok((account, stranger, key))
 }
 
 async fn opened(
-    house: &App,
+    app: &App,
     name: &str,
 ) -> Result<((AccountId, Personal<String>), wasend_domain::Position), CommandError> {
-    let opened = house.commands.open_account(name).await?;
+    let opened = app.commands.open_account(name).await?;
     Ok(((opened.value.0, opened.value.1.secret), opened.position))
 }
 
-fn build_router(house: &App, config: Config) -> Router {
-    let (commands, projector) = (house.commands.clone(), house.projector.clone());
-    let keys = Arc::new(ApiKeyStore::new(commands.reads.clone(), house.stores.vault.clone()));
+fn build_router(app: &App, config: Config) -> Router {
+    let (commands, projector) = (app.commands.clone(), app.projector.clone());
+    let keys = Arc::new(ApiKeyStore::new(commands.reads.clone(), app.stores.vault.clone()));
     let (http, quotas) = (Arc::new(config.http), AccountQuotas::new(&config.limits));
     let state = GraphqlState::new(commands.clone(), projector.clone());
     let shell = HttpState {
         engine: Arc::new(build_schema(state, &config.graphql)),
         authenticator: keys.clone(),
-        readiness: Arc::new(AppReadiness {
-            log: house.stores.log.clone(),
-            vault: house.stores.vault.clone(),
-            projector,
-        }),
+        readiness: Arc::new(AppReadiness { log: app.stores.log.clone(), vault: app.stores.vault.clone(), projector }),
         metrics: telemetry::metrics().expect("metrics start once"),
         http: http.clone(),
         graphql: Arc::new(config.graphql),

@@ -14,7 +14,7 @@ const PLAINTEXT: &str = "wamid.of+16505551234";
 /// is, it opens only if it is the genuine ciphertext, in its own place.
 pub fn trial(inside: &Inside, data: &[u8]) {
     static GENUINE: OnceLock<String> = OnceLock::new();
-    let vault = &*inside.house.stores.vault;
+    let vault = &*inside.app.stores.vault;
     let genuine = GENUINE.get_or_init(|| inside.runtime.block_on(seal(inside, vault)));
     let Some((mode, rest)) = data.split_first() else { return };
     let text = if mode % 2 == 0 { String::from_utf8_lossy(rest).into_owned() } else { changed(genuine, rest) };
@@ -37,7 +37,7 @@ pub fn trial(inside: &Inside, data: &[u8]) {
 }
 
 async fn seal(inside: &Inside, vault: &Vault) -> String {
-    let day = inside.house.stores.clock.now().day();
+    let day = inside.app.stores.clock.now().day();
     let phone = PersonIdentity::Phone(Personal::new("+16505551234".to_owned()));
     let person = NewPerson { identities: vec![phone], name: None };
     let (subject, _) = vault.subject_for(inside.account, &person).await.expect("a subject");

@@ -1,4 +1,4 @@
-//! Stories through the front door: the real binary, real HTTP and WebSocket, on both engines.
+//! Stories through the public endpoints: the real binary, real HTTP and WebSocket, on both engines.
 
 /// Each story runs on SQLite and on Postgres.
 macro_rules! stories {

@@ -76,7 +76,7 @@ fn needles(wamids: &[String]) -> Vec<Needle> {
     texts.flat_map(encoded).collect()
 }
 
-/// Sends, receives and names things through every door; answers with the wamids.
+/// Sends, receives and names things through every endpoint; answers with the wamids.
 async fn plant(world: &World) -> Vec<String> {
     let client = world.client();
     let contact = json!({"phone": "+1 650-555-9876", "name": "Persephone-Canary", "attributes": [{"name": "note", "value": "attribute-canary-0b1e"}]});

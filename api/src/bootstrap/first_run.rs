@@ -34,32 +34,32 @@ pub struct FirstRun {
 }
 
 /// Opens the first account if the store is empty.
-pub async fn welcome(house: &App) -> Result<Option<FirstRun>, CliFailure> {
+pub async fn welcome(app: &App) -> Result<Option<FirstRun>, CliFailure> {
     let owner = uuid::Uuid::new_v4().to_string();
-    let lease = house.leases.acquire(&*house.stores.clock, FIRST_RUN_LEASE, &owner, FIRST_RUN_TIMEOUT).await;
+    let lease = app.leases.acquire(&*app.stores.clock, FIRST_RUN_LEASE, &owner, FIRST_RUN_TIMEOUT).await;
     if lease.map_err(|error| CliFailure::because("the store cannot be asked", &error))?.is_none() {
         return Ok(None);
     }
-    let welcome = match house.stores.log.head().await {
-        Ok(0) => open_first_account(house).await.map(Some),
+    let welcome = match app.stores.log.head().await {
+        Ok(0) => open_first_account(app).await.map(Some),
         Ok(_) => Ok(None),
         Err(error) => Err(error.into()),
     };
-    let released = house.leases.release(&[FIRST_RUN_LEASE.to_owned()], &owner).await;
+    let released = app.leases.release(&[FIRST_RUN_LEASE.to_owned()], &owner).await;
     released.map_err(|error| CliFailure::because("the store cannot be asked", &error))?;
     welcome.map_err(|error| CliFailure::because("the first account cannot be opened", &error))
 }
 
-async fn open_first_account(house: &App) -> Result<FirstRun, CommandError> {
-    let opened = house.commands.open_account(NAME).await?;
+async fn open_first_account(app: &App) -> Result<FirstRun, CommandError> {
+    let opened = app.commands.open_account(NAME).await?;
     let ((account, key), mut position) = (opened.value, opened.position);
     let mut number = None;
-    if house.simulator.is_some() {
+    if app.simulator.is_some() {
         let caller = Caller { account_id: account, actor: Actor::Operator };
-        let done = house.commands.connect_number(caller, simulated_number()).await?;
+        let done = app.commands.connect_number(caller, simulated_number()).await?;
         (number, position) = (Some(done.value), done.position);
     }
-    let reached = house.projector.wait_for(position, FIRST_RUN_TIMEOUT).await;
+    let reached = app.projector.wait_for(position, FIRST_RUN_TIMEOUT).await;
     reached.map_err(CommandError::unavailable)?;
     Ok(FirstRun { account, secret: key.secret, number })
 }

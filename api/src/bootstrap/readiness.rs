@@ -11,10 +11,10 @@ use crate::http::{Readiness, ReadinessCheck};
 
 /// Events by which the read models may stand behind the log and still be fit to serve.
 const READY_LAG_EVENTS_MAX: u64 = 100_000;
-/// A room that takes longer to answer is not ready.
+/// A check that takes longer fails.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Asks each room that the server depends on.
+/// Checks each store that the server depends on.
 pub struct AppReadiness {
     pub log: Arc<dyn EventLog>,
     pub vault: Arc<Vault>,

@@ -43,9 +43,9 @@ fn scope(text: &str) -> Result<KeyScope, String> {
 
 pub async fn run(config: Config, command: AccountCommand) -> Result<(), CliFailure> {
     let AccountCommand::Create(CreateAccount { name, scopes, label }) = command;
-    let house = App::open_beside(&config).await?;
-    let created = create(&house, &name, scopes.into_iter().collect(), label.as_deref()).await;
-    house.close().await;
+    let app = App::open_beside(&config).await?;
+    let created = create(&app, &name, scopes.into_iter().collect(), label.as_deref()).await;
+    app.close().await;
     let (account, key) = created.map_err(|error| command_failure(&error))?;
     println!("Account  {account}");
     println!("API key  {}", key.secret.expose());
@@ -56,19 +56,19 @@ pub async fn run(config: Config, command: AccountCommand) -> Result<(), CliFailu
 
 /// A key of fewer scopes takes the place of the first one, which has all.
 async fn create(
-    house: &App,
+    app: &App,
     name: &str,
     scopes: BTreeSet<KeyScope>,
     label: Option<&str>,
 ) -> Result<(AccountId, IssuedKey), CommandError> {
-    let (account, first) = house.commands.open_account(name).await?.value;
+    let (account, first) = app.commands.open_account(name).await?.value;
     if scopes.is_empty() && label.is_none() {
         return Ok((account, first));
     }
     let caller = Caller { account_id: account, actor: Actor::Operator };
     let scopes = if scopes.is_empty() { KeyScope::ALL.into() } else { scopes };
-    let key = house.commands.issue_key(caller, scopes, label).await?.value;
-    if let Err(CommandError::Unavailable(error)) = house.commands.revoke_key(caller, first.id).await {
+    let key = app.commands.issue_key(caller, scopes, label).await?.value;
+    if let Err(CommandError::Unavailable(error)) = app.commands.revoke_key(caller, first.id).await {
         return Err(CommandError::Unavailable(error));
     }
     Ok((account, key))

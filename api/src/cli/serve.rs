@@ -1,4 +1,4 @@
-//! `wasend serve`: puts the rooms together, opens the doors, and closes them in order.
+//! `wasend serve`: starts everything, listens, and shuts down in order.
 
 use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ use crate::{
     telemetry,
 };
 
-/// The rooms behind the doors, running.
+/// What the routes use, running.
 struct AppState {
     engine: Arc<dyn GraphqlEngine>,
     authenticator: Arc<dyn KeyAuthenticator>,
@@ -46,10 +46,10 @@ struct AppState {
     rotations: RotationProcessor,
     retention: RetentionProcessor,
     importer: Importer,
-    house: App,
+    app: App,
 }
 
-/// A server whose doors are open.
+/// A server that listens.
 pub struct RunningServer {
     /// Root of the server, as seen from this machine.
     pub url: Url,
@@ -59,7 +59,7 @@ pub struct RunningServer {
     pub life: ServerLifecycle,
     /// Why nothing but `/healthz` and `/readyz` is served, if that is so.
     pub held: Option<String>,
-    /// Serves until the word to stop, then closes the rooms.
+    /// Serves until the word to stop, then closes the stores.
     pub doors: BoxFuture<'static, ()>,
 }
 
@@ -103,12 +103,12 @@ fn unwritten(error: &std::io::Error) -> CliFailure {
     CliFailure::because(what, error)
 }
 
-/// Opens the stores and starts everything. The doors are open from the beginning: `/healthz` answers, and `/readyz` says
+/// Opens the stores and starts everything. It listens from the beginning: `/healthz` answers, and `/readyz` says
 /// that nothing else does yet, or why nothing will.
 pub async fn start(config: Config) -> Result<RunningServer, CliFailure> {
     let metrics = telemetry::metrics().map_err(|error| CliFailure::because("metrics cannot start", &error))?;
     let life = ServerLifecycle::default();
-    // The doors first: a port that is taken is told before a store is opened.
+    // Listen first: a port that is taken is told before a store is opened.
     let listener = bind(config.http.listen).await?;
     let metrics_listener = match config.http.metrics_listen {
         Some(address) => Some(bind(address).await?),
@@ -124,19 +124,19 @@ pub async fn start(config: Config) -> Result<RunningServer, CliFailure> {
     let address = listener.local_addr().ok();
     let serving = server::serve(listener, router_now, limits.clone(), life.clone());
     let main = MainListener { router, serving: AbortOnDropHandle::new(tokio::spawn(serving)), address };
-    let mut house = match App::open(&config).await {
+    let mut app = match App::open(&config).await {
         Err(CliFailure::Damaged(why)) => return Ok(serve_failure(url, life, main, why)),
         opened => opened?,
     };
-    house.wait_until_ready(&config).await?;
-    let welcome = welcome(&house).await?;
-    let simulator = house.simulator.as_ref().map(|simulator| simulator.control_url(".."));
-    if let Some(running) = &house.simulator {
+    app.wait_until_ready(&config).await?;
+    let welcome = welcome(&app).await?;
+    let simulator = app.simulator.as_ref().map(|simulator| simulator.control_url(".."));
+    if let Some(running) = &app.simulator {
         let hook =
             url.join("webhooks/whatsapp").map_err(|error| CliFailure::because("the webhook has no URL", &error))?;
         running.simulator().set_webhook_url(Some(hook));
     }
-    let rooms = rooms(&config, house);
+    let rooms = rooms(&config, app);
     let doors = run_server(&config, rooms, metrics, life.clone(), main, (metrics_listener, limits)).boxed();
     Ok(RunningServer { url, simulator, welcome, life, held: None, doors })
 }
@@ -157,49 +157,49 @@ fn serve_failure(url: Url, life: ServerLifecycle, main: MainListener, why: Strin
     RunningServer { url, simulator: None, welcome: None, life, held: Some(why), doors: doors.boxed() }
 }
 
-/// Starts the processors and builds the schema over the house.
-fn rooms(config: &Config, house: App) -> AppState {
-    let reads = house.commands.reads.clone();
-    let authenticator = Arc::new(ApiKeyStore::new(reads, house.stores.vault.clone()));
+/// Starts the processors and builds the schema.
+fn rooms(config: &Config, app: App) -> AppState {
+    let reads = app.commands.reads.clone();
+    let authenticator = Arc::new(ApiKeyStore::new(reads, app.stores.vault.clone()));
     let readiness = Arc::new(AppReadiness {
-        log: house.stores.log.clone(),
-        vault: house.stores.vault.clone(),
-        projector: house.projector.clone(),
+        log: app.stores.log.clone(),
+        vault: app.stores.vault.clone(),
+        projector: app.projector.clone(),
     });
-    let state = GraphqlState::new(house.commands.clone(), house.projector.clone());
+    let state = GraphqlState::new(app.commands.clone(), app.projector.clone());
     let engine = Arc::new(build_schema(state, &config.graphql));
     let quotas = AccountQuotas::new(&config.limits);
-    let whatsapp = routes(house.commands.clone(), Arc::new(config.http.clone()), quotas.clone());
-    let files = files(house.commands.clone(), authenticator.clone(), quotas.clone(), config.http.body_timeout);
+    let whatsapp = routes(app.commands.clone(), Arc::new(config.http.clone()), quotas.clone());
+    let files = files(app.commands.clone(), authenticator.clone(), quotas.clone(), config.http.body_timeout);
     let dispatcher = Dispatcher::start(
-        house.commands.clone(),
-        house.gateway.clone(),
-        house.projector.clone(),
-        house.leases.clone(),
+        app.commands.clone(),
+        app.gateway.clone(),
+        app.projector.clone(),
+        app.leases.clone(),
         dispatching(config),
     );
-    let runners = MessageTimers::start(&house.commands, &house.projector, &house.leases, &running(config));
-    let anchoring = AnchorProcessor::start(&house.commands);
+    let runners = MessageTimers::start(&app.commands, &app.projector, &app.leases, &running(config));
+    let anchoring = AnchorProcessor::start(&app.commands);
     let erasures = ErasureProcessor::start(
-        house.commands.clone(),
-        house.projector.clone(),
-        house.leases.clone(),
+        app.commands.clone(),
+        app.projector.clone(),
+        app.leases.clone(),
         // Later than the dispatcher itself gives a call up for lost.
         ErasureOptions { settled_after: config.meta.timeout * 8, ..ErasureOptions::default() },
     );
     let rotations = RotationProcessor::start(
-        house.commands.clone(),
-        house.projector.clone(),
-        house.leases.clone(),
+        app.commands.clone(),
+        app.projector.clone(),
+        app.leases.clone(),
         RotationOptions { after: config.vault.rotate_after, ..RotationOptions::default() },
     );
     let retention = RetentionProcessor::start(
-        house.commands.clone(),
-        house.projector.clone(),
-        house.leases.clone(),
+        app.commands.clone(),
+        app.projector.clone(),
+        app.leases.clone(),
         RetentionOptions { unknown_webhooks: config.webhooks.unknown_ttl, ..RetentionOptions::default() },
     );
-    let importer = Importer::start(&house.commands, &house.projector, &house.leases, &importing(config));
+    let importer = Importer::start(&app.commands, &app.projector, &app.leases, &importing(config));
     AppState {
         engine,
         authenticator,
@@ -214,7 +214,7 @@ fn rooms(config: &Config, house: App) -> AppState {
         rotations,
         retention,
         importer,
-        house,
+        app,
     }
 }
 
@@ -277,8 +277,8 @@ async fn bind(address: ListenAddress) -> Result<TcpListener, CliFailure> {
     listener.map_err(|error| CliFailure::because(&format!("cannot listen on {}", address.0), &error))
 }
 
-/// Lets the doors lead to the rooms. What it gives back serves until the word to stop, then waits for what still runs, and
-/// closes the rooms.
+/// Puts the routes behind the listener. The future serves until the word to stop, then waits for what still runs, and
+/// closes the stores.
 fn run_server(
     config: &Config,
     rooms: AppState,
@@ -330,7 +330,7 @@ fn run_server(
         rooms.retention.shutdown(shutdown_grace).await;
         rooms.importer.shutdown(shutdown_grace).await;
         rooms.anchoring.shutdown(shutdown_grace).await;
-        rooms.house.close().await;
+        rooms.app.close().await;
         tracing::info!("stopped");
     }
 }

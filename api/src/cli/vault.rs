@@ -174,9 +174,9 @@ async fn accept_log(stores: &OpenStores) -> Result<(), CliFailure> {
 }
 
 async fn resume_sending(config: &Config, account: AccountId) -> Result<(), CliFailure> {
-    let house = App::open_beside(config).await?;
-    let resumed = house.commands.resume_sending(account).await;
-    house.close().await;
+    let app = App::open_beside(config).await?;
+    let resumed = app.commands.resume_sending(account).await;
+    app.close().await;
     resumed.map_err(|error| command_failure(&error))?;
     println!("Sending goes on for the account {account}.");
     Ok(())

@@ -58,7 +58,7 @@ pub type Schema = async_graphql::Schema<QueryRoot, MutationRoot, SubscriptionRoo
 /// Directives on one field; there are two kinds of them, and neither can be repeated.
 const MAX_DIRECTIVES: usize = 2;
 
-/// The schema over the rooms behind it.
+/// The schema over its state.
 pub fn build_schema(state: GraphqlState, limits: &GraphqlConfig) -> Schema {
     Schema::build(QueryRoot::default(), MutationRoot::default(), SubscriptionRoot::default())
         .data(Arc::new(state))

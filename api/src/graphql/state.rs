@@ -22,7 +22,7 @@ const QUERY_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a mutation waits until the read models show what it did, before it answers all the same.
 const MUTATION_WAIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The rooms behind the schema.
+/// What the resolvers use: commands, read models, vault.
 pub struct GraphqlState {
     pub commands: Arc<Commands>,
     pub intake: SendBatcher,

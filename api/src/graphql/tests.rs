@@ -1,4 +1,4 @@
-//! The schema over real rooms on SQLite.
+//! The schema over real stores on SQLite.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ mod messages;
 mod people;
 mod watching;
 
-/// A server without doors, and the accounts in it.
+/// A server without listeners, and the accounts in it.
 struct World {
     schema: Schema,
-    house: App,
+    app: App,
     _directory: tempfile::TempDir,
 }
 
@@ -32,15 +32,15 @@ impl World {
         // An address without a listener: nothing here is sent.
         let flags = vec![("data_dir", data_dir), ("meta.base_url", "http://127.0.0.1:9/".to_owned())];
         let config = config::load(ConfigSources { flags, ..ConfigSources::default() }).unwrap();
-        let house = App::open(&config).await.unwrap();
-        let state = GraphqlState::new(Arc::clone(&house.commands), Arc::clone(&house.projector));
-        Self { schema: build_schema(state, &config.graphql), house, _directory: directory }
+        let app = App::open(&config).await.unwrap();
+        let state = GraphqlState::new(Arc::clone(&app.commands), Arc::clone(&app.projector));
+        Self { schema: build_schema(state, &config.graphql), app, _directory: directory }
     }
 
     async fn account(&self) -> Client<'_> {
-        let opened = self.house.commands.open_account("Acme").await.unwrap();
+        let opened = self.app.commands.open_account("Acme").await.unwrap();
         let (account_id, key) = opened.value;
-        self.house.projector.wait_for(opened.position, Duration::from_secs(10)).await.unwrap();
+        self.app.projector.wait_for(opened.position, Duration::from_secs(10)).await.unwrap();
         self.client(KeyHolder { account_id, key_id: key.id, scopes: KeyScope::ALL.into() })
     }
 
@@ -50,7 +50,7 @@ impl World {
 
     async fn close(self) {
         drop(self.schema);
-        self.house.close().await;
+        self.app.close().await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every metric of the process, also those that other rooms record. Labels are words from small fixed lists: never an
+//! Every metric of the process, also those that other crates record. Labels are words from small fixed lists: never an
 //! id of an account, a number or a person.
 
 use metrics::Unit;

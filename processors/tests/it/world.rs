@@ -275,7 +275,7 @@ impl World {
         if self.server.is_some() { cases.div_ceil(3) } else { cases }
     }
 
-    /// Another account in the same house.
+    /// Another account on the same server.
     pub async fn account(&self) -> Caller {
         let opened = self.commands.open_account("Another").await.unwrap();
         self.projector.wait_for(opened.position, WORLD_TIMEOUT).await.unwrap();

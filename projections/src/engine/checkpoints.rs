@@ -96,7 +96,7 @@ pub(crate) async fn entries(on: &mut SqlTarget<'_>) -> Result<Vec<CheckpointRow>
     on.fetch(ENTRIES, &[], &KINDS).await?.into_iter().map(entry).collect()
 }
 
-/// Takes the row's lock until the transaction ends: neither the tail nor another switch writes meanwhile.
+/// Takes the row's lock until the transaction ends: neither the daemon nor another switch writes meanwhile.
 pub(crate) async fn lock(on: &mut SqlTarget<'_>, id: &str, now: Time) -> Result<Option<CheckpointRow>, StoreError> {
     on.fetch(LOCK, &[id.into(), now.micros().into()], &KINDS).await?.pop().map(entry).transpose()
 }

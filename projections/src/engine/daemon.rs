@@ -1,5 +1,5 @@
-//! The tail: follows the log for every build at once. Those at the front go together, in one transaction a batch;
-//! one that lags catches up by separate batches in between, until it stands where the others do.
+//! The projection daemon: follows the log for every build at once. Those at the front go together, in one transaction
+//! a batch; one that lags catches up by separate batches in between, until it stands where the others do.
 
 mod damage;
 
@@ -28,7 +28,7 @@ use crate::engine::sql::{EngineConnection, StoreError, code, refuses_values};
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
 
-/// What the tail works with.
+/// What the daemon works with.
 pub(crate) struct EngineContext {
     pub db: Db,
     pub log: Arc<dyn EventLog>,
@@ -43,7 +43,7 @@ pub(crate) struct EngineContext {
     pub poll: Duration,
 }
 
-/// How others hear of the tail and wake it.
+/// How other tasks hear of the daemon and wake it.
 #[derive(Clone)]
 pub(crate) struct DaemonSignals {
     /// What all live projections have reached, whichever node folds them.
@@ -73,14 +73,14 @@ impl From<sqlx::Error> for EngineFailure {
 const FRONT: usize = 0;
 const LAST: usize = 1;
 
-/// Where some seats stand and how large their next batch is at most, and which they are.
+/// Where some shards stand and how large their next batch is at most, and which they are.
 type ShardGroup = ((Position, usize), Vec<usize>);
 
 pub(crate) struct ProjectionDaemon {
     means: Arc<EngineContext>,
     signals: DaemonSignals,
     leases: Leases,
-    seats: Vec<ProjectionShard>,
+    shards: Vec<ProjectionShard>,
     /// Writes.
     conn: Option<EngineConnection>,
     lanes: [Prefetcher; 2],
@@ -93,7 +93,7 @@ impl ProjectionDaemon {
     pub fn new(means: Arc<EngineContext>, signals: DaemonSignals, builds: Vec<ProjectionBuild>) -> Self {
         Self {
             leases: Leases::new(means.db.clone()),
-            seats: builds.into_iter().map(ProjectionShard::new).collect(),
+            shards: builds.into_iter().map(ProjectionShard::new).collect(),
             conn: None,
             lanes: Default::default(),
             chore: None,
@@ -152,7 +152,7 @@ impl ProjectionDaemon {
         let due = self.means.clock.now() >= self.tend_at;
         if due || self.may_take_over().await? {
             self.tend().await?;
-        } else if self.seats.iter().any(|seat| !seat.held) {
+        } else if self.shards.iter().any(|shard| !shard.held) {
             self.refresh().await?;
         }
         let mut groups = self.groups();
@@ -165,14 +165,14 @@ impl ProjectionDaemon {
         Ok(worked)
     }
 
-    /// The held seats that are not poisoned, grouped by where they stand, from the last to the front.
+    /// The held shards that are not poisoned, grouped by where they stand, from the last to the front.
     fn groups(&self) -> Vec<ShardGroup> {
         let mut groups = std::collections::BTreeMap::<(Position, usize), Vec<usize>>::new();
         let most = self.most();
-        for (at, seat) in
-            self.seats.iter().enumerate().filter(|(_, seat)| seat.held && seat.state != BuildState::Poisoned)
+        for (at, shard) in
+            self.shards.iter().enumerate().filter(|(_, shard)| shard.held && shard.state != BuildState::Poisoned)
         {
-            groups.entry((seat.position, seat.limit.unwrap_or(most))).or_default().push(at);
+            groups.entry((shard.position, shard.limit.unwrap_or(most))).or_default().push(at);
         }
         groups.into_iter().collect()
     }
@@ -180,11 +180,11 @@ impl ProjectionDaemon {
     /// Most events of a batch. As long as the tables have no readers a large one is better: a row that many of its
     /// events change is written once.
     fn most(&self) -> usize {
-        let any_live = self.seats.iter().any(|seat| seat.state == BuildState::Live);
+        let any_live = self.shards.iter().any(|shard| shard.state == BuildState::Live);
         if any_live { self.means.batch } else { self.means.bulk }
     }
 
-    /// Writes the next batch of seats that stand at one position, which goes no further than those ahead of them.
+    /// Writes the next batch of shards that stand at one position, which goes no further than those ahead of them.
     async fn step(
         &mut self,
         lane: usize,
@@ -192,12 +192,12 @@ impl ProjectionDaemon {
         ahead: Option<&[usize]>,
     ) -> Result<bool, EngineFailure> {
         let (from, limit) = (*from, *limit);
-        let until = ahead.map(|ahead| self.seats[ahead[0]].position);
+        let until = ahead.map(|ahead| self.shards[ahead[0]].position);
         // Who has read all there is, or all that a live projection has read, stands with the others.
-        let joined = ahead.is_none_or(|ahead| ahead.iter().any(|seat| self.seats[*seat].state == BuildState::Live));
-        let joins = joined && group.iter().any(|seat| self.seats[*seat].state != BuildState::Live);
-        let course = BatchRange { seats: group.clone(), from, limit, until };
-        let builds = || group.iter().map(|seat| Arc::clone(&self.seats[*seat].build)).collect();
+        let joined = ahead.is_none_or(|ahead| ahead.iter().any(|shard| self.shards[*shard].state == BuildState::Live));
+        let joins = joined && group.iter().any(|shard| self.shards[*shard].state != BuildState::Live);
+        let course = BatchRange { shards: group.clone(), from, limit, until };
+        let builds = || group.iter().map(|shard| Arc::clone(&self.shards[*shard].build)).collect();
         let next = match self.lanes[lane].next(&self.means, &course, builds, joins).await {
             Err(EngineFailure::Log(LogError::Damaged(why))) => return self.damaged(lane, &course, why).await,
             next => next?,
@@ -218,7 +218,7 @@ impl ProjectionDaemon {
             self.conn = Some(conn);
             return Ok(true);
         }
-        let places: Vec<ProjectionWrite<'_>> = group.iter().map(|seat| self.seats[*seat].place(complete)).collect();
+        let places: Vec<ProjectionWrite<'_>> = group.iter().map(|shard| self.shards[*shard].place(complete)).collect();
         let fence = (self.means.owner.as_str(), self.means.clock.now());
         let written = commit::commit(&mut conn, &places, (from, &events), fence, &mut folded).await?;
         self.conn = Some(conn);
@@ -253,32 +253,34 @@ impl ProjectionDaemon {
         ends: Vec<ProjectionProgress>,
         complete: bool,
     ) {
-        for (seat, end) in group.iter().zip(ends) {
-            let seat = &mut self.seats[*seat];
-            seat.state = seat.state_after(complete);
-            seat.position = batch::reached(from, events, end.count);
-            seat.limit = None;
-            seat.upkeep.count(end.put, end.deleted);
+        for (shard, end) in group.iter().zip(ends) {
+            let shard = &mut self.shards[*shard];
+            shard.state = shard.state_after(complete);
+            shard.position = batch::reached(from, events, end.count);
+            shard.limit = None;
+            shard.upkeep.count(end.put, end.deleted);
             if let Some(poison) = &end.poison {
                 let at = events.get(end.count).map_or(from, |event| event.recorded.position);
-                seat.poisoned(at, poison);
+                shard.poisoned(at, poison);
             }
         }
         self.see_to_tables();
         self.publish();
-        let furthest = group.iter().map(|seat| self.seats[*seat].position).max().unwrap_or(from);
+        let furthest = group.iter().map(|shard| self.shards[*shard].position).max().unwrap_or(from);
         self.signals.committed.send_if_modified(|committed| std::mem::replace(committed, furthest) != furthest);
     }
 
-    /// Does what Postgres needs for the tables of some build, beside what the tail does.
+    /// Does what Postgres needs for the tables of some build, beside what the daemon does.
     fn see_to_tables(&mut self) {
         let Db::Postgres(pool) = &self.means.db else { return };
         if self.chore.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        let mut live = self.seats.iter_mut().filter(|seat| seat.state == BuildState::Live);
-        let Some((seat, chore)) = live.find_map(|seat| seat.upkeep.due().map(|chore| (seat, chore))) else { return };
-        let (pool, build) = (pool.clone(), Arc::clone(&seat.build));
+        let mut live = self.shards.iter_mut().filter(|shard| shard.state == BuildState::Live);
+        let Some((shard, chore)) = live.find_map(|shard| shard.upkeep.due().map(|chore| (shard, chore))) else {
+            return;
+        };
+        let (pool, build) = (pool.clone(), Arc::clone(&shard.build));
         self.chore = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             if let Err(error) = build.run_maintenance(chore, &pool).await {
                 debug!(error = %StoreError::from(error), ?chore, "the server does it later by itself");
@@ -295,7 +297,7 @@ impl ProjectionDaemon {
         code: String,
     ) -> Result<(), EngineFailure> {
         if events.len() > 1 {
-            self.seats[which].limit = Some(events.len() / 2);
+            self.shards[which].limit = Some(events.len() / 2);
             return Ok(());
         }
         let at = events.first().map_or(from, |event| event.recorded.position);
@@ -304,11 +306,11 @@ impl ProjectionDaemon {
 
     /// Makes the indexes of those that join the others; false if the database refused the values of one, which stops.
     async fn index(&mut self, conn: &mut EngineConnection, group: &[usize]) -> Result<bool, EngineFailure> {
-        for which in group.iter().copied().filter(|seat| self.seats[*seat].state != BuildState::Live) {
-            let seat = &self.seats[which];
-            match seat.build.index(conn, seat.number).await {
+        for which in group.iter().copied().filter(|shard| self.shards[*shard].state != BuildState::Live) {
+            let shard = &self.shards[which];
+            match shard.build.index(conn, shard.number).await {
                 Err(error) if refuses_values(&error) => {
-                    self.poison(which, seat.position, &PoisonCause::Rejected(code(&error))).await?;
+                    self.poison(which, shard.position, &PoisonCause::Rejected(code(&error))).await?;
                     return Ok(false);
                 }
                 made => made?,
@@ -320,9 +322,9 @@ impl ProjectionDaemon {
     async fn poison(&mut self, which: usize, at: Position, poison: &PoisonCause) -> Result<(), EngineFailure> {
         let mut conn = EngineConnection::durable(&self.means.db).await?;
         let mut tx = conn.begin().await?;
-        checkpoints::poison(&mut tx.on(), &self.seats[which].build.id, at, poison, self.means.clock.now()).await?;
+        checkpoints::poison(&mut tx.on(), &self.shards[which].build.id, at, poison, self.means.clock.now()).await?;
         tx.commit().await?;
-        self.seats[which].poisoned(at, poison);
+        self.shards[which].poisoned(at, poison);
         self.publish();
         Ok(())
     }
@@ -335,15 +337,15 @@ impl ProjectionDaemon {
         let tail = self.leases.acquire(clock.as_ref(), &names[0], owner, *lease).await?;
         let granted = match tail {
             Some(_) => self.leases.acquire_all(clock.as_ref(), &names[1..], owner, *lease).await?,
-            None => vec![None; self.seats.len()],
+            None => vec![None; self.shards.len()],
         };
         self.tend_at = clock.now().plus(*lease / 3);
-        for (seat, granted) in self.seats.iter_mut().zip(granted) {
-            let taken = granted.is_some() && !seat.held;
-            seat.held = granted.is_some();
+        for (shard, granted) in self.shards.iter_mut().zip(granted) {
+            let taken = granted.is_some() && !shard.held;
+            shard.held = granted.is_some();
             if taken {
-                info!(projection.name = seat.build.projection.name(), "this node folds the projection");
-                seat.resume(&self.means).await?;
+                info!(projection.name = shard.build.projection.name(), "this node folds the projection");
+                shard.resume(&self.means).await?;
             }
         }
         self.refresh().await
@@ -352,19 +354,19 @@ impl ProjectionDaemon {
     /// Whether a lease that this node lacks is free: a node that stops in order gives its leases back.
     async fn may_take_over(&self) -> Result<bool, EngineFailure> {
         let names = self.lease_names();
-        let held = self.seats.iter().map(|seat| seat.held);
+        let held = self.shards.iter().map(|shard| shard.held);
         let lacking = |(name, held): (String, bool)| (!held).then_some(name);
-        let any = self.seats.iter().any(|seat| seat.held);
+        let any = self.shards.iter().any(|shard| shard.held);
         let lacking: Vec<String> =
             names.into_iter().zip(std::iter::once(any).chain(held)).filter_map(lacking).collect();
         Ok(!lacking.is_empty() && self.leases.any_free(self.means.clock.as_ref(), &lacking).await?)
     }
 
-    /// The lease of the tail of just these builds, then that of each.
+    /// The lease of the daemon of just these builds, then that of each.
     fn lease_names(&self) -> Vec<String> {
-        let ids: Vec<&str> = self.seats.iter().map(|seat| seat.build.id.as_str()).collect();
+        let ids: Vec<&str> = self.shards.iter().map(|shard| shard.build.id.as_str()).collect();
         let tail = format!("tail/{}", ids.join("+"));
-        std::iter::once(tail).chain(self.seats.iter().map(|seat| seat.build.lease())).collect()
+        std::iter::once(tail).chain(self.shards.iter().map(|shard| shard.build.lease())).collect()
     }
 
     async fn refresh(&mut self) -> Result<(), EngineFailure> {
@@ -375,12 +377,12 @@ impl ProjectionDaemon {
         let entries = checkpoints::entries(&mut conn.on()).await?;
         self.conn = Some(conn);
         for entry in entries {
-            if let Some(seat) = self.seats.iter_mut().find(|seat| seat.build.id == entry.id) {
+            if let Some(shard) = self.shards.iter_mut().find(|shard| shard.build.id == entry.id) {
                 // What was prepared on other tables is of no use.
-                if seat.number != entry.build {
+                if shard.number != entry.build {
                     self.lanes = Default::default();
                 }
-                (seat.number, seat.position, seat.state) = (entry.build, entry.position, entry.state);
+                (shard.number, shard.position, shard.state) = (entry.build, entry.position, entry.state);
             }
         }
         self.publish();
@@ -389,18 +391,18 @@ impl ProjectionDaemon {
 
     /// Tells those who wait, and the metrics, how far the projections have come.
     fn publish(&self) {
-        let live = self.seats.iter().filter(|seat| seat.state == BuildState::Live).map(|seat| seat.position).min();
-        let position = live.or_else(|| self.seats.iter().map(|seat| seat.position).min()).unwrap_or(0);
+        let live = self.shards.iter().filter(|shard| shard.state == BuildState::Live).map(|shard| shard.position).min();
+        let position = live.or_else(|| self.shards.iter().map(|shard| shard.position).min()).unwrap_or(0);
         self.signals.position.send_if_modified(|known| std::mem::replace(known, position) != position);
         let head = *self.means.log.watch().borrow();
-        for seat in &self.seats {
-            let name = seat.build.projection.name();
+        for shard in &self.shards {
+            let name = shard.build.projection.name();
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; positions below 2^52 are exact")]
-            let (position, lag) = (seat.position as f64, head.saturating_sub(seat.position) as f64);
+            let (position, lag) = (shard.position as f64, head.saturating_sub(shard.position) as f64);
             gauge!("wasend_projection_position", "projection" => name).set(position);
             gauge!("wasend_projection_lag_events", "projection" => name).set(lag);
             gauge!("wasend_projection_poisoned", "projection" => name)
-                .set(f64::from(u8::from(seat.state == BuildState::Poisoned)));
+                .set(f64::from(u8::from(shard.state == BuildState::Poisoned)));
         }
     }
 }

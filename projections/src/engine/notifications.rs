@@ -13,7 +13,7 @@ const NOTIFY: &str = "SELECT pg_notify('wasend_projected', '')";
 /// Before a lost connection is made again.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
-/// Wakes this node's tail whenever another has committed.
+/// Wakes this node's daemon whenever another has committed.
 pub(crate) async fn listen(pool: PgPool, wake: Arc<Notify>) {
     loop {
         if let Err(error) = listen_once(&pool, &wake).await {

@@ -18,14 +18,14 @@ use crate::engine::sql::{EngineConnection, StoreError};
 /// Whose batch is next, and which events are in it: so many after a position, and none after another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BatchRange {
-    /// The builds, by their seats.
-    pub seats: Vec<usize>,
+    /// The builds, by their shards.
+    pub shards: Vec<usize>,
     pub from: Position,
     pub limit: usize,
     pub until: Option<Position>,
 }
 
-/// A batch, and what each build makes of it, in the order of the seats and as soon as it is folded.
+/// A batch, and what each build makes of it, in the order of the shards and as soon as it is folded.
 pub(crate) struct PrefetchedBatch {
     pub events: Arc<Vec<DecodedEvent>>,
     pub folded: mpsc::Receiver<Result<FoldedBatch, StoreError>>,

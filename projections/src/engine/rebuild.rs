@@ -200,7 +200,7 @@ impl RebuildRun<'_> {
         let serving = self.serving_entry(conn).await?.position;
         self.catch_up(conn, number, position, serving).await?;
         self.beside.index(conn, number).await?;
-        // What the serving tables hold at one moment, while the tail goes on writing them.
+        // What the serving tables hold at one moment, while the daemon goes on writing them.
         let mut frozen = EngineConnection::relaxed(&self.means.db).await?;
         let mut snapshot = frozen.snapshot().await?;
         let entries = checkpoints::entries(&mut snapshot.on()).await?;
@@ -224,7 +224,7 @@ impl RebuildRun<'_> {
     ) -> Result<(), RebuildError> {
         let mut lane = Prefetcher::default();
         while *position < until {
-            let course = BatchRange { seats: vec![], from: *position, limit: self.means.bulk, until: Some(until) };
+            let course = BatchRange { shards: vec![], from: *position, limit: self.means.bulk, until: Some(until) };
             let builds = || vec![Arc::clone(&self.beside)];
             let Some(PrefetchedBatch { events, mut folded }) = lane.next(self.means, &course, builds, false).await?
             else {
@@ -272,8 +272,8 @@ impl RebuildRun<'_> {
         Ok(batch::reached(position, &events, events.len()))
     }
 
-    /// Puts the rebuilt tables in the place of the serving ones. The registry row is locked first, as the tail does,
-    /// so that both stand at one position; a batch that the tail has in hand then fails by its build's number.
+    /// Puts the rebuilt tables in the place of the serving ones. Its checkpoint is locked first, as the daemon does,
+    /// so that both stand at one position; a batch that the daemon has in hand then fails by its build's number.
     async fn switch(
         &self,
         conn: &mut EngineConnection,
@@ -287,7 +287,7 @@ impl RebuildRun<'_> {
         let now = self.means.clock.now();
         let locked = checkpoints::lock(&mut tx.on(), &self.serving.id, now).await?;
         let serving = self.find_serving(locked)?;
-        // What the tail has folded since: a batch or two, under the lock, or it might never be caught.
+        // What the daemon has folded since: a batch or two, under the lock, or it might never be caught.
         while position < serving.position {
             position = self.step(&mut tx, number, position, serving.position).await?;
         }

@@ -1,4 +1,4 @@
-//! A build in the tail: where it stands, as this node knows it.
+//! A shard: one build in the daemon, and its position as this node knows it.
 
 use std::sync::Arc;
 

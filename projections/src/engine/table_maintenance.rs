@@ -54,7 +54,7 @@ impl TableMaintenance {
 }
 
 impl ProjectionBuild {
-    /// Done beside what the tail does, and locks no reader and no writer out: the file of a table that is vacuumed stays as
+    /// Runs beside the daemon, and locks no reader and no writer out: the file of a table that is vacuumed stays as
     /// long as it is, since to cut it would.
     pub async fn run_maintenance(&self, chore: MaintenanceTask, pool: &PgPool) -> Result<(), sqlx::Error> {
         for shape in &self.shapes {

@@ -59,7 +59,7 @@ async fn nothing_of_the_person_stays_in_memory(engine: Engine) {
     panic!("a minute after the erasure there is still {last:?}");
 }
 
-/// The person goes through every door.
+/// The person goes through every endpoint.
 async fn plant(meta: &World, world: &World) {
     let client = world.client();
     let digits = "106540352242999";

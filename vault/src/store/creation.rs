@@ -139,7 +139,7 @@ impl VaultStore {
     }
 }
 
-/// Who gets which alias. Sorted, so that batches of several nodes wait for each other and never lock in a ring.
+/// Who gets which alias. Sorted, so that batches of several nodes wait for each other and never deadlock.
 struct AliasClaims {
     owners: BTreeMap<AliasColumns, SubjectId>,
     /// Subjects that gave way to an earlier one of the same batch.

@@ -140,7 +140,7 @@ async fn what_was_erased_is_null_and_says_so() {
     let contact = create(&client, "+16505551234").await["contact"]["id"].take();
     let sent = client.send(&number, "+16505551234", "Hello").await;
     let subject = contact.as_str().unwrap().parse().unwrap();
-    let (vault, account) = (&world.house.stores.vault, client.actor.account_id);
+    let (vault, account) = (&world.app.stores.vault, client.actor.account_id);
     vault.destroy_subject(account, subject, &[KeyPurpose::Messaging], "request 7").await.unwrap();
     let read_query = "query($id: ID!, $at: Position) { message(id: $id, minPosition: $at) {
         status content { text template { name } erased { why } } contact { phone name attributes { name } erased { why } } } }";

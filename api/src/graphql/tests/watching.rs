@@ -59,7 +59,7 @@ async fn without_a_position_only_what_is_to_come_is_told() {
     let client = world.account().await;
     let number = client.number().await;
     let early = client.send(&number, "+16505550100", "x").await["position"].as_u64().unwrap();
-    world.house.projector.wait_for(early, Duration::from_secs(20)).await.unwrap();
+    world.app.projector.wait_for(early, Duration::from_secs(20)).await.unwrap();
     let mut live = client.watch(WATCH, json!({}));
     // It begins at some moment while messages are sent.
     let told = loop {
@@ -109,7 +109,7 @@ async fn a_subscriber_that_falls_behind_misses_and_repeats_nothing() {
     // More batches than wait for it, each told on its own.
     for _ in 0..40 {
         last = send().await;
-        world.house.projector.wait_for(last, Duration::from_secs(20)).await.unwrap();
+        world.app.projector.wait_for(last, Duration::from_secs(20)).await.unwrap();
     }
     let total = client.ask("{ auditTrail { totalCount } }", json!({})).await["auditTrail"]["totalCount"].as_u64();
     let rest = usize::try_from(total.unwrap()).unwrap() - told.len();

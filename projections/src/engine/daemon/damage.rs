@@ -18,13 +18,13 @@ impl ProjectionDaemon {
         self.lanes[lane].end().await;
         match readable(&self.means, course.from, course.limit).await? {
             0 => {
-                for which in &course.seats {
+                for which in &course.shards {
                     self.poison(*which, course.from + 1, &PoisonCause::LogDamaged(why.clone())).await?;
                 }
             }
             // It was damaged when it was read, and is not any more.
             all if all == course.limit => return Err(LogError::Damaged(why).into()),
-            some => course.seats.iter().for_each(|seat| self.seats[*seat].limit = Some(some)),
+            some => course.shards.iter().for_each(|shard| self.shards[*shard].limit = Some(some)),
         }
         Ok(true)
     }

@@ -13,9 +13,9 @@ use wasend_domain::{
 use wasend_eventlog::{CommandFailure, StreamLookup, execute_all, load};
 use wasend_vault::{Person, PersonIdentity};
 
-use crate::call::{CallJob, request};
 use crate::context::{DISPATCHER, once};
-use crate::queue::WaitingMessage;
+use crate::dispatcher::call::{CallJob, request};
+use crate::dispatcher::queue::WaitingMessage;
 
 /// What became of the messages of a set.
 #[derive(Default)]

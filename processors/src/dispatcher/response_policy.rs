@@ -8,9 +8,9 @@ use wasend_domain::{MessageId, Personal, SubjectId, Time};
 use wasend_whatsapp::errors::pair_backoff;
 use wasend_whatsapp::{ErrorClass, GraphError, NotSent, SendFailure, SendReceipt, SubmissionStatus};
 
-use crate::backoff::{FailureStreak, RandomJitter};
+use crate::dispatcher::backoff::{FailureStreak, RandomJitter};
+use crate::dispatcher::rate_limit::{NumberRateLimiter, PairRateLimiter};
 use crate::options::DispatchOptions;
-use crate::rate_limit::{NumberRateLimiter, PairRateLimiter};
 
 /// Messages whose refusals are remembered; a message that is forgotten starts to count anew.
 const REFUSED_MESSAGES_MAX: usize = 10_000;

@@ -11,8 +11,8 @@ use wasend_eventlog::{CommandFailure, execute, load};
 use wasend_vault::{PersonIdentity, VaultError};
 use wasend_whatsapp::SendReceipt;
 
-use crate::call::CallJob;
 use crate::context::{DISPATCHER, once};
+use crate::dispatcher::call::CallJob;
 
 /// New identities of a contact.
 pub(crate) struct IdentityUpdate {
@@ -38,7 +38,7 @@ impl IdentityUpdate {
     }
 }
 
-/// Adds what was learnt to the directory. A lesson that is lost comes again with the next message or webhook.
+/// Adds what was learnt to the directory. An update that is lost comes again with the next message or webhook.
 pub(crate) async fn run(commands: Arc<Commands>, mut lessons: mpsc::Receiver<IdentityUpdate>) {
     while let Some(lesson) = lessons.recv().await {
         if let Err(error) = Box::pin(learn(&commands, &lesson)).await {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wasend_domain::{SubjectId, Time};
 
-use crate::backoff::FailureStreak;
 use crate::context::earlier;
+use crate::dispatcher::backoff::FailureStreak;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// From this many on, contacts whose allowance is whole again are forgotten.

@@ -13,14 +13,14 @@ use wasend_domain::{AccountId, NumberId, Position, Time};
 use wasend_projections::numbers::NumberRow;
 use wasend_whatsapp::SenderLine;
 
-use crate::backlog::NumberBacklog;
-use crate::call::{CallJob, EndedCall, call};
 use crate::context::{DispatchContext, earlier};
-use crate::outcome_writer::{EndedAttempt, RecordedOutcome};
-use crate::prepare::{PreparedCalls, cancel, prepare};
-use crate::queue::{NumberQueue, WaitingMessage};
-use crate::response_policy::{AttemptOutcome, NumberThrottle};
-use crate::worker_answers;
+use crate::dispatcher::backlog::NumberBacklog;
+use crate::dispatcher::call::{CallJob, EndedCall, call};
+use crate::dispatcher::outcome_writer::{EndedAttempt, RecordedOutcome};
+use crate::dispatcher::prepare::{PreparedCalls, cancel, prepare};
+use crate::dispatcher::queue::{NumberQueue, WaitingMessage};
+use crate::dispatcher::response_policy::{AttemptOutcome, NumberThrottle};
+use crate::dispatcher::worker_answers;
 
 /// When to look again.
 enum NextWake {

@@ -2,12 +2,12 @@
 
 use wasend_commands::CommandError;
 
-use crate::call::{CallJob, EndedCall};
 use crate::context::{ThrottleScope, caller};
-use crate::identity_updates::IdentityUpdate;
-use crate::outcome_writer::EndedAttempt;
-use crate::response_policy::{AttemptFacts, SideEffect};
-use crate::worker::NumberWorker;
+use crate::dispatcher::call::{CallJob, EndedCall};
+use crate::dispatcher::identity_updates::IdentityUpdate;
+use crate::dispatcher::outcome_writer::EndedAttempt;
+use crate::dispatcher::response_policy::{AttemptFacts, SideEffect};
+use crate::dispatcher::worker::NumberWorker;
 
 /// Learns from the answer and has the outcome recorded.
 pub(crate) async fn handle_answer(worker: &mut NumberWorker, EndedCall { job, begun, result }: EndedCall) {

@@ -15,7 +15,7 @@ use wasend_eventlog::{CommandFailure, execute_all};
 use wasend_vault::VaultError;
 
 use crate::context::{DISPATCHER, once};
-use crate::response_policy::AttemptOutcome;
+use crate::dispatcher::response_policy::AttemptOutcome;
 
 /// Most outcomes in one append.
 const OUTCOMES_BATCH_MAX: usize = 1_000;

@@ -8,7 +8,7 @@ use wasend_domain::{AccountId, MessageId, NumberId, Position, Sealed, SubjectId,
 use wasend_projections::outbox::OutboxRow;
 use wasend_projections::{CellValue, ColumnKind, ReadModels, StoreError};
 
-use crate::rate_limit::PairRateLimiter;
+use crate::dispatcher::rate_limit::PairRateLimiter;
 
 /// Contacts that must wait and are left out by the database itself; those beyond are left out after reading.
 const WITHHELD_MAX: usize = 200;
