@@ -39,7 +39,7 @@ async fn ended(client: &Client, id: &str) -> Value {
 }
 
 /// Imports the text and gives the counters that are not 0.
-async fn import(client: &Client, mut input: Value) -> Value {
+pub async fn import(client: &Client, mut input: Value) -> Value {
     input["filename"] = json!("people.csv");
     let id = begin(client, input).await;
     let import = ended(client, &id).await;

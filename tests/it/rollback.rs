@@ -5,9 +5,12 @@ use wasend_tests::live_backup::{LiveBackup, change};
 use wasend_tests::vault::{keys, opened};
 use wasend_tests::{Client, Engine, Start, World, until};
 
+use crate::import::import;
+
 stories!(
     a_vault_rolled_back_under_a_running_server_gives_nothing_away,
     a_counter_that_imports_raised_hides_no_erased_person,
+    two_imports_between_a_rollback_and_the_restart_hide_no_erased_person,
     asking_again_for_an_erased_person_destroys_a_key_that_is_back,
 );
 
@@ -137,6 +140,28 @@ async fn a_counter_that_imports_raised_hides_no_erased_person(engine: Engine) {
     until_request(&client, &request, "it is repeated", |request| request["repeatedAt"].is_string()).await;
     let told = world.run(&["events", "--open", "--key-file", &secret.to_string_lossy()]).await;
     assert!(told.contains("ErasureRepeated") && !told.contains("Hello"), "{told}");
+}
+
+async fn two_imports_between_a_rollback_and_the_restart_hide_no_erased_person(engine: Engine) {
+    let mut world = world(engine).await;
+    let (gone, kept) = (sent(&world, PHONE).await, sent(&world, NEIGHBOUR).await);
+    let client = world.client();
+    let subject = contact_id(&client, PHONE).await;
+    let backup = LiveBackup::of(&world).await;
+    let request = erased(&client, PHONE).await;
+    backup.restore(&world).await;
+    until_open(&world, &kept).await;
+    for number in 1..=2 {
+        let content = format!("phone,name\n+1650555700{number},Neighbour\n");
+        assert_eq!(import(&client, json!({"content": content})).await["created"], 1);
+    }
+    world.kill().await;
+    world = world.restart().await;
+    let client = world.client();
+    assert!(!gives_away(&all_about(&client, &gone).await));
+    assert!(opened(world.data.path(), &keys(&world, &subject).await).await.is_empty(), "the keys are destroyed");
+    assert_eq!(erase(&client, json!({"contactId": subject})).await, request);
+    assert!(!gives_away(&all_about(&client, &gone).await));
 }
 
 async fn asking_again_for_an_erased_person_destroys_a_key_that_is_back(engine: Engine) {
