@@ -1,6 +1,8 @@
 //! What a person says about being written to, and what still holds of what they said before they were erased. A word
 //! counts by the moment at which it was said, not by that of its arrival.
 
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 use wasend_domain::contact::{Command, ConsentChannel, ConsentChoice, Contact, ContactOrigin, Error};
 use wasend_domain::inbox::{self, Inbox};
 use wasend_domain::{AccountId, SubjectId, Time};
@@ -9,7 +11,8 @@ use wasend_vault::PersonIdentity;
 
 use crate::{Caller, CommandError, Commands, RefusalCode};
 
-/// Words with which people opt out and in; each is the whole message, in capitals or not.
+/// Words with which people opt out and in; each is the whole message. Case, accents and the punctuation and emoji around it
+/// do not matter.
 #[derive(Debug, Clone, Default)]
 pub struct ConsentKeywords {
     stop: Vec<String>,
@@ -18,8 +21,8 @@ pub struct ConsentKeywords {
 
 impl ConsentKeywords {
     pub fn new(stop: &[String], start: &[String]) -> Self {
-        let folded = |words: &[String]| words.iter().map(|word| word.trim().to_lowercase()).collect();
-        Self { stop: folded(stop), start: folded(start) }
+        let all = |words: &[String]| words.iter().map(|word| folded(word)).filter(|word| !word.is_empty()).collect();
+        Self { stop: all(stop), start: all(start) }
     }
 
     pub(crate) fn is_stop(&self, text: Option<&str>) -> bool {
@@ -31,8 +34,18 @@ impl ConsentKeywords {
     }
 
     fn has(words: &[String], text: Option<&str>) -> bool {
-        text.is_some_and(|text| words.contains(&text.trim().to_lowercase()))
+        text.is_some_and(|text| text.len() <= KEYWORD_BYTES_MAX && words.contains(&folded(text)))
     }
+}
+
+/// Longest message that is compared with the words, in bytes.
+const KEYWORD_BYTES_MAX: usize = 200;
+
+/// One spelling of a word: without case, accents, and the punctuation and emoji around it.
+fn folded(text: &str) -> String {
+    let plain: String = text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect();
+    let word = plain.trim_matches(|c: char| !c.is_alphanumeric());
+    word.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A word on consent as a webhook brings it.
@@ -155,6 +168,17 @@ impl Commands {
         Ok(())
     }
 
+    /// Puts a person whom the account does not know on the list of opt-outs.
+    pub async fn opt_out_unknown(
+        &self,
+        caller: Caller,
+        identities: &[PersonIdentity],
+        at: Time,
+    ) -> Result<(), CommandError> {
+        let word = ConsentChoice { opted_out: true, via: ConsentChannel::Api, at: Some(at) };
+        self.record_reported_consent(caller, identities, ReportedConsent { word, at, future: None }).await
+    }
+
     async fn tell_bearer(
         &self,
         caller: Caller,
@@ -204,7 +228,8 @@ mod tests {
     #[test]
     fn a_keyword_is_the_whole_message() {
         let words = ConsentKeywords::new(&["STOP".into(), "Aufhören".into()], &["START".into()]);
-        for text in ["stop", " Stop\n", "AUFHÖREN"] {
+        for text in ["stop", " Stop\n", "AUFHÖREN", "Aufhoren", "Stop.", "STOP!!", "stop 🛑", "«Stop»", "ｓｔｏｐ"]
+        {
             assert!(words.is_stop(Some(text)), "{text}");
         }
         for text in [Some("stop it"), Some("nonstop"), Some(""), None, Some("start")] {

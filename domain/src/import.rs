@@ -64,6 +64,8 @@ pub struct ColumnMapping {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ColumnTarget {
     Phone,
+    /// Ids of WhatsApp: numbers with their country code, with `+` or without.
+    WaId,
     Bsuid,
     Name,
     OptedOut,

@@ -1,9 +1,13 @@
 //! The recipient of a message: a phone number, or Meta's business-scoped user id.
 
+mod plain;
+
 use std::{fmt, str::FromStr};
 
 use rlibphonenumber::{PhoneNumberFormat, ValidationError};
 use serde::{Deserialize, Serialize};
+
+use plain::{has_extension, plain_number};
 
 /// A possible phone number in E.164, such as `+16505551234`. Possible, not valid: real WhatsApp accounts in Brazil
 /// and Mexico, and Meta's own test numbers, fail the stricter check.
@@ -43,27 +47,35 @@ pub enum InvalidPhone {
     TooLong,
     #[error("has an extension; WhatsApp reaches whole numbers only")]
     Extension,
+    #[error("holds several numbers; give one")]
+    Several,
+    #[error("is another number with its country code than without; give it in international form, with a leading +")]
+    Ambiguous,
 }
 
 impl PhoneNumber {
     /// Reads a number in international form; spaces, dots, dashes, brackets, `00` and full-width digits are understood.
+    /// So are digits of every script, the ids of chats (`…@s.whatsapp.net`), links (`https://wa.me/…`) and the decimals that
+    /// a table program appends (`.0`).
     pub fn parse(text: &str) -> Result<Self, InvalidPhone> {
-        let text = text.trim();
-        // A bound before the parser looks at it: E.164 has 15 digits, the rest is punctuation.
-        if text.chars().count() > 64 {
-            return Err(InvalidPhone::TooLong);
-        }
+        Self::parse_plain(&plain_number(text)?)
+    }
+
+    fn parse_plain(text: &str) -> Result<Self, InvalidPhone> {
         let international = match text.strip_prefix("00") {
             Some(rest) => format!("+{rest}"),
             None => text.to_owned(),
         };
-        if !international.starts_with(['+', '\u{ff0b}']) && !international.starts_with("tel:+") {
+        if has_extension(&international) {
+            return Err(InvalidPhone::Extension);
+        }
+        if !international.starts_with(['+', '\u{ff0b}']) {
             let looks_like_a_number =
                 text.chars().any(|c| c.is_ascii_digit()) && !text.chars().any(char::is_alphabetic);
             return Err(if looks_like_a_number { InvalidPhone::NoCountryCode } else { InvalidPhone::Unreadable });
         }
         // "1-800-FLOWERS" is a number to the parser; here a letter is a mistake worth naming.
-        if international.trim_start_matches("tel:").chars().any(char::is_alphabetic) {
+        if international.chars().any(char::is_alphabetic) {
             return Err(InvalidPhone::Unreadable);
         }
         let number = rlibphonenumber::PhoneNumber::parse(&international, None).map_err(|_| InvalidPhone::Unreadable)?;
@@ -81,15 +93,41 @@ impl PhoneNumber {
     }
 
     /// Reads a number as it stands in a list: in international form, or in that of the region (an ISO 3166 code) with
-    /// the country code or without.
+    /// the country code or without. Refused where both readings fit the numbering plan.
     pub fn parse_in(text: &str, region: Option<PhoneRegion>) -> Result<Self, InvalidPhone> {
-        match (Self::parse(text), region) {
-            (Err(InvalidPhone::NoCountryCode), Some(region)) => {
-                let number = rlibphonenumber::PhoneNumber::parse(text.trim(), Some(region.0));
-                let number = number.map_err(|_| InvalidPhone::Unreadable)?;
-                Self::parse(&number.format_as(PhoneNumberFormat::E164))
-            }
+        let text = plain_number(text)?;
+        match (Self::parse_plain(&text), region) {
+            (Err(InvalidPhone::NoCountryCode), Some(region)) => Self::parse_national(&text, region),
             (parsed, _) => parsed,
+        }
+    }
+
+    fn parse_national(text: &str, region: PhoneRegion) -> Result<Self, InvalidPhone> {
+        let national = rlibphonenumber::PhoneNumber::parse(text, Some(region.0)).map_err(|_| InvalidPhone::Unreadable);
+        let national = national.and_then(|number| Self::parse_plain(&number.format_as(PhoneNumberFormat::E164)));
+        let code =
+            rlibphonenumber::PHONE_NUMBER_UTIL.get_country_code_for_region(region.0).map(|code| code.to_string());
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        let Some(code) = code.filter(|code| digits.starts_with(code.as_str())) else { return national };
+        // As every id of WhatsApp and most exports have it: the country code and no plus sign.
+        let international = Self::parse_plain(&format!("+{digits}")).ok().filter(Self::is_valid);
+        match (international, national) {
+            (Some(international), Ok(national)) if international == national => Ok(national),
+            // A number of the country that begins with its code is written with its trunk prefix.
+            (Some(international), Ok(national)) if national.0[1..].starts_with(&code.repeat(2)) => Ok(international),
+            (None, Ok(national)) if national.0[1..].starts_with(&code.repeat(2)) => Err(InvalidPhone::Ambiguous),
+            (Some(_), Ok(national)) if national.is_valid() => Err(InvalidPhone::Ambiguous),
+            (Some(international), _) => Ok(international),
+            (None, national) => national,
+        }
+    }
+
+    /// Reads an id of WhatsApp as people copy it: digits with the country code, with `+` or without, and punctuation.
+    pub fn parse_wa_id(text: &str) -> Result<Self, InvalidPhone> {
+        let text = plain_number(text)?;
+        match Self::parse_plain(&text) {
+            Err(InvalidPhone::NoCountryCode) => Self::parse_plain(&format!("+{text}")),
+            parsed => parsed,
         }
     }
 
@@ -233,84 +271,4 @@ impl MessageRecipient {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn understands_the_spellings_people_use() {
-        for text in ["+1 650-555-1234", "+1 (650) 555 1234", "0016505551234", "tel:+16505551234", " +16505551234 "] {
-            assert_eq!(PhoneNumber::parse(text).map(String::from), Ok("+16505551234".to_owned()), "{text}");
-        }
-        assert_eq!(PhoneNumber::parse("+４４７９１１１２３４５６").map(String::from), Ok("+447911123456".to_owned()));
-    }
-
-    #[test]
-    fn keeps_possible_numbers_that_are_not_valid() {
-        for text in ["+15550783881", "+551112345678", "+5215512345678"] {
-            assert!(PhoneNumber::parse(text).is_ok(), "{text}");
-        }
-    }
-
-    #[test]
-    fn says_what_is_wrong() {
-        let cases = [
-            ("6505551234", InvalidPhone::NoCountryCode),
-            ("hello", InvalidPhone::Unreadable),
-            ("", InvalidPhone::Unreadable),
-            ("+", InvalidPhone::Unreadable),
-            ("+1", InvalidPhone::Unreadable),
-            ("+1650555", InvalidPhone::TooShort),
-            ("+165055512345678", InvalidPhone::TooLong),
-            ("+1650FLOWERS", InvalidPhone::Unreadable),
-            ("+999123456789", InvalidPhone::Unreadable),
-        ];
-        for (text, error) in cases {
-            assert_eq!(PhoneNumber::parse(text), Err(error), "{text}");
-        }
-        assert!(PhoneNumber::parse("+1 650 555 1234;ext=5").is_err());
-    }
-
-    #[test]
-    fn a_region_completes_numbers_without_country_code() {
-        let parse = |text, region: &str| PhoneNumber::parse_in(text, region.parse().ok()).map(String::from);
-        assert_eq!(parse("(631) 555-1234", "US"), Ok("+16315551234".to_owned()));
-        assert_eq!(parse("0016315551234", "DE"), Ok("+16315551234".to_owned()));
-        assert_eq!(parse("09812345678", "IN"), Ok("+919812345678".to_owned()));
-        assert_eq!(parse("919812345678", "IN"), Ok("+919812345678".to_owned()));
-        assert_eq!(parse("+44 7911 123456", "US"), Ok("+447911123456".to_owned()));
-        assert_eq!(parse("9812345678", ""), Err(InvalidPhone::NoCountryCode));
-        assert!("XX".parse::<PhoneRegion>().is_err() && "de".parse::<PhoneRegion>().is_ok());
-    }
-
-    #[test]
-    fn double_spellings_are_candidates_of_each_other() {
-        for (one, two) in [
-            ("+5511987654321", "+551187654321"),
-            ("+5491123456789", "+541123456789"),
-            ("+525512345678", "+5215512345678"),
-        ] {
-            let [one, two] = [one, two].map(|text| PhoneNumber::parse(text).unwrap());
-            assert_eq!(one.candidates(), [one.clone(), two.clone()]);
-            assert_eq!(two.candidates(), [two.clone(), one.clone()]);
-            assert_eq!(one.canonical(), two.canonical());
-            assert_eq!(one.canonical(), one);
-        }
-    }
-
-    #[test]
-    fn a_landline_is_never_rewritten() {
-        for landline in ["+551123456789", "+551134567890", "+16505551234"] {
-            let phone = PhoneNumber::parse(landline).unwrap();
-            assert_eq!(phone.candidates(), std::slice::from_ref(&phone));
-            assert_eq!(phone.canonical(), phone);
-        }
-    }
-
-    #[test]
-    fn tells_a_bsuid_from_a_number() {
-        assert!(matches!(MessageRecipient::parse("US.13491208655302741918"), Ok(MessageRecipient::Bsuid(_))));
-        assert!(matches!(MessageRecipient::parse("US.ENT.11815799212886844830"), Ok(MessageRecipient::Bsuid(_))));
-        assert!(matches!(MessageRecipient::parse("+16505551234"), Ok(MessageRecipient::Phone(_))));
-        assert!(MessageRecipient::parse("us.134").is_err());
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 pub mod cell;
 mod chunk;
 pub mod columns;
+mod consent_words;
 mod decode;
 pub mod options;
 pub mod reading;

@@ -2,6 +2,7 @@
 
 mod export;
 mod keeping;
+mod people;
 mod reading;
 
 use std::fmt::Write as _;

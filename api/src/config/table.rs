@@ -238,8 +238,8 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "contacts.stop_words",
         "WASEND_CONTACTS_STOP_WORDS",
-        "STOP,UNSUBSCRIBE,CANCEL,END,QUIT,STOPALL",
-        "Words, separated by commas, with which people opt out. One must be the whole message; capitals do not matter.",
+        "STOP,STOPALL,STOP ALL,UNSUBSCRIBE,OPT OUT,OPTOUT,STOP PROMOTIONS,STOPP,ABMELDEN,ABBESTELLEN,ARRET,ARRETER,DESABONNER,SE DESABONNER,BAJA,PARAR,DARSE DE BAJA,SAIR,CANCELAR INSCRICAO,ANNULLA ISCRIZIONE,DISISCRIVI,AFMELDEN,AFMELD,STOPPA,AVREGISTRERA,WYPISZ,STOPPI,СТОП,ОТПИСАТЬСЯ,DURDUR,ΔΙΑΚΟΠΗ,إيقاف,توقف,הסר,BERHENTI,HENTIKAN,退订,退訂,停止,配信停止,수신거부",
+        "Words, separated by commas, with which people opt out. One must be the whole message that a person types, or a template's quick reply; case, accents and the punctuation around it do not matter.",
         |c, v| put(&mut c.contacts.stop_words, parse::words(v)),
     ),
     row(

@@ -47,9 +47,11 @@ enum ImportStateEnum {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 enum ImportField {
     Phone,
+    /// Ids of WhatsApp: numbers with their country code, with `+` or without.
+    WaId,
     Bsuid,
     Name,
-    /// `true` opts the contact out.
+    /// A word for yes opts the contact out, in any large language; so does one that is not known, with a warning.
     OptedOut,
     Attribute,
     Ignore,
@@ -318,6 +320,7 @@ impl ImportField {
     fn into_field(self, attribute: String) -> ColumnTarget {
         match self {
             Self::Phone => ColumnTarget::Phone,
+            Self::WaId => ColumnTarget::WaId,
             Self::Bsuid => ColumnTarget::Bsuid,
             Self::Name => ColumnTarget::Name,
             Self::OptedOut => ColumnTarget::OptedOut,

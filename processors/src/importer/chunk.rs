@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasend_commands::contact::ATTRIBUTES_MAX;
-use wasend_commands::{CommandError, Commands};
+use wasend_commands::{Caller, CommandError, Commands};
 use wasend_domain::contact::{self, ConsentChannel, ConsentChoice, Contact, ContactOrigin, ContactPart as Changed};
 use wasend_domain::content::ContactAttributes;
 use wasend_domain::import::{Command, Import, ImportStart, MergeMode, RowCounters};
@@ -66,6 +66,14 @@ struct ChunkDecision {
     /// Rows of people who are not known yet.
     new: Vec<usize>,
     names: BTreeMap<u64, (SubjectId, String)>,
+    /// Rows that were put aside, of people who are not known, and say that these do not want messages.
+    unknown_opt_outs: Vec<usize>,
+}
+
+/// The first lines of people whom a later row of the chunk says to be opted out.
+fn opted_out_lines(chunk: &RowChunk, repeats: &HashMap<usize, u64>) -> HashSet<u64> {
+    let is_out = |index: &usize| chunk.rows[*index].parsed.as_ref().is_ok_and(|parsed| parsed.opted_out);
+    repeats.iter().filter(|(index, _)| is_out(index)).map(|(_, line)| *line).collect()
 }
 
 impl ImportJob {
@@ -121,12 +129,17 @@ impl ImportJob {
         intent: &HashSet<u64>,
     ) -> ChunkDecision {
         let mut verdict = ChunkDecision::default();
+        known.opted_out_lines = opted_out_lines(chunk, repeats);
+        let first_line = chunk.rows.first().map_or(0, |row| row.line);
         for (index, row) in chunk.rows.iter().enumerate() {
             verdict.counters.total += 1;
             let parsed = match &row.parsed {
                 Ok(parsed) => parsed,
                 Err(wrong) => {
                     verdict.invalid(index, *wrong);
+                    if !row.opted_out.is_empty() {
+                        self.heed_opt_out(index, known, &mut verdict);
+                    }
                     continue;
                 }
             };
@@ -138,14 +151,23 @@ impl ImportJob {
             if let Some(line) = repeats.get(&index) {
                 verdict.counters.duplicate_in_file += 1;
                 verdict.reports.push((index, RowError::DuplicateInFile(*line)));
+                // The first row of the person says it for both, if it is in this chunk.
+                if parsed.opted_out && *line < first_line {
+                    self.heed_opt_out(index, known, &mut verdict);
+                }
                 continue;
             }
             match known.subjects[index] {
-                Some(Err(wrong)) => verdict.invalid(index, wrong),
+                Some(Err(wrong)) => {
+                    verdict.invalid(index, wrong);
+                    if known.says_opted_out(row, parsed) {
+                        self.heed_opt_out(index, known, &mut verdict);
+                    }
+                }
                 Some(Ok(subject)) => self.decide_known(index, row, parsed, subject, known, intent, &mut verdict),
                 None => {
                     verdict.new.push(index);
-                    verdict.taken(index, parsed, self.opts_out(index, parsed, known).is_some());
+                    verdict.taken(index, parsed, self.opts_out(index, row, parsed, known).is_some());
                     verdict.counters.created += 1;
                 }
             }
@@ -164,7 +186,7 @@ impl ImportJob {
         intent: &HashSet<u64>,
         verdict: &mut ChunkDecision,
     ) {
-        let opts_out = self.opts_out(index, parsed, known);
+        let opts_out = self.opts_out(index, row, parsed, known);
         let contact = known.contacts.entry(subject.uuid()).or_default();
         let (exists, opted_out) = (contact.state.created, contact.state.opted_out);
         if exists && self.start.mode != MergeMode::Update {
@@ -172,6 +194,9 @@ impl ImportJob {
             verdict.counters.suppressed += u64::from(opted_out);
             if self.start.mode == MergeMode::CreateOnly {
                 verdict.reports.push((index, RowError::DuplicateExisting));
+            }
+            if known.says_opted_out(row, parsed) {
+                self.heed_opt_out(index, known, verdict);
             }
             return;
         }
@@ -191,6 +216,9 @@ impl ImportJob {
         let differs = known.attributes.get(&subject).map_or(!merged.is_empty(), |before| *before != merged);
         if merged.len() > ATTRIBUTES_MAX {
             verdict.invalid(index, RowError::TooManyAttributes);
+            if known.says_opted_out(row, parsed) {
+                self.heed_opt_out(index, known, verdict);
+            }
             return;
         }
         let mut changed = Vec::new();
@@ -228,11 +256,34 @@ impl ImportJob {
 
     /// The opt-out of a person who does not want messages, by the file or by what they said before they were erased;
     /// the later of the two. The file says so since the import was accepted.
-    fn opts_out(&self, index: usize, parsed: &ParsedRow, known: &KnownContacts) -> Option<ConsentChoice> {
-        let file = parsed.opted_out.then_some((self.start.at, ConsentChannel::Api));
+    fn opts_out(
+        &self,
+        index: usize,
+        row: &FileRow,
+        parsed: &ParsedRow,
+        known: &KnownContacts,
+    ) -> Option<ConsentChoice> {
+        let file = known.says_opted_out(row, parsed).then_some((self.start.at, ConsentChannel::Api));
         let list = known.suppressed.get(&index).map(|at| (*at, ConsentChannel::Suppression));
         let (at, via) = [file, list].into_iter().flatten().max_by_key(|(at, _)| *at)?;
         Some(ConsentChoice { opted_out: true, via, at: Some(at) })
+    }
+
+    /// The row is put aside, and says that its person does not want messages: that counts all the same. Who is known
+    /// neither to the account nor by an earlier row is put on the list of opt-outs.
+    fn heed_opt_out(&self, index: usize, known: &KnownContacts, verdict: &mut ChunkDecision) {
+        let choice = ConsentChoice { opted_out: true, via: ConsentChannel::Api, at: Some(self.start.at) };
+        let Some(Ok(subject)) = known.subjects[index] else {
+            verdict.unknown_opt_outs.push(index);
+            return;
+        };
+        let is_heeded = known.contacts.get(&subject.uuid()).is_some_and(|contact| {
+            let state = &contact.state;
+            state.created && state.erased.is_none() && state.heeds(choice)
+        });
+        if let Some(command) = choice.command().filter(|_| is_heeded) {
+            verdict.acts.push(RowAction { subject, commands: vec![command], attributes: None });
+        }
     }
 
     fn join(&self, contact: &Contact) -> Option<contact::Command> {
@@ -264,12 +315,25 @@ impl ImportJob {
                 }
             }
         }
+        if !self.start.dry_run {
+            self.list_opt_outs(chunk, &verdict).await?;
+        }
         self.put_report(chunk, number, &verdict.reports).await?;
         let answers = commands.log.append(vec![plan.into_append()]).await?;
         match answers.into_iter().next() {
             Some(Ok(_)) => Ok(true),
             Some(Err(AppendRejection::Conflict { .. } | AppendRejection::CommandReused)) | None => Ok(false),
         }
+    }
+
+    /// Puts the people of rows that were put aside, whom the account does not know, on the list of opt-outs.
+    async fn list_opt_outs(&self, chunk: &RowChunk, verdict: &ChunkDecision) -> Result<(), CommandError> {
+        let caller = Caller { account_id: self.account, actor: IMPORTER };
+        for row in verdict.unknown_opt_outs.iter().map(|index| &chunk.rows[*index]) {
+            let identities = row.parsed.as_ref().map_or_else(|_| row.opted_out.clone(), ParsedRow::identities);
+            self.commands.opt_out_unknown(caller, &identities, self.start.at).await?;
+        }
+        Ok(())
     }
 
     /// Names live in the vault, outside the append: which are about to change is noted before they do.
@@ -317,9 +381,11 @@ impl ChunkDecision {
 
     fn taken(&mut self, index: usize, parsed: &ParsedRow, suppressed: bool) {
         self.counters.suppressed += u64::from(suppressed);
-        if parsed.doubtful {
+        let number = parsed.doubtful.then_some(RowError::PhoneNotValid);
+        let consent = parsed.unclear_opt_out.then_some(RowError::OptOutUnclear);
+        for warning in number.into_iter().chain(consent) {
             self.counters.warnings += 1;
-            self.reports.push((index, RowError::PhoneNotValid));
+            self.reports.push((index, warning));
         }
     }
 }

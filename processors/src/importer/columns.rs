@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use wasend_commands::contact::ATTRIBUTE_NAME_MAX;
 use wasend_domain::import::{ColumnTarget, FileError, ImportSource};
 
 use super::cell::unescape_formula;
@@ -12,7 +13,7 @@ pub(crate) const COLUMNS_MAX: usize = 500;
 pub const ATTRIBUTE: &str = "attribute:";
 /// Title of the column in which an export says why a contact could not be read; an import passes over it.
 pub const UNAVAILABLE: &str = "wasend_unavailable";
-const PHONE: [&str; 14] = [
+const PHONE: [&str; 13] = [
     "phone",
     "phone_number",
     "phonenumber",
@@ -26,7 +27,6 @@ const PHONE: [&str; 14] = [
     "telephone",
     "msisdn",
     "cell",
-    "wa_id",
 ];
 const NAME: [&str; 3] = ["name", "full_name", "contact_name"];
 
@@ -58,7 +58,11 @@ pub(crate) fn columns(header: &csv::StringRecord, source: &ImportSource) -> Resu
     }
     // Of several columns that could be it, the likeliest title is; the others are attributes.
     let mut claim = |field: ColumnTarget, aliases: &[&str]| {
-        if fields.contains(&Some(field.clone())) {
+        let is_number = |field: &ColumnTarget| matches!(field, ColumnTarget::Phone | ColumnTarget::WaId);
+        let is_taken = |known: &Option<ColumnTarget>| {
+            known.as_ref().is_some_and(|known| *known == field || (is_number(known) && is_number(&field)))
+        };
+        if fields.iter().any(is_taken) {
             return;
         }
         let of = |alias: &&str| titles.iter().position(|title| normal(title) == **alias);
@@ -67,19 +71,21 @@ pub(crate) fn columns(header: &csv::StringRecord, source: &ImportSource) -> Resu
         }
     };
     claim(ColumnTarget::Phone, &PHONE);
+    claim(ColumnTarget::WaId, &["wa_id"]);
     claim(ColumnTarget::Bsuid, &["bsuid"]);
     claim(ColumnTarget::Name, &NAME);
     claim(ColumnTarget::OptedOut, &["opted_out"]);
     let attribute = |(field, title): (Option<ColumnTarget>, &&str)| {
         field.unwrap_or_else(|| ColumnTarget::Attribute(title.strip_prefix(ATTRIBUTE).unwrap_or(title).to_owned()))
     };
-    let fields: Vec<_> = fields.into_iter().zip(&titles).map(attribute).collect();
-    if !fields.iter().any(|field| matches!(field, ColumnTarget::Phone | ColumnTarget::Bsuid)) {
+    let mut fields: Vec<_> = fields.into_iter().zip(&titles).map(attribute).collect();
+    shorten(&mut fields);
+    if !fields.iter().any(|field| matches!(field, ColumnTarget::Phone | ColumnTarget::WaId | ColumnTarget::Bsuid)) {
         return Err(FileError::NoPhoneColumn);
     }
     let mut once = HashSet::new();
     let twice = |field: &&ColumnTarget| match field {
-        ColumnTarget::Phone => !once.insert("phone".to_owned()),
+        ColumnTarget::Phone | ColumnTarget::WaId => !once.insert("phone".to_owned()),
         ColumnTarget::Bsuid => !once.insert("bsuid".to_owned()),
         ColumnTarget::Name => !once.insert("name".to_owned()),
         ColumnTarget::OptedOut => !once.insert("opted_out".to_owned()),
@@ -88,6 +94,32 @@ pub(crate) fn columns(header: &csv::StringRecord, source: &ImportSource) -> Resu
     };
     let twice = fields.iter().filter(twice).count();
     if twice > 0 { Err(FileError::DuplicateHeader) } else { Ok(fields) }
+}
+
+/// Cuts names of attributes that are longer than allowed, such as the questions of a form; two that would be the same are
+/// numbered.
+fn shorten(fields: &mut [ColumnTarget]) {
+    let name = |field: &ColumnTarget| match field {
+        ColumnTarget::Attribute(name) => Some(name.clone()),
+        _ => None,
+    };
+    let mut taken: HashSet<String> = fields.iter().filter_map(name).collect();
+    for field in fields {
+        let ColumnTarget::Attribute(name) = field else { continue };
+        if name.chars().count() <= ATTRIBUTE_NAME_MAX {
+            continue;
+        }
+        let cut = |room: usize| name.chars().take(room).collect::<String>();
+        let numbered = (2..).map(|number| {
+            let mark = format!(" ({number})");
+            cut(ATTRIBUTE_NAME_MAX - mark.chars().count()) + &mark
+        });
+        let short = std::iter::once(cut(ATTRIBUTE_NAME_MAX)).chain(numbered).find(|short| !taken.contains(short));
+        if let Some(short) = short {
+            taken.insert(short.clone());
+            *name = short;
+        }
+    }
 }
 
 /// Titles of an export: the fixed ones, and then each attribute's, which is never taken for one of them.
@@ -135,6 +167,18 @@ mod tests {
         assert!(found == Ok(vec![ColumnTarget::Name, ColumnTarget::Phone, attribute("city"), attribute("WhatsApp")]));
         let found = of(&["Kunde", "phone", "x"], &[("kunde", ColumnTarget::Name), ("x", ColumnTarget::Ignore)]);
         assert!(found == Ok(vec![ColumnTarget::Name, ColumnTarget::Phone, ColumnTarget::Ignore]));
+    }
+
+    #[test]
+    fn long_titles_are_cut_and_stay_apart() {
+        let long = "x".repeat(112);
+        let other = format!("{long}y");
+        let found = of(&["wa_id", &long, &other], &[]).unwrap_or_default();
+        let cut = "x".repeat(100);
+        let second = format!("{} (2)", "x".repeat(96));
+        assert!(found == vec![ColumnTarget::WaId, attribute(&cut), attribute(&second)]);
+        let found = of(&["phone", "wa_id"], &[]);
+        assert!(found == Ok(vec![ColumnTarget::Phone, attribute("wa_id")]));
     }
 
     #[test]

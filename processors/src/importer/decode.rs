@@ -9,8 +9,9 @@ use encoding_rs::{CoderResult, Decoder, UTF_8, WINDOWS_1252};
 /// Bytes that are decoded at once; the header's first line is looked for in the first of them.
 const DECODE_BUFFER_BYTES: usize = 64 << 10;
 
-/// Decodes UTF-8 (with its mark or without), UTF-16 (with it) and Windows-1252, and turns the line ends of old Macintosh
-/// files into ours. Fails where a row grows beyond its limit.
+/// Decodes UTF-8 (with its mark or without), UTF-16 (with it) and Windows-1252, and turns the line ends of Windows and of old
+/// Macintosh files, also where a file has several, into ours; the last line has one. Fails where a row grows beyond its
+/// limit.
 pub(crate) struct TextDecoder<R> {
     inner: R,
     decoder: Decoder,
@@ -18,8 +19,10 @@ pub(crate) struct TextDecoder<R> {
     out: Vec<u8>,
     at: usize,
     ended: bool,
-    begun: bool,
-    lone_cr: bool,
+    /// The last character given was a carriage return, so that a line feed after it belongs to the same line end.
+    after_cr: bool,
+    /// The last byte given, none before the first.
+    last: Option<u8>,
     given: u64,
     row: RowStart,
 }
@@ -35,7 +38,7 @@ impl<R: Read> TextDecoder<R> {
     pub fn new(inner: R, utf8: bool, row: RowStart) -> Self {
         let decoder = if utf8 { UTF_8 } else { WINDOWS_1252 }.new_decoder();
         let (raw, out) = (vec![0; DECODE_BUFFER_BYTES], Vec::with_capacity(DECODE_BUFFER_BYTES * 4));
-        Self { inner, decoder, raw, out, at: 0, ended: false, begun: false, lone_cr: false, given: 0, row }
+        Self { inner, decoder, raw, out, at: 0, ended: false, after_cr: false, last: None, given: 0, row }
     }
 
     /// The first piece of the text, which is still to be read.
@@ -67,14 +70,26 @@ impl<R: Read> TextDecoder<R> {
             }
         }
         self.out = text.into_bytes();
-        if !self.begun && !self.out.is_empty() {
-            self.begun = true;
-            self.lone_cr = self.out.contains(&b'\r') && !self.out.contains(&b'\n');
-        }
-        if self.lone_cr {
-            self.out.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
-        }
+        self.unify_line_ends();
         Ok(())
+    }
+
+    fn unify_line_ends(&mut self) {
+        let mut after_cr = self.after_cr;
+        self.out.retain_mut(|byte| {
+            let is_second = after_cr && *byte == b'\n';
+            after_cr = *byte == b'\r';
+            if after_cr {
+                *byte = b'\n';
+            }
+            !is_second
+        });
+        self.after_cr = after_cr;
+        self.last = self.out.last().copied().or(self.last);
+        if self.ended && self.last.is_some_and(|last| last != b'\n') {
+            self.out.push(b'\n');
+            self.last = Some(b'\n');
+        }
     }
 }
 
@@ -137,13 +152,23 @@ mod tests {
             let bytes = "\u{feff}Zoë,1".encode_utf16();
             bytes.flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() }).collect::<Vec<_>>()
         };
-        assert_eq!(decoded("Zoë,1".as_bytes(), true), "Zoë,1");
-        assert_eq!(decoded("\u{feff}Zoë,1".as_bytes(), true), "Zoë,1");
-        assert_eq!(decoded(b"Zo\xeb,1", false), "Zoë,1");
-        assert_eq!(decoded(&utf16(true), false), "Zoë,1");
-        assert_eq!(decoded(&utf16(false), false), "Zoë,1");
+        assert_eq!(decoded("Zoë,1".as_bytes(), true), "Zoë,1\n");
+        assert_eq!(decoded("\u{feff}Zoë,1".as_bytes(), true), "Zoë,1\n");
+        assert_eq!(decoded(b"Zo\xeb,1", false), "Zoë,1\n");
+        assert_eq!(decoded(&utf16(true), false), "Zoë,1\n");
+        assert_eq!(decoded(&utf16(false), false), "Zoë,1\n");
+        assert_eq!(decoded(b"", true), "");
+    }
+
+    #[test]
+    fn line_ends_are_one_kind() {
         assert_eq!(decoded(b"a\rb\r", true), "a\nb\n");
-        assert_eq!(decoded(b"a\r\nb\r\n", true), "a\r\nb\r\n");
+        assert_eq!(decoded(b"a\r\nb\r\n", true), "a\nb\n");
+        assert_eq!(decoded(b"a\nb\rc\r\nd\n\re", true), "a\nb\nc\nd\n\ne\n");
+        // Also where a piece ends between the two.
+        let long = [vec![b'x'; DECODE_BUFFER_BYTES - 1], b"\r\ny\r".to_vec()].concat();
+        let text = decoded(&long, true);
+        assert_eq!((text.len(), &text[DECODE_BUFFER_BYTES - 1..]), (DECODE_BUFFER_BYTES + 2, "\ny\n"));
     }
 
     #[test]

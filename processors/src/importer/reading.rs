@@ -16,7 +16,7 @@ use wasend_projections::uploads::{StoredUpload, UploadPart};
 use super::columns::columns;
 use super::decode::{RowStart, TextDecoder, delimiter};
 use super::options::ImportLimits;
-use super::row::{FileRow, RowError, parse};
+use super::row::{FileRow, RowError, opted_out_of, parse};
 
 /// Pieces that are read from the store at once, and that wait to be read.
 const PREFETCHED_FRAMES_MAX: usize = 8;
@@ -203,7 +203,8 @@ impl<P: FnMut(&Arc<Vec<String>>, Vec<FileRow>) -> bool> ChunkReader<'_, P> {
                 continue;
             }
             bytes += record.as_slice().len();
-            rows.push(self.judged(&record, &fields, region));
+            let line = line_of(&record, reader.position().line());
+            rows.push(self.judged(&record, line, &fields, region));
             if rows.len() >= self.limits.chunk || bytes >= self.limits.chunk_bytes {
                 bytes = 0;
                 if !(self.pass)(&header, std::mem::take(&mut rows)) {
@@ -217,16 +218,29 @@ impl<P: FnMut(&Arc<Vec<String>>, Vec<FileRow>) -> bool> ChunkReader<'_, P> {
         Ok(())
     }
 
-    fn judged(&self, record: &csv::StringRecord, fields: &[ColumnTarget], region: Option<PhoneRegion>) -> FileRow {
-        let line = record.position().map_or(0, csv::Position::line);
+    fn judged(
+        &self,
+        record: &csv::StringRecord,
+        line: u64,
+        fields: &[ColumnTarget],
+        region: Option<PhoneRegion>,
+    ) -> FileRow {
         if record.as_slice().len() as u64 > self.limits.row_bytes {
-            return FileRow { line, cells: vec![], parsed: Err(RowError::RowTooLong) };
+            return FileRow { line, cells: vec![], parsed: Err(RowError::RowTooLong), opted_out: vec![] };
         }
         // A row of nothing but commas would otherwise take a hundred times its size; its report shows the first cells.
         let cells: Vec<_> = record.iter().take(fields.len() + 1).map(str::to_owned).collect();
         let parsed = parse(&cells, fields, region);
-        FileRow { line, cells, parsed }
+        let opted_out = if parsed.is_err() { opted_out_of(&cells, fields, region) } else { Vec::new() };
+        FileRow { line, cells, parsed, opted_out }
     }
+}
+
+/// The line on which the record begins, 1 for the file's first, as an editor counts them. The reader stands after the
+/// record's line end; blank lines before it are skipped without a word.
+fn line_of(record: &csv::StringRecord, next_line: u64) -> u64 {
+    let inner = record.iter().map(|cell| cell.bytes().filter(|b| *b == b'\n').count() as u64).sum::<u64>();
+    next_line.saturating_sub(1 + inner)
 }
 
 fn csv_broken(error: &csv::Error) -> ReadFailure {

@@ -10,6 +10,7 @@ use wasend_domain::phone::{Bsuid, InvalidPhone, PhoneNumber, PhoneRegion};
 use wasend_vault::PersonIdentity;
 
 use super::cell::{holds_card_number, unescape_formula};
+use super::consent_words::{OptOutCell, opt_out_cell};
 
 /// What stands in a report in the place of a card number.
 const REMOVED: &str = "[card number removed]";
@@ -21,6 +22,8 @@ pub struct FileRow {
     pub line: u64,
     pub cells: Vec<String>,
     pub parsed: Result<ParsedRow, RowError>,
+    /// Of a row that cannot be taken: whom it says to be opted out.
+    pub opted_out: Vec<PersonIdentity>,
 }
 
 /// A row that names its person.
@@ -33,6 +36,8 @@ pub struct ParsedRow {
     pub opted_out: bool,
     /// Its number fits no numbering plan.
     pub doubtful: bool,
+    /// What it says of the person's consent is not understood, and counts as an opt-out.
+    pub unclear_opt_out: bool,
 }
 
 /// By what a row is the same person's as another; a number takes as little memory as it can.
@@ -59,6 +64,7 @@ pub enum RowError {
     DuplicateInFile(u64),
     DuplicateExisting,
     PhoneNotValid,
+    OptOutUnclear,
     /// The person was erased after the file was received.
     Erased,
     /// The account has the contact, and the vault cannot read what it has of them.
@@ -78,6 +84,8 @@ impl RowError {
             Self::Phone(InvalidPhone::TooShort) => "PHONE_TOO_SHORT",
             Self::Phone(InvalidPhone::TooLong) => "PHONE_TOO_LONG",
             Self::Phone(InvalidPhone::Extension) => "PHONE_EXTENSION",
+            Self::Phone(InvalidPhone::Several) => "PHONE_SEVERAL",
+            Self::Phone(InvalidPhone::Ambiguous) => "PHONE_AMBIGUOUS",
             Self::BsuidInvalid => "BSUID_INVALID",
             Self::ValueTooLong => "VALUE_TOO_LONG",
             Self::TooManyAttributes => "TOO_MANY_ATTRIBUTES",
@@ -86,6 +94,7 @@ impl RowError {
             Self::DuplicateInFile(_) => "DUPLICATE_IN_FILE",
             Self::DuplicateExisting => "DUPLICATE_EXISTING",
             Self::PhoneNotValid => "PHONE_NOT_VALID",
+            Self::OptOutUnclear => "OPT_OUT_UNCLEAR",
             Self::Erased => "ERASED",
             Self::Unreadable(_) => "CONTACT_UNREADABLE",
         }
@@ -111,6 +120,9 @@ impl RowError {
             Self::Unreadable(why) => format!("a value of the contact cannot be read: {why}; the row was skipped"),
             Self::DuplicateExisting => "the account has this contact already".to_owned(),
             Self::PhoneNotValid => "imported, but the number fits no numbering plan".to_owned(),
+            Self::OptOutUnclear => {
+                "imported as opted out, because what the row says of that is not understood; write yes or no".to_owned()
+            }
         }
     }
 }
@@ -175,6 +187,7 @@ pub(crate) fn parse(
         attributes: BTreeMap::new(),
         opted_out: false,
         doubtful: false,
+        unclear_opt_out: false,
     };
     for (cell, field) in cells.iter().zip(fields) {
         let value = unescape_formula(cell);
@@ -183,9 +196,14 @@ pub(crate) fn parse(
             ColumnTarget::Ignore => {}
             _ if text.is_empty() => {}
             ColumnTarget::Phone => parsed.phone = Some(phone(unescape_formula(text), region)?),
+            ColumnTarget::WaId => parsed.phone = Some(wa_id(unescape_formula(text))?),
             ColumnTarget::Bsuid => parsed.bsuid = Some(text.parse().map_err(|_| RowError::BsuidInvalid)?),
             ColumnTarget::Name => parsed.name = Some(kept(text, LABEL_MAX)?),
-            ColumnTarget::OptedOut => parsed.opted_out = matches!(text.to_lowercase().as_str(), "true" | "yes" | "1"),
+            ColumnTarget::OptedOut => {
+                let says = opt_out_cell(text);
+                parsed.opted_out = says != OptOutCell::Willing;
+                parsed.unclear_opt_out = says == OptOutCell::Unclear;
+            }
             ColumnTarget::Attribute(name) => {
                 kept(name, ATTRIBUTE_NAME_MAX)?;
                 parsed.attributes.insert(name.clone(), kept(value, ATTRIBUTE_VALUE_MAX)?);
@@ -202,9 +220,41 @@ pub(crate) fn parse(
     Ok(parsed)
 }
 
+/// Whom a row that cannot be taken says to be opted out: that counts, whatever is wrong with its other cells.
+pub(crate) fn opted_out_of(
+    cells: &[String],
+    fields: &[ColumnTarget],
+    region: Option<PhoneRegion>,
+) -> Vec<PersonIdentity> {
+    let cell = |(cell, field): (&String, &ColumnTarget)| (unescape_formula(cell).trim().to_owned(), field.clone());
+    let cells: Vec<_> = cells.iter().zip(fields).map(cell).filter(|(text, _)| !text.is_empty()).collect();
+    let says = |(text, field): &(String, ColumnTarget)| {
+        *field == ColumnTarget::OptedOut && opt_out_cell(text) != OptOutCell::Willing
+    };
+    if !cells.iter().any(says) {
+        return Vec::new();
+    }
+    let identity = |(text, field): &(String, ColumnTarget)| match field {
+        ColumnTarget::Phone => {
+            phone(unescape_formula(text), region).ok().map(|phone| PersonIdentity::phone(phone.as_str()))
+        }
+        ColumnTarget::WaId => wa_id(unescape_formula(text)).ok().map(|phone| PersonIdentity::phone(phone.as_str())),
+        ColumnTarget::Bsuid => text.parse::<Bsuid>().ok().map(|bsuid| PersonIdentity::bsuid(bsuid.as_str())),
+        _ => None,
+    };
+    cells.iter().filter_map(identity).collect()
+}
+
 fn phone(text: &str, region: Option<PhoneRegion>) -> Result<PhoneNumber, RowError> {
-    PhoneNumber::parse_in(text, region)
-        .map_err(|error| if scientific(text) { RowError::PhoneScientific } else { RowError::Phone(error) })
+    PhoneNumber::parse_in(text, region).map_err(|error| unread(text, error))
+}
+
+fn wa_id(text: &str) -> Result<PhoneNumber, RowError> {
+    PhoneNumber::parse_wa_id(text).map_err(|error| unread(text, error))
+}
+
+fn unread(text: &str, error: InvalidPhone) -> RowError {
+    if scientific(text) { RowError::PhoneScientific } else { RowError::Phone(error) }
 }
 
 /// `4.91512E+12`, with a point or a comma.
@@ -257,7 +307,8 @@ mod tests {
     #[test]
     fn a_report_keeps_no_card_number() {
         let cells = vec!["+16505551234".to_owned(), "4111 1111 1111 1111".to_owned()];
-        let report = FileRow { line: 2, cells, parsed: Err(RowError::CardNumber) }.report(RowError::CardNumber);
+        let report = FileRow { line: 2, cells, parsed: Err(RowError::CardNumber), opted_out: vec![] }
+            .report(RowError::CardNumber);
         assert_eq!((report.cells[1].as_str(), report.cells[0].as_str()), (REMOVED, "+16505551234"));
     }
 }

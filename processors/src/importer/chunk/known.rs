@@ -11,7 +11,7 @@ use wasend_eventlog::{LoadedAggregate, StreamLookup, load};
 use wasend_vault::PersonIdentity;
 
 use super::super::reading::RowChunk;
-use super::super::row::{ParsedRow, RowError};
+use super::super::row::{FileRow, ParsedRow, RowError};
 use super::ImportJob;
 
 /// The contacts of a chunk, as they are.
@@ -29,9 +29,16 @@ pub(crate) struct KnownContacts {
     pub erased: HashSet<usize>,
     /// The subjects of people unknown before, by their rows.
     pub made: HashMap<usize, SubjectId>,
+    /// Lines whose people a later row of the chunk says to be opted out.
+    pub opted_out_lines: HashSet<u64>,
 }
 
 impl KnownContacts {
+    /// Whether the row, or a later one of the same person, says that the person does not want messages.
+    pub fn says_opted_out(&self, row: &FileRow, parsed: &ParsedRow) -> bool {
+        parsed.opted_out || self.opted_out_lines.contains(&row.line)
+    }
+
     /// Whether a person is just being erased: once unlinked, the person in the file is a new subject.
     pub fn is_closing(&self) -> bool {
         self.contacts.values().any(|contact| contact.state.erased.is_some())
@@ -58,12 +65,14 @@ impl ImportJob {
         let mut identities = Vec::with_capacity(chunk.rows.len());
         let mut owners = Vec::with_capacity(chunk.rows.len());
         for (index, row) in chunk.rows.iter().enumerate() {
-            let Ok(parsed) = &row.parsed else { continue };
-            if !repeats.contains_key(&index) {
-                let own = parsed.identities();
-                owners.extend(own.iter().map(|_| index));
-                identities.extend(own);
-            }
+            let own = match &row.parsed {
+                // Of a row that is put aside only an opt-out counts.
+                Ok(parsed) if repeats.contains_key(&index) && !parsed.opted_out => continue,
+                Ok(parsed) => parsed.identities(),
+                Err(_) => row.opted_out.clone(),
+            };
+            owners.extend(own.iter().map(|_| index));
+            identities.extend(own);
         }
         let bearers = vault.find_many(self.account, &identities).await?;
         let mut subjects: Vec<Option<Result<SubjectId, RowError>>> = vec![None; chunk.rows.len()];
@@ -89,7 +98,18 @@ impl ImportJob {
         let (names, attributes, unreadable, made) = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
         // Looked up after the directory: a person that it does not know any more is among them.
         let erased = self.erased(chunk).await?;
-        let mut state = KnownContacts { subjects, contacts, names, attributes, unreadable, suppressed, erased, made };
+        let opted_out_lines = HashSet::new();
+        let mut state = KnownContacts {
+            subjects,
+            contacts,
+            names,
+            attributes,
+            unreadable,
+            suppressed,
+            erased,
+            made,
+            opted_out_lines,
+        };
         self.open(&known, &mut state).await?;
         Ok(state)
     }
