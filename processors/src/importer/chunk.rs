@@ -21,7 +21,7 @@ use wasend_projections::uploads::UploadPart;
 pub(crate) use known::KnownContacts;
 
 use super::reading::RowChunk;
-use super::row::{FileRow, ParsedRow, RowError};
+use super::row::{FileRow, ParsedRow, PersonKey, RowError};
 use crate::context::once;
 
 /// How often a chunk is decided again after others changed its contacts first.
@@ -40,6 +40,8 @@ pub(crate) struct ImportJob {
     pub received_at: Time,
     /// Of numbers that name none.
     pub region: Option<PhoneRegion>,
+    /// The people whom any row of the file says to be opted out.
+    pub opted_out: HashSet<PersonKey>,
 }
 
 /// What came of a chunk.
@@ -68,12 +70,6 @@ struct ChunkDecision {
     names: BTreeMap<u64, (SubjectId, String)>,
     /// Rows that were put aside, of people who are not known, and say that these do not want messages.
     unknown_opt_outs: Vec<usize>,
-}
-
-/// The first lines of people whom a later row of the chunk says to be opted out.
-fn opted_out_lines(chunk: &RowChunk, repeats: &HashMap<usize, u64>) -> HashSet<u64> {
-    let is_out = |index: &usize| chunk.rows[*index].parsed.as_ref().is_ok_and(|parsed| parsed.opted_out);
-    repeats.iter().filter(|(index, _)| is_out(index)).map(|(_, line)| *line).collect()
 }
 
 impl ImportJob {
@@ -129,8 +125,6 @@ impl ImportJob {
         intent: &HashSet<u64>,
     ) -> ChunkDecision {
         let mut verdict = ChunkDecision::default();
-        known.opted_out_lines = opted_out_lines(chunk, repeats);
-        let first_line = chunk.rows.first().map_or(0, |row| row.line);
         for (index, row) in chunk.rows.iter().enumerate() {
             verdict.counters.total += 1;
             let parsed = match &row.parsed {
@@ -151,23 +145,19 @@ impl ImportJob {
             if let Some(line) = repeats.get(&index) {
                 verdict.counters.duplicate_in_file += 1;
                 verdict.reports.push((index, RowError::DuplicateInFile(*line)));
-                // The first row of the person says it for both, if it is in this chunk.
-                if parsed.opted_out && *line < first_line {
-                    self.heed_opt_out(index, known, &mut verdict);
-                }
                 continue;
             }
             match known.subjects[index] {
                 Some(Err(wrong)) => {
                     verdict.invalid(index, wrong);
-                    if known.says_opted_out(row, parsed) {
+                    if self.says_opted_out(parsed) {
                         self.heed_opt_out(index, known, &mut verdict);
                     }
                 }
                 Some(Ok(subject)) => self.decide_known(index, row, parsed, subject, known, intent, &mut verdict),
                 None => {
                     verdict.new.push(index);
-                    verdict.taken(index, parsed, self.opts_out(index, row, parsed, known).is_some());
+                    verdict.taken(index, parsed, self.opts_out(index, parsed, known).is_some());
                     verdict.counters.created += 1;
                 }
             }
@@ -186,16 +176,16 @@ impl ImportJob {
         intent: &HashSet<u64>,
         verdict: &mut ChunkDecision,
     ) {
-        let opts_out = self.opts_out(index, row, parsed, known);
+        let opts_out = self.opts_out(index, parsed, known);
         let contact = known.contacts.entry(subject.uuid()).or_default();
         let (exists, opted_out) = (contact.state.created, contact.state.opted_out);
         if exists && self.start.mode != MergeMode::Update {
             verdict.counters.duplicate_existing += 1;
-            verdict.counters.suppressed += u64::from(opted_out);
+            verdict.counters.suppressed += u64::from(contact.state.opted_out_after(opts_out));
             if self.start.mode == MergeMode::CreateOnly {
                 verdict.reports.push((index, RowError::DuplicateExisting));
             }
-            if known.says_opted_out(row, parsed) {
+            if self.says_opted_out(parsed) {
                 self.heed_opt_out(index, known, verdict);
             }
             return;
@@ -216,7 +206,7 @@ impl ImportJob {
         let differs = known.attributes.get(&subject).map_or(!merged.is_empty(), |before| *before != merged);
         if merged.len() > ATTRIBUTES_MAX {
             verdict.invalid(index, RowError::TooManyAttributes);
-            if known.says_opted_out(row, parsed) {
+            if self.says_opted_out(parsed) {
                 self.heed_opt_out(index, known, verdict);
             }
             return;
@@ -256,17 +246,16 @@ impl ImportJob {
 
     /// The opt-out of a person who does not want messages, by the file or by what they said before they were erased;
     /// the later of the two. The file says so since the import was accepted.
-    fn opts_out(
-        &self,
-        index: usize,
-        row: &FileRow,
-        parsed: &ParsedRow,
-        known: &KnownContacts,
-    ) -> Option<ConsentChoice> {
-        let file = known.says_opted_out(row, parsed).then_some((self.start.at, ConsentChannel::Api));
+    fn opts_out(&self, index: usize, parsed: &ParsedRow, known: &KnownContacts) -> Option<ConsentChoice> {
+        let file = self.says_opted_out(parsed).then_some((self.start.at, ConsentChannel::Api));
         let list = known.suppressed.get(&index).map(|at| (*at, ConsentChannel::Suppression));
-        let (at, via) = [file, list].into_iter().flatten().max_by_key(|(at, _)| *at)?;
+        let (at, via) = [list, file].into_iter().flatten().max_by_key(|(at, _)| *at)?;
         Some(ConsentChoice { opted_out: true, via, at: Some(at) })
+    }
+
+    /// Whether the row, or any other of the file about the same person, says that the person does not want messages.
+    fn says_opted_out(&self, parsed: &ParsedRow) -> bool {
+        parsed.opted_out || (!self.opted_out.is_empty() && parsed.keys().iter().any(|key| self.opted_out.contains(key)))
     }
 
     /// The row is put aside, and says that its person does not want messages: that counts all the same. Who is known

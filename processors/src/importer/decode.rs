@@ -21,6 +21,8 @@ pub(crate) struct TextDecoder<R> {
     ended: bool,
     /// The last character given was a carriage return, so that a line feed after it belongs to the same line end.
     after_cr: bool,
+    /// The text goes on inside quotation marks.
+    quoted: bool,
     /// The last byte given, none before the first.
     last: Option<u8>,
     given: u64,
@@ -38,7 +40,19 @@ impl<R: Read> TextDecoder<R> {
     pub fn new(inner: R, utf8: bool, row: RowStart) -> Self {
         let decoder = if utf8 { UTF_8 } else { WINDOWS_1252 }.new_decoder();
         let (raw, out) = (vec![0; DECODE_BUFFER_BYTES], Vec::with_capacity(DECODE_BUFFER_BYTES * 4));
-        Self { inner, decoder, raw, out, at: 0, ended: false, after_cr: false, last: None, given: 0, row }
+        Self {
+            inner,
+            decoder,
+            raw,
+            out,
+            at: 0,
+            ended: false,
+            after_cr: false,
+            quoted: false,
+            last: None,
+            given: 0,
+            row,
+        }
     }
 
     /// The first piece of the text, which is still to be read.
@@ -74,17 +88,19 @@ impl<R: Read> TextDecoder<R> {
         Ok(())
     }
 
+    /// Outside quotation marks: inside them line ends are the customer's own.
     fn unify_line_ends(&mut self) {
-        let mut after_cr = self.after_cr;
+        let (mut after_cr, mut quoted) = (self.after_cr, self.quoted);
         self.out.retain_mut(|byte| {
             let is_second = after_cr && *byte == b'\n';
-            after_cr = *byte == b'\r';
+            quoted ^= *byte == b'"';
+            after_cr = *byte == b'\r' && !quoted;
             if after_cr {
                 *byte = b'\n';
             }
             !is_second
         });
-        self.after_cr = after_cr;
+        (self.after_cr, self.quoted) = (after_cr, quoted);
         self.last = self.out.last().copied().or(self.last);
         if self.ended && self.last.is_some_and(|last| last != b'\n') {
             self.out.push(b'\n');
@@ -165,6 +181,7 @@ mod tests {
         assert_eq!(decoded(b"a\rb\r", true), "a\nb\n");
         assert_eq!(decoded(b"a\r\nb\r\n", true), "a\nb\n");
         assert_eq!(decoded(b"a\nb\rc\r\nd\n\re", true), "a\nb\nc\nd\n\ne\n");
+        assert_eq!(decoded(b"a,\"b\r\nc\rd\"\r\n", true), "a,\"b\r\nc\rd\"\n");
         // Also where a piece ends between the two.
         let long = [vec![b'x'; DECODE_BUFFER_BYTES - 1], b"\r\ny\r".to_vec()].concat();
         let text = decoded(&long, true);

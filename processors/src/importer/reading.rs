@@ -13,7 +13,9 @@ use wasend_domain::phone::PhoneRegion;
 use wasend_domain::{Opened, Sealed};
 use wasend_projections::uploads::{StoredUpload, UploadPart};
 
+use super::cell::unescape_formula;
 use super::columns::columns;
+use super::consent_words::{OptOutCell, opt_out_cell};
 use super::decode::{RowStart, TextDecoder, delimiter};
 use super::options::ImportLimits;
 use super::row::{FileRow, RowError, opted_out_of, parse};
@@ -43,7 +45,8 @@ pub enum ReadFailure {
     Store,
 }
 
-/// Reads the upload chunk by chunk. With `judge` off rows are only counted.
+/// Reads the upload chunk by chunk. With `judge` off rows are counted, and only those are given that say that their person
+/// is opted out.
 pub(crate) fn read(
     commands: &Arc<Commands>,
     upload: &StoredUpload,
@@ -189,6 +192,7 @@ impl<P: FnMut(&Arc<Vec<String>>, Vec<FileRow>) -> bool> ChunkReader<'_, P> {
         let header = Arc::new(header.iter().map(str::to_owned).collect::<Vec<_>>());
         let region = self.source.region();
         let (mut rows, mut total, mut bytes) = (Vec::new(), 0_u64, 0_usize);
+        let opted_out = fields.iter().position(|field| *field == ColumnTarget::OptedOut);
         let mut record = csv::StringRecord::new();
         loop {
             self.row.start.store(reader.position().byte(), Ordering::Relaxed);
@@ -199,7 +203,7 @@ impl<P: FnMut(&Arc<Vec<String>>, Vec<FileRow>) -> bool> ChunkReader<'_, P> {
             if total > self.limits.rows {
                 return Err(ReadFailure::File(FileError::TooManyRows));
             }
-            if !self.judge {
+            if !self.judge && !opted_out.is_some_and(|place| says_opted_out(record.get(place))) {
                 continue;
             }
             bytes += record.as_slice().len();
@@ -234,6 +238,11 @@ impl<P: FnMut(&Arc<Vec<String>>, Vec<FileRow>) -> bool> ChunkReader<'_, P> {
         let opted_out = if parsed.is_err() { opted_out_of(&cells, fields, region) } else { Vec::new() };
         FileRow { line, cells, parsed, opted_out }
     }
+}
+
+fn says_opted_out(cell: Option<&str>) -> bool {
+    let text = cell.map(|cell| unescape_formula(cell).trim()).filter(|text| !text.is_empty());
+    text.is_some_and(|text| opt_out_cell(text) != OptOutCell::Willing)
 }
 
 /// The line on which the record begins, 1 for the file's first, as an editor counts them. The reader stands after the

@@ -47,6 +47,22 @@ pub(crate) enum PersonKey {
     Bsuid(String),
 }
 
+impl PersonKey {
+    fn of(identity: &PersonIdentity) -> Option<Self> {
+        match identity {
+            PersonIdentity::Phone(phone) => {
+                PhoneNumber::from_wa_id(phone.expose()).ok().and_then(|phone| Self::phone(&phone))
+            }
+            PersonIdentity::Bsuid(bsuid) => Some(Self::Bsuid(bsuid.expose().clone())),
+            PersonIdentity::WaId(_) => None,
+        }
+    }
+
+    fn phone(phone: &PhoneNumber) -> Option<Self> {
+        phone.canonical().as_str().trim_start_matches('+').parse().ok().map(Self::Phone)
+    }
+}
+
 /// What is wrong with a row, in the word that stands in the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowError {
@@ -137,6 +153,15 @@ impl FileRow {
         }
     }
 
+    /// Whom the row says to be opted out.
+    pub(crate) fn opted_out_keys(&self) -> Vec<PersonKey> {
+        match &self.parsed {
+            Ok(parsed) if parsed.opted_out => parsed.keys(),
+            Ok(_) => Vec::new(),
+            Err(_) => self.opted_out.iter().filter_map(PersonKey::of).collect(),
+        }
+    }
+
     pub fn report(&self, wrong: RowError) -> RowReport {
         let clean = |cell: &String| match wrong {
             // Nothing of an erased person is kept, not even to report the row.
@@ -162,8 +187,7 @@ impl ParsedRow {
     }
 
     pub(crate) fn keys(&self) -> Vec<PersonKey> {
-        let digits = |phone: PhoneNumber| phone.as_str().trim_start_matches('+').parse().ok();
-        let phone = self.phone.as_ref().and_then(|phone| digits(phone.canonical())).map(PersonKey::Phone);
+        let phone = self.phone.as_ref().and_then(PersonKey::phone);
         phone.into_iter().chain(self.bsuid.as_ref().map(|bsuid| PersonKey::Bsuid(bsuid.as_str().to_owned()))).collect()
     }
 }

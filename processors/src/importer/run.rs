@@ -1,6 +1,6 @@
 //! One import, from where it stands to its end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use wasend_projections::uploads::StoredUpload;
 use super::chunk::{ChunkOutcome, ImportJob, KnownContacts};
 use super::options::ImportOptions;
 use super::reading::{ChunkReceiver, ReadFailure, RowChunk, read};
-use super::row::PersonKey;
+use super::row::{FileRow, PersonKey};
 use crate::context::once;
 
 /// What an import runs with.
@@ -79,16 +79,15 @@ impl ImportRun {
             Opened::Value(source) => Arc::new(source.into_exposed()),
             Opened::Erased(_) | Opened::Unavailable(_) => return Err(ImportStop::File(FileError::UploadLost)),
         };
+        // The whole file is read once before anything is changed by it: an opt-out counts in whatever row it stands.
+        let mut opted_out = HashSet::new();
+        let mut first_pass = read(&self.commands, upload, Arc::clone(&source), &self.options.limits, false);
+        while let Some(chunk) = first_pass.recv().await {
+            opted_out.extend(chunk?.rows.iter().flat_map(FileRow::opted_out_keys));
+        }
         let region = source.region();
         let (commands, received_at) = (Arc::clone(&self.commands), upload.created_at.min(start.at));
-        let job = Arc::new(ImportJob { commands, id, account, start: start.clone(), received_at, region });
-        if import.state.chunks == 0 {
-            // The whole file is read once before anything is changed by it.
-            let mut counting = read(&self.commands, upload, Arc::clone(&source), &self.options.limits, false);
-            while let Some(chunk) = counting.recv().await {
-                chunk?;
-            }
-        }
+        let job = Arc::new(ImportJob { commands, id, account, start: start.clone(), received_at, region, opted_out });
         self.apply(&job, import, upload, source).await
     }
 

@@ -11,7 +11,7 @@ use wasend_eventlog::{LoadedAggregate, StreamLookup, load};
 use wasend_vault::PersonIdentity;
 
 use super::super::reading::RowChunk;
-use super::super::row::{FileRow, ParsedRow, RowError};
+use super::super::row::{ParsedRow, RowError};
 use super::ImportJob;
 
 /// The contacts of a chunk, as they are.
@@ -29,16 +29,9 @@ pub(crate) struct KnownContacts {
     pub erased: HashSet<usize>,
     /// The subjects of people unknown before, by their rows.
     pub made: HashMap<usize, SubjectId>,
-    /// Lines whose people a later row of the chunk says to be opted out.
-    pub opted_out_lines: HashSet<u64>,
 }
 
 impl KnownContacts {
-    /// Whether the row, or a later one of the same person, says that the person does not want messages.
-    pub fn says_opted_out(&self, row: &FileRow, parsed: &ParsedRow) -> bool {
-        parsed.opted_out || self.opted_out_lines.contains(&row.line)
-    }
-
     /// Whether a person is just being erased: once unlinked, the person in the file is a new subject.
     pub fn is_closing(&self) -> bool {
         self.contacts.values().any(|contact| contact.state.erased.is_some())
@@ -66,9 +59,9 @@ impl ImportJob {
         let mut owners = Vec::with_capacity(chunk.rows.len());
         for (index, row) in chunk.rows.iter().enumerate() {
             let own = match &row.parsed {
-                // Of a row that is put aside only an opt-out counts.
-                Ok(parsed) if repeats.contains_key(&index) && !parsed.opted_out => continue,
+                Ok(_) if repeats.contains_key(&index) => continue,
                 Ok(parsed) => parsed.identities(),
+                // Of a row that cannot be taken only an opt-out counts.
                 Err(_) => row.opted_out.clone(),
             };
             owners.extend(own.iter().map(|_| index));
@@ -98,18 +91,7 @@ impl ImportJob {
         let (names, attributes, unreadable, made) = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
         // Looked up after the directory: a person that it does not know any more is among them.
         let erased = self.erased(chunk).await?;
-        let opted_out_lines = HashSet::new();
-        let mut state = KnownContacts {
-            subjects,
-            contacts,
-            names,
-            attributes,
-            unreadable,
-            suppressed,
-            erased,
-            made,
-            opted_out_lines,
-        };
+        let mut state = KnownContacts { subjects, contacts, names, attributes, unreadable, suppressed, erased, made };
         self.open(&known, &mut state).await?;
         Ok(state)
     }

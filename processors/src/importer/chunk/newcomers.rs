@@ -35,11 +35,10 @@ impl ImportJob {
     pub(super) fn act_on_new(&self, chunk: &RowChunk, verdict: &mut ChunkDecision, known: &KnownContacts) {
         for index in std::mem::take(&mut verdict.new) {
             let Some(subject) = known.made.get(&index).copied() else { continue };
-            let row = &chunk.rows[index];
-            let Ok(parsed) = &row.parsed else { continue };
+            let Ok(parsed) = &chunk.rows[index].parsed else { continue };
             let mut commands = vec![contact::Command::Create { source: ContactOrigin::Import, attributes: None }];
             commands.extend(self.start.group.map(contact::Command::JoinGroup));
-            commands.extend(self.opts_out(index, row, parsed, known).and_then(ConsentChoice::command));
+            commands.extend(self.opts_out(index, parsed, known).and_then(ConsentChoice::command));
             let attributes = (!parsed.attributes.is_empty()).then(|| parsed.attributes.clone());
             debug_assert!(!known.contacts.contains_key(&subject.uuid()), "a new subject has no history");
             verdict.acts.push(RowAction { subject, commands, attributes });
