@@ -72,7 +72,7 @@ impl IncomingUpload {
         let digest = Personal::new(BASE64_STANDARD.encode(self.hash.finalize()));
         // Under the file's own key, which is destroyed with it: a file may name one person alone.
         let content = commands.vault.fingerprint(self.account, self.subject, &digest).await?;
-        commands.uploads.complete(self.id, self.bytes, self.utf8.whole(), &content).await?;
+        commands.uploads.complete(self.id, self.bytes, self.utf8.is_utf8(), &content).await?;
         Ok((self.id, self.bytes))
     }
 }
@@ -100,33 +100,43 @@ impl Commands {
     }
 }
 
-/// Whether bytes that come in pieces are UTF-8.
+/// Whether bytes that come in pieces are UTF-8, perhaps with single faults: more of its longer characters are whole than
+/// broken. In an 8-bit encoding hardly any are whole.
 #[derive(Default)]
 struct Utf8Check {
     /// The beginning of a character whose rest has not come.
     open: Vec<u8>,
-    broken: bool,
+    whole: u64,
+    broken: u64,
 }
 
 impl Utf8Check {
     fn push(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while !self.broken && !self.open.is_empty() && !rest.is_empty() {
-            self.open.push(rest[0]);
-            rest = &rest[1..];
-            match std::str::from_utf8(&self.open) {
-                Ok(_) => self.open.clear(),
-                Err(error) => self.broken = error.error_len().is_some(),
-            }
+        if self.open.is_empty() {
+            return self.count(bytes);
         }
-        if let Err(error) = std::str::from_utf8(rest) {
-            self.broken |= error.error_len().is_some();
-            self.open = rest[error.valid_up_to()..].to_vec();
+        let mut joined = std::mem::take(&mut self.open);
+        joined.extend_from_slice(bytes);
+        self.count(&joined);
+    }
+
+    fn count(&mut self, bytes: &[u8]) {
+        let mut end = 0;
+        for chunk in bytes.utf8_chunks() {
+            end += chunk.valid().len() + chunk.invalid().len();
+            self.whole += chunk.valid().bytes().filter(|byte| *byte >= 0xc0).count() as u64;
+            let is_begun = std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
+            if end == bytes.len() && is_begun {
+                self.open = chunk.invalid().to_vec();
+            } else {
+                self.broken += u64::from(!chunk.invalid().is_empty());
+            }
         }
     }
 
-    const fn whole(&self) -> bool {
-        !self.broken && self.open.is_empty()
+    fn is_utf8(&self) -> bool {
+        let broken = self.broken + u64::from(!self.open.is_empty());
+        broken == 0 || self.whole > broken
     }
 }
 
@@ -139,12 +149,16 @@ mod tests {
         let check = |bytes: &[u8], size: usize| {
             let mut utf8 = Utf8Check::default();
             bytes.chunks(size).for_each(|piece| utf8.push(piece));
-            utf8.whole()
+            utf8.is_utf8()
         };
         for size in 1..9 {
             assert!(check("aé€😀z".as_bytes(), size), "{size}");
             assert!(!check(b"caf\xe9 au lait", size), "{size}");
             assert!(!check("€".as_bytes().split_at(2).0, size), "{size}");
+            let one_fault =
+                ["Jürgen, Zoë 😀, M".as_bytes(), b"\xfcller, ", "Ñandú".as_bytes(), b"\xf0\x9f\x98,x"].concat();
+            assert!(check(&one_fault, size), "{size}");
+            assert!(!check(b"M\xfcller, J\xfcrgen, Zo\xeb", size), "{size}");
         }
     }
 }

@@ -372,7 +372,8 @@ impl ChunkDecision {
         self.counters.suppressed += u64::from(suppressed);
         let number = parsed.doubtful.then_some(RowError::PhoneNotValid);
         let consent = parsed.unclear_opt_out.then_some(RowError::OptOutUnclear);
-        for warning in number.into_iter().chain(consent) {
+        let character = parsed.replaced.then_some(RowError::CharacterReplaced);
+        for warning in number.into_iter().chain(consent).chain(character) {
             self.counters.warnings += 1;
             self.reports.push((index, warning));
         }

@@ -38,6 +38,8 @@ pub struct ParsedRow {
     pub doubtful: bool,
     /// What it says of the person's consent is not understood, and counts as an opt-out.
     pub unclear_opt_out: bool,
+    /// A byte of it belonged to no character, and a mark stands in its place.
+    pub replaced: bool,
 }
 
 /// By what a row is the same person's as another; a number takes as little memory as it can.
@@ -81,6 +83,7 @@ pub enum RowError {
     DuplicateExisting,
     PhoneNotValid,
     OptOutUnclear,
+    CharacterReplaced,
     /// The person was erased after the file was received.
     Erased,
     /// The account has the contact, and the vault cannot read what it has of them.
@@ -111,6 +114,7 @@ impl RowError {
             Self::DuplicateExisting => "DUPLICATE_EXISTING",
             Self::PhoneNotValid => "PHONE_NOT_VALID",
             Self::OptOutUnclear => "OPT_OUT_UNCLEAR",
+            Self::CharacterReplaced => "CHARACTER_REPLACED",
             Self::Erased => "ERASED",
             Self::Unreadable(_) => "CONTACT_UNREADABLE",
         }
@@ -136,6 +140,9 @@ impl RowError {
             Self::Unreadable(why) => format!("a value of the contact cannot be read: {why}; the row was skipped"),
             Self::DuplicateExisting => "the account has this contact already".to_owned(),
             Self::PhoneNotValid => "imported, but the number fits no numbering plan".to_owned(),
+            Self::CharacterReplaced => {
+                "imported, but a byte of the row belongs to no character of the file's encoding".to_owned()
+            }
             Self::OptOutUnclear => {
                 "imported as opted out, because what the row says of that is not understood; write yes or no".to_owned()
             }
@@ -212,6 +219,7 @@ pub(crate) fn parse(
         opted_out: false,
         doubtful: false,
         unclear_opt_out: false,
+        replaced: cells.iter().any(|cell| cell.contains('\u{fffd}')),
     };
     for (cell, field) in cells.iter().zip(fields) {
         let value = unescape_formula(cell);

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 use wasend_tests::{Client, Engine, World};
 
-use super::{begin, ended, get, import};
+use super::{begin, ended, get, import, upload};
 
 stories!(
     no_cell_becomes_the_number_of_another_person,
     an_opt_out_counts_whatever_becomes_of_its_row,
     a_report_names_the_lines_that_an_editor_shows,
+    one_bad_byte_costs_its_own_character,
 );
 
 /// Number and consent of every contact, by number.
@@ -97,5 +98,19 @@ async fn a_report_names_the_lines_that_an_editor_shows(engine: Engine) {
             report.lines().filter_map(|line| line.split(',').next()?.trim_matches('"').parse::<u32>().ok()).collect();
         assert_eq!(lines, [3, 5, 7, 8], "{end:?}: {report}");
         assert!(report.contains("the same person as in line 2"), "{report}");
+    }
+}
+
+async fn one_bad_byte_costs_its_own_character(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    let file =
+        ["phone,name\n+16505551201,Jürgen\n+16505551202,Zoë 😀\n+16505551203,M".as_bytes(), b"\xfcller\n"].concat();
+    let id = upload(&client, file).await;
+    assert_eq!(import(&client, json!({"uploadId": id})).await, json!({"total": 3, "created": 3, "warnings": 1}));
+    let query = "query($p: String) { contact(phone: $p) { name } }";
+    for (phone, name) in [("+16505551201", "Jürgen"), ("+16505551202", "Zoë 😀"), ("+16505551203", "M\u{fffd}ller")]
+    {
+        assert_eq!(client.data(query, json!({"p": phone})).await["contact"]["name"], name);
     }
 }
