@@ -370,12 +370,9 @@ impl ChunkDecision {
 
     fn taken(&mut self, index: usize, parsed: &ParsedRow, suppressed: bool) {
         self.counters.suppressed += u64::from(suppressed);
-        let number = parsed.doubtful.then_some(RowError::PhoneNotValid);
-        let consent = parsed.unclear_opt_out.then_some(RowError::OptOutUnclear);
-        let character = parsed.replaced.then_some(RowError::CharacterReplaced);
-        for warning in number.into_iter().chain(consent).chain(character) {
+        for warning in &parsed.warnings {
             self.counters.warnings += 1;
-            self.reports.push((index, warning));
+            self.reports.push((index, *warning));
         }
     }
 }

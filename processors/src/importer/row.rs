@@ -34,12 +34,8 @@ pub struct ParsedRow {
     pub name: Option<String>,
     pub attributes: BTreeMap<String, String>,
     pub opted_out: bool,
-    /// Its number fits no numbering plan.
-    pub doubtful: bool,
-    /// What it says of the person's consent is not understood, and counts as an opt-out.
-    pub unclear_opt_out: bool,
-    /// A byte of it belonged to no character, and a mark stands in its place.
-    pub replaced: bool,
+    /// What is told of it although it is taken.
+    pub warnings: Vec<RowError>,
 }
 
 /// By what a row is the same person's as another; a number takes as little memory as it can.
@@ -217,10 +213,11 @@ pub(crate) fn parse(
         name: None,
         attributes: BTreeMap::new(),
         opted_out: false,
-        doubtful: false,
-        unclear_opt_out: false,
-        replaced: cells.iter().any(|cell| cell.contains('\u{fffd}')),
+        warnings: Vec::new(),
     };
+    if cells.iter().any(|cell| cell.contains('\u{fffd}')) {
+        parsed.warnings.push(RowError::CharacterReplaced);
+    }
     for (cell, field) in cells.iter().zip(fields) {
         let value = unescape_formula(cell);
         let text = value.trim();
@@ -234,7 +231,7 @@ pub(crate) fn parse(
             ColumnTarget::OptedOut => {
                 let says = opt_out_cell(text);
                 parsed.opted_out = says != OptOutCell::Willing;
-                parsed.unclear_opt_out = says == OptOutCell::Unclear;
+                parsed.warnings.extend((says == OptOutCell::Unclear).then_some(RowError::OptOutUnclear));
             }
             ColumnTarget::Attribute(name) => {
                 kept(name, ATTRIBUTE_NAME_MAX)?;
@@ -248,7 +245,9 @@ pub(crate) fn parse(
     if parsed.attributes.len() > ATTRIBUTES_MAX {
         return Err(RowError::TooManyAttributes);
     }
-    parsed.doubtful = parsed.phone.as_ref().is_some_and(|phone| !phone.is_valid());
+    if parsed.phone.as_ref().is_some_and(|phone| !phone.is_valid()) {
+        parsed.warnings.push(RowError::PhoneNotValid);
+    }
     Ok(parsed)
 }
 
