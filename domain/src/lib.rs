@@ -10,6 +10,7 @@
 //! | [`event`] | any event, decoded |
 //! | [`phone`], [`content`] | values that arrive from outside, parsed |
 //! | [`account`], [`number`], [`contact`], [`group`], [`message`], [`inbox`], [`import`], [`privacy`], [`bucket`] | one aggregate each |
+//! | `event_compatibility` | tests: every event that was released is still read |
 
 pub mod account;
 pub mod aggregate;
