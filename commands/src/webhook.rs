@@ -151,7 +151,7 @@ impl Commands {
                     messages.push((number, &**message));
                 }
                 WebhookUpdate::Preference(preference) if self.prefer(number, preference).await? => {
-                    taken.preferences += 1
+                    taken.preferences += 1;
                 }
                 WebhookUpdate::Preference(_) | WebhookUpdate::Unknown(_) => {
                     unknown.push(UnknownPiece::new(

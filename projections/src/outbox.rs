@@ -164,7 +164,7 @@ impl Projection for OutboxProjection {
             Change::OutcomeUnknown { at, .. } => (row.todo, row.due_at) = (OutboxTask::Reconcile, *at),
             Change::Unresolved { .. } => row.surfaced = true,
             Change::Submitted { .. } | Change::Sent { .. } => {
-                (row.todo, row.due_at) = (OutboxTask::Deliver, row.accepted_at)
+                (row.todo, row.due_at) = (OutboxTask::Deliver, row.accepted_at);
             }
             Change::Delivered { .. }
             | Change::Read { .. }
