@@ -33,42 +33,6 @@ fn written() -> Vec<AnyEvent> {
     let secret = || KeySecret { hash: "00".into(), hint: "wsk_AAAA".into() };
     let scopes = BTreeSet::from([KeyScope::Send, KeyScope::Read]);
     let meta = MetaIds { phone_number_id: "1".into(), waba_id: "2".into() };
-    let index = || BlindIndex::from_hex("ab".into());
-    let line = UsageLine { category: PricingCategory::new("utility"), delivered: true, billable: true };
-    let (number, contact, direction, day) = (id(), id(), MessageDirection::Outbound, at.day());
-    let messages = [
-        message::Event::Accepted {
-            number,
-            contact,
-            kind: ContentKind::Template,
-            template: Some("hello_world".into()),
-            content: sealed(),
-            at,
-        },
-        message::Event::Attempted { attempt: 1, at },
-        message::Event::Submitted { attempt: 1, wamid: sealed(), wamid_index: index(), at },
-        message::Event::Held { at },
-        message::Event::Deferred { attempt: 1, until: at, code: Some(130_429), at },
-        message::Event::OutcomeUnknown { attempt: 1, at },
-        message::Event::Unresolved { at },
-        message::Event::Sent { at },
-        message::Event::Delivered { at },
-        message::Event::Read { at },
-        message::Event::Failed { code: Some(131_026), class: "permanent".into(), detail: Some(sealed()), at },
-        message::Event::Expired { at },
-        message::Event::Cancelled { reason: CancelReason::OptedOut, at },
-        message::Event::Priced(MessagePricing { at, category: PricingCategory::new("utility"), billable: true }),
-        message::Event::Counted { number, direction, day, before: Some(line.clone()), after: line },
-        message::Event::Received {
-            number,
-            contact,
-            kind: ContentKind::Text,
-            content: sealed(),
-            wamid: sealed(),
-            wamid_index: index(),
-            at,
-        },
-    ];
     let contacts = [
         contact::Event::Created { source: ContactOrigin::Api, attributes: Some(sealed()) },
         contact::Event::Updated { changed: vec![ContactPart::Name, ContactPart::Attributes], attributes: None },
@@ -123,7 +87,7 @@ fn written() -> Vec<AnyEvent> {
         privacy::Event::EpochDestroyed { epoch: 1, at },
         privacy::Event::Repeated { fingerprints: vec!["ab".into()], destruction: KeyDestruction { number: 2, at } },
     ];
-    let mut all: Vec<AnyEvent> = messages.into_iter().map(|event| AnyEvent::Message(Box::new(event))).collect();
+    let mut all: Vec<AnyEvent> = messages(at).into_iter().map(|event| AnyEvent::Message(Box::new(event))).collect();
     all.extend(contacts.into_iter().map(AnyEvent::Contact));
     all.extend(numbers.into_iter().map(AnyEvent::Number));
     all.extend(accounts.into_iter().map(AnyEvent::Account));
@@ -133,6 +97,45 @@ fn written() -> Vec<AnyEvent> {
     all.extend(imports(at).into_iter().map(AnyEvent::Import));
     all.extend(buckets(at).into_iter().map(AnyEvent::Bucket));
     all
+}
+
+fn messages(at: Time) -> [message::Event; 16] {
+    let index = || BlindIndex::from_hex("ab".into());
+    let line = UsageLine { category: PricingCategory::new("utility"), delivered: true, billable: true };
+    let (number, contact, direction, day) = (id(), id(), MessageDirection::Outbound, at.day());
+    [
+        message::Event::Accepted {
+            number,
+            contact,
+            kind: ContentKind::Template,
+            template: Some("hello_world".into()),
+            content: sealed(),
+            at,
+        },
+        message::Event::Attempted { attempt: 1, at },
+        message::Event::Submitted { attempt: 1, wamid: sealed(), wamid_index: index(), at },
+        message::Event::Held { at },
+        message::Event::Deferred { attempt: 1, until: at, code: Some(130_429), at },
+        message::Event::OutcomeUnknown { attempt: 1, at },
+        message::Event::Unresolved { at },
+        message::Event::Sent { at },
+        message::Event::Delivered { at },
+        message::Event::Read { at },
+        message::Event::Failed { code: Some(131_026), class: "permanent".into(), detail: Some(sealed()), at },
+        message::Event::Expired { at },
+        message::Event::Cancelled { reason: CancelReason::OptedOut, at },
+        message::Event::Priced(MessagePricing { at, category: PricingCategory::new("utility"), billable: true }),
+        message::Event::Counted { number, direction, day, before: Some(line.clone()), after: line },
+        message::Event::Received {
+            number,
+            contact,
+            kind: ContentKind::Text,
+            content: sealed(),
+            wamid: sealed(),
+            wamid_index: index(),
+            at,
+        },
+    ]
 }
 
 fn buckets(at: Time) -> [bucket::Event; 3] {

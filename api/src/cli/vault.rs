@@ -166,7 +166,7 @@ async fn accept_log(stores: &OpenStores) -> Result<(), CliFailure> {
     let accepted = anchor::accept_log(&*stores.log, &stores.vault).await;
     match accepted.map_err(|error| CliFailure::because("the log could not be accepted", &error))? {
         Some(anchor) => {
-            println!("The vault goes on with this log, whose last event is at position {}.", anchor.position)
+            println!("The vault goes on with this log, whose last event is at position {}.", anchor.position);
         }
         None => println!("The vault goes on with this log, which is empty."),
     }

@@ -51,7 +51,7 @@ pub(crate) async fn prepare(
     for (waiting, step) in set.into_iter().zip(steps) {
         match step {
             PreparedStep::Cancel(reason) => {
-                cancels.entry(reason.name()).or_insert((reason, Vec::new())).1.push(waiting)
+                cancels.entry(reason.name()).or_insert((reason, Vec::new())).1.push(waiting);
             }
             step => attempts.push((waiting, step)),
         }

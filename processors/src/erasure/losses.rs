@@ -132,10 +132,10 @@ impl PageFindings {
                 losses.entry(account).or_default().changed += 1;
             }
             AnyEvent::Contact(ContactEvent::OptedOut { .. }) => {
-                self.words.push((account, SubjectId::from_uuid(id), true))
+                self.words.push((account, SubjectId::from_uuid(id), true));
             }
             AnyEvent::Contact(ContactEvent::OptedIn { .. }) => {
-                self.words.push((account, SubjectId::from_uuid(id), false))
+                self.words.push((account, SubjectId::from_uuid(id), false));
             }
             AnyEvent::Inbox(inbox::Event::OptOutListed { .. }) => {
                 self.listings.entry(account).or_default().push(InboxId::from_uuid(id));
