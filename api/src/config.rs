@@ -1,5 +1,5 @@
-//! Settings: one table of them ([`table`]), read from a file, the environment and flags ([`load`]), and printed as a
-//! reference ([`reference`]). The rest of the program sees typed values only.
+//! Settings: one table of them ([`table`]), read from a file, the environment and flags ([`mod@load`]), and printed as a
+//! reference ([`mod@reference`]). The rest of the program sees typed values only.
 
 mod load;
 mod parse;

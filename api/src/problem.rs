@@ -1,6 +1,6 @@
 //! Every error that a caller can see and that is not the refusal of a command: as `extensions.code` of a GraphQL
 //! error, and as `code` of an HTTP problem (RFC 9457). Refusals have a list of their own, [`wasend_commands::RefusalCode`],
-//! and appear as `errors[].code` in a mutation's payload; [`reference`] prints both.
+//! and appear as `errors[].code` in a mutation's payload; [`reference()`] prints both.
 
 mod reference;
 

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`account`] | opening an account; issuing, rotating and revoking its API keys |
 //! | [`number`] | connecting WhatsApp numbers, their credentials and pace |
-//! | [`contact`], [`group`] | contacts, opt-out and opt-in, groups and who belongs to them |
+//! | [`contact`], `consent`, [`group`] | contacts, opt-out and opt-in, groups and their members |
 //! | [`import`] | taking in files, beginning and cancelling imports |
 //! | [`message`] | accepting messages, cancelling them |
 //! | [`privacy`], `reapply` | requests for erasure; applying one again |

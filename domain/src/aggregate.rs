@@ -28,7 +28,8 @@ pub trait DecidingAggregate: Aggregate<Services = ()> + Clone {
     }
 }
 
-/// The body of every aggregate's [`Aggregate::handle`]: cqrs-es's asynchronous entry to the synchronous decision.
+/// The body of every aggregate's [`Aggregate::handle`]: cqrs-es's asynchronous entry to the synchronous decision. The
+/// aggregates of this crate get it by `bridge!`.
 pub async fn handle<A: DecidingAggregate>(
     aggregate: &mut A,
     command: A::Command,
@@ -39,3 +40,25 @@ pub async fn handle<A: DecidingAggregate>(
     }
     Ok(())
 }
+
+/// What cqrs-es asks of an aggregate besides `apply`: its name in the log, and the module's `Command`, `Event` and
+/// `Error`. Stands inside `impl Aggregate for …`.
+macro_rules! bridge {
+    ($name:literal) => {
+        const TYPE: &'static str = $name;
+        type Command = Command;
+        type Event = Event;
+        type Error = Error;
+        type Services = ();
+
+        async fn handle(
+            &mut self,
+            command: Command,
+            (): &(),
+            sink: &cqrs_es::event_sink::EventSink<Self>,
+        ) -> Result<(), Error> {
+            $crate::aggregate::handle(self, command, sink).await
+        }
+    };
+}
+pub(crate) use bridge;

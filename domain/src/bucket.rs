@@ -4,7 +4,6 @@
 //! The fence names the key before it is touched, so that the log decides what must be destroyed, also in a vault that
 //! was put back to a copy in which the key still was.
 
-use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
@@ -86,15 +85,7 @@ pub enum Error {
 }
 
 impl Aggregate for RetentionBucket {
-    const TYPE: &'static str = "bucket";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
-
-    async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::aggregate::handle(self, command, sink).await
-    }
+    crate::aggregate::bridge!("bucket");
 
     fn apply(&mut self, event: Event) {
         match event {

@@ -4,7 +4,6 @@ mod consent;
 
 use std::collections::BTreeSet;
 
-use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
@@ -195,15 +194,7 @@ pub enum Error {
 }
 
 impl Aggregate for Contact {
-    const TYPE: &'static str = "contact";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
-
-    async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::aggregate::handle(self, command, sink).await
-    }
+    crate::aggregate::bridge!("contact");
 
     fn apply(&mut self, event: Event) {
         match event {

@@ -1,6 +1,5 @@
 //! A group of contacts. Who belongs to it is said in the contacts' own histories.
 
-use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
@@ -51,15 +50,7 @@ pub enum Error {
 }
 
 impl Aggregate for Group {
-    const TYPE: &'static str = "group";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
-
-    async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::aggregate::handle(self, command, sink).await
-    }
+    crate::aggregate::bridge!("group");
 
     fn apply(&mut self, event: Event) {
         match event {

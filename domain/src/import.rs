@@ -1,7 +1,6 @@
 //! An import of contacts from a file: begun, applied chunk by chunk, ended. What it did to each contact stands in the
 //! contacts' own histories, appended together with the chunk.
 
-use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
@@ -260,15 +259,7 @@ pub enum Error {
 }
 
 impl Aggregate for Import {
-    const TYPE: &'static str = "import";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
-
-    async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::aggregate::handle(self, command, sink).await
-    }
+    crate::aggregate::bridge!("import");
 
     fn apply(&mut self, event: Event) {
         match event {

@@ -2,7 +2,6 @@
 //! short time, in which a version that understands them can be made; an opt-out of a person whom the account does not know
 //! is on record, by a random id.
 
-use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
@@ -92,15 +91,7 @@ impl DomainEvent for Event {
 pub enum Error {}
 
 impl Aggregate for Inbox {
-    const TYPE: &'static str = "inbox";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
-
-    async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::aggregate::handle(self, command, sink).await
-    }
+    crate::aggregate::bridge!("inbox");
 
     fn apply(&mut self, event: Event) {
         match event {

@@ -7,9 +7,10 @@
 //! | [`personal`] | personal data in the process and at rest |
 //! | [`recorded_event`] | what the log keeps about every event |
 //! | [`aggregate`] | how an aggregate decides |
-//! | [`event`] | any event, decoded |
+//! | [`event`] | the list of aggregates; any event, decoded |
 //! | [`phone`], [`content`] | values that arrive from outside, parsed |
 //! | [`account`], [`number`], [`contact`], [`group`], [`message`], [`inbox`], [`import`], [`privacy`], [`bucket`] | one aggregate each |
+//! | `event_compatibility` | tests: every event that was released is still read |
 
 pub mod account;
 pub mod aggregate;
@@ -33,7 +34,7 @@ pub mod time;
 mod event_compatibility;
 
 pub use aggregate::DecidingAggregate;
-pub use event::AnyEvent;
+pub use event::{AGGREGATE_TYPES, AggregateVisitor, AnyEvent, visit_aggregate};
 pub use ids::{
     AccountId, BucketId, EventId, GroupId, Id, ImportId, InboxId, KeyId, MessageId, NumberId, PrivacyRequestId,
     SubjectId, UploadId,

@@ -1,6 +1,5 @@
 //! A WhatsApp phone number connected to an account. Several per account, each independent.
 
-use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
@@ -146,15 +145,7 @@ pub enum Error {
 }
 
 impl Aggregate for Number {
-    const TYPE: &'static str = "number";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
-
-    async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::aggregate::handle(self, command, sink).await
-    }
+    crate::aggregate::bridge!("number");
 
     fn apply(&mut self, event: Event) {
         match event {

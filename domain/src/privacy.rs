@@ -5,7 +5,6 @@
 //! is the request complete. Later the epoch in which the keys were wrapped ends, and with it every old copy of them.
 
 use chrono::{DateTime, Days, Months, Utc};
-use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
@@ -299,15 +298,7 @@ pub enum Error {
 }
 
 impl Aggregate for PrivacyRequest {
-    const TYPE: &'static str = "privacy_request";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
-
-    async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::aggregate::handle(self, command, sink).await
-    }
+    crate::aggregate::bridge!("privacy_request");
 
     fn apply(&mut self, event: Event) {
         match event {

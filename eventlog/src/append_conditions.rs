@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use wasend_domain::{AccountId, EventMetadata, Position, StreamId};
 
+use crate::writer::CommitError;
 use crate::{Append, AppendRejection, AppendedRange, CommandId, NewEvent, rows};
 
 /// What was recorded when a repeatable command was first given.
@@ -41,8 +42,8 @@ impl LogState {
         rows: Vec<KnownRow>,
         streams: &[StreamId],
         commands: &[(AccountId, &str)],
-    ) -> Result<Self, sqlx::Error> {
-        let nonsense = || sqlx::Error::Protocol("the log's answer about a batch makes no sense".to_owned());
+    ) -> Result<Self, CommitError> {
+        let nonsense = || CommitError::Inconsistent("rows of another form than was asked for");
         let number = |stored: Option<i64>| stored.and_then(|n| u64::try_from(n).ok()).ok_or_else(nonsense);
         let (mut known, mut head) = (Self::default(), None);
         for (kind, index, first, last, text) in rows {

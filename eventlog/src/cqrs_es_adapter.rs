@@ -1,5 +1,5 @@
 //! The same log through cqrs-es's own framework: a repository that reads the table as sqlite-es and postgres-es do,
-//! and writes through the log's writer. That those two read the same table unchanged is held by `stock/`.
+//! and writes through the log's writer. That those two read the same table unchanged is tested with `bench/stock`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

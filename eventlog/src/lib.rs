@@ -8,6 +8,7 @@
 //! | `writer`, `append_conditions`, `optimistic_append` | group commit; which appends of a batch are accepted |
 //! | `sqlite`, `postgres` | how each engine commits a batch |
 //! | `read`, `rows`, `upcast` | reading |
+//! | `conflict_lock` | keeps commands on one stream from conflicting for ever |
 //! | `batcher` | what is asked for at the same time, done together |
 //! | `notifications` | hearing of other nodes' commits |
 //! | `cqrs_es_adapter` | the same log through cqrs-es's own framework |

@@ -30,6 +30,11 @@ type LoadBatcher = Batcher<(), Vec<StreamId>, Result<Vec<RecordedEvent>, LogErro
 /// Loads of more streams than this bypass the batcher.
 const BATCHER_BYPASS_STREAMS: usize = 8;
 
+/// The batcher ended before it answered: the load that it ran for several callers panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("the load of several streams ended without an answer")]
+struct LoadAbandoned;
+
 struct LoadGuard<'a>(&'a AtomicUsize);
 
 impl Drop for LoadGuard<'_> {
@@ -110,8 +115,8 @@ impl EventLog for SqlLog {
         let loaded = if alone || streams.len() > BATCHER_BYPASS_STREAMS {
             read::load(&self.db, streams).await
         } else {
-            let lost = || LogError::Unavailable(Arc::new(sqlx::Error::WorkerCrashed));
-            self.loads.submit((), streams.to_vec()).await.unwrap_or_else(|| Err(lost()))
+            let loaded = self.loads.submit((), streams.to_vec()).await;
+            loaded.unwrap_or_else(|| Err(LogError::Unavailable(Arc::new(LoadAbandoned))))
         };
         self.upcasters.apply_all(loaded?)
     }

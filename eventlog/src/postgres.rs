@@ -12,7 +12,7 @@ use crate::Append;
 use crate::append_conditions::{self, BatchDecision, KnownRow, LogState};
 use crate::optimistic_append::{OptimisticAppend, Precondition, assume};
 use crate::rows::stored;
-use crate::writer::{CommitEngine, CommittedBatch};
+use crate::writer::{CommitEngine, CommitError, CommittedBatch};
 
 /// The lock on the head puts the batches of all nodes in one order. It must be a separate statement: each
 /// statement sees what was committed when it began, and [`LOAD_LOG_STATE`] must see what the lock's last holder committed.
@@ -108,7 +108,7 @@ impl PostgresEngine {
         AppendAttempt::Refuted
     }
 
-    async fn attempt(&mut self, batch: &[&Append], now: Time) -> Result<CommittedBatch, sqlx::Error> {
+    async fn attempt(&mut self, batch: &[&Append], now: Time) -> Result<CommittedBatch, CommitError> {
         let lost = match self.assume(batch, now).await {
             AppendAttempt::Done(committed) => return Ok(committed),
             AppendAttempt::Refuted => None,
@@ -148,8 +148,9 @@ enum AppendAttempt<'a> {
 
 #[async_trait]
 impl CommitEngine for PostgresEngine {
-    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<CommittedBatch, sqlx::Error> {
-        tokio::time::timeout(COMMIT_TIMEOUT, self.attempt(batch, now)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<CommittedBatch, CommitError> {
+        let attempt = tokio::time::timeout(COMMIT_TIMEOUT, self.attempt(batch, now)).await;
+        attempt.unwrap_or(Err(CommitError::TimedOut(COMMIT_TIMEOUT)))
     }
 
     async fn close(&mut self) {
@@ -165,7 +166,7 @@ async fn begin(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     connection.fetch_one(BEGIN).await.map(drop)
 }
 
-async fn known(connection: &mut PgConnection, batch: &[&Append]) -> Result<LogState, sqlx::Error> {
+async fn known(connection: &mut PgConnection, batch: &[&Append]) -> Result<LogState, CommitError> {
     let streams = append_conditions::streams(batch.iter().copied());
     let commands = append_conditions::commands(batch.iter().copied());
     let rows: Vec<KnownRow> = sqlx::query_as(LOAD_LOG_STATE)
@@ -185,7 +186,7 @@ async fn append(
     now: Time,
     checks: &[Precondition],
     commands: &[(AccountId, &str)],
-) -> Result<Option<Position>, sqlx::Error> {
+) -> Result<Option<Position>, CommitError> {
     let events = &verdict.events;
     let before: Option<i64> = sqlx::query_scalar(APPEND)
         .bind(now.micros())
@@ -212,7 +213,7 @@ async fn append(
 }
 
 /// The head before a batch that was sent, if it was committed.
-async fn found(connection: &mut PgConnection, verdict: &BatchDecision<'_>) -> Result<Option<Position>, sqlx::Error> {
+async fn found(connection: &mut PgConnection, verdict: &BatchDecision<'_>) -> Result<Option<Position>, CommitError> {
     let Some(first) = verdict.events.first() else { return Ok(None) };
     let found: Option<i64> = sqlx::query_scalar(FOUND)
         .bind(first.stream.aggregate_type)
@@ -224,10 +225,11 @@ async fn found(connection: &mut PgConnection, verdict: &BatchDecision<'_>) -> Re
     found.map(|at| position(at - 1)).transpose()
 }
 
-fn position(stored: i64) -> Result<Position, sqlx::Error> {
-    Position::try_from(stored).map_err(|_| sqlx::Error::Protocol("a position is negative".to_owned()))
+fn position(stored: i64) -> Result<Position, CommitError> {
+    Position::try_from(stored).map_err(|_| CommitError::Inconsistent("a position is negative"))
 }
 
-fn is_unique_violation(error: &sqlx::Error) -> bool {
+fn is_unique_violation(error: &CommitError) -> bool {
+    let CommitError::Database(error) = error else { return false };
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }

@@ -11,7 +11,7 @@ use wasend_domain::{Position, Time};
 use crate::append_conditions::{self, AcceptedEvent, BatchDecision, KnownRow, LogState};
 use crate::optimistic_append::{OptimisticAppend, assume};
 use crate::rows::{checksum, stored};
-use crate::writer::{CommitEngine, CommittedBatch};
+use crate::writer::{CommitEngine, CommitError, CommittedBatch};
 use crate::{Append, NewEvent, SqliteDb};
 
 /// Everything that a batch must know, in one question: the head, the last sequence of each stream, and where each
@@ -53,7 +53,7 @@ impl SqliteEngine {
         connection: &mut SqliteConnection,
         batch: &[&Append],
         now: Time,
-    ) -> Result<Option<CommittedBatch>, sqlx::Error> {
+    ) -> Result<Option<CommittedBatch>, CommitError> {
         let OptimisticAppend { mut verdict, checks } = assume(batch.iter().copied());
         if verdict.events.is_empty()
             || !checks.is_empty()
@@ -67,8 +67,11 @@ impl SqliteEngine {
         } else {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             match insert(&mut transaction, &verdict, now).await {
-                Ok(before) => transaction.commit().await.map(|()| before),
-                Err(error) => transaction.rollback().await.and(Err(error)),
+                Ok(before) => transaction.commit().await.map(|()| before).map_err(CommitError::from),
+                Err(error) => {
+                    transaction.rollback().await?;
+                    Err(error)
+                }
             }
         };
         match inserted {
@@ -76,7 +79,11 @@ impl SqliteEngine {
                 append_conditions::shift(&mut verdict, before);
                 Ok(Some(verdict.into()))
             }
-            Err(error) if error.as_database_error().is_some_and(DatabaseError::is_unique_violation) => Ok(None),
+            Err(CommitError::Database(error))
+                if error.as_database_error().is_some_and(DatabaseError::is_unique_violation) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -86,7 +93,7 @@ impl SqliteEngine {
         connection: &mut SqliteConnection,
         batch: &[&Append],
         now: Time,
-    ) -> Result<CommittedBatch, sqlx::Error> {
+    ) -> Result<CommittedBatch, CommitError> {
         if let Some(committed) = self.assume(connection, batch, now).await? {
             return Ok(committed);
         }
@@ -105,7 +112,7 @@ impl SqliteEngine {
 
 #[async_trait]
 impl CommitEngine for SqliteEngine {
-    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<CommittedBatch, sqlx::Error> {
+    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<CommittedBatch, CommitError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
@@ -131,7 +138,7 @@ impl CommitEngine for SqliteEngine {
     }
 }
 
-async fn known(connection: &mut SqliteConnection, batch: &[&Append]) -> Result<LogState, sqlx::Error> {
+async fn known(connection: &mut SqliteConnection, batch: &[&Append]) -> Result<LogState, CommitError> {
     let streams = append_conditions::streams(batch.iter().copied());
     let commands = append_conditions::commands(batch.iter().copied());
     let rows: Vec<KnownRow> = sqlx::query_as(LOAD_LOG_STATE)
@@ -151,7 +158,7 @@ async fn insert(
     connection: &mut SqliteConnection,
     verdict: &BatchDecision<'_>,
     now: Time,
-) -> Result<Position, sqlx::Error> {
+) -> Result<Position, CommitError> {
     let (mut rest, mut last) = (verdict.events.as_slice(), 0);
     for (rows, sql) in INSERT_ROWS.iter().zip(inserts()) {
         while let Some((chunk, after)) = rest.split_at_checked(*rows) {
@@ -165,7 +172,7 @@ async fn insert(
     }
     let last = Position::try_from(last).ok();
     let before = last.and_then(|last| last.checked_sub(verdict.events.len() as u64));
-    before.ok_or_else(|| sqlx::Error::Protocol("the log's positions make no sense".to_owned()))
+    before.ok_or(CommitError::Inconsistent("the last position is lower than the number of events written"))
 }
 
 fn bind(

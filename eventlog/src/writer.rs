@@ -3,6 +3,7 @@
 //! being committed the next one gathers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -33,12 +34,34 @@ impl From<BatchDecision<'_>> for CommittedBatch {
     }
 }
 
+/// Why a batch was not committed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommitError {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// The database took longer than a batch may take.
+    #[error("the database did not answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    /// The database's answer contradicts what was asked or what the log holds.
+    #[error("the database's answer about a batch is inconsistent: {0}")]
+    Inconsistent(&'static str),
+}
+
+impl From<CommitError> for LogError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Database(error) => error.into(),
+            error => Self::Unavailable(Arc::new(error)),
+        }
+    }
+}
+
 /// Where batches are committed.
 #[async_trait]
 pub(crate) trait CommitEngine: Send + 'static {
     /// Judges the appends and commits the accepted ones in one transaction. After an error the engine is ready for
     /// the next batch, and nothing of this one may be acknowledged.
-    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<CommittedBatch, sqlx::Error>;
+    async fn commit(&mut self, batch: &[&Append], now: Time) -> Result<CommittedBatch, CommitError>;
 
     async fn close(&mut self);
 }

@@ -13,6 +13,7 @@
 //! | `loading`, `writing`, [`sql`] | how an engine loads and writes many rows; statements on either engine |
 //! | [`reads`], `account_limiter` | how queries get at rows, and how many of them an account runs at once |
 //! | [`projector`], `notifications` | the front: start, wait for a position, status, rebuild; hearing of other nodes |
+//! | `testing` | tests: both engines, and projections that misbehave |
 
 mod account_limiter;
 mod batch;

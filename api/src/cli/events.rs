@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use wasend_domain::{AccountId, Position, RecordedEvent, StreamId};
+use wasend_domain::{AGGREGATE_TYPES, AccountId, Position, RecordedEvent, StreamId};
 use wasend_eventlog as eventlog;
 
 use super::CliFailure;
@@ -136,8 +136,8 @@ fn wanted(filter: &EventSelection) -> Result<eventlog::EventFilter, CliFailure> 
 
 impl AggregateRef {
     pub fn stream(&self) -> Result<StreamId, CliFailure> {
-        let known = replay::TYPES.into_iter().find(|known| *known == self.kind);
-        let unknown = || format!("no aggregate is called {}; there are {}", self.kind, replay::TYPES.join(", "));
+        let known = AGGREGATE_TYPES.iter().copied().find(|known| *known == self.kind);
+        let unknown = || format!("no aggregate is called {}; there are {}", self.kind, AGGREGATE_TYPES.join(", "));
         let aggregate_type = known.ok_or_else(|| CliFailure::Usage(unknown()))?;
         Ok(StreamId { aggregate_type, aggregate_id: self.id })
     }

@@ -7,6 +7,7 @@
 //! | [`sse`] | GraphQL over SSE, distinct connections: <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md> |
 //! | `params`, `document_scan`, `selection_limit`, `document_cache` | what is asked, how much that is before and after it is parsed, and what was parsed before |
 //! | `negotiate`, `response` | in which media type, and what is answered |
+//! | [`graphiql`] | the query editor's page |
 
 mod document_cache;
 mod document_scan;

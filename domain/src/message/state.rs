@@ -1,5 +1,4 @@
 use cqrs_es::Aggregate;
-use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
 use super::{Command, DeliveryStatus, Error, Event, MessageDirection, MessagePricing, PricingCategory, UsageLine};
@@ -108,15 +107,7 @@ fn earliest<T: Ord>(known: &mut Option<T>, new: T) {
 }
 
 impl Aggregate for Message {
-    const TYPE: &'static str = "message";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
-
-    async fn handle(&mut self, command: Command, (): &(), sink: &EventSink<Self>) -> Result<(), Error> {
-        crate::aggregate::handle(self, command, sink).await
-    }
+    crate::aggregate::bridge!("message");
 
     fn apply(&mut self, event: Event) {
         match event {

@@ -1,32 +1,28 @@
 //! How long to wait before something is tried again: exponential, with full jitter, so that those who failed together
 //! do not return together.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use wasend_domain::{EventId, Time};
 
 use crate::options::RetryWaits;
 
-/// Where chance comes from: SplitMix64, enough to spread calls and repeatable under a seed.
+/// Random waits, enough to spread calls; the same ones under the same seed.
 #[derive(Debug)]
-pub(crate) struct RandomJitter(AtomicU64);
+pub(crate) struct RandomJitter(Mutex<fastrand::Rng>);
 
 impl RandomJitter {
     pub fn new(seed: Option<u64>) -> Self {
         let random = || EventId::random().uuid().as_u64_pair().0;
-        Self(AtomicU64::new(seed.unwrap_or_else(random)))
+        Self(Mutex::new(fastrand::Rng::with_seed(seed.unwrap_or_else(random))))
     }
 
     /// Somewhere from zero up to `most`, in microseconds.
     pub fn up_to(&self, most: Duration) -> Duration {
-        let step = 0x9e37_79b9_7f4a_7c15;
-        let mut z = self.0.fetch_add(step, Ordering::Relaxed).wrapping_add(step);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
         let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
-        Duration::from_micros(z % micros.saturating_add(1).max(1))
+        let mut random = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Duration::from_micros(random.u64(0..=micros))
     }
 }
 

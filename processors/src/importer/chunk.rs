@@ -44,6 +44,16 @@ pub(crate) struct ImportJob {
     pub opted_out: HashSet<PersonKey>,
 }
 
+/// Why a chunk was not applied although the stores answered. The import goes on with it later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ChunkError {
+    #[error("other commands keep changing the contacts of the chunk")]
+    Contended,
+    /// The task that reads the file ended without a chunk; what it says of that may quote a row.
+    #[error("the chunk could not be prepared")]
+    Unprepared,
+}
+
 /// What came of a chunk.
 pub(crate) enum ChunkOutcome {
     Done,
@@ -107,7 +117,7 @@ impl ImportJob {
                 None => return Ok(ChunkOutcome::Left),
             }
         }
-        Err(CommandError::unavailable(std::io::Error::other("others keep changing the contacts of a chunk")))
+        Err(CommandError::unavailable(ChunkError::Contended))
     }
 
     /// The lines whose contacts' names this chunk had begun to change when a node died: they read alike by now.

@@ -15,7 +15,7 @@ use wasend_eventlog::{CommandFailure, LoadedAggregate, StreamLookup, execute, lo
 use wasend_projections::Leases;
 use wasend_projections::uploads::StoredUpload;
 
-use super::chunk::{ChunkOutcome, ImportJob, KnownContacts};
+use super::chunk::{ChunkError, ChunkOutcome, ImportJob, KnownContacts};
 use super::options::ImportOptions;
 use super::reading::{ChunkReceiver, ReadFailure, RowChunk, read};
 use super::row::{FileRow, PersonKey};
@@ -134,7 +134,7 @@ impl ImportRun {
         // It ends with the file, unless it has died; what it says of that may quote a row.
         match preparing.await {
             Ok(()) => Ok(true),
-            Err(_) => Err(CommandError::unavailable(std::io::Error::other("a chunk could not be prepared")).into()),
+            Err(_) => Err(CommandError::unavailable(ChunkError::Unprepared).into()),
         }
     }
 

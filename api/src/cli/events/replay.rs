@@ -1,34 +1,13 @@
 //! The state of an aggregate after each of its events, as every decision about it was made on.
 
-use cqrs_es::Aggregate as _;
+use std::pin::Pin;
+
 use serde_json::json;
-use wasend_domain::account::Account;
-use wasend_domain::bucket::RetentionBucket;
-use wasend_domain::contact::Contact;
-use wasend_domain::group::Group;
-use wasend_domain::import::Import;
-use wasend_domain::inbox::Inbox;
-use wasend_domain::message::Message;
-use wasend_domain::number::Number;
-use wasend_domain::privacy::PrivacyRequest;
-use wasend_domain::{AccountId, Actor, Position, RecordedEvent, StreamId};
+use wasend_domain::{AccountId, Actor, AggregateVisitor, Position, RecordedEvent, StreamId, visit_aggregate};
 use wasend_eventlog::{CqrsEsAdapter, ExecutableAggregate, UpcasterChain, replay as stock_replay};
 
 use super::{CliFailure, EventSelection, print_line};
 use crate::bootstrap::OpenStores;
-
-/// Every kind of aggregate.
-pub const TYPES: [&str; 9] = [
-    Account::TYPE,
-    Number::TYPE,
-    Contact::TYPE,
-    Group::TYPE,
-    Message::TYPE,
-    Inbox::TYPE,
-    Import::TYPE,
-    PrivacyRequest::TYPE,
-    RetentionBucket::TYPE,
-];
 
 /// Replays one aggregate and prints its state after each event.
 pub async fn replay(stores: &OpenStores, filter: &EventSelection) -> Result<(), CliFailure> {
@@ -36,16 +15,25 @@ pub async fn replay(stores: &OpenStores, filter: &EventSelection) -> Result<(), 
         return Err(CliFailure::Usage("replay needs --aggregate TYPE:ID".to_owned()));
     };
     let stream = aggregate.stream()?;
-    match stream.aggregate_type {
-        Account::TYPE => steps::<Account>(stores, stream, filter).await,
-        Number::TYPE => steps::<Number>(stores, stream, filter).await,
-        Contact::TYPE => steps::<Contact>(stores, stream, filter).await,
-        Group::TYPE => steps::<Group>(stores, stream, filter).await,
-        Message::TYPE => steps::<Message>(stores, stream, filter).await,
-        Import::TYPE => steps::<Import>(stores, stream, filter).await,
-        PrivacyRequest::TYPE => steps::<PrivacyRequest>(stores, stream, filter).await,
-        RetentionBucket::TYPE => steps::<RetentionBucket>(stores, stream, filter).await,
-        _ => steps::<Inbox>(stores, stream, filter).await,
+    let replaying = visit_aggregate(stream.aggregate_type, ReplayVisitor { stores, stream, filter });
+    replaying.ok_or_else(absent)?.await
+}
+
+/// Replays the stream as the aggregate that it belongs to.
+struct ReplayVisitor<'a> {
+    stores: &'a OpenStores,
+    stream: StreamId,
+    filter: &'a EventSelection,
+}
+
+impl<'a> AggregateVisitor for ReplayVisitor<'a> {
+    type Output = Pin<Box<dyn Future<Output = Result<(), CliFailure>> + 'a>>;
+
+    fn visit<A>(self) -> Self::Output
+    where
+        A: ExecutableAggregate + PartialEq,
+    {
+        Box::pin(steps::<A>(self.stores, self.stream, self.filter))
     }
 }
 
