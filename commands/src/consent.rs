@@ -168,7 +168,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Puts a person whom the account does not know on the list of opt-outs.
+    /// Puts a person unknown to the account on the list of opt-outs.
     pub async fn opt_out_unknown(
         &self,
         caller: Caller,

@@ -1,5 +1,5 @@
 //! What Meta says that no other aggregate takes: webhooks that were authentic but not understood are kept, sealed, for a
-//! short time, in which a version that understands them can be made; an opt-out of a person whom the account does not know
+//! short time, in which a version that understands them can be made; an opt-out of a person unknown to the account
 //! is on record, by a random id.
 
 use cqrs_es::{Aggregate, DomainEvent};

@@ -6,6 +6,7 @@
 //!
 //! [`reconcile()`] does it again after the vault was put back to an earlier copy.
 
+mod comparison;
 pub mod losses;
 mod reconcile;
 
@@ -25,7 +26,8 @@ use wasend_projections::outbox::{OutboxRow, OutboxTask};
 use wasend_projections::privacy::PrivacyRequestRow;
 use wasend_projections::{CellValue, Leases, Projector};
 
-pub use reconcile::{ComparisonRefused, ReconcileReport, compare, reconcile};
+pub use comparison::ComparisonRefused;
+pub use reconcile::{ReconcileReport, compare, reconcile};
 
 use crate::anchor;
 use crate::context::{ProgressWatcher, earlier, once};

@@ -2,8 +2,7 @@
 
 use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
-use crate::messages::time;
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, time};
 use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
 /// One entry: an event, without its content.

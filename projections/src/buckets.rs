@@ -6,8 +6,7 @@ use wasend_domain::content::UnknownWebhook;
 use wasend_domain::inbox::Event as Inbox;
 use wasend_domain::{AccountId, AnyEvent, DataCategory, Day, PersonalValue, RecordedEvent, Time};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
-use crate::messages::{moment, time};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
 use crate::{BatchKeys, BatchRows, FoldError};
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,7 @@ use wasend_domain::contact::{ContactPart, Event as ContactEvent};
 use wasend_domain::group::Event as GroupEvent;
 use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
-use crate::messages::{moment, time};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
 use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,6 +22,7 @@ mod build;
 pub mod checkpoints;
 mod commit;
 pub mod compare;
+mod context;
 mod daemon;
 pub mod lease;
 mod loading;

@@ -8,7 +8,7 @@ use wasend_domain::message::{
 };
 use wasend_domain::{AnyEvent, BlindIndex, RecordedEvent, Time};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
+use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
 use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
 /// One message as clients see it. What it says is sealed.
@@ -60,14 +60,6 @@ impl MessageRow {
     pub fn status(&self) -> DeliveryStatus {
         self.state.status()
     }
-}
-
-pub(crate) fn time(micros: i64) -> Time {
-    Time::from_micros(micros)
-}
-
-pub(crate) fn moment(time: Option<Time>) -> CellValue {
-    CellValue::Int(time.map(Time::micros))
 }
 
 static MESSAGES: Table = Table {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use zeroize::Zeroizing;
 
-use crate::key::RootKey;
+use crate::{error::EpochError, key::RootKey};
 
 /// A key and the name that its wrapping is bound to, so that one row's wrapping never serves another's.
 #[derive(Debug, Clone, Copy)]
@@ -48,33 +48,6 @@ pub trait EpochKey: Send + Sync {
     /// Each key in the order given; `None` where the wrapping does not open, and [`EpochError::NotReady`] where the
     /// key of an epoch is not loaded.
     async fn unwrap(&self, keys: &[NamedKey<'_, str>]) -> Result<Vec<Option<RootKey>>, EpochError>;
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EpochError {
-    #[error(
-        "the vault holds keys, but the epoch key {path} that opens them is missing: copy it from another node or restore \
-         it from its backup; without it nothing personal can ever be read again"
-    )]
-    Missing { path: String },
-    /// Most likely an old copy of the store: the key that it is wrapped with is destroyed, as it should be.
-    #[error(
-        "this copy of the vault's store needs the key of epoch {epoch}, and the one at hand is of epoch {newest}: if \
-         epoch {epoch} has ended, nothing can ever open the copy; restore one that was made after that"
-    )]
-    Ended { epoch: i64, newest: i64 },
-    #[error("the epoch key {path} may be read by others (mode {mode:03o}): run `chmod 600` on it")]
-    Permissions { path: String, mode: u32 },
-    #[error("{path} is not an epoch key (64 hexadecimal digits)")]
-    Malformed { path: String },
-    #[error("the key of epoch {0} at hand is not the one that this vault's keys are wrapped with")]
-    WrongKey(i64),
-    #[error("the epoch key {path}: {reason}")]
-    Io { path: String, reason: String },
-    #[error("the key of epoch {0} is not loaded")]
-    NotReady(i64),
-    #[error("the operating system gives no random bytes")]
-    Entropy,
 }
 
 /// An epoch key in memory: AES-256-GCM with a random nonce, base64 of nonce ‖ ciphertext ‖ tag.

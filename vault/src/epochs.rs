@@ -13,8 +13,8 @@ use tokio::sync::Mutex;
 use wasend_domain::Time;
 
 use crate::{
-    epoch::{EpochError, EpochKey, NamedKey},
-    error::VaultFailure,
+    epoch::{EpochKey, NamedKey},
+    error::{EpochError, VaultFailure},
     key::{KeyName, RootKey},
     store::{EpochRow, NewKey, VaultStore},
 };

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use wasend_domain::{Erased, UnavailableValue};
 
-use crate::epoch::EpochError;
-
 /// The vault could not do its work. Carries no personal data.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum VaultFailure {
@@ -91,4 +89,31 @@ pub enum VaultError {
     NoIdentity,
     #[error(transparent)]
     Failure(#[from] VaultFailure),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EpochError {
+    #[error(
+        "the vault holds keys, but the epoch key {path} that opens them is missing: copy it from another node or restore \
+         it from its backup; without it nothing personal can ever be read again"
+    )]
+    Missing { path: String },
+    /// Most likely an old copy of the store: the key that it is wrapped with is destroyed, as it should be.
+    #[error(
+        "this copy of the vault's store needs the key of epoch {epoch}, and the one at hand is of epoch {newest}: if \
+         epoch {epoch} has ended, nothing can ever open the copy; restore one that was made after that"
+    )]
+    Ended { epoch: i64, newest: i64 },
+    #[error("the epoch key {path} may be read by others (mode {mode:03o}): run `chmod 600` on it")]
+    Permissions { path: String, mode: u32 },
+    #[error("{path} is not an epoch key (64 hexadecimal digits)")]
+    Malformed { path: String },
+    #[error("the key of epoch {0} at hand is not the one that this vault's keys are wrapped with")]
+    WrongKey(i64),
+    #[error("the epoch key {path}: {reason}")]
+    Io { path: String, reason: String },
+    #[error("the key of epoch {0} is not loaded")]
+    NotReady(i64),
+    #[error("the operating system gives no random bytes")]
+    Entropy,
 }

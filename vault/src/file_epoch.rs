@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 use crate::{
-    epoch::{EpochError, EpochKey, KeyWrapper, NamedKey},
+    epoch::{EpochKey, KeyWrapper, NamedKey},
+    error::EpochError,
     key::{RootKey, hex},
 };
 

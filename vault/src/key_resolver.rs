@@ -7,9 +7,9 @@ use wasend_domain::{
 };
 
 use crate::{
-    epoch::{EpochError, NamedKey},
+    epoch::NamedKey,
     epochs::EpochRegistry,
-    error::{VaultError, VaultFailure},
+    error::{EpochError, VaultError, VaultFailure},
     key::{HeldKey, KeyName, RootKey},
     store::{CreationBatch, RootKeyRow, VaultStore},
     vault::Vault,

@@ -44,8 +44,8 @@ mod vault;
 
 pub use anchor::LogAnchor;
 pub use crypto_shred::BucketKey;
-pub use epoch::{EpochError, EpochKey, NamedKey};
-pub use error::{VaultError, VaultFailure, VaultSuspension};
+pub use epoch::{EpochKey, NamedKey};
+pub use error::{EpochError, VaultError, VaultFailure, VaultSuspension};
 pub use file_epoch::FileEpoch;
 pub use joint::JointValue;
 pub use key::RootKey;

@@ -8,9 +8,9 @@ use wasend_projections::CellValue;
 use wasend_projections::audit::AuditRow;
 use wasend_projections::pagination::RowFilter;
 
-use super::filter::{by_text, database_position};
+use super::filter::by_text;
 use super::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
-use super::scalar::{DateTime, PositionScalar};
+use super::scalar::{DateTime, PositionScalar, database_position};
 use super::state::GraphqlState;
 use crate::auth::require;
 

@@ -16,7 +16,7 @@ use wasend_projections::engine::sql::StoreError;
 use wasend_projections::messages::StatusRow;
 use wasend_projections::{ReadModels, TableRecord};
 
-use super::filter::database_position;
+use super::scalar::database_position;
 
 /// Most rows that are read and passed on at once.
 const FEED_ROWS_MAX: usize = 2_000;

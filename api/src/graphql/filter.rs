@@ -2,7 +2,7 @@
 
 use async_graphql::{ID, Result};
 use wasend_domain::phone::MessageRecipient;
-use wasend_domain::{AccountId, Id, Position};
+use wasend_domain::{AccountId, Id};
 use wasend_projections::pagination::RowFilter;
 use wasend_vault::PersonIdentity;
 
@@ -26,11 +26,6 @@ pub fn by_text(filter: RowFilter, column: &'static str, text: Option<&str>) -> R
         Some(text) if text.contains('\0') => Err(invalid("a text of the filter contains a NUL character")),
         text => Ok(filter.and_if(column, "=", text)),
     }
-}
-
-/// A position as the databases hold it.
-pub fn database_position(position: Position) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
 }
 
 /// The contact that has a phone number or BSUID.

@@ -11,7 +11,7 @@ use wasend_domain::{AccountId, AnyEvent, InboxId, Position, RecordedEvent, Subje
 use wasend_eventlog::{EventFilter, EventLog};
 use wasend_vault::{LogAnchor, Vault};
 
-use super::reconcile::ComparisonRefused;
+use super::comparison::ComparisonRefused;
 use crate::anchor;
 
 /// Events that are read in one step.

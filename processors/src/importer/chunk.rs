@@ -40,7 +40,7 @@ pub(crate) struct ImportJob {
     pub received_at: Time,
     /// Of numbers that name none.
     pub region: Option<PhoneRegion>,
-    /// The people whom any row of the file says to be opted out.
+    /// The people that any row of the file says are opted out.
     pub opted_out: HashSet<PersonKey>,
 }
 
@@ -325,7 +325,7 @@ impl ImportJob {
         }
     }
 
-    /// Puts the people of rows that were put aside, whom the account does not know, on the list of opt-outs.
+    /// Puts the people of rows that were put aside, unknown to the account, on the list of opt-outs.
     async fn list_opt_outs(&self, chunk: &RowChunk, verdict: &ChunkDecision) -> Result<(), CommandError> {
         let caller = Caller { account_id: self.account, actor: IMPORTER };
         for row in verdict.unknown_opt_outs.iter().map(|index| &chunk.rows[*index]) {

@@ -22,7 +22,7 @@ pub struct FileRow {
     pub line: u64,
     pub cells: Vec<String>,
     pub parsed: Result<ParsedRow, RowError>,
-    /// Of a row that cannot be taken: whom it says to be opted out.
+    /// Of a row that cannot be taken: the people that it says are opted out.
     pub opted_out: Vec<PersonIdentity>,
 }
 
@@ -156,7 +156,7 @@ impl FileRow {
         }
     }
 
-    /// Whom the row says to be opted out.
+    /// The people that the row says are opted out.
     pub(crate) fn opted_out_keys(&self) -> Vec<PersonKey> {
         match &self.parsed {
             Ok(parsed) if parsed.opted_out => parsed.keys(),
@@ -251,7 +251,7 @@ pub(crate) fn parse(
     Ok(parsed)
 }
 
-/// Whom a row that cannot be taken says to be opted out: that counts, whatever is wrong with its other cells.
+/// The people that a row says are opted out although it cannot be taken: that counts, whatever is wrong with its other cells.
 pub(crate) fn opted_out_of(
     cells: &[String],
     fields: &[ColumnTarget],

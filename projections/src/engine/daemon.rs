@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
-use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
-use wasend_domain::{Clock, Position, Time};
-use wasend_eventlog::{Db, EventLog, LogError};
+use wasend_domain::{Position, Time};
+use wasend_eventlog::{Db, LogError};
 
-use crate::engine::batch::{self, DecodeFn, DecodedEvent};
+use crate::engine::batch::{self, DecodedEvent};
 use crate::engine::build::ProjectionBuild;
 use crate::engine::checkpoints::{self, BuildState};
 use crate::engine::commit::{self, ProjectionProgress, ProjectionWrite, WriteOutcome};
+use crate::engine::context::{DaemonSignals, EngineContext, EngineFailure};
 use crate::engine::lease::Leases;
 use crate::engine::prefetch::{BatchRange, PrefetchedBatch, Prefetcher};
 use crate::engine::projection::PoisonCause;
@@ -27,47 +27,6 @@ use crate::engine::sql::{EngineConnection, StoreError, code, refuses_values};
 /// The wait after a failure of the database, doubled up to the longest while it lasts.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
-
-/// What the daemon works with.
-pub(crate) struct EngineContext {
-    pub db: Db,
-    pub log: Arc<dyn EventLog>,
-    pub clock: Arc<dyn Clock>,
-    /// This node, for the leases.
-    pub owner: String,
-    pub decode: DecodeFn,
-    pub batch: usize,
-    /// The same while no projection is live.
-    pub bulk: usize,
-    pub lease: Duration,
-    pub poll: Duration,
-}
-
-/// How other tasks hear of the daemon and wake it.
-#[derive(Clone)]
-pub(crate) struct DaemonSignals {
-    /// What all live projections have reached, whichever node folds them.
-    pub position: Arc<watch::Sender<Position>>,
-    /// What this node has committed.
-    pub committed: Arc<watch::Sender<Position>>,
-    pub wake: Arc<Notify>,
-    pub stop: CancellationToken,
-}
-
-/// Why a turn came to nothing; it is tried again.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum EngineFailure {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Log(#[from] LogError),
-}
-
-impl From<sqlx::Error> for EngineFailure {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
 
 /// The front's batches, and those of the shard that lags most.
 const FRONT: usize = 0;

@@ -12,7 +12,7 @@ use wasend_eventlog::{EventFilter, LogError};
 use crate::engine::batch::{self, DecodedEvent, FoldedBatch};
 use crate::engine::batch_rows::BatchRows;
 use crate::engine::build::ProjectionBuild;
-use crate::engine::daemon::{EngineContext, EngineFailure};
+use crate::engine::context::{EngineContext, EngineFailure};
 use crate::engine::sql::{EngineConnection, StoreError};
 
 /// Whose batch is next, and which events are in it: so many after a position, and none after another.

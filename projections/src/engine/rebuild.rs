@@ -14,7 +14,7 @@ use crate::engine::build::ProjectionBuild;
 use crate::engine::checkpoints::{self, BuildState, CheckpointRow};
 use crate::engine::commit::{self, ProjectionWrite, WriteOutcome};
 use crate::engine::compare::{TableComparison, compare};
-use crate::engine::daemon::{EngineContext, EngineFailure};
+use crate::engine::context::{EngineContext, EngineFailure};
 use crate::engine::lease::Leases;
 use crate::engine::prefetch::{BatchRange, PrefetchedBatch, Prefetcher};
 use crate::engine::projection::{PoisonCause, Projection};

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use crate::engine::batch_rows::RawRow;
 use crate::engine::sql::SqlTarget;
-use crate::engine::table::{CellValue, Column, ColumnKind, Table};
-use crate::engine::writing::SQLITE_ROWS_MAX;
+use crate::engine::table::{CellValue, Column, ColumnKind, SQLITE_ROWS_MAX, Table};
 
 /// A table as it stands in the database, with its statements.
 pub(crate) struct TableShape {

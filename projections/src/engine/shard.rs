@@ -8,7 +8,7 @@ use wasend_domain::Position;
 use crate::engine::build::ProjectionBuild;
 use crate::engine::checkpoints::{self, BuildState};
 use crate::engine::commit::ProjectionWrite;
-use crate::engine::daemon::EngineContext;
+use crate::engine::context::EngineContext;
 use crate::engine::projection::PoisonCause;
 use crate::engine::sql::{EngineConnection, StoreError};
 use crate::engine::table_maintenance::TableMaintenance;

@@ -5,6 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+use wasend_domain::Time;
+
+/// So many rows one SQLite statement writes with each value bound by itself, which is the cheapest for many; what is left
+/// goes as one text, in one statement whatever its number.
+pub(crate) const SQLITE_ROWS_MAX: usize = 128;
 
 /// One table of a projection. Its primary key comes first and is not listed: the text column `id`, in which composite
 /// keys are joined with `/`, or of an append-only table the column `position`.
@@ -207,4 +212,14 @@ impl CellReader {
         self.next += 1;
         self.cells.next()
     }
+}
+
+/// A moment as a column of integers holds it, in microseconds.
+pub(crate) fn time(micros: i64) -> Time {
+    Time::from_micros(micros)
+}
+
+/// The cell of a moment that may be none, in microseconds.
+pub(crate) fn moment(time: Option<Time>) -> CellValue {
+    CellValue::Int(time.map(Time::micros))
 }

@@ -11,11 +11,7 @@ use crate::engine::batch_rows::{RawRow, TableChanges};
 use crate::engine::loading::{json, json_rows};
 use crate::engine::rows::{TableShape, kinds};
 use crate::engine::sql::{EngineConnection, SqlTarget, bind_sqlite};
-use crate::engine::table::{CellValue, ColumnKind};
-
-/// So many rows one SQLite statement writes with each value bound by itself, which is the cheapest for many; what is left
-/// goes as one text, in one statement whatever its number.
-pub(crate) const SQLITE_ROWS_MAX: usize = 128;
+use crate::engine::table::{CellValue, ColumnKind, SQLITE_ROWS_MAX};
 
 /// So many new rows at once are copied into PostgreSQL: fewer are not worth the second round trip.
 const COPY_ROWS_MIN: usize = 64;

@@ -6,9 +6,8 @@ use wasend_domain::{AccountId, Erased, EventId, SubjectId};
 use super::{
     VaultStore,
     creation::NewKey,
-    erasure::COUNT_DESTRUCTION,
     lineage::TAG,
-    sql::{BOUND_ROWS_MAX, SqlValue, with_list},
+    sql::{BOUND_ROWS_MAX, COUNT_DESTRUCTION, DELETE_ALIASES, SqlValue, with_list},
 };
 use crate::{error::VaultFailure, lineage::StoreLineage};
 
@@ -22,7 +21,6 @@ pub(super) const RECORD: &str = "INSERT INTO destroyed_keys (id, destroyed_at, w
 pub(super) const FINGERPRINTS: &str =
     "SELECT fingerprint FROM keys WHERE id IN ({list}) AND fingerprint <> '' ORDER BY id";
 pub(super) const DELETE_SUBJECT: &str = "DELETE FROM subjects WHERE account_id = $1 AND subject_id = $2";
-pub(super) const DELETE_ALIASES: &str = "DELETE FROM aliases WHERE account_id = $1 AND subject_id = $2";
 
 impl VaultStore {
     /// Destroys the keys and gives the fingerprints of all of them that ever were. A key that is already destroyed

@@ -7,8 +7,7 @@ use wasend_domain::{AccountId, BlindIndex, SubjectId, Time};
 use super::{
     VaultStore,
     anchor::INSERT_LISTED,
-    destruction::DELETE_ALIASES,
-    sql::{BOUND_ROWS_MAX, SqlValue, with_list},
+    sql::{BOUND_ROWS_MAX, DELETE_ALIASES, SqlValue, with_list},
 };
 use crate::{error::VaultFailure, lineage::StoreLineage};
 
@@ -28,8 +27,6 @@ pub(super) const ERASED: &str = "SELECT blind_index, erased_at FROM erased_ident
     WHERE account_id = $1 AND erased_at >= $2 AND blind_index IN ({list})";
 pub(super) const FORGET_ERASED: &str = "DELETE FROM erased_identities WHERE erased_at < $1";
 pub(super) const DESTRUCTIONS: &str = "SELECT number FROM destructions WHERE id = 1";
-pub(super) const COUNT_DESTRUCTION: &str =
-    "UPDATE destructions SET number = number + 1, waiting_since = COALESCE(waiting_since, $1) WHERE id = 1";
 pub(super) const NODES_BEHIND: &str = "SELECT count(*) FROM nodes WHERE heard < $1 AND usable_until > $2";
 pub(super) const MARKS: &str =
     "SELECT id, fingerprint FROM keys WHERE id IN ({list}) AND fingerprint <> '' ORDER BY id";

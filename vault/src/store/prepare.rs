@@ -2,7 +2,9 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr, Statement};
 
-use super::{VaultStore, anchor, creation, destruction, erasure, lineage, lookup, mending, rotation, sql::with_list};
+use super::{
+    VaultStore, anchor, creation, destruction, erasure, lineage, lookup, mending, rotation, sql, sql::with_list,
+};
 
 fn texts() -> Vec<String> {
     let rows = |sql: &str, width: usize| {
@@ -28,7 +30,7 @@ fn texts() -> Vec<String> {
         with_list(destruction::RECORD, 3, 2),
         with_list(destruction::FINGERPRINTS, 1, 2),
         destruction::DELETE_SUBJECT.to_owned(),
-        destruction::DELETE_ALIASES.to_owned(),
+        sql::DELETE_ALIASES.to_owned(),
         rows(erasure::INSERT_SUPPRESSIONS, 3),
         with_list(erasure::SUPPRESSED, 2, 2),
         with_list(erasure::UNSUPPRESS, 3, 2),
@@ -38,7 +40,7 @@ fn texts() -> Vec<String> {
         erasure::FORGET_ERASED.to_owned(),
         with_list(erasure::MARKS, 1, 2),
         erasure::DESTRUCTIONS.to_owned(),
-        erasure::COUNT_DESTRUCTION.to_owned(),
+        sql::COUNT_DESTRUCTION.to_owned(),
         with_list(erasure::DESTROYED, 1, 2),
         mending::PEOPLE_AFTER.to_owned(),
         mending::HOLD_ENTRY.to_owned(),

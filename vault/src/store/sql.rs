@@ -10,6 +10,11 @@ use crate::error::VaultFailure;
 /// Rows or values in one statement: far below the 32,766 parameters of SQLite, and few enough shapes to be prepared.
 pub(super) const BOUND_ROWS_MAX: usize = 500;
 
+/// Used by erasures and by every other destruction.
+pub(super) const DELETE_ALIASES: &str = "DELETE FROM aliases WHERE account_id = $1 AND subject_id = $2";
+pub(super) const COUNT_DESTRUCTION: &str =
+    "UPDATE destructions SET number = number + 1, waiting_since = COALESCE(waiting_since, $1) WHERE id = 1";
+
 pub(super) enum SqlValue<'a> {
     Text(&'a str),
     OptionalText(Option<&'a str>),
