@@ -42,6 +42,8 @@ impl Commands {
         Ok(CommandEffect { value: (account_id, key.value), position: key.position })
     }
 
+    /// Issues a key with the scopes and an optional label, of 200 characters at most. Refused without a scope; its
+    /// secret is known in the answer alone.
     pub async fn issue_key(
         &self,
         caller: Caller,
@@ -64,6 +66,8 @@ impl Commands {
         Ok(CommandEffect { value: IssuedKey { id: key, secret: issued }, position })
     }
 
+    /// Revokes the key: it works no more from the next request on. Refused for the last key that may administer the
+    /// account.
     pub async fn revoke_key(&self, caller: Caller, key: KeyId) -> Result<CommandEffect<KeyId>, CommandError> {
         let position = self.account(caller, "id", Command::RevokeKey { key }).await?;
         Ok(CommandEffect { value: key, position })

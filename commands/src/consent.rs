@@ -11,8 +11,8 @@ use wasend_vault::PersonIdentity;
 
 use crate::{Caller, CommandError, Commands, RefusalCode};
 
-/// Words with which people opt out and in; each is the whole message. Case, accents and the punctuation and emoji around it
-/// do not matter.
+/// Words with which people opt out and in; each is the whole message. Case, accents and the punctuation and emoji
+/// around it do not matter.
 #[derive(Debug, Clone, Default)]
 pub struct ConsentKeywords {
     stop: Vec<String>,
@@ -20,6 +20,7 @@ pub struct ConsentKeywords {
 }
 
 impl ConsentKeywords {
+    /// The words, folded once; empty ones are left out.
     pub fn new(stop: &[String], start: &[String]) -> Self {
         let all = |words: &[String]| words.iter().map(|word| folded(word)).filter(|word| !word.is_empty()).collect();
         Self { stop: all(stop), start: all(start) }
@@ -71,6 +72,7 @@ impl ReportedConsent {
         Some(Self { word: ConsentChoice { opted_out, via, at: Some(at) }, at, future })
     }
 
+    /// The command that records the word for a contact.
     pub const fn command(self) -> Command {
         let (via, at) = (self.word.via, self.at);
         if self.word.opted_out { Command::OptOut { via, at } } else { Command::OptIn { via, at } }

@@ -120,6 +120,7 @@ impl Commands {
         self.contact(caller, id, Command::OptOut { via, at: self.clock.now() }).await
     }
 
+    /// Lets messages to the contact be accepted again. An opt-out that is later than this moment stands.
     pub async fn opt_in(
         &self,
         caller: Caller,

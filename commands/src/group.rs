@@ -12,6 +12,7 @@ use crate::{Caller, CommandEffect, CommandError, Commands, Refusal, RefusalCode}
 pub const MEMBERS_MAX: usize = 1_000;
 
 impl Commands {
+    /// Creates a group; its name, of 200 characters at most, is sealed.
     pub async fn create_group(&self, caller: Caller, name: &str) -> Result<CommandEffect<GroupId>, CommandError> {
         let name = self.seal_label(caller.account_id, label("name", name)?).await?;
         let id = GroupId::fresh(self.clock.now());
@@ -21,6 +22,7 @@ impl Commands {
         Ok(CommandEffect { value: id, position: done.position })
     }
 
+    /// Gives the group another name, of 200 characters at most.
     pub async fn rename_group(
         &self,
         caller: Caller,
@@ -33,6 +35,7 @@ impl Commands {
         self.group(caller, id, Command::Rename { name }).await
     }
 
+    /// Deletes the group. Its contacts stay, and leave it.
     pub async fn delete_group(&self, caller: Caller, id: GroupId) -> Result<CommandEffect<GroupId>, CommandError> {
         self.group(caller, id, Command::Delete).await
     }

@@ -24,6 +24,7 @@ pub struct SendingHolds {
 }
 
 impl SendingHolds {
+    /// No account is known to be held before the first question.
     pub fn new(reads: ReadModels) -> Self {
         Self { reads, known: Mutex::new(None) }
     }

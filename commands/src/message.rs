@@ -43,12 +43,14 @@ pub struct ContentDraft {
     pub template: Option<TemplateDraft>,
 }
 
+/// A text message as a caller gave it; its body has 4,096 characters at most.
 #[derive(Debug, Clone)]
 pub struct TextDraft {
     pub body: Personal<String>,
     pub preview_url: bool,
 }
 
+/// A template message as a caller gave it: the template's name, its language and what stands in its variables.
 #[derive(Debug, Clone)]
 pub struct TemplateDraft {
     pub name: String,
@@ -56,6 +58,7 @@ pub struct TemplateDraft {
     pub parameters: Vec<ParameterDraft>,
 }
 
+/// The text of one variable of a template. Without a name it stands for the next position.
 #[derive(Debug, Clone)]
 pub struct ParameterDraft {
     pub name: Option<String>,

@@ -29,6 +29,8 @@ pub struct ConnectNumber {
 }
 
 impl Commands {
+    /// Connects a WhatsApp number of the account with its credentials, which are sealed. Refused if a connected number
+    /// of the account has the id already.
     pub async fn connect_number(
         &self,
         caller: Caller,
@@ -93,6 +95,7 @@ impl Commands {
         self.number(caller, id, Command::ChangeCredentials { credentials }).await
     }
 
+    /// Sets how many messages a second the number sends at most. Refused outside the allowed range.
     pub async fn change_rate(
         &self,
         caller: Caller,
@@ -112,10 +115,12 @@ impl Commands {
         self.number(caller, id, Command::Stop { code, at: self.clock.now() }).await
     }
 
+    /// Lets a stopped number send again. Repeating it changes nothing.
     pub async fn resume_number(&self, caller: Caller, id: NumberId) -> Result<CommandEffect<NumberId>, CommandError> {
         self.number(caller, id, Command::Resume { at: self.clock.now() }).await
     }
 
+    /// Disconnects the number for good: what waits to be sent from it is cancelled.
     pub async fn disconnect_number(
         &self,
         caller: Caller,

@@ -36,6 +36,7 @@ pub enum RefusalCode {
 }
 
 impl RefusalCode {
+    /// Every code, in the order of the reference.
     pub const ALL: [Self; 20] = [
         Self::Required,
         Self::TooLong,
@@ -59,6 +60,7 @@ impl RefusalCode {
         Self::Busy,
     ];
 
+    /// The name in the API.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Required => "REQUIRED",
@@ -129,10 +131,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// A refusal of one field of the input.
     pub fn new(field: &str, code: RefusalCode, message: impl fmt::Display) -> Self {
         Self { field: Some(field.to_owned()), code, message: message.to_string() }
     }
 
+    /// The refusal where the account has nothing under the id.
     pub fn not_found(field: &str, what: &str) -> Self {
         Self::new(field, RefusalCode::NotFound, format_args!("there is no such {what}"))
     }
@@ -169,6 +173,7 @@ pub enum CommandError {
 }
 
 impl CommandError {
+    /// The failure of a store or of the network; the cause is logged and not shown.
     pub fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Unavailable(Arc::new(error))
     }

@@ -25,6 +25,7 @@ pub struct SenderCredentials {
 }
 
 impl SenderCredentials {
+    /// `allowed` are the roots that a number may name besides `base_url`.
     pub const fn new(reads: ReadModels, vault: Arc<Vault>, base_url: Url, allowed: Vec<Url>) -> Self {
         Self { reads, vault, base_url, allowed }
     }
@@ -43,6 +44,7 @@ impl SenderCredentials {
         Err(Refusal::new("baseUrl", RefusalCode::Invalid, "is not among the roots that this server allows").into())
     }
 
+    /// The number's credentials, opened. Refused if they are erased or cannot be read.
     pub async fn credentials(&self, row: &NumberRow) -> Result<Personal<NumberCredentials>, CommandError> {
         let damaged = || wasend_eventlog::LogError::Damaged("a number's row".to_owned());
         let account: AccountId = row.account_id.parse().map_err(|_| damaged())?;

@@ -32,6 +32,7 @@ pub enum KnownTemplate {
 /// WABA, template name, language.
 type TemplateKey = (String, String, String);
 
+/// The approved templates of the numbers' business accounts, asked of Meta and remembered for a short time.
 pub struct TemplateCatalog {
     gateway: Arc<dyn MetaGateway>,
     lines: Arc<SenderCredentials>,
@@ -40,10 +41,12 @@ pub struct TemplateCatalog {
 }
 
 impl TemplateCatalog {
+    /// Nothing is remembered yet.
     pub fn new(gateway: Arc<dyn MetaGateway>, lines: Arc<SenderCredentials>, clock: Arc<dyn Clock>) -> Self {
         Self { gateway, lines, clock, seen: Mutex::default() }
     }
 
+    /// What the template of this name and language takes; unknown where Meta cannot be asked.
     pub async fn shape(&self, number: &NumberRow, name: &str, language: &str) -> Result<KnownTemplate, CommandError> {
         let key = (number.waba_id.clone(), name.to_owned(), language.to_owned());
         if let Some(known) = self.remembered(&key) {

@@ -38,6 +38,8 @@ pub(crate) struct LogState {
 pub(crate) type KnownRow = (i64, i64, Option<i64>, Option<i64>, Option<String>);
 
 impl LogState {
+    /// Reads the answer of the database about the streams and commands of a batch. Fails if it is of another form than
+    /// was asked for.
     pub fn from_rows(
         rows: Vec<KnownRow>,
         streams: &[StreamId],

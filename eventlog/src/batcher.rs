@@ -39,6 +39,7 @@ where
     Q: Send + 'static,
     A: Send + 'static,
 {
+    /// `work` gives one answer for each question of a set, in their order.
     pub fn new(
         together: BatchLimits,
         work: impl Fn(L, Vec<Q>) -> BoxFuture<'static, Vec<A>> + Send + Sync + 'static,

@@ -42,6 +42,7 @@ pub struct SqliteDb {
 }
 
 impl SqliteDb {
+    /// The connections of this process.
     pub const fn pool(&self) -> &SqlitePool {
         &self.pool
     }
@@ -124,8 +125,8 @@ impl Db {
         }
     }
 
-    /// The database of the read models that are folded from this one's log: on Postgres this one, on SQLite a file beside
-    /// it (`log-models.db` for `log.db`), made if missing. A separate file has a separate write lock, so that no
+    /// The database of the read models that are folded from this one's log: on Postgres this one, on SQLite a file
+    /// beside it (`log-models.db` for `log.db`), made if missing. A separate file has a separate write lock, so that no
     /// append waits for a fold; named after the log, it is never taken for that of another.
     pub async fn models(&self, options: &DbOptions) -> Result<Self, DatabaseOpenError> {
         match self {
@@ -140,6 +141,7 @@ impl Db {
         }
     }
 
+    /// Opens a pool on the database and brings its schema up to date.
     pub async fn open_postgres(connect: PgConnectOptions, options: &DbOptions) -> Result<Self, DatabaseOpenError> {
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
@@ -212,8 +214,8 @@ impl Db {
     }
 }
 
-/// Asks a connection that was idle whether its server is still there. One that was just used is not asked, at the price of
-/// a round trip before each query: if its server has gone, the query says so.
+/// Asks a connection that was idle whether its server is still there. One that was just used is not asked, at the price
+/// of a round trip before each query: if its server has gone, the query says so.
 async fn answers(connection: &mut PgConnection, idle_for: Duration) -> Result<bool, sqlx::Error> {
     if idle_for > CONNECTION_TEST_AFTER {
         connection.ping().await?;

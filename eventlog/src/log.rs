@@ -85,6 +85,7 @@ impl SqlLog {
         Ok(Self { db, upcasters, queue, loads, loading: AtomicUsize::new(0), head, writer, followers })
     }
 
+    /// The database that holds the log.
     pub const fn db(&self) -> &Db {
         &self.db
     }

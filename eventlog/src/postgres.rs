@@ -15,7 +15,8 @@ use crate::rows::stored;
 use crate::writer::{CommitEngine, CommitError, CommittedBatch};
 
 /// The lock on the head puts the batches of all nodes in one order. It must be a separate statement: each
-/// statement sees what was committed when it began, and [`LOAD_LOG_STATE`] must see what the lock's last holder committed.
+/// statement sees what was committed when it began, and [`LOAD_LOG_STATE`] must see what the lock's last holder
+/// committed.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT position FROM log_head WHERE id = 1 FOR UPDATE";
 
 /// Everything that a batch must know, in one question: the head, the last sequence of each stream, and where each
@@ -64,6 +65,7 @@ pub(crate) struct PostgresEngine {
 }
 
 impl PostgresEngine {
+    /// An engine that connects with the first batch.
     pub fn new(pool: &PgPool) -> Self {
         Self { options: pool.connect_options(), connection: None }
     }

@@ -43,6 +43,7 @@ pub(crate) struct SqliteEngine {
 }
 
 impl SqliteEngine {
+    /// An engine that connects with the first batch.
     pub const fn new(db: SqliteDb) -> Self {
         Self { db, connection: None }
     }

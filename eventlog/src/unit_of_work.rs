@@ -41,6 +41,7 @@ pub struct UnitOfWork {
 }
 
 impl UnitOfWork {
+    /// A unit of work without an event, as of `now`.
     pub const fn new(context: CommandContext, now: Time) -> Self {
         Self { context, now, streams: Vec::new() }
     }
@@ -86,6 +87,7 @@ impl UnitOfWork {
         self.streams.is_empty()
     }
 
+    /// What the log is asked to append: all events or none.
     pub fn into_append(self) -> Append {
         Append {
             account_id: self.context.account_id,

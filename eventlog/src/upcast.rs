@@ -15,6 +15,7 @@ use crate::{LogError, rows};
 pub struct UpcasterChain(Arc<[Box<dyn EventUpcaster>]>);
 
 impl UpcasterChain {
+    /// The chain applies the upcasters in this order.
     pub fn new(upcasters: Vec<Box<dyn EventUpcaster>>) -> Self {
         Self(upcasters.into())
     }

@@ -80,6 +80,8 @@ struct AppendJob {
 pub(crate) struct WriterQueue(mpsc::Sender<WriterMessage>);
 
 impl WriterQueue {
+    /// Queues the appends and waits for the commit of their batch. Fails with [`LogError::Closed`] after the end of the
+    /// writer.
     pub async fn append(&self, appends: Vec<Append>) -> Result<BatchAnswers, LogError> {
         let (answer, answered) = oneshot::channel();
         self.0.send(WriterMessage::Append(AppendJob { appends, answer })).await.map_err(|_| LogError::Closed)?;

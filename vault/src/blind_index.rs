@@ -116,6 +116,7 @@ impl BlindIndexer {
         Self(Hmac::new_from_slice(&*key).expect("HMAC takes a key of any length"))
     }
 
+    /// The index of the value in the domain: HMAC-SHA-256 in lower-case hexadecimal digits.
     pub fn index(&self, domain: &str, value: &str) -> BlindIndex {
         BlindIndex::from_hex(hex(&self.hash(domain, value)))
     }

@@ -72,6 +72,7 @@ impl KeyCache {
         (stamp, found)
     }
 
+    /// The state of destructions before something is read; see [`Self::keep`].
     pub fn stamp(&self) -> CacheStamp {
         CacheStamp(self.lock().destructions)
     }

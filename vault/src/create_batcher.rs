@@ -40,6 +40,7 @@ pub(crate) struct CreateBatcher {
 }
 
 impl CreateBatcher {
+    /// Starts the task that writes; one a process.
     pub fn start(store: Arc<VaultStore>, clock: Arc<dyn Clock>, lineage: Arc<StoreLineage>) -> Self {
         let (orders, line) = mpsc::channel(CREATE_QUEUE_MAX);
         let writer = CreationWriter { store, clock, lineage, line };

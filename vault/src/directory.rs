@@ -84,6 +84,7 @@ impl Vault {
         Ok(subject)
     }
 
+    /// The bearer of the identity, none if the account knows no such person.
     pub async fn find(&self, account: AccountId, identity: &PersonIdentity) -> Result<Option<SubjectId>, VaultError> {
         let found = self.find_many(account, std::slice::from_ref(identity)).await?;
         Ok(found.into_iter().flatten().next())
@@ -309,6 +310,7 @@ pub(crate) struct PersonAliases {
 }
 
 impl PersonAliases {
+    /// The hashes of the identities under the index key of the account.
     pub fn of(indexer: &BlindIndexer, identities: &[PersonIdentity]) -> Self {
         let own = |identity: &PersonIdentity| indexer.index(identity.domain(), &identity.canonical());
         Self {

@@ -56,10 +56,12 @@ pub(crate) struct KeyWrapper(Aes256Gcm);
 const NONCE_BYTES: usize = 12;
 
 impl KeyWrapper {
+    /// Wraps and unwraps under this epoch key.
     pub fn new(key: &RootKey) -> Self {
         Self(Aes256Gcm::new(key.bytes().into()))
     }
 
+    /// The key wrapped: base64 of nonce, ciphertext and tag. Fails if the system gives no random bytes.
     pub fn wrap(&self, named: &NamedKey<'_, RootKey>) -> Result<String, EpochError> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| EpochError::Entropy)?;
@@ -68,6 +70,7 @@ impl KeyWrapper {
         Ok(BASE64_STANDARD.encode([&nonce[..], &sealed].concat()))
     }
 
+    /// The key, none if the text is damaged or was wrapped under another name, kind or epoch.
     pub fn unwrap(&self, named: &NamedKey<'_, str>) -> Option<RootKey> {
         let wrapped = BASE64_STANDARD.decode(named.key).ok()?;
         let (nonce, sealed) = wrapped.split_first_chunk::<NONCE_BYTES>()?;

@@ -15,6 +15,7 @@ type BatchedSend = Result<AcceptedSend, CommandError>;
 pub struct SendBatcher(Arc<Batcher<Caller, SendMessage, BatchedSend>>);
 
 impl SendBatcher {
+    /// Batches of 1,000 messages at most, two at a time for each caller.
     pub fn new(commands: Arc<Commands>) -> Self {
         let together = BatchLimits { most: MESSAGES_MAX, sets: 2 };
         Self(Batcher::new(together, move |caller, messages: Vec<SendMessage>| {

@@ -27,6 +27,7 @@ pub(super) struct UnknownPiece<'a> {
 }
 
 impl<'a> UnknownPiece<'a> {
+    /// A piece that is certainly about no contact in particular.
     pub const fn new(
         number: &'a NumberRow,
         change: Option<&'a WebhookChange>,
@@ -54,7 +55,8 @@ struct NamedIdentity {
 }
 
 impl NamedIdentity {
-    /// Whether it is, for a piece of the moment, of a person who is erased. Without a moment a piece may be from before.
+    /// Whether it is, for a piece of the moment, of a person who is erased. Without a moment a piece may be from
+    /// before.
     fn is_erased(&self, moment: Option<Time>) -> bool {
         let before = self.erased_at.is_some_and(|erased| moment.is_none_or(|moment| erased >= moment));
         // Where it has no bearer, the moment of the piece says nothing.
