@@ -22,6 +22,7 @@ pub struct AnchorProcessor {
 }
 
 impl AnchorProcessor {
+    /// Starts the task; the first look is at once.
     pub fn start(commands: &Arc<Commands>) -> Self {
         let stop = CancellationToken::new();
         let running = tokio::spawn(run(Arc::clone(commands), stop.clone()));

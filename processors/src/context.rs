@@ -64,6 +64,7 @@ pub(crate) struct DispatchContext {
 }
 
 impl DispatchContext {
+    /// The moment by the clock that all processors share.
     pub fn now(&self) -> Time {
         self.commands.clock.now()
     }
@@ -95,16 +96,19 @@ pub(crate) enum ThrottleScope {
 }
 
 impl ThrottleScope {
+    /// The throttle of the line's business account.
     pub fn waba(line: &SenderLine) -> Self {
         Self::Waba(line.base_url.to_string(), line.waba_id.clone())
     }
 
+    /// The throttle of the app that the line's token belongs to.
     pub fn app(line: &SenderLine) -> Self {
         Self::App(line.base_url.to_string())
     }
 }
 
 impl MetaThrottles {
+    /// Stops sending within the scope until the moment; a later one that is known stands.
     pub fn pause(&self, account: AccountId, scope: ThrottleScope, now: Time, until: Time) {
         let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pauses.retain(|_, until| *until > now);
@@ -112,6 +116,7 @@ impl MetaThrottles {
         *end = until.max(*end);
     }
 
+    /// Until when the line is stopped, by its business account or its app; none if it may send.
     pub fn until(&self, account: AccountId, line: &SenderLine, now: Time) -> Option<Time> {
         let pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let ends =

@@ -67,6 +67,7 @@ pub struct Dispatcher {
 type HeldLeases = Arc<Mutex<BTreeSet<String>>>;
 
 impl Dispatcher {
+    /// Starts to send for the numbers that this node gets the lease of.
     pub fn start(
         commands: Arc<Commands>,
         gateway: Arc<dyn MetaGateway>,

@@ -70,6 +70,7 @@ pub struct ErasureProcessor {
 }
 
 impl ErasureProcessor {
+    /// Starts the task that takes every request as far as it can go.
     pub fn start(commands: Arc<Commands>, projector: Arc<Projector>, leases: Leases, options: ErasureOptions) -> Self {
         let stop = CancellationToken::new();
         let owner = EventId::random().to_string();
@@ -109,6 +110,7 @@ pub(crate) struct OpenRequest {
 }
 
 impl OpenRequest {
+    /// The request of the row, none if its ids cannot be read.
     pub fn of(row: &PrivacyRequestRow) -> Option<Self> {
         let (account, subject) = (row.account_id.parse().ok()?, row.contact_id.parse().ok()?);
         Some(Self { account, request: row.id.parse().ok()?, subject, received_at: row.received_at })

@@ -41,6 +41,7 @@ pub struct Importer {
 }
 
 impl Importer {
+    /// Starts the task that carries out imports; on several nodes each import has one.
     pub fn start(
         commands: &Arc<Commands>,
         projector: &Arc<Projector>,

@@ -53,6 +53,7 @@ pub struct RetentionProcessor {
 }
 
 impl RetentionProcessor {
+    /// Starts the task that destroys the keys of days whose time is over.
     pub fn start(
         commands: Arc<Commands>,
         projector: Arc<Projector>,

@@ -52,6 +52,7 @@ pub struct RotationProcessor {
 }
 
 impl RotationProcessor {
+    /// Starts the task that ends the epoch when something destroyed waits for it.
     pub fn start(commands: Arc<Commands>, projector: Arc<Projector>, leases: Leases, options: RotationOptions) -> Self {
         let stop = CancellationToken::new();
         let owner = EventId::random().to_string();

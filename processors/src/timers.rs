@@ -38,6 +38,7 @@ pub struct MessageTimers {
 }
 
 impl MessageTimers {
+    /// Starts the tasks of what happens because time passes.
     pub fn start(
         commands: &Arc<Commands>,
         projector: &Arc<Projector>,

@@ -63,10 +63,12 @@ impl EpochRegistry {
         Ok(epochs)
     }
 
+    /// The epoch under which new keys are wrapped, as this process knows it.
     pub fn current(&self) -> i64 {
         self.current.load(Ordering::Acquire)
     }
 
+    /// Where the epoch keys are kept.
     pub fn holder(&self) -> &dyn EpochKey {
         &*self.key
     }

@@ -91,6 +91,7 @@ pub enum VaultError {
     Failure(#[from] VaultFailure),
 }
 
+/// Why an epoch key cannot be made, read, used or destroyed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EpochError {
     #[error(

@@ -31,6 +31,7 @@ impl FileEpoch {
         Self { directory: directory.to_owned(), loaded: RwLock::default() }
     }
 
+    /// The file of the epoch's key.
     pub fn path(&self, epoch: i64) -> PathBuf {
         self.directory.join(format!("epoch-{epoch}.key"))
     }

@@ -24,6 +24,7 @@ impl RootKey {
         Self(bytes)
     }
 
+    /// The key itself, 256 bits.
     pub const fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -60,6 +61,7 @@ pub(crate) enum KeyName {
 }
 
 impl KeyName {
+    /// The kind as the store names it; never changed once released.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Server => "server",
@@ -70,6 +72,7 @@ impl KeyName {
         }
     }
 
+    /// The account of the key, none of the key of the server.
     pub const fn account(&self) -> Option<AccountId> {
         match self {
             Self::Server => None,
@@ -79,6 +82,7 @@ impl KeyName {
         }
     }
 
+    /// The subject of the key, none of keys of accounts, days and the server.
     pub const fn subject(&self) -> Option<SubjectId> {
         match self {
             Self::Subject(_, subject, _) => Some(*subject),

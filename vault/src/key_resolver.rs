@@ -19,6 +19,7 @@ use crate::{
 pub(crate) struct KeyResolver(HashMap<KeyName, HeldKey>);
 
 impl KeyResolver {
+    /// Whether there is a key of the name, living or destroyed.
     pub fn has(&self, name: KeyName) -> bool {
         self.0.contains_key(&name)
     }

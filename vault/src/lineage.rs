@@ -67,10 +67,12 @@ impl StoreLineage {
         Ok(lineage)
     }
 
+    /// The random id of this process among the writers.
     pub fn writer(&self) -> &str {
         &self.writer
     }
 
+    /// How many transactions of this process the store has acknowledged.
     pub fn writes(&self) -> i64 {
         self.writes.load(Ordering::Acquire)
     }
@@ -116,6 +118,7 @@ impl StoreLineage {
         VaultFailure::Suspended(why)
     }
 
+    /// Why nothing may be opened or sealed now.
     pub fn suspended(&self) -> Option<VaultSuspension> {
         self.lock().suspended
     }

@@ -93,6 +93,7 @@ impl VaultNode {
         Ok(Self { pulse, beating: beating.abort_handle() })
     }
 
+    /// The heartbeat of this node.
     pub fn pulse(&self) -> &NodeHeartbeat {
         &self.pulse
     }

@@ -18,14 +18,17 @@ pub enum PersonIdentity {
 }
 
 impl PersonIdentity {
+    /// A phone number in E.164, with its plus sign.
     pub fn phone(e164: impl Into<String>) -> Self {
         Self::Phone(Personal::new(e164.into()))
     }
 
+    /// A BSUID as Meta gives it.
     pub fn bsuid(bsuid: impl Into<String>) -> Self {
         Self::Bsuid(Personal::new(bsuid.into()))
     }
 
+    /// A WhatsApp id: digits without a plus sign.
     pub fn wa_id(wa_id: impl Into<String>) -> Self {
         Self::WaId(Personal::new(wa_id.into()))
     }
@@ -118,10 +121,12 @@ impl Person {
         self.phones.last().map(String::as_str)
     }
 
+    /// The newest BSUID.
     pub fn bsuid(&self) -> Option<&str> {
         self.bsuids.last().map(String::as_str)
     }
 
+    /// The newest WhatsApp id.
     pub fn wa_id(&self) -> Option<&str> {
         self.wa_ids.last().map(String::as_str)
     }

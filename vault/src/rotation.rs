@@ -83,6 +83,7 @@ pub struct EpochStatus {
     pub destroyed_at: Option<Time>,
 }
 
+/// How far an epoch has come; in the order of its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EpochPhase {
     Coming,
@@ -95,6 +96,7 @@ pub enum EpochPhase {
 }
 
 impl KeyRotation {
+    /// A rotation that goes on where the last one stopped.
     pub fn of(vault: Arc<Vault>) -> Self {
         Self { vault, give_up_damaged: false, after: String::new(), damaged: Vec::new() }
     }

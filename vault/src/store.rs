@@ -104,6 +104,7 @@ impl VaultStore {
         Ok(Self::Postgres(pool))
     }
 
+    /// Closes every connection, and waits for what is under way.
     pub async fn close(&self) {
         match self {
             Self::Sqlite { writer, readers } => {

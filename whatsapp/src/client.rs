@@ -22,6 +22,7 @@ const TEMPLATE_PAGES_MAX: usize = 20;
 /// would have an unknown outcome.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long calls to the Cloud API may take.
 #[derive(Debug, Clone)]
 pub struct CloudApiOptions {
     pub connect_timeout: Duration,
@@ -60,6 +61,7 @@ pub struct CloudApi {
 }
 
 impl CloudApi {
+    /// A client with one pool of connections. Fails if TLS cannot be set up.
     pub fn new(options: &CloudApiOptions) -> Result<Self, ClientError> {
         let http = Client::builder()
             .connect_timeout(options.connect_timeout)

@@ -14,6 +14,7 @@ use crate::{
     template::TemplateDefinition,
 };
 
+/// The calls to Meta that the product makes; the HTTP client and tests implement it.
 #[async_trait]
 pub trait MetaGateway: Send + Sync {
     /// Hands one message to Meta, once. Success means accepted, not delivered.
@@ -105,6 +106,7 @@ pub enum SendFailure {
     Unknown(UnknownOutcome),
 }
 
+/// Why a message was certainly not taken; it is safe to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub enum NotSent {
     /// Refused connection, unknown host, failed TLS handshake, or no connection in time.
@@ -115,6 +117,7 @@ pub enum NotSent {
     Request,
 }
 
+/// Why it is not known whether a message was taken; it must not be tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub enum UnknownOutcome {
     #[error("no answer in time")]

@@ -10,6 +10,7 @@ use crate::{
     statuses::StatusError,
 };
 
+/// A message that a user wrote to a number, as `value.messages[]` brings it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InboundMessage {
     /// Never empty.

@@ -14,6 +14,7 @@ use crate::redacted::PERSONAL;
 pub struct RawJson(Box<RawValue>);
 
 impl RawJson {
+    /// The text as Meta wrote it.
     pub fn get(&self) -> &str {
         self.0.get()
     }

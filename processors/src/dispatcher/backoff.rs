@@ -13,6 +13,7 @@ use crate::options::RetryWaits;
 pub(crate) struct RandomJitter(Mutex<fastrand::Rng>);
 
 impl RandomJitter {
+    /// A seed gives the same sequence again, for tests; none takes one of the operating system.
     pub fn new(seed: Option<u64>) -> Self {
         let random = || EventId::random().uuid().as_u64_pair().0;
         Self(Mutex::new(fastrand::Rng::with_seed(seed.unwrap_or_else(random))))
@@ -58,6 +59,7 @@ impl FailureStreak {
         }
     }
 
+    /// Whether anything failed that has not succeeded since.
     pub const fn any(&self) -> bool {
         self.count > 0
     }

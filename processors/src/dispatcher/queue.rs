@@ -71,6 +71,7 @@ pub(crate) struct NumberQueue {
 }
 
 impl NumberQueue {
+    /// An empty queue that reads `page` rows at once, at least 1.
     pub fn new(number: NumberId, page: usize) -> Self {
         let (ready, flights, parked) = (VecDeque::new(), HashMap::new(), HashMap::new());
         Self { number, page: page.max(1), ready, flights, parked, read: None }

@@ -55,6 +55,7 @@ impl NumberRateLimiter {
         bucket
     }
 
+    /// Changes the rate, in messages a second; what was spent stays spent.
     pub fn set_rate(&mut self, rate: u32, burst: Duration) {
         self.rate = rate.max(1);
         let at_once = burst.as_micros() * u128::from(self.rate) / SECOND.as_micros();
@@ -70,6 +71,7 @@ impl NumberRateLimiter {
         SECOND / self.rate
     }
 
+    /// How many messages may be sent at once now.
     pub fn available(&mut self, now: Time) -> u32 {
         self.set_back_to(now);
         let gone = self.recent.partition_point(|sent| sent.plus(SECOND) <= now);
@@ -123,6 +125,7 @@ struct PairBudget {
 }
 
 impl PairRateLimiter {
+    /// `burst` messages at once, and one more every `interval`.
     pub fn new(interval: Duration, burst: u32) -> Self {
         Self { interval, burst: burst.max(1), contacts: HashMap::new(), forget_at: TRACKED_PAIRS_MIN }
     }

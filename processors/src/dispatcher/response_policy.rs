@@ -61,6 +61,7 @@ pub(crate) struct NumberThrottle {
 }
 
 impl NumberThrottle {
+    /// The policy of a number that has failed in nothing yet; `rate` is in messages a second.
     pub fn new(rate: u32, options: &DispatchOptions, jitter: Arc<RandomJitter>, now: Time) -> Self {
         Self {
             bucket: NumberRateLimiter::new(rate, options.burst, now),
@@ -74,6 +75,7 @@ impl NumberThrottle {
         }
     }
 
+    /// Changes the rate of the number, in messages a second.
     pub fn set_rate(&mut self, rate: u32) {
         self.bucket.set_rate(rate, self.options.burst);
     }
@@ -88,6 +90,7 @@ impl NumberThrottle {
         self.paused_until = self.paused_until.max(Some(until));
     }
 
+    /// What an answer of Meta's, or none, means for the message and for the number.
     pub fn respond(
         &mut self,
         facts: AttemptFacts,

@@ -37,6 +37,7 @@ pub(crate) struct RowStart {
 }
 
 impl<R: Read> TextDecoder<R> {
+    /// Decodes as UTF-8, or else as Windows-1252; a mark of UTF-16 outweighs both.
     pub fn new(inner: R, utf8: bool, row: RowStart) -> Self {
         let decoder = if utf8 { UTF_8 } else { WINDOWS_1252 }.new_decoder();
         let (raw, out) = (vec![0; DECODE_BUFFER_BYTES], Vec::with_capacity(DECODE_BUFFER_BYTES * 4));

@@ -15,6 +15,7 @@ pub struct ImportLimits {
     pub chunk_bytes: usize,
 }
 
+/// How imports run, and how long what they leave is kept.
 #[derive(Debug, Clone)]
 pub struct ImportOptions {
     pub limits: ImportLimits,

@@ -87,6 +87,7 @@ pub enum RowError {
 }
 
 impl RowError {
+    /// The word in the report, which never changes.
     pub const fn code(self) -> &'static str {
         match self {
             Self::RaggedRow => "RAGGED_ROW",
@@ -165,6 +166,7 @@ impl FileRow {
         }
     }
 
+    /// The row as the report shows it; cells of people that are erased or unreadable are left away.
     pub fn report(&self, wrong: RowError) -> RowReport {
         let clean = |cell: &String| match wrong {
             // Nothing of an erased person is kept, not even to report the row.

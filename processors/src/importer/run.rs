@@ -138,6 +138,7 @@ impl ImportRun {
         }
     }
 
+    /// Renews the lease of the import; false if another node has it.
     pub async fn renew(&self, id: ImportId, lease: Duration) -> Result<bool, CommandError> {
         let held = self.leases.acquire(&*self.commands.clock, &lease_of(id), &self.owner, lease).await?;
         Ok(held.is_some())

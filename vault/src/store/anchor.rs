@@ -24,6 +24,7 @@ pub(super) const KNOWN: &str = "SELECT id FROM keys WHERE id IN ({list})";
 pub(crate) type AnchorColumns = (i64, String, i64);
 
 impl VaultStore {
+    /// The position, the id and the microseconds of the event by which the store knows its log.
     pub async fn anchor(&self) -> Result<Option<AnchorColumns>, VaultFailure> {
         Ok(self.fetch(ANCHOR, Vec::new()).await?.into_iter().next())
     }
@@ -42,6 +43,7 @@ impl VaultStore {
         Ok(())
     }
 
+    /// Puts another anchor in the place of the one that is there, also an earlier one.
     pub async fn replace_anchor(&self, (position, event, recorded_at): (i64, &str, Time)) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.execute(REPLACE_ANCHOR, vec![position.into(), event.into(), recorded_at.micros().into()]).await?;

@@ -179,6 +179,7 @@ impl VaultStore {
         Ok(found)
     }
 
+    /// How many destructions there have been.
     pub async fn destructions(&self) -> Result<i64, VaultFailure> {
         let rows: Vec<(i64,)> = self.fetch(DESTRUCTIONS, Vec::new()).await?;
         rows.first().map(|(number,)| *number).ok_or(VaultFailure::DamagedKey)

@@ -47,6 +47,7 @@ impl VaultStore {
         tx.commit().await
     }
 
+    /// Takes the process off the writers.
     pub async fn leave_writers(&self, writer: &str) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.execute(LEAVE, vec![writer.into()]).await?;

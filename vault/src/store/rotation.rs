@@ -274,6 +274,7 @@ impl VaultStore {
         Ok(rows.into_iter().map(NodeRow::from).collect())
     }
 
+    /// Takes the node off those that are waited for.
     pub async fn remove_node(&self, node: &str) -> Result<(), VaultFailure> {
         let mut tx = self.begin().await?;
         tx.execute(REMOVE_NODE, vec![node.into()]).await?;
