@@ -27,8 +27,10 @@ pub enum KeyScope {
 }
 
 impl KeyScope {
+    /// Every value, in the order in which references list them.
     pub const ALL: [Self; 6] = [Self::Send, Self::Read, Self::Billing, Self::Audit, Self::Privacy, Self::Admin];
 
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Send => "SEND",
@@ -40,11 +42,13 @@ impl KeyScope {
         }
     }
 
+    /// The scope of the name, in any case; none if there is no such scope.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.name().eq_ignore_ascii_case(name))
     }
 }
 
+/// A business that uses the server, as its events leave it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub opened: bool,
@@ -55,6 +59,7 @@ pub struct Account {
     pub sending_held: Option<u64>,
 }
 
+/// An API key of the account; of its secret only a keyed hash is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountKey {
     pub hash: String,
@@ -62,6 +67,7 @@ pub struct AccountKey {
     pub revoked: bool,
 }
 
+/// What may be done to an account.
 #[derive(Debug, Clone)]
 pub enum Command {
     Open {
@@ -100,6 +106,7 @@ pub struct KeySecret {
     pub hint: String,
 }
 
+/// What happened to an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     Opened {
@@ -148,6 +155,7 @@ impl DomainEvent for Event {
     }
 }
 
+/// Why a command to an account is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("there is no such account")]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::privacy::KeyDestruction;
 use crate::{AccountId, BucketId, DataCategory, Day, DecidingAggregate, Time};
 
+/// The key of a category and a day, as its events leave it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetentionBucket {
     /// What is kept in it, once its key is named.
@@ -44,6 +45,7 @@ impl BucketContents {
     }
 }
 
+/// What is done about a key whose time is over.
 #[derive(Debug, Clone)]
 pub enum Command {
     /// The time of the bucket is over: its key is about to be destroyed. Without a fingerprint the vault holds none.
@@ -54,6 +56,7 @@ pub enum Command {
     Repeat { fingerprint: Option<String>, destruction: KeyDestruction },
 }
 
+/// What happened to the key of a category and a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     Fenced { category: DataCategory, day: Day, fingerprint: Option<String>, at: Time },
@@ -76,6 +79,7 @@ impl DomainEvent for Event {
     }
 }
 
+/// Why a command to a bucket is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("the key is not named yet")]

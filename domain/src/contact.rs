@@ -12,6 +12,7 @@ use crate::{DecidingAggregate, GroupId, PrivacyRequestId, Sealed, Time};
 
 pub use consent::{ConsentChoice, ConsentUpcaster};
 
+/// A person that the account may write to, as its events leave it; who that is, only the vault knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
     pub created: bool,
@@ -32,6 +33,7 @@ pub struct Contact {
     pub changes: u64,
 }
 
+/// What may be done to a contact.
 #[derive(Debug, Clone)]
 pub enum Command {
     /// Makes it known; nothing happens if it is.
@@ -74,6 +76,7 @@ pub enum ContactOrigin {
 }
 
 impl ContactOrigin {
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Api => "API",
@@ -108,6 +111,7 @@ pub enum ConsentChannel {
 }
 
 impl ConsentChannel {
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Api => "API",
@@ -118,6 +122,7 @@ impl ConsentChannel {
     }
 }
 
+/// What happened to a contact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     Created {
@@ -183,6 +188,7 @@ impl DomainEvent for Event {
     }
 }
 
+/// Why a command to a contact is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("there is no such contact")]

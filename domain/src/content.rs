@@ -72,6 +72,7 @@ pub enum ContentKind {
 }
 
 impl ContentKind {
+    /// Every value, in the order in which references list them.
     pub const ALL: [Self; 15] = [
         Self::Text,
         Self::Template,
@@ -141,10 +142,12 @@ pub struct TemplateVariable {
 }
 
 impl OutboundContent {
+    /// A message of text alone, its links previewed or not. Refused if it is empty or longer than 4,096 characters.
     pub fn text(body: &str, preview_url: bool) -> Result<Self, InvalidContent> {
         Ok(Self::Text { body: text(body, BODY_MAX)?, preview_url })
     }
 
+    /// The kind of the message, as Meta names it.
     pub const fn kind(&self) -> ContentKind {
         match self {
             Self::Text { .. } => ContentKind::Text,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::content::CustomerLabel;
 use crate::{DecidingAggregate, Sealed};
 
+/// A group of contacts, as its events leave it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     pub created: bool,
@@ -14,6 +15,7 @@ pub struct Group {
     pub names: u64,
 }
 
+/// What may be done to a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Create { name: Sealed<CustomerLabel> },
@@ -21,6 +23,7 @@ pub enum Command {
     Delete,
 }
 
+/// What happened to a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     Created { name: Sealed<CustomerLabel> },
@@ -43,6 +46,7 @@ impl DomainEvent for Event {
     }
 }
 
+/// Why a command to a group is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("there is no such group")]

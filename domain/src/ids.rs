@@ -38,18 +38,29 @@ pub mod kind {
     pub enum EventTag {}
 }
 
+/// The id of an account.
 pub type AccountId = Id<kind::AccountTag>;
+/// The id of an API key.
 pub type KeyId = Id<kind::KeyTag>;
+/// The id of a connected number; not that of Meta.
 pub type NumberId = Id<kind::NumberTag>;
 /// A contact's id is its data subject's: the vault knows who it is.
 pub type SubjectId = Id<kind::SubjectTag>;
+/// The id of a group.
 pub type GroupId = Id<kind::GroupTag>;
+/// The id of a message; not the wamid.
 pub type MessageId = Id<kind::MessageTag>;
+/// The id of an update that no other aggregate takes.
 pub type InboxId = Id<kind::InboxTag>;
+/// The id of the key of a category and a day.
 pub type BucketId = Id<kind::BucketTag>;
+/// The id of a request of a data subject.
 pub type PrivacyRequestId = Id<kind::PrivacyRequestTag>;
+/// The id of an import.
 pub type ImportId = Id<kind::ImportTag>;
+/// The id of a file that was uploaded.
 pub type UploadId = Id<kind::UploadTag>;
+/// The id of an event.
 pub type EventId = Id<kind::EventTag>;
 
 impl<K> Id<K> {
@@ -78,10 +89,12 @@ impl<K> Id<K> {
         })
     }
 
+    /// The id with these 128 bits.
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid, PhantomData)
     }
 
+    /// The 128 bits of the id.
     pub const fn uuid(&self) -> Uuid {
         self.0
     }

@@ -11,6 +11,7 @@ pub use counters::RowCounters;
 use crate::phone::PhoneRegion;
 use crate::{BlindIndex, DataCategory, DecidingAggregate, GroupId, PersonalValue, Sealed, Time, UploadId};
 
+/// An import of contacts, as its events leave it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     pub started: Option<ImportStart>,
@@ -59,6 +60,7 @@ pub struct ColumnMapping {
     pub field: ColumnTarget,
 }
 
+/// What the cells of a column are taken for.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ColumnTarget {
@@ -93,6 +95,7 @@ impl PersonalValue for UploadFrame {
 #[serde(transparent)]
 pub struct RowReports(pub Vec<RowReport>);
 
+/// A row that was not taken as it is, and why.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowReport {
     /// Of the file, 1 for the header.
@@ -120,6 +123,7 @@ pub enum MergeMode {
 }
 
 impl MergeMode {
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::CreateOnly => "CREATE_ONLY",
@@ -150,6 +154,7 @@ pub enum FileError {
 }
 
 impl FileError {
+    /// Every value, in the order in which references list them.
     pub const ALL: [Self; 9] = [
         Self::EmptyFile,
         Self::EmptyHeader,
@@ -162,6 +167,7 @@ impl FileError {
         Self::UploadLost,
     ];
 
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::EmptyFile => "EMPTY_FILE",
@@ -177,6 +183,7 @@ impl FileError {
     }
 }
 
+/// How an import ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunEnd {
     Finished,
@@ -184,6 +191,7 @@ pub enum RunEnd {
     Cancelled,
 }
 
+/// What may be done to an import.
 #[derive(Debug, Clone)]
 pub enum Command {
     Start(Box<ImportStart>),
@@ -207,6 +215,7 @@ pub enum Command {
     },
 }
 
+/// What happened to an import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     Started(ImportStart),
@@ -247,6 +256,7 @@ impl DomainEvent for Event {
     }
 }
 
+/// Why a command to an import is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("there is no such import")]

@@ -15,6 +15,7 @@ pub struct Inbox {
     pub opt_out_listed: bool,
 }
 
+/// What is done about an update that no other aggregate takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Keep {
@@ -42,6 +43,7 @@ pub enum KeepReason {
 }
 
 impl KeepReason {
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::UnknownShape => "unknown_shape",
@@ -51,6 +53,7 @@ impl KeepReason {
     }
 }
 
+/// What happened to the update.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// Version 1, which is read and not written any more: sealed under the account alone, and kept for good.

@@ -42,6 +42,7 @@ pub fn meta_id(text: &str) -> Result<String, InvalidMetaId> {
     if digits { Ok(text.to_owned()) } else { Err(InvalidMetaId) }
 }
 
+/// A WhatsApp number of the account, as its events leave it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Number {
     pub meta: Option<MetaIds>,
@@ -62,6 +63,7 @@ pub struct NumberStop {
     pub at: Time,
 }
 
+/// What may be done to a number.
 #[derive(Debug, Clone)]
 pub enum Command {
     Connect {
@@ -89,6 +91,7 @@ pub enum Command {
     },
 }
 
+/// What happened to a number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     Connected {
@@ -134,6 +137,7 @@ impl DomainEvent for Event {
     }
 }
 
+/// Why a command to a number is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("there is no such number")]

@@ -12,6 +12,7 @@ use crate::{Day, SubjectId, Time};
 pub struct Personal<T>(T);
 
 impl<T> Personal<T> {
+    /// Marks the value as personal.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
@@ -21,10 +22,12 @@ impl<T> Personal<T> {
         &self.0
     }
 
+    /// The value itself, no longer marked.
     pub fn into_exposed(self) -> T {
         self.0
     }
 
+    /// Another personal value, made of this one.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Personal<U> {
         Personal(f(self.0))
     }
@@ -69,6 +72,7 @@ pub enum DataCategory {
 }
 
 impl DataCategory {
+    /// Every value, in the order in which references list them.
     pub const ALL: [Self; 8] = [
         Self::Content,
         Self::Identifier,
@@ -80,6 +84,7 @@ impl DataCategory {
         Self::UnknownWebhook,
     ];
 
+    /// The purpose whose key of the subject seals values of the category.
     pub const fn purpose(self) -> KeyPurpose {
         match self {
             Self::Content | Self::Identifier | Self::Profile | Self::Note | Self::Raw | Self::UnknownWebhook => {
@@ -117,12 +122,14 @@ impl DataCategory {
         }
     }
 
+    /// The category of the name; none if there is no such category.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|category| category.name() == name)
     }
 }
 
 impl KeyPurpose {
+    /// Every value, in the order in which references list them.
     pub const ALL: [Self; 2] = [Self::Messaging, Self::Account];
 
     /// The name under which its keys are kept; never changed once released.
@@ -174,10 +181,12 @@ impl<T> Sealed<T> {
         Ok(Self { text: text.into(), subject, day, value: PhantomData })
     }
 
+    /// The subject under whose key the value is sealed.
     pub const fn subject(&self) -> SubjectId {
         self.subject
     }
 
+    /// The day whose retention key seals the value.
     pub const fn day(&self) -> Day {
         self.day
     }
@@ -246,6 +255,7 @@ pub enum UnavailableCause {
 }
 
 impl UnavailableCause {
+    /// Every value, in the order in which references list them.
     pub const ALL: [Self; 5] =
         [Self::KeyMissing, Self::KeyDamaged, Self::EntryMissing, Self::ValueDamaged, Self::OtherKeys];
 
@@ -300,6 +310,7 @@ pub enum Opened<T> {
 }
 
 impl<T> Opened<T> {
+    /// The value; none if it is erased or cannot be read.
     pub fn value(self) -> Option<Personal<T>> {
         match self {
             Self::Value(value) => Some(value),
@@ -320,6 +331,7 @@ impl BlindIndex {
         Self(hex)
     }
 
+    /// The index in lower-case hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }

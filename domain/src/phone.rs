@@ -223,6 +223,7 @@ impl From<PhoneNumber> for String {
 pub struct Bsuid(String);
 
 impl Bsuid {
+    /// The id as Meta gives it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -36,8 +36,10 @@ pub enum LegalRegime {
 }
 
 impl LegalRegime {
+    /// Every value, in the order in which references list them.
     pub const ALL: [Self; 2] = [Self::Gdpr, Self::Ccpa];
 
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gdpr => "GDPR",
@@ -78,6 +80,7 @@ pub enum LegalGround {
 }
 
 impl LegalGround {
+    /// Every value, in the order in which references list them.
     pub const ALL: [Self; 7] = [
         Self::NoLongerNecessary,
         Self::WithdrawnConsent,
@@ -88,6 +91,7 @@ impl LegalGround {
         Self::ConsumerRequest,
     ];
 
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NoLongerNecessary => "NO_LONGER_NECESSARY",
@@ -121,8 +125,10 @@ pub enum RequestState {
 }
 
 impl RequestState {
+    /// Every value, in the order in which references list them.
     pub const ALL: [Self; 4] = [Self::Received, Self::Executing, Self::Completed, Self::Refused];
 
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Received => "RECEIVED",
@@ -141,6 +147,7 @@ pub struct KeyMark {
     pub fingerprint: String,
 }
 
+/// A request of a data subject, as its events leave it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrivacyRequest {
     pub subject: Option<SubjectId>,
@@ -168,6 +175,7 @@ pub struct KeyDestruction {
     pub at: Time,
 }
 
+/// What may be done about a request.
 #[derive(Debug, Clone)]
 pub enum Command {
     Receive {
@@ -216,6 +224,7 @@ pub enum Command {
     },
 }
 
+/// What happened to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     Received {
@@ -285,6 +294,7 @@ impl DomainEvent for Event {
     }
 }
 
+/// Why a command to a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("there is no such request")]

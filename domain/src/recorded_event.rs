@@ -53,6 +53,7 @@ impl EventMetadata {
     /// When the event was recorded, in microseconds: added for upcasters alone, never stored.
     pub const RECORDED_AT: &'static str = "recorded_at";
 
+    /// Metadata of a command without a fingerprint.
     pub fn by(actor: Actor) -> Self {
         Self(BTreeMap::from([(Self::ACTOR.to_owned(), actor.to_string())]))
     }
@@ -65,10 +66,12 @@ impl EventMetadata {
         self
     }
 
+    /// Who gave the command: `key:<id>`, `system:<processor>`, `meta` or `operator`.
     pub fn actor(&self) -> &str {
         self.0.get(Self::ACTOR).map_or("", String::as_str)
     }
 
+    /// The fingerprint of a repeatable command; none of one that cannot be repeated.
     pub fn fingerprint(&self) -> Option<&str> {
         self.0.get(Self::FINGERPRINT).map(String::as_str)
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Time(i64);
 
 impl Time {
+    /// The moment so many microseconds after 1970-01-01T00:00:00Z.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
@@ -20,6 +21,7 @@ impl Time {
         Self(seconds.saturating_mul(1_000_000))
     }
 
+    /// Microseconds since 1970-01-01T00:00:00Z.
     pub const fn micros(self) -> i64 {
         self.0
     }
@@ -29,6 +31,7 @@ impl Time {
         Day(self.0.div_euclid(86_400_000_000))
     }
 
+    /// The moment so much later, the last one there is at most.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
@@ -70,10 +73,12 @@ impl FromStr for Time {
 pub struct Day(i64);
 
 impl Day {
+    /// The day so many days after 1970-01-01.
     pub const fn from_number(days: i64) -> Self {
         Self(days)
     }
 
+    /// Days since 1970-01-01.
     pub const fn number(self) -> i64 {
         self.0
     }

@@ -97,6 +97,7 @@ impl MentionedIdentities {
         self.earliest = self.earliest.into_iter().chain(other.earliest).min();
     }
 
+    /// Whether no identity was found.
     pub fn is_empty(&self) -> bool {
         self.numbers.is_empty() && self.bsuids.is_empty()
     }

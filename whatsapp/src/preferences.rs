@@ -9,6 +9,7 @@ use crate::{
     redacted::personal,
 };
 
+/// What a user decided about marketing messages.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PreferenceValue {
     Stop,

@@ -8,6 +8,7 @@ use crate::redacted::PERSONAL;
 /// Longest identifier part of a BSUID, by Meta's definition.
 const BSUID_CHARS_MAX: usize = 128;
 
+/// To which user a request goes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum RequestRecipient {
     /// Digits with or without a leading `+`. Without it Meta may prepend the business's own country code.
@@ -17,6 +18,7 @@ pub enum RequestRecipient {
 }
 
 impl RequestRecipient {
+    /// The value as it stands in the request.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Phone(text) | Self::Bsuid(text) => text,

@@ -10,6 +10,7 @@ use crate::{
     redacted::{PERSONAL, personal},
 };
 
+/// A message as `POST /{phone-number-id}/messages` takes it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendRequest {
     pub to: RequestRecipient,
@@ -19,6 +20,7 @@ pub struct SendRequest {
     pub biz_opaque_callback_data: Option<String>,
 }
 
+/// What the message says.
 #[derive(Clone, PartialEq, Eq)]
 pub enum RequestContent {
     /// Only inside the customer service window.
@@ -44,6 +46,7 @@ pub enum BodyParameters {
     Named(Vec<NamedParameter>),
 }
 
+/// The text of a named variable of a template.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NamedParameter {
     pub name: String,
@@ -95,6 +98,7 @@ impl BodyParameters {
         }
     }
 
+    /// How many variables have a text.
     pub fn len(&self) -> usize {
         match self {
             Self::Positional(texts) => texts.len(),
@@ -102,6 +106,7 @@ impl BodyParameters {
         }
     }
 
+    /// Whether no variable has a text.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -15,6 +15,7 @@ const SIGNATURE_HEX_CHARS: usize = 64;
 /// Meta's challenges are short digit strings; nothing longer is echoed back.
 const CHALLENGE_MAX: usize = 1024;
 
+/// Why a signature of a webhook is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SignatureError {
     #[error("the signature header is not `sha256=` and 64 hexadecimal digits")]

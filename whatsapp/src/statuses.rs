@@ -11,6 +11,7 @@ use crate::{
     redacted::{PERSONAL, personal},
 };
 
+/// What Meta reports of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ReportedStatus {
     Sent,
@@ -23,6 +24,7 @@ pub enum ReportedStatus {
     Other(String),
 }
 
+/// A status as `value.statuses[]` brings it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StatusUpdate {
     /// Never empty.

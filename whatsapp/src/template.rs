@@ -24,6 +24,7 @@ pub struct TemplateDefinition {
 }
 
 impl TemplateDefinition {
+    /// Whether Meta lets the template be sent.
     pub fn is_approved(&self) -> bool {
         self.status.as_deref() == Some("APPROVED")
     }

@@ -20,6 +20,7 @@ const DESCRIBED: [&str; 3] = ["messaging_product", "metadata", "contacts"];
 /// believed, so what is beyond is kept in one piece.
 const VALUES_MAX: usize = 250_000;
 
+/// The body is not JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the webhook's body is not JSON")]
 pub struct MalformedWebhook;
@@ -47,6 +48,7 @@ pub struct WebhookChange {
     pub updates: Vec<WebhookUpdate>,
 }
 
+/// One thing that a webhook tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebhookUpdate {
     Status(Box<StatusUpdate>),
@@ -64,6 +66,7 @@ pub struct NamedLines {
 }
 
 impl WebhookPayload {
+    /// Reads a body; only one that is not JSON fails.
     pub fn parse(raw: &[u8]) -> Result<Self, MalformedWebhook> {
         let mut values = serde_json::Deserializer::from_slice(raw).into_iter::<&RawValue>();
         let first = values.next().ok_or(MalformedWebhook)?.map_err(|_| MalformedWebhook)?;

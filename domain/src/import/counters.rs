@@ -31,6 +31,7 @@ const fn is_zero(count: &u64) -> bool {
 }
 
 impl RowCounters {
+    /// The sums of both, counter by counter.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {

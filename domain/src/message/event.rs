@@ -109,6 +109,7 @@ pub enum CancelReason {
 }
 
 impl CancelReason {
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Requested => "REQUESTED",

@@ -29,6 +29,7 @@ pub enum DeliveryStatus {
 }
 
 impl DeliveryStatus {
+    /// Every value, in the order in which references list them.
     pub const ALL: [Self; 11] = [
         Self::Accepted,
         Self::Attempted,
@@ -43,6 +44,7 @@ impl DeliveryStatus {
         Self::Received,
     ];
 
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Accepted => "ACCEPTED",
@@ -59,6 +61,7 @@ impl DeliveryStatus {
         }
     }
 
+    /// The status of the name; none if there is no such status.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
@@ -72,6 +75,7 @@ pub enum StatusWord {
     Read,
 }
 
+/// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum MessageDirection {
@@ -80,6 +84,7 @@ pub enum MessageDirection {
 }
 
 impl MessageDirection {
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Outbound => "OUTBOUND",
@@ -87,6 +92,7 @@ impl MessageDirection {
         }
     }
 
+    /// The direction of the name; none if there is no such direction.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Outbound, Self::Inbound].into_iter().find(|direction| direction.name() == name)
     }
@@ -110,10 +116,12 @@ impl PricingCategory {
         Self(word.to_owned())
     }
 
+    /// The category of a message for which Meta named none.
     pub fn unknown() -> Self {
         Self("unknown".to_owned())
     }
 
+    /// Meta's word for the category, in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -19,9 +19,11 @@ pub enum LegalException {
 }
 
 impl LegalException {
+    /// Every value, in the order in which references list them.
     pub const ALL: [Self; 5] =
         [Self::Expression, Self::LegalObligation, Self::PublicInterest, Self::LegalClaims, Self::Unidentified];
 
+    /// The name in the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Expression => "EXPRESSION",

@@ -86,6 +86,7 @@ pub enum SimulatedBehaviour {
     UnknownFields,
 }
 
+/// What becomes of a message that was held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldOutcome {

@@ -51,6 +51,7 @@ pub struct PostedWebhook {
     pub webhook_status: Option<u16>,
 }
 
+/// Why the simulator cannot make an inbound message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InboundError {
     #[error("there is no number with this phone_number_id")]

@@ -24,6 +24,7 @@ pub trait SimulatedLines: Send + Sync {
 #[error("which numbers exist is not known for now")]
 pub struct LinesUnavailable;
 
+/// A number that the simulator stands in for, with its credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SimulatedLine {
     pub phone_number_id: String,
@@ -50,6 +51,7 @@ impl fmt::Debug for SimulatedLine {
 pub struct MemoryLines(RwLock<BTreeMap<String, SimulatedLine>>);
 
 impl MemoryLines {
+    /// Lines that are known from the start.
     pub fn new(lines: impl IntoIterator<Item = SimulatedLine>) -> Self {
         let all = Self::default();
         for line in lines {

@@ -9,6 +9,7 @@ use super::lines::SimulatedLines;
 /// Unix seconds.
 pub type UnixClock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
+/// What the simulator is started with.
 #[derive(Clone)]
 pub struct SimulatorOptions {
     /// Which numbers exist.
@@ -45,6 +46,7 @@ pub struct StatusDelays {
 }
 
 impl StatusDelays {
+    /// Every status at once.
     pub const ZERO: Self =
         Self { sent: Duration::ZERO, delivered: Duration::ZERO, read: Duration::ZERO, held: Duration::ZERO };
 }

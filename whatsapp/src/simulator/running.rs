@@ -36,6 +36,7 @@ impl Simulator {
 }
 
 impl RunningSimulator {
+    /// The simulator behind the address.
     pub fn simulator(&self) -> &Simulator {
         &self.simulator
     }

@@ -7,6 +7,7 @@ use super::behaviour::{RecipientScript, SimulatedBehaviour};
 const SCRIPTS_MAX: usize = 10_000;
 const ANYBODY: &str = "*";
 
+/// As many recipients have a script as the simulator keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("there are {SCRIPTS_MAX} scripts already")]
 pub struct TooManyScripts;
