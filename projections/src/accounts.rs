@@ -6,6 +6,7 @@ use wasend_domain::{AnyEvent, RecordedEvent, Time};
 use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
 use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
+/// An account as queries show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRow {
     pub id: String,
@@ -20,6 +21,7 @@ pub struct AccountRow {
     pub lost_people: u64,
 }
 
+/// An API key as it is looked up and shown; its secret is not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyRow {
     pub id: String,

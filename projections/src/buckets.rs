@@ -9,6 +9,7 @@ use wasend_domain::{AccountId, AnyEvent, DataCategory, Day, PersonalValue, Recor
 use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
 use crate::{BatchKeys, BatchRows, FoldError};
 
+/// The key of a category and a day whose time is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketRow {
     pub id: String,
@@ -26,6 +27,7 @@ pub struct BucketRow {
 }
 
 impl BucketRow {
+    /// What the key sealed: the category and the day.
     pub const fn contents(&self) -> BucketContents {
         BucketContents { category: self.category, day: self.day }
     }

@@ -7,6 +7,7 @@ use wasend_domain::{AnyEvent, RecordedEvent, Time};
 use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
 use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
+/// A contact as queries show it; who that is, only the vault knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContactRow {
     pub id: String,
@@ -22,6 +23,7 @@ pub struct ContactRow {
     pub updated_at: Time,
 }
 
+/// A group as queries show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupRow {
     pub id: String,
@@ -33,6 +35,7 @@ pub struct GroupRow {
     pub updated_at: Time,
 }
 
+/// That a contact belongs to a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MembershipRow {
     pub account_id: String,

@@ -7,6 +7,7 @@ use wasend_domain::{AnyEvent, RecordedEvent, Time};
 use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
 use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
+/// How far an import has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportState {
     /// Not begun.
@@ -18,8 +19,10 @@ pub enum ImportState {
 }
 
 impl ImportState {
+    /// Every value, in the order in which references list them.
     pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Done, Self::Failed, Self::Cancelled];
 
+    /// The name in the database and the API; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pending => "PENDING",
@@ -30,11 +33,13 @@ impl ImportState {
         }
     }
 
+    /// Whether nothing more happens to the import.
     pub const fn has_ended(self) -> bool {
         matches!(self, Self::Done | Self::Failed | Self::Cancelled)
     }
 }
 
+/// An import as queries show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportRow {
     pub id: String,

@@ -53,10 +53,12 @@ pub struct StatusRow {
 }
 
 impl MessageRow {
+    /// Whose message it is and which way it goes.
     pub fn origin(&self) -> Option<&MessageOrigin> {
         self.state.origin.as_ref()
     }
 
+    /// The status that queries show.
     pub fn status(&self) -> DeliveryStatus {
         self.state.status()
     }

@@ -6,6 +6,7 @@ use wasend_domain::{AnyEvent, RecordedEvent, Time};
 use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
 use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
+/// A WhatsApp number as queries and senders see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumberRow {
     pub id: String,

@@ -22,6 +22,7 @@ pub enum OutboxTask {
 impl OutboxTask {
     const ALL: [Self; 4] = [Self::Send, Self::Conclude, Self::Reconcile, Self::Deliver];
 
+    /// The name in the database; never changed once released.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Send => "send",

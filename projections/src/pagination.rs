@@ -19,6 +19,7 @@ impl RowFilter {
         Self { account_id: account_id.to_owned(), ..Self::default() }.and("account_id", "=", account_id)
     }
 
+    /// Narrows the list by one more condition.
     #[must_use]
     pub fn and(mut self, column: &'static str, operator: &'static str, value: impl Into<CellValue>) -> Self {
         let place = self.bind(value.into());

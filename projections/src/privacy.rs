@@ -7,6 +7,7 @@ use crate::buckets::{self, BUCKETS};
 use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
 use crate::{BatchKeys, BatchRows, FoldError, Projection};
 
+/// A request of a data subject as queries show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrivacyRequestRow {
     pub id: String,

@@ -83,10 +83,12 @@ pub struct UploadStore {
 }
 
 impl UploadStore {
+    /// Uploads that are kept in this database, beside the log.
     pub const fn new(db: Db) -> Self {
         Self { db }
     }
 
+    /// Notes a file that begins to come in.
     pub async fn begin(
         &self,
         id: UploadId,
@@ -109,6 +111,7 @@ impl UploadStore {
         Ok(self.execute(CLAIM, &[CellValue::text(&id), CellValue::text(&account), CellValue::text(&import)]).await? > 0)
     }
 
+    /// The upload of the id, none if there is none or it is deleted.
     pub async fn get(&self, id: UploadId) -> Result<Option<StoredUpload>, StoreError> {
         Ok(self.list(GET, &[CellValue::text(&id)]).await?.pop())
     }
@@ -183,6 +186,7 @@ impl UploadStore {
         Ok(rows.into_iter().filter_map(part).collect())
     }
 
+    /// Deletes every piece of the upload.
     pub async fn delete_parts(&self, owner: &impl ToString, kind: UploadPart) -> Result<(), StoreError> {
         self.execute(DELETE_PARTS, &[CellValue::text(owner), kind.name().into()]).await.map(drop)
     }

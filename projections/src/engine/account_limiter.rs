@@ -16,6 +16,7 @@ pub(crate) struct AccountLimiter(Mutex<HashMap<String, Arc<Semaphore>>>);
 pub struct QueryPermit(#[expect(dead_code, reason = "held for its drop alone")] Option<OwnedSemaphorePermit>);
 
 impl AccountLimiter {
+    /// Waits for one of the account's places; it is free again when the permit is dropped.
     pub async fn acquire(&self, account_id: &str) -> QueryPermit {
         let turns = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

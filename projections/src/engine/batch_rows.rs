@@ -132,6 +132,7 @@ impl TableChanges {
         self.inserts.is_empty() && self.updates.is_empty() && self.deletes.is_empty()
     }
 
+    /// The rows of the table that the batch touched.
     pub fn rows(&self) -> impl Iterator<Item = &RawRow> {
         self.inserts.iter().chain(&self.updates)
     }

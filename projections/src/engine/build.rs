@@ -28,6 +28,7 @@ impl ProjectionBuild {
         Self::named(projection, BESIDE)
     }
 
+    /// The statements of the table, none if the projection has no such table.
     pub fn shape(&self, table: &str) -> Option<&TableShape> {
         self.shapes.iter().find(|shape| shape.table.name == table)
     }
@@ -66,6 +67,7 @@ impl ProjectionBuild {
         Ok(())
     }
 
+    /// Drops the tables of the build.
     pub async fn remove(&self, on: &mut SqlTarget<'_>) -> Result<(), sqlx::Error> {
         for shape in &self.shapes {
             on.execute(&format!("DROP TABLE IF EXISTS {}", shape.physical), &[]).await?;

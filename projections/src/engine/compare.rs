@@ -28,6 +28,7 @@ pub struct TableComparison {
 }
 
 impl TableComparison {
+    /// Whether both builds have the same rows.
     pub const fn is_equal(&self) -> bool {
         self.different == 0 && self.missing == 0 && self.added == 0
     }

@@ -49,6 +49,7 @@ pub(crate) struct ProjectionDaemon {
 }
 
 impl ProjectionDaemon {
+    /// A daemon that has read nothing yet.
     pub fn new(means: Arc<EngineContext>, signals: DaemonSignals, builds: Vec<ProjectionBuild>) -> Self {
         Self {
             leases: Leases::new(means.db.clone()),

@@ -24,6 +24,7 @@ pub struct Leases {
 }
 
 impl Leases {
+    /// Leases that are kept in this database.
     pub fn new(db: Db) -> Self {
         Self { db }
     }

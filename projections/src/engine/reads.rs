@@ -22,6 +22,7 @@ pub struct ReadModels {
 }
 
 impl ReadModels {
+    /// Reads of the current versions of these projections.
     pub fn new(db: Db, projections: &[Arc<dyn Projection>]) -> Self {
         let shapes = projections.iter().flat_map(|projection| build::shapes(projection.as_ref(), ""));
         Self { db, shapes: Arc::new(shapes.map(|shape| (shape.table.name, shape)).collect()), turns: Arc::default() }

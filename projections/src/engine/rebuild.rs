@@ -24,6 +24,7 @@ use crate::engine::sql::{EngineConnection, EngineTransaction, StoreError};
 /// How long a rebuild that died keeps another from starting.
 const REBUILD_LEASE_TTL: Duration = Duration::from_secs(30);
 
+/// How a rebuild runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RebuildOptions {
     /// Switch although the rebuilt tables differ from the serving ones.
@@ -43,11 +44,13 @@ pub struct RebuildReport {
 }
 
 impl RebuildReport {
+    /// Whether the new build has the rows of the one that it replaces.
     pub fn is_equal(&self) -> bool {
         self.tables.iter().all(TableComparison::is_equal)
     }
 }
 
+/// Why a projection was not rebuilt; the one in use stays.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     #[error("no projection is called {0}")]

@@ -24,6 +24,7 @@ pub(crate) struct TableShape {
 }
 
 impl TableShape {
+    /// The statements of the table under its physical name.
     pub fn new(table: &'static Table, version: u32, suffix: &str) -> Self {
         let physical = format!("{}_v{version}{suffix}", table.name);
         let (columns, conflict) = (columns(table), conflict(table));

@@ -27,6 +27,7 @@ pub(crate) struct ProjectionShard {
 }
 
 impl ProjectionShard {
+    /// The progress of a build as its checkpoint has it.
     pub fn new(build: ProjectionBuild) -> Self {
         Self {
             build: Arc::new(build),
@@ -39,14 +40,17 @@ impl ProjectionShard {
         }
     }
 
+    /// Where the build stands, for the commit.
     pub fn place(&self, complete: bool) -> ProjectionWrite<'_> {
         ProjectionWrite { build: &self.build, number: self.number, state: self.state_after(complete) }
     }
 
+    /// The state of the build once it has folded up to the position.
     pub fn state_after(&self, complete: bool) -> BuildState {
         if complete { BuildState::Live } else { self.state }
     }
 
+    /// The build stops at the event that it cannot fold.
     pub fn poisoned(&mut self, at: Position, poison: &PoisonCause) {
         self.state = BuildState::Poisoned;
         let name = self.build.projection.name();

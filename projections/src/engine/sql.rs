@@ -74,6 +74,7 @@ impl EngineConnection {
         Ok(conn)
     }
 
+    /// A connection whose commits are on disk when they are acknowledged.
     pub async fn durable(db: &Db) -> Result<Self, sqlx::Error> {
         Ok(match db {
             Db::Sqlite(sqlite) => Self::Sqlite(sqlite.clone(), sqlite.pool().acquire().await?.detach()),
@@ -124,6 +125,7 @@ impl EngineTransaction<'_> {
         }
     }
 
+    /// Ends the transaction; what it wrote is there from then on.
     pub async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(tx, _turn) => tx.commit().await,
@@ -131,6 +133,7 @@ impl EngineTransaction<'_> {
         }
     }
 
+    /// Ends the transaction without a trace.
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(tx, _turn) => tx.rollback().await,

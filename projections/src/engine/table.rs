@@ -26,6 +26,7 @@ pub struct Table {
 }
 
 impl Table {
+    /// The column of the primary key.
     pub const fn key(&self) -> Column {
         if self.append_only { Column::int("position") } else { Column::text("id") }
     }
@@ -36,6 +37,7 @@ impl Table {
     }
 }
 
+/// A column by its name in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
     pub name: &'static str,
@@ -43,6 +45,7 @@ pub struct Column {
     pub nullable: bool,
 }
 
+/// What a column holds, in both engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
     /// `TEXT`, compared by its bytes.
@@ -52,18 +55,22 @@ pub enum ColumnKind {
 }
 
 impl Column {
+    /// A column of texts, never null.
     pub const fn text(name: &'static str) -> Self {
         Self { name, kind: ColumnKind::Text, nullable: false }
     }
 
+    /// A column of texts, perhaps null.
     pub const fn optional_text(name: &'static str) -> Self {
         Self { name, kind: ColumnKind::Text, nullable: true }
     }
 
+    /// A column of 64-bit integers, never null.
     pub const fn int(name: &'static str) -> Self {
         Self { name, kind: ColumnKind::Int, nullable: false }
     }
 
+    /// A column of 64-bit integers, perhaps null.
     pub const fn optional_int(name: &'static str) -> Self {
         Self { name, kind: ColumnKind::Int, nullable: true }
     }
@@ -162,14 +169,17 @@ pub struct CellReader {
 }
 
 impl CellReader {
+    /// Reads the cells of a row of the table, the key first.
     pub fn new(table: &'static Table, cells: Vec<CellValue>) -> Self {
         Self { table, cells: cells.into_iter(), next: 0 }
     }
 
+    /// The next cell, which is a text.
     pub fn text(&mut self) -> Result<String, DamagedRow> {
         self.optional_text()?.ok_or_else(|| self.damaged())
     }
 
+    /// The next cell, which is a text or null.
     pub fn optional_text(&mut self) -> Result<Option<String>, DamagedRow> {
         match self.take() {
             Some(CellValue::Text(value)) => Ok(value),
@@ -177,10 +187,12 @@ impl CellReader {
         }
     }
 
+    /// The next cell, which is an integer.
     pub fn int(&mut self) -> Result<i64, DamagedRow> {
         self.optional_int()?.ok_or_else(|| self.damaged())
     }
 
+    /// The next cell, which is an integer or null.
     pub fn optional_int(&mut self) -> Result<Option<i64>, DamagedRow> {
         match self.take() {
             Some(CellValue::Int(value)) => Ok(value),
@@ -198,6 +210,7 @@ impl CellReader {
         self.text()?.parse().map_err(|_| self.damaged())
     }
 
+    /// The next cell as the value that its text stands for, or null.
     pub fn optional_parse<T: FromStr>(&mut self) -> Result<Option<T>, DamagedRow> {
         self.optional_text()?.map(|text| text.parse()).transpose().map_err(|_| self.damaged())
     }
