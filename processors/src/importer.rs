@@ -3,15 +3,24 @@
 
 pub mod cell;
 mod chunk;
+pub mod chunks;
 pub mod columns;
 mod consent_words;
 mod decode;
+mod delimited;
+mod lines;
 pub mod options;
+mod parse;
+pub mod preview;
 pub mod reading;
+mod record;
 pub mod report;
 pub mod row;
 mod run;
 mod sweep;
+mod titles;
+mod vcard;
+mod workbook;
 
 use std::collections::HashSet;
 use std::sync::Arc;

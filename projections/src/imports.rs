@@ -45,8 +45,10 @@ pub struct ImportRow {
     pub id: String,
     pub account_id: String,
     pub state: ImportState,
-    /// Sealed `import::Source`.
+    /// Sealed `import::ImportSource`.
     pub source: String,
+    /// Sealed `import::FileLayout`, once the file's first rows are read.
+    pub layout: Option<String>,
     pub mode: String,
     pub dry_run: bool,
     pub group_id: Option<String>,
@@ -67,6 +69,7 @@ static IMPORTS: Table = Table {
         Column::text("account_id"),
         Column::text("state"),
         Column::text("source"),
+        Column::optional_text("layout"),
         Column::text("mode"),
         Column::int("dry_run"),
         Column::optional_text("group_id"),
@@ -83,6 +86,7 @@ static IMPORTS: Table = Table {
         Column::int("warnings"),
         Column::int("erased"),
         Column::int("unreadable"),
+        Column::int("blank"),
         Column::optional_text("code"),
         Column::int("created_at"),
         Column::int("updated_at"),
@@ -106,6 +110,7 @@ impl TableRecord for ImportRow {
             self.account_id.into(),
             self.state.name().into(),
             self.source.into(),
+            self.layout.into(),
             self.mode.into(),
             i64::from(self.dry_run).into(),
             self.group_id.into(),
@@ -113,7 +118,7 @@ impl TableRecord for ImportRow {
             self.bytes_read.into(),
         ];
         let counts = [c.total, c.created, c.updated, c.unchanged, c.duplicate_in_file];
-        let more = [c.duplicate_existing, c.suppressed, c.invalid, c.warnings, c.erased, c.unreadable];
+        let more = [c.duplicate_existing, c.suppressed, c.invalid, c.warnings, c.erased, c.unreadable, c.blank];
         cells.extend(counts.into_iter().chain(more).map(CellValue::count));
         cells.extend([
             self.code.into(),
@@ -130,8 +135,8 @@ impl TableRecord for ImportRow {
         let state = cells.text()?;
         let state = ImportState::ALL.into_iter().find(|known| known.name() == state);
         let state = state.ok_or_else(|| cells.damaged())?;
-        let (source, mode, dry_run, group_id) =
-            (cells.text()?, cells.text()?, cells.int()? != 0, cells.optional_text()?);
+        let (source, layout) = (cells.text()?, cells.optional_text()?);
+        let (mode, dry_run, group_id) = (cells.text()?, cells.int()? != 0, cells.optional_text()?);
         let (bytes, bytes_read) = (cells.int()?, cells.int()?);
         let mut count = || Ok(u64::try_from(cells.int()?).unwrap_or(0));
         let counters = RowCounters {
@@ -146,12 +151,14 @@ impl TableRecord for ImportRow {
             warnings: count()?,
             erased: count()?,
             unreadable: count()?,
+            blank: count()?,
         };
         Ok(Self {
             id,
             account_id,
             state,
             source,
+            layout,
             mode,
             dry_run,
             group_id,
@@ -177,7 +184,7 @@ impl Projection for ImportsProjection {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn tables(&self) -> &'static [&'static Table] {
@@ -199,6 +206,7 @@ impl Projection for ImportsProjection {
                 account_id: recorded.account_id.to_string(),
                 state: ImportState::Pending,
                 source: start.source.as_str().to_owned(),
+                layout: None,
                 mode: start.mode.name().to_owned(),
                 dry_run: start.dry_run,
                 group_id: start.group.map(|group| group.to_string()),
@@ -225,6 +233,10 @@ fn changed(mut row: ImportRow, change: &Change) -> ImportRow {
     };
     match change {
         Change::Started(_) => {}
+        Change::Described { layout, at } => {
+            row.layout = Some(layout.as_str().to_owned());
+            row.updated_at = *at;
+        }
         Change::ChunkApplied { bytes, counters, at, .. } => {
             row.state = ImportState::Running;
             row.bytes_read = count(*bytes);
