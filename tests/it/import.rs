@@ -1,8 +1,10 @@
 //! Contacts come in from files.
 
 mod export;
+mod files;
 mod keeping;
 mod people;
+mod preview;
 mod reading;
 
 use std::fmt::Write as _;

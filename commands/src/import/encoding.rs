@@ -16,7 +16,8 @@ pub struct EncodingCheck {
     /// Zero bytes at even and at odd places.
     zeros: [u64; 2],
     utf8: Utf8Check,
-    detector: EncodingDetector,
+    /// Boxed, since it is kilobytes and a part of every future that takes in a file.
+    detector: Box<EncodingDetector>,
     /// Bytes that were looked at from the first one on that is not ASCII.
     examined: usize,
 }
@@ -28,7 +29,7 @@ impl Default for EncodingCheck {
             bytes: 0,
             zeros: [0; 2],
             utf8: Utf8Check::default(),
-            detector: EncodingDetector::new(Iso2022JpDetection::Allow),
+            detector: Box::new(EncodingDetector::new(Iso2022JpDetection::Allow)),
             examined: 0,
         }
     }

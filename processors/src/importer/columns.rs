@@ -84,7 +84,8 @@ fn titles_of(first: &Record, has_header: bool) -> Vec<String> {
             titles.push(title);
             continue;
         }
-        let numbered = (2..).map(|number| format!("{title} ({number})")).find(|title| seen.insert(normal(title)));
+        let numbered =
+            (2..=COLUMNS_MAX + 1).map(|number| format!("{title} ({number})")).find(|title| seen.insert(normal(title)));
         titles.push(numbered.unwrap_or(title));
     }
     titles
@@ -105,6 +106,10 @@ fn mapped(titles: &[String], source: &ImportSource) -> Result<Vec<Option<ColumnT
     Ok(fields)
 }
 
+fn meaning_of(title: &str) -> TitleMeaning {
+    if title.starts_with(ATTRIBUTE) { TitleMeaning::Unknown } else { meaning(title) }
+}
+
 /// Columns while it is found out what they hold.
 struct ColumnChoice {
     titles: Vec<String>,
@@ -118,7 +123,7 @@ impl ColumnChoice {
     }
 
     fn by_title(&mut self) {
-        let meanings: Vec<TitleMeaning> = self.titles.iter().map(|title| self.meaning_of(title)).collect();
+        let meanings: Vec<TitleMeaning> = self.titles.iter().map(|title| meaning_of(title)).collect();
         self.find_phones(&meanings);
         for (place, meaning) in meanings.iter().enumerate() {
             let field = match meaning {
@@ -130,10 +135,6 @@ impl ColumnChoice {
             self.fields[place].get_or_insert(field);
         }
         names::choose(&meanings, &mut self.fields);
-    }
-
-    fn meaning_of(&self, title: &str) -> TitleMeaning {
-        if title.starts_with(ATTRIBUTE) { TitleMeaning::Unknown } else { meaning(title) }
     }
 
     fn find_phones(&mut self, meanings: &[TitleMeaning]) {

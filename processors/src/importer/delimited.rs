@@ -63,11 +63,10 @@ impl<R: Read> DelimitedRows<R> {
     }
 
     /// Goes on with a row whose first line ends inside quotation marks.
-    fn long_row(&mut self, first: TextLine, width: Option<usize>) -> Result<Record, ReadFailure> {
+    fn long_row(&mut self, first: &TextLine, width: Option<usize>) -> Result<Record, ReadFailure> {
         let mut text = first.text.clone() + first.end;
         let mut taken: Vec<TextLine> = Vec::new();
-        loop {
-            let Some(line) = self.next_line()? else { break };
+        while let Some(line) = self.next_line()? {
             text.push_str(&line.text);
             let scanned = scan(&line.text, self.delimiter, true);
             text.push_str(if scanned == QuoteEnd::Open { line.end } else { "" });
@@ -126,7 +125,7 @@ impl<R: Read> RowSource for DelimitedRows<R> {
                 continue;
             }
             if scan(&first.text, self.delimiter, false) == QuoteEnd::Open {
-                return self.long_row(first, width).map(Some);
+                return self.long_row(&first, width).map(Some);
             }
             return Ok(Some(Record { line: first.number, cells: cells(&mut self.parser, &first.text), fault: None }));
         }

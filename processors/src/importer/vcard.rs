@@ -56,8 +56,7 @@ impl<R: Read> CardRows<R> {
         };
         let mut text = format!("{BEGIN}\r\n");
         let mut is_dropped = false;
-        loop {
-            let Some(line) = self.next_line()? else { break };
+        while let Some(line) = self.next_line()? {
             if is_card(&line.text) {
                 // The card before it has no end.
                 self.ahead.push_front(line);

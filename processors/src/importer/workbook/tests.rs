@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use zip::ZipWriter;
@@ -18,13 +19,13 @@ fn book(sheets: &[(&str, &str, &str)], strings: &str) -> Vec<u8> {
     let (mut list, mut links) = (String::new(), String::new());
     for (place, (name, state, rows)) in sheets.iter().enumerate() {
         let id = place + 1;
-        list += &format!(r#"<sheet name="{name}" sheetId="{id}" state="{state}" r:id="rId{id}"/>"#);
-        links +=
-            &format!(r#"<Relationship Id="rId{id}" Type="{OFFICE}/worksheet" Target="worksheets/sheet{id}.xml"/>"#);
+        write!(list, r#"<sheet name="{name}" sheetId="{id}" state="{state}" r:id="rId{id}"/>"#).unwrap();
+        let target = format!("worksheets/sheet{id}.xml");
+        write!(links, r#"<Relationship Id="rId{id}" Type="{OFFICE}/worksheet" Target="{target}"/>"#).unwrap();
         let sheet = format!(r#"<worksheet xmlns="{MAIN}"><sheetData>{rows}</sheetData></worksheet>"#);
-        put(&format!("xl/worksheets/sheet{id}.xml"), &sheet);
+        put(&format!("xl/{target}"), &sheet);
     }
-    links += &format!(r#"<Relationship Id="rId99" Type="{OFFICE}/sharedStrings" Target="sharedStrings.xml"/>"#);
+    write!(links, r#"<Relationship Id="rId99" Type="{OFFICE}/sharedStrings" Target="sharedStrings.xml"/>"#).unwrap();
     put("xl/sharedStrings.xml", &format!(r#"<sst xmlns="{MAIN}">{strings}</sst>"#));
     put(
         "xl/workbook.xml",
