@@ -26,6 +26,7 @@ pub struct KeyHolder {
 }
 
 impl KeyHolder {
+    /// Whether the key has the scope.
     pub fn may(&self, scope: KeyScope) -> bool {
         self.scopes.contains(&scope)
     }
@@ -72,6 +73,7 @@ pub enum KeyDenied {
 }
 
 impl KeyDenied {
+    /// The code of the answer: UNAUTHENTICATED for a wrong key, UNAVAILABLE when it could not be checked.
     pub const fn code(self) -> ProblemCode {
         match self {
             Self::Invalid => ProblemCode::Unauthenticated,
@@ -152,6 +154,7 @@ pub(crate) mod fake {
 
     use super::*;
 
+    /// Authenticator of tests: knows one key, which can be revoked, and can itself be down.
     pub struct OneKey {
         pub actor: KeyHolder,
         pub revoked: AtomicBool,
@@ -159,6 +162,7 @@ pub(crate) mod fake {
     }
 
     impl OneKey {
+        /// One key with these scopes, valid and reachable.
         pub fn new(scopes: impl IntoIterator<Item = KeyScope>) -> Arc<Self> {
             let actor = KeyHolder {
                 account_id: AccountId::random(),
@@ -168,6 +172,7 @@ pub(crate) mod fake {
             Arc::new(Self { actor, revoked: AtomicBool::new(false), down: AtomicBool::new(false) })
         }
 
+        /// The secret of the key that it knows.
         pub fn key() -> String {
             ApiKey::from_bytes(&[7; 32]).expose().to_owned()
         }

@@ -3,7 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `backlog` | which numbers have something to do |
-//! | `worker`, `worker_answers` | one number's loop; what it does when a call ends |
+//! | `context` | what the loops of all numbers share: queues, throttles, options |
+//! | `worker`, `worker/answers` | one number's loop; what it does when a call ends |
 //! | `queue` | one number's part of the to-do list |
 //! | `prepare` | from messages that are due to calls that may be made |
 //! | `call` | one call to Meta |
@@ -13,6 +14,7 @@
 mod backlog;
 pub(crate) mod backoff;
 mod call;
+mod context;
 pub(crate) mod identity_updates;
 pub(crate) mod outcome_writer;
 mod prepare;
@@ -20,7 +22,6 @@ mod queue;
 mod rate_limit;
 mod response_policy;
 mod worker;
-mod worker_answers;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -32,15 +33,19 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use wasend_commands::{CommandError, Commands};
-use wasend_domain::{EventId, NumberId};
+use wasend_domain::{Actor, EventId, NumberId};
 use wasend_projections::outbox::OutboxRow;
 use wasend_projections::{Leases, Projector};
 use wasend_whatsapp::MetaGateway;
 
-use crate::context::{DispatchContext, MetaThrottles, ProgressWatcher};
+use crate::context::ProgressWatcher;
 use crate::dispatcher::backlog::{NumberBacklog, read_backlog};
 use crate::dispatcher::backoff::RandomJitter;
+use crate::dispatcher::context::{DispatchContext, MetaThrottles};
 use crate::options::DispatchOptions;
+
+/// The name under which the dispatcher stands in the audit trail.
+pub(crate) const DISPATCHER: Actor = Actor::System("dispatcher");
 
 /// Outcomes that wait to be recorded; beyond them the numbers' loops wait.
 const ENDED_CALLS_QUEUE_MAX: usize = 10_000;

@@ -9,7 +9,7 @@
 //! | `daemon`, `shard` | following the log, catching up, stopping at a poisoned event |
 //! | [`rebuild`], [`compare`] | building tables anew beside those that serve |
 //! | [`checkpoints`], [`lease`] | checkpoints and states; who alone may do something |
-//! | `rows`, `build`, `table_maintenance` | physical tables, those that a projection fills, and what Postgres needs to keep up with them |
+//! | `rows`, `build`, [`registration`], `table_maintenance` | physical tables, those that a projection fills, their registry, and what Postgres needs to keep up with them |
 //! | `loading`, `writing`, [`sql`] | how an engine loads and writes many rows; statements on either engine |
 //! | [`reads`], `account_limiter` | how queries get at rows, and how many of them an account runs at once |
 //! | [`projector`], `notifications` | the front: start, wait for a position, status, rebuild; hearing of other nodes |
@@ -22,7 +22,7 @@ mod build;
 pub mod checkpoints;
 mod commit;
 pub mod compare;
-mod context;
+pub mod context;
 mod daemon;
 pub mod lease;
 mod loading;
@@ -32,6 +32,7 @@ pub mod projection;
 pub mod projector;
 pub mod reads;
 pub mod rebuild;
+pub mod registration;
 mod rows;
 mod shard;
 pub mod sql;

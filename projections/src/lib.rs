@@ -29,13 +29,13 @@ use std::sync::Arc;
 pub use engine::batch_rows::{BatchKeys, BatchRows};
 pub use engine::checkpoints::BuildState;
 pub use engine::compare::TableComparison;
+pub use engine::context::ProjectorOptions;
 pub use engine::lease::Leases;
 pub use engine::projection::{FoldError, PoisonCause, Projection};
-pub use engine::projector::{
-    ProjectionStatus, ProjectionStatusError, Projector, ProjectorOptions, StartError, WaitTimedOut, status,
-};
+pub use engine::projector::{ProjectionStatus, ProjectionStatusError, Projector, WaitTimedOut, status};
 pub use engine::reads::ReadModels;
 pub use engine::rebuild::{RebuildError, RebuildOptions, RebuildReport, rebuild};
+pub use engine::registration::StartError;
 pub use engine::sql::StoreError;
 pub use engine::table::{CellReader, CellValue, Column, ColumnKind, DamagedRow, Table, TableRecord};
 

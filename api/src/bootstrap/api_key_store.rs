@@ -23,6 +23,8 @@ pub struct ApiKeyStore {
 }
 
 impl ApiKeyStore {
+    /// The store over the read models, where keys are looked up, and the vault, which hashes secrets. Look-ups that
+    /// come together are one query.
     pub fn new(reads: ReadModels, vault: Arc<Vault>) -> Self {
         let lookups = Batcher::new(LOOKUP_BATCH_LIMITS, move |(), hashes: Vec<String>| {
             let reads = reads.clone();

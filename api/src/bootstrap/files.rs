@@ -43,6 +43,7 @@ impl FromRef<FilesState> for Arc<dyn KeyAuthenticator> {
     }
 }
 
+/// The routes of files; all need an API key. `patience` is how long the next bytes of an upload may take.
 pub fn files(
     commands: Arc<Commands>,
     authenticator: Arc<dyn KeyAuthenticator>,

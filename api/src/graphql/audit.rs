@@ -14,6 +14,7 @@ use super::scalar::{DateTime, PositionScalar, database_position};
 use super::state::GraphqlState;
 use crate::auth::require;
 
+/// GraphQL `AuditEvent` over its row.
 pub struct AuditEvent(pub AuditRow);
 
 /// Something that happened, without the personal data that it was about.
@@ -147,6 +148,7 @@ impl EdgeNameType for AuditConnectionNames {
     }
 }
 
+/// Queries of the audit trail.
 #[derive(Default)]
 pub struct AuditQuery;
 

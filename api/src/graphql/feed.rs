@@ -74,6 +74,7 @@ pub struct ChangeFeed {
 }
 
 impl ChangeFeed {
+    /// Starts the task that reads what changed after each new position of the read models; ends with the drop.
     pub fn start(reads: ReadModels, position: watch::Receiver<Position>) -> Self {
         let (statuses, audit) = (FeedChannel::new(reads.clone()), FeedChannel::new(reads));
         let task = tokio::spawn(run(FeedSource::new(&statuses), FeedSource::new(&audit), position));

@@ -109,6 +109,7 @@ impl From<RowCounters> for ImportCounters {
     }
 }
 
+/// GraphQL `Import` over its row.
 pub struct ImportObject(ImportRow);
 
 /// An import of contacts. What went wrong with single rows is downloaded from `/imports/{id}/errors.csv`.
@@ -198,6 +199,7 @@ impl OrderedRow for ImportRow {
     }
 }
 
+/// Queries of imports.
 #[derive(Default)]
 pub struct ImportQuery;
 
@@ -275,6 +277,7 @@ struct ImportPayload {
     errors: Vec<UserError>,
 }
 
+/// Mutations that begin and cancel imports.
 #[derive(Default)]
 pub struct ImportMutation;
 
@@ -330,6 +333,7 @@ impl ImportField {
     }
 }
 
+/// Subscription to the progress of imports.
 #[derive(Default)]
 pub struct ImportSubscription;
 

@@ -123,6 +123,7 @@ struct ErasureHolds;
 pub struct DataLoaders(DataLoader<LoaderSource>);
 
 impl DataLoaders {
+    /// Loaders over the read models and the vault. What is asked for in one poll of a query is one load.
     pub fn new(reads: ReadModels, vault: Arc<Vault>) -> Self {
         // Loads of the same moment are submitted before the task yields; a timer would add a millisecond or two to each
         // level of a query.

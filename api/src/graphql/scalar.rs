@@ -3,6 +3,7 @@
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use wasend_domain::{Day, Position, Time};
 
+/// GraphQL `Position`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PositionScalar(pub wasend_domain::Position);
 
@@ -29,6 +30,7 @@ impl ScalarType for PositionScalar {
     }
 }
 
+/// GraphQL `DateTime`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime(pub Time);
 
@@ -48,6 +50,7 @@ impl ScalarType for DateTime {
     }
 }
 
+/// GraphQL `Date`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateScalar(pub Day);
 

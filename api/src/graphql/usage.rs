@@ -151,6 +151,7 @@ impl UsageLineObject {
     }
 }
 
+/// Queries of what the account used.
 #[derive(Default)]
 pub struct UsageQuery;
 

@@ -82,6 +82,7 @@ impl EngineConnection {
         })
     }
 
+    /// Where statements outside a transaction run.
     pub fn on(&mut self) -> SqlTarget<'_> {
         match self {
             Self::Sqlite(_, conn) => SqlTarget::Sqlite(conn),
@@ -118,6 +119,7 @@ pub(crate) enum EngineTransaction<'c> {
 }
 
 impl EngineTransaction<'_> {
+    /// Where statements of the transaction run.
     pub fn on(&mut self) -> SqlTarget<'_> {
         match self {
             Self::Sqlite(tx, _) => SqlTarget::Sqlite(tx),

@@ -21,6 +21,7 @@ use wasend_vault::Person;
 const EXPORT_ROWS_MAX: usize = 500;
 const FIXED: [&str; 5] = ["phone", "bsuid", "name", "opted_out", UNAVAILABLE];
 
+/// A CSV file piece by piece; ends with the first error.
 pub type ExportBytes = BoxStream<'static, Result<Piece, CommandError>>;
 
 /// One page after the other, until there is none.
@@ -89,6 +90,7 @@ struct ExportCursor {
     names: Option<Arc<Vec<String>>>,
 }
 
+/// The account's contacts as CSV, or those of one group; a page of [`EXPORT_ROWS_MAX`] rows is in memory at a time.
 pub fn contacts(commands: Arc<Commands>, account: AccountId, group: Option<String>) -> ExportBytes {
     let exporter = ContactExporter { commands, account, group };
     pages(ExportCursor { after: String::new(), names: None }, move |place| exporter.clone().page(place))

@@ -35,6 +35,7 @@ struct ContactFilter {
     opted_out: Option<bool>,
 }
 
+/// Queries of contacts.
 #[derive(Default)]
 pub struct ContactQuery;
 
