@@ -106,3 +106,21 @@ fn definition(table: &Table) -> String {
     let indexes: Vec<String> = table.indexes.iter().map(|index| index.join("+")).collect();
     format!("{}({}) [{}]", table.name, columns.join(", "), indexes.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database knows the tables of a version by their definition and refuses another one under the same version.
+    #[test]
+    fn released_tables_change_only_with_their_version() {
+        let tables = |projection: &Arc<dyn Projection>| {
+            let tables = projection.tables().iter();
+            let lines = tables.map(|table| format!("  {} by {}\n", definition(table), table.key().name));
+            format!("{}\n{}", ProjectionBuild::serving(projection).id, lines.collect::<String>())
+        };
+        let now: String = crate::all().iter().map(tables).collect();
+        let released = include_str!("../../released/tables.txt");
+        assert_eq!(now, released, "raise the version, then write projections/released/tables.txt anew:\n{now}");
+    }
+}
