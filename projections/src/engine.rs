@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`projection`], [`table`] | what a read model implements: a fold, and the tables it fills |
+//! | [`projection`], [`table`], [`record`] | what a read model implements: a fold, and the tables it fills; one list of columns a record |
 //! | [`batch_rows`] | the rows of a batch in memory |
 //! | `batch`, `commit` | a batch named, loaded, folded; and written |
 //! | `prefetch` | batches read and folded while the one before is written |
@@ -32,6 +32,7 @@ pub mod projection;
 pub mod projector;
 pub mod reads;
 pub mod rebuild;
+pub mod record;
 pub mod registration;
 mod rows;
 mod shard;

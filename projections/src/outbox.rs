@@ -3,8 +3,8 @@
 use wasend_domain::message::Event as Change;
 use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, time};
-use crate::{BatchKeys, BatchRows, FoldError, Projection};
+use crate::engine::record::{named_cell, table_record};
+use crate::{BatchKeys, BatchRows, FoldError, Projection, Table, TableRecord};
 
 /// What a message waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,85 +33,30 @@ impl OutboxTask {
     }
 }
 
-/// One outbound message that is not settled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutboxRow {
-    /// The message's id.
-    pub id: String,
-    pub account_id: String,
-    pub number_id: String,
-    pub contact_id: String,
-    pub todo: OutboxTask,
-    pub due_at: Time,
-    /// Calls begun so far.
-    pub attempts: i64,
-    /// It was surfaced: nothing more is done about an unknown outcome.
-    pub surfaced: bool,
-    pub accepted_at: Time,
-    /// Sealed `OutboundContent`.
-    pub content: String,
-}
-
-static OUTBOX: Table = Table {
-    name: "outbox",
-    columns: &[
-        Column::text("account_id"),
-        Column::text("number_id"),
-        Column::text("contact_id"),
-        Column::text("todo"),
-        Column::int("due_at"),
-        Column::int("attempts"),
-        Column::int("surfaced"),
-        Column::int("accepted_at"),
-        Column::text("content"),
-    ],
-    indexes: &[&["todo", "number_id", "due_at", "id"], &["todo", "surfaced", "due_at"], &["contact_id", "todo"]],
-    append_only: false,
-};
-
-impl TableRecord for OutboxRow {
-    const TABLE: &'static Table = &OUTBOX;
-
-    fn id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        vec![
-            self.id.into(),
-            self.account_id.into(),
-            self.number_id.into(),
-            self.contact_id.into(),
-            self.todo.name().into(),
-            self.due_at.micros().into(),
-            self.attempts.into(),
-            i64::from(self.surfaced).into(),
-            self.accepted_at.micros().into(),
-            self.content.into(),
-        ]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        let id = cells.text()?;
-        let (account_id, number_id, contact_id) = (cells.text()?, cells.text()?, cells.text()?);
-        let todo = cells.text()?;
-        let todo = OutboxTask::ALL.into_iter().find(|known| known.name() == todo).ok_or_else(|| cells.damaged())?;
-        Ok(Self {
-            id,
-            account_id,
-            number_id,
-            contact_id,
-            todo,
-            due_at: time(cells.int()?),
-            attempts: cells.int()?,
-            surfaced: cells.int()? != 0,
-            accepted_at: time(cells.int()?),
-            content: cells.text()?,
-        })
+table_record! {
+    /// One outbound message that is not settled.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct OutboxRow in "outbox" indexed by [["todo", "number_id", "due_at", "id"], ["todo", "surfaced", "due_at"], ["contact_id", "todo"]] {
+        /// The message's id.
+        key pub id: String,
+        pub account_id: String,
+        pub number_id: String,
+        pub contact_id: String,
+        pub todo: OutboxTask,
+        pub due_at: Time,
+        /// Calls begun so far.
+        pub attempts: i64,
+        /// It was surfaced: nothing more is done about an unknown outcome.
+        pub surfaced: bool,
+        pub accepted_at: Time,
+        /// Sealed `OutboundContent`.
+        pub content: String,
     }
 }
 
-static TABLES: &[&Table] = &[&OUTBOX];
+named_cell!(OutboxTask, |name| OutboxTask::ALL.into_iter().find(|task| task.name() == name));
+
+static TABLES: &[&Table] = &[OutboxRow::TABLE];
 
 /// The projection of the table.
 pub struct OutboxProjection;

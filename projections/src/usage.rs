@@ -4,83 +4,38 @@
 use wasend_domain::message::{Event as Change, UsageLine};
 use wasend_domain::{AnyEvent, Day, RecordedEvent};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord};
-use crate::{BatchKeys, BatchRows, FoldError, Projection};
+use crate::engine::record::table_record;
+use crate::{BatchKeys, BatchRows, FoldError, Projection, Table, TableRecord};
 
-/// One line of the usage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageRow {
-    pub account_id: String,
-    pub number_id: String,
-    pub direction: String,
-    pub category: String,
-    /// The UTC day on which WASend accepted or received the messages.
-    pub day: Day,
-    /// Messages that Meta showed to have gone out, or that came in.
-    pub messages: i64,
-    /// Those of them that reached a device.
-    pub delivered: i64,
-    /// Those of them that Meta said it charges.
-    pub billable: i64,
+table_record! {
+    /// One line of the usage.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct UsageRow in "usage" indexed by [["account_id", "day", "id"]] {
+        key Self::line,
+        pub account_id: String,
+        pub number_id: String,
+        pub direction: String,
+        pub category: String,
+        /// The UTC day on which WASend accepted or received the messages.
+        pub day: Day,
+        /// Messages that Meta showed to have gone out, or that came in.
+        pub messages: i64,
+        /// Those of them that reached a device.
+        pub delivered: i64,
+        /// Those of them that Meta said it charges.
+        pub billable: i64,
+    }
 }
 
-static USAGE: Table = Table {
-    name: "usage",
-    columns: &[
-        Column::text("account_id"),
-        Column::text("number_id"),
-        Column::text("direction"),
-        Column::text("category"),
-        Column::int("day"),
-        Column::int("messages"),
-        Column::int("delivered"),
-        Column::int("billable"),
-    ],
-    indexes: &[&["account_id", "day", "id"]],
-    append_only: false,
-};
-
-impl TableRecord for UsageRow {
-    const TABLE: &'static Table = &USAGE;
-
+impl UsageRow {
     /// Begins with the account and the day, so that pages come in that order.
-    fn id(&self) -> String {
+    fn line(&self) -> String {
         let Self { account_id, day, number_id, direction, category, .. } = self;
         format!("{account_id}/{day}/{number_id}/{direction}/{category}")
     }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        let id = self.id();
-        vec![
-            id.into(),
-            self.account_id.into(),
-            self.number_id.into(),
-            self.direction.into(),
-            self.category.into(),
-            self.day.number().into(),
-            self.messages.into(),
-            self.delivered.into(),
-            self.billable.into(),
-        ]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        // The id is made of the others.
-        cells.text()?;
-        Ok(Self {
-            account_id: cells.text()?,
-            number_id: cells.text()?,
-            direction: cells.text()?,
-            category: cells.text()?,
-            day: Day::from_number(cells.int()?),
-            messages: cells.int()?,
-            delivered: cells.int()?,
-            billable: cells.int()?,
-        })
-    }
 }
 
-static TABLES: &[&Table] = &[&USAGE];
+static TABLES: &[&Table] = &[UsageRow::TABLE];
 
 /// The projection of the table.
 pub struct UsageProjection;

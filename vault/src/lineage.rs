@@ -193,8 +193,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Does work that ends a suspension: it may open values while nothing else may.
-pub(crate) async fn reapplying<T>(work: impl Future<Output = T>) -> T {
-    REAPPLYING.scope((), work).await
+pub(crate) fn reapplying<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    REAPPLYING.scope((), work)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::engine::batch::DecodeFn;
 use crate::engine::sql::StoreError;
 
 /// How the engine runs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct ProjectorOptions {
     /// Most events that are folded in one transaction.
     pub batch: usize,

@@ -2,10 +2,10 @@
 //! writes are generated for both engines.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::Serialize;
-use wasend_domain::Time;
+
+use crate::engine::record::CellField;
 
 /// So many rows one SQLite statement writes with each value bound by itself, which is the cheapest for many; what is left
 /// goes as one text, in one statement whatever its number.
@@ -29,6 +29,11 @@ impl Table {
     /// The column of the primary key.
     pub const fn key(&self) -> Column {
         if self.append_only { Column::int("position") } else { Column::text("id") }
+    }
+
+    /// The error of a row whose column holds what no record writes.
+    pub const fn damaged(&self, column: &'static str) -> DamagedRow {
+        DamagedRow { table: self.name, column }
     }
 
     /// The key, and the others.
@@ -55,6 +60,11 @@ pub enum ColumnKind {
 }
 
 impl Column {
+    /// A column of values of the type.
+    pub const fn of<T: CellField>(name: &'static str) -> Self {
+        Self { name, kind: T::KIND, nullable: T::NULLABLE }
+    }
+
     /// A column of texts, never null.
     pub const fn text(name: &'static str) -> Self {
         Self { name, kind: ColumnKind::Text, nullable: false }
@@ -174,65 +184,45 @@ impl CellReader {
         Self { table, cells: cells.into_iter(), next: 0 }
     }
 
+    /// The next cell as a value of the column's type.
+    pub fn field<T: CellField>(&mut self) -> Result<T, DamagedRow> {
+        self.next += 1;
+        self.cells.next().and_then(T::from_cell).ok_or_else(|| self.damaged())
+    }
+
     /// The next cell, which is a text.
     pub fn text(&mut self) -> Result<String, DamagedRow> {
-        self.optional_text()?.ok_or_else(|| self.damaged())
+        self.field()
     }
 
     /// The next cell, which is a text or null.
     pub fn optional_text(&mut self) -> Result<Option<String>, DamagedRow> {
-        match self.take() {
-            Some(CellValue::Text(value)) => Ok(value),
-            _ => Err(self.damaged()),
-        }
+        self.field()
     }
 
     /// The next cell, which is an integer.
     pub fn int(&mut self) -> Result<i64, DamagedRow> {
-        self.optional_int()?.ok_or_else(|| self.damaged())
+        self.field()
     }
 
     /// The next cell, which is an integer or null.
     pub fn optional_int(&mut self) -> Result<Option<i64>, DamagedRow> {
-        match self.take() {
-            Some(CellValue::Int(value)) => Ok(value),
-            _ => Err(self.damaged()),
-        }
-    }
-
-    /// A position, sequence or count.
-    pub fn count(&mut self) -> Result<u64, DamagedRow> {
-        u64::try_from(self.int()?).map_err(|_| self.damaged())
-    }
-
-    /// A text that stands for a value.
-    pub fn parse<T: FromStr>(&mut self) -> Result<T, DamagedRow> {
-        self.text()?.parse().map_err(|_| self.damaged())
-    }
-
-    /// The next cell as the value that its text stands for, or null.
-    pub fn optional_parse<T: FromStr>(&mut self) -> Result<Option<T>, DamagedRow> {
-        self.optional_text()?.map(|text| text.parse()).transpose().map_err(|_| self.damaged())
+        self.field()
     }
 
     /// The cell that was taken last is not what it should be.
-    pub fn damaged(&self) -> DamagedRow {
+    fn damaged(&self) -> DamagedRow {
         let column = self.table.all_columns().nth(self.next.saturating_sub(1)).unwrap_or(self.table.key());
-        DamagedRow { table: self.table.name, column: column.name }
-    }
-
-    fn take(&mut self) -> Option<CellValue> {
-        self.next += 1;
-        self.cells.next()
+        self.table.damaged(column.name)
     }
 }
 
 /// A moment as a column of integers holds it, in microseconds.
-pub(crate) fn time(micros: i64) -> Time {
-    Time::from_micros(micros)
+pub(crate) fn time(micros: i64) -> wasend_domain::Time {
+    wasend_domain::Time::from_micros(micros)
 }
 
 /// The cell of a moment that may be none, in microseconds.
-pub(crate) fn moment(time: Option<Time>) -> CellValue {
-    CellValue::Int(time.map(Time::micros))
+pub(crate) fn moment(time: Option<wasend_domain::Time>) -> CellValue {
+    CellValue::Int(time.map(wasend_domain::Time::micros))
 }
