@@ -238,7 +238,7 @@ impl DispatchManager {
         if !numbers.is_empty() {
             self.acquire(&numbers).await;
         }
-        match self.shared.commands.reads.count::<OutboxRow>("WHERE todo = 'send'", &[]).await {
+        match OutboxRow::waiting(&self.shared.commands.reads).await {
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
             Ok(waiting) => metrics::gauge!("wasend_dispatch_waiting").set(waiting as f64),
             Err(error) => tracing::warn!(%error, "the messages that wait cannot be counted"),

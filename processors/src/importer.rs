@@ -31,7 +31,8 @@ use run::{ImportRun, lease_of};
 use crate::context::ProgressWatcher;
 
 /// The list of what is left to do, oldest first.
-const OPEN: &str = "WHERE state IN ('PENDING', 'RUNNING') ORDER BY id LIMIT 100";
+/// Imports that are looked at in one round.
+const IMPORTS_PAGE_MAX: u64 = 100;
 
 /// Runs imports until it is shut down. Dropped without that, it ends like a process that dies.
 pub struct Importer {
@@ -126,7 +127,7 @@ impl ImportManager {
         if self.running.len() >= self.run.options.at_once {
             return Ok(());
         }
-        let rows: Vec<ImportRow> = self.run.commands.reads.fetch(OPEN, &[]).await?;
+        let rows = ImportRow::open(&self.run.commands.reads, IMPORTS_PAGE_MAX).await?;
         for row in rows {
             let (Ok(account), Ok(id)) = (row.account_id.parse(), row.id.parse::<ImportId>()) else { continue };
             if self.running.len() >= self.run.options.at_once {

@@ -16,7 +16,7 @@ use wasend_domain::privacy::KeyDestruction;
 use wasend_domain::{AccountId, Actor, Day, EventId, Position};
 use wasend_eventlog::execute;
 use wasend_projections::buckets::BucketRow;
-use wasend_projections::{CellValue, Leases, Projector, ReadModels};
+use wasend_projections::{Leases, Projector, ReadModels};
 use wasend_vault::{BucketKey, Vault};
 
 use crate::context::{earlier, once};
@@ -25,8 +25,6 @@ const LEASE: &str = "retention";
 const RETENTION: Actor = Actor::System("retention");
 /// Buckets that are looked at in one step.
 const PAGE: u64 = 500;
-const OVER: &str = "WHERE todo = 'expire' AND day <= $1 ORDER BY day, id LIMIT $2";
-const FENCED: &str = "WHERE fenced_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
 
 /// How long what is kept for a time is kept.
 #[derive(Debug, Clone)]
@@ -115,7 +113,7 @@ impl RetentionWorker {
             return Ok(());
         }
         let last = last_day(earlier(clock.now(), self.options.unknown_webhooks).day());
-        let rows: Vec<BucketRow> = reads.fetch(OVER, &[CellValue::from(last.number()), CellValue::count(PAGE)]).await?;
+        let rows = BucketRow::to_expire(reads, last, PAGE).await?;
         let mut shown = None;
         for (account, contents) in rows.iter().filter_map(parsed) {
             // Steps may be repeated, also by two nodes at once; the lease only saves them the work.
@@ -219,7 +217,7 @@ pub(crate) async fn compare(reads: &ReadModels, vault: &Vault) -> Result<(), Com
 }
 
 async fn next_page(reads: &ReadModels, after: &mut String) -> Result<Option<Vec<BucketRow>>, CommandError> {
-    let rows: Vec<BucketRow> = reads.fetch(FENCED, &[CellValue::from(after.as_str()), CellValue::count(PAGE)]).await?;
+    let rows = BucketRow::fenced(reads, after, PAGE).await?;
     let Some(last) = rows.last() else { return Ok(None) };
     after.clone_from(&last.id);
     Ok(Some(rows))

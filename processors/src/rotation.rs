@@ -12,7 +12,7 @@ use wasend_commands::{CommandError, Commands};
 use wasend_domain::privacy::Command;
 use wasend_domain::{Actor, EventId};
 use wasend_projections::privacy::PrivacyRequestRow;
-use wasend_projections::{CellValue, Leases, Projector};
+use wasend_projections::{Leases, Projector};
 use wasend_vault::{KeyRotation, LaggingNode, RotationStep};
 
 use crate::context::earlier;
@@ -22,7 +22,6 @@ const ROTATION_LEASE: &str = "rotate";
 const ROTATOR: Actor = Actor::System("rotator");
 /// Requests that are told in one round.
 const REQUESTS_PAGE_MAX: u64 = 100;
-const OVER: &str = "WHERE todo = 'end_epoch' AND destruction <= $1 ORDER BY id LIMIT $2";
 
 /// How epochs end.
 #[derive(Debug, Clone)]
@@ -179,8 +178,7 @@ impl RotationWorker {
         if over == 0 {
             return Ok(());
         }
-        let rows: Vec<PrivacyRequestRow> =
-            reads.fetch(OVER, &[CellValue::from(over), CellValue::count(REQUESTS_PAGE_MAX)]).await?;
+        let rows = PrivacyRequestRow::to_end_epoch(reads, over, REQUESTS_PAGE_MAX).await?;
         let mut told = None;
         for (row, open) in rows.iter().filter_map(|row| Some((row, OpenRequest::of(row)?))) {
             if self.stop.is_cancelled() || !self.holds_lease().await? {

@@ -11,21 +11,17 @@ use wasend_commands::{CommandError, Commands};
 use wasend_domain::message::{Command, Message};
 use wasend_domain::{Actor, EventId, MessageId, Time};
 use wasend_eventlog::execute_all;
-use wasend_projections::outbox::OutboxRow;
-use wasend_projections::{CellValue, Leases, Projector};
+use wasend_projections::outbox::{OutboxRow, OverdueList};
+use wasend_projections::{Leases, Projector};
 
 use crate::context::{earlier, once};
 use crate::options::TimerOptions;
-
-const UNRESOLVED: &str = "WHERE todo = 'reconcile' AND surfaced = 0 AND due_at <= $1 ORDER BY due_at, id LIMIT $2";
-// Named one by one, both values let the index serve the order.
-const UNDELIVERED: &str = "WHERE todo = 'deliver' AND surfaced IN (0, 1) AND due_at <= $1 ORDER BY due_at, id LIMIT $2";
 
 /// One kind of overdue message and what is done with it.
 struct MessageTimer {
     lease: &'static str,
     actor: Actor,
-    overdue: &'static str,
+    overdue: OverdueList,
     after: Duration,
     command: fn(Time) -> Command,
     count: fn(u64),
@@ -48,7 +44,7 @@ impl MessageTimers {
         let surfacer = MessageTimer {
             lease: "surface",
             actor: Actor::System("surfacer"),
-            overdue: UNRESOLVED,
+            overdue: OverdueList::Unresolved,
             after: options.reconcile_after,
             command: |at| Command::Surface { at },
             count: |count| metrics::counter!("wasend_dispatch_unresolved_total").increment(count),
@@ -56,7 +52,7 @@ impl MessageTimers {
         let expiry = MessageTimer {
             lease: "expire",
             actor: Actor::System("expiry"),
-            overdue: UNDELIVERED,
+            overdue: OverdueList::Undelivered,
             after: options.message_ttl,
             command: |at| Command::Expire { at },
             count: |count| metrics::counter!("wasend_messages_expired_total").increment(count),
@@ -128,9 +124,7 @@ impl TimerLoop {
                 return Ok(());
             }
             let overdue = earlier(clock.now(), runner.after);
-            let batch = CellValue::count(options.batch as u64);
-            let rows: Vec<OutboxRow> =
-                commands.reads.fetch(runner.overdue, &[CellValue::from(overdue.micros()), batch]).await?;
+            let rows = OutboxRow::overdue(&commands.reads, runner.overdue, overdue, options.batch).await?;
             let full = rows.len() >= options.batch;
             let handled = Box::pin(self.handle(&rows)).await;
             // The next batch must not begin with the same rows.

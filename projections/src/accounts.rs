@@ -3,8 +3,11 @@
 use wasend_domain::account::{Event as Change, KeyScope};
 use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
+use crate::engine::reads::{padded, places};
 use crate::engine::record::{CellField, table_record};
-use crate::{BatchKeys, BatchRows, CellValue, ColumnKind, FoldError, Projection, Table, TableRecord};
+use crate::{
+    BatchKeys, BatchRows, CellValue, ColumnKind, FoldError, Projection, ReadModels, StoreError, Table, TableRecord,
+};
 
 table_record! {
     /// An account as queries show it.
@@ -51,6 +54,22 @@ impl CellField for Vec<KeyScope> {
 
     fn from_cell(cell: CellValue) -> Option<Self> {
         Some(String::from_cell(cell)?.split(' ').filter_map(KeyScope::named).collect())
+    }
+}
+
+impl AccountRow {
+    /// Every account for which nothing is sent.
+    pub async fn held(reads: &ReadModels) -> Result<Vec<Self>, StoreError> {
+        reads.fetch("WHERE sending_held_at IS NOT NULL", &[]).await
+    }
+}
+
+impl ApiKeyRow {
+    /// The keys of these hashes that are not revoked; hashes may repeat.
+    pub async fn valid(reads: &ReadModels, hashes: &[&str]) -> Result<Vec<Self>, StoreError> {
+        let binds = padded(hashes.iter().copied().map(CellValue::from));
+        let tail = format!("WHERE hash IN ({}) AND revoked_at IS NULL", places(1, binds.len()));
+        reads.fetch(&tail, &binds).await
     }
 }
 

@@ -1,8 +1,9 @@
 //! The audit trail: who did what to what, when, with which key, at which position.
 
-use wasend_domain::{AnyEvent, RecordedEvent, Time};
+use wasend_domain::{AnyEvent, Position, RecordedEvent, Time};
 
 use crate::engine::record::table_record;
+use crate::feed::FeedRow;
 use crate::{BatchKeys, BatchRows, FoldError, Projection, Table, TableRecord};
 
 table_record! {
@@ -21,6 +22,18 @@ table_record! {
         pub actor: String,
         pub command_id: String,
         pub recorded_at: Time,
+    }
+}
+
+impl FeedRow for AuditRow {
+    const TOLD: &'static str = "1 = 1";
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn account_id(&self) -> &str {
+        &self.account_id
     }
 }
 

@@ -7,7 +7,7 @@ use wasend_domain::inbox::Event as Inbox;
 use wasend_domain::{AccountId, AnyEvent, DataCategory, Day, PersonalValue, RecordedEvent, Time};
 
 use crate::engine::record::{named_cell, table_record};
-use crate::{BatchKeys, BatchRows, FoldError};
+use crate::{BatchKeys, BatchRows, CellValue, FoldError, ReadModels, StoreError};
 
 table_record! {
     /// The key of a category and a day whose time is over.
@@ -33,6 +33,18 @@ impl BucketRow {
     /// What the key sealed: the category and the day.
     pub const fn contents(&self) -> BucketContents {
         BucketContents { category: self.category, day: self.day }
+    }
+
+    /// Up to `limit` buckets of every account whose day is over by `last` and whose key is not destroyed, oldest first.
+    pub async fn to_expire(reads: &ReadModels, last: Day, limit: u64) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE todo = 'expire' AND day <= $1 ORDER BY day, id LIMIT $2";
+        reads.fetch(TAIL, &[last.number().into(), CellValue::count(limit)]).await
+    }
+
+    /// Up to `limit` buckets of every account whose keys were named to be destroyed, by id, after the id `after`.
+    pub async fn fenced(reads: &ReadModels, after: &str, limit: u64) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE fenced_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
+        reads.fetch(TAIL, &[after.into(), CellValue::count(limit)]).await
     }
 
     fn new(account: AccountId, contents: BucketContents) -> Self {

@@ -2,10 +2,12 @@
 
 use wasend_domain::contact::{ContactPart, Event as ContactEvent};
 use wasend_domain::group::Event as GroupEvent;
-use wasend_domain::{AnyEvent, RecordedEvent, Time};
+use wasend_domain::{AccountId, AnyEvent, RecordedEvent, Time};
 
+use crate::engine::reads::places;
 use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
-use crate::{BatchKeys, BatchRows, FoldError, Projection};
+use crate::pagination::RowFilter;
+use crate::{BatchKeys, BatchRows, FoldError, Projection, ReadModels, StoreError};
 
 /// A contact as queries show it; who that is, only the vault knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -320,4 +322,51 @@ fn group(change: &GroupEvent, recorded: &RecordedEvent, rows: &mut BatchRows) ->
         GroupEvent::Deleted {} => rows.delete::<GroupRow>(&id),
     }
     Ok(())
+}
+
+impl ContactRow {
+    /// Up to `limit` contacts of the account in the order of the list, after the place `after` ([`Self::listed`]).
+    pub async fn page(
+        reads: &ReadModels,
+        account: AccountId,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE account_id = $1 AND listed > $2 ORDER BY listed LIMIT $3";
+        reads.fetch(TAIL, &[CellValue::text(&account), after.into(), CellValue::count(limit as u64)]).await
+    }
+
+    /// Narrows a list of contacts to those of one group.
+    pub fn in_group(reads: &ReadModels, list: RowFilter, group: &str) -> Result<RowFilter, StoreError> {
+        let memberships = reads.physical::<MembershipRow>()?;
+        let members = |place: &str| format!("id IN (SELECT contact_id FROM {memberships} WHERE group_id = {place})");
+        Ok(list.matching(members, group))
+    }
+}
+
+impl GroupRow {
+    /// Up to `limit` groups of the account by id, after the id `after`.
+    pub async fn page(
+        reads: &ReadModels,
+        account: AccountId,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+        reads.fetch(TAIL, &[CellValue::text(&account), after.into(), CellValue::count(limit as u64)]).await
+    }
+}
+
+impl MembershipRow {
+    /// Up to `limit` memberships of the group by id, after the id `after`. Whose group it is, the caller has checked.
+    pub async fn of_group(reads: &ReadModels, group: &str, after: &str, limit: usize) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE group_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+        reads.fetch(TAIL, &[group.into(), after.into(), CellValue::count(limit as u64)]).await
+    }
+
+    /// The memberships of these contacts, by group.
+    pub async fn of_contacts(reads: &ReadModels, contacts: &[&str]) -> Result<Vec<Self>, StoreError> {
+        let tail = format!("WHERE contact_id IN ({}) ORDER BY group_id", places(1, contacts.len()));
+        reads.fetch(&tail, &contacts.iter().copied().map(CellValue::from).collect::<Vec<_>>()).await
+    }
 }

@@ -5,7 +5,7 @@ use wasend_domain::import::{Event as Change, RowCounters};
 use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
 use crate::engine::record::{named_cell, table_record};
-use crate::{BatchKeys, BatchRows, FoldError, Projection, Table, TableRecord};
+use crate::{BatchKeys, BatchRows, CellValue, FoldError, Projection, ReadModels, StoreError, Table, TableRecord};
 
 /// How far an import has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +120,13 @@ table_record! {
             updated_at,
             ended_at,
         })
+    }
+}
+
+impl ImportRow {
+    /// Up to `limit` imports that have not ended, of every account, oldest first.
+    pub async fn open(reads: &ReadModels, limit: u64) -> Result<Vec<Self>, StoreError> {
+        reads.fetch("WHERE state IN ('PENDING', 'RUNNING') ORDER BY id LIMIT $1", &[CellValue::count(limit)]).await
     }
 }
 

@@ -5,13 +5,14 @@
 //! | [`engine`] | the daemon that follows the log, checkpoints, leases, rebuilds, and the queries' access to rows |
 //! | [`messages`] [`usage`] [`audit`] [`contacts`] [`accounts`] [`numbers`] [`outbox`] [`imports`] [`privacy`] [`buckets`] | one read model each: tables and fold |
 //! | [`uploads`] | files on their way in: working data, no read model |
-//! | [`pagination`] | filters and keyset pages over any of them |
+//! | [`pagination`], [`feed`] | filters and keyset pages over any of them; append-only tables in order of position |
 
 pub mod accounts;
 pub mod audit;
 pub mod buckets;
 pub mod contacts;
 pub mod engine;
+pub mod feed;
 pub mod imports;
 pub mod messages;
 pub mod numbers;

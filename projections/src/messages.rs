@@ -6,10 +6,12 @@ use wasend_domain::message::{
     DeliveryStatus, Event as Change, Message, MessageDirection, MessageFailure, MessageOrigin, MessagePricing,
     PricingCategory,
 };
-use wasend_domain::{AnyEvent, BlindIndex, RecordedEvent, Time};
+use wasend_domain::{AccountId, AnyEvent, BlindIndex, Position, RecordedEvent, Time};
 
+use crate::engine::reads::places;
 use crate::engine::record::{named_cell, table_record};
-use crate::{BatchKeys, BatchRows, FoldError, Projection, Table, TableRecord};
+use crate::feed::FeedRow;
+use crate::{BatchKeys, BatchRows, CellValue, FoldError, Projection, ReadModels, StoreError, Table, TableRecord};
 
 /// One message as clients see it. What it says is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,6 +154,38 @@ table_record! {
 /// Empty for a message without an origin, which no history gives.
 fn of_origin<T: ToString>(origin: Option<&MessageOrigin>, part: impl FnOnce(&MessageOrigin) -> T) -> String {
     origin.map(|origin| part(origin).to_string()).unwrap_or_default()
+}
+
+impl MessageRow {
+    /// The account's message with this blind index of its wamid.
+    pub async fn by_wamid(
+        reads: &ReadModels,
+        account: AccountId,
+        index: &BlindIndex,
+    ) -> Result<Option<Self>, StoreError> {
+        const TAIL: &str = "WHERE account_id = $1 AND wamid_index = $2 LIMIT 1";
+        Ok(reads.fetch(TAIL, &[CellValue::text(&account), index.as_str().into()]).await?.pop())
+    }
+}
+
+impl StatusRow {
+    /// The facts about these messages, of whichever account, in order of position.
+    pub async fn of_messages(reads: &ReadModels, messages: &[&str]) -> Result<Vec<Self>, StoreError> {
+        let tail = format!("WHERE message_id IN ({}) ORDER BY position", places(1, messages.len()));
+        reads.fetch(&tail, &messages.iter().copied().map(CellValue::from).collect::<Vec<_>>()).await
+    }
+}
+
+impl FeedRow for StatusRow {
+    const TOLD: &'static str = "changed = 1";
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
 }
 
 static TABLES: &[&Table] = &[MessageRow::TABLE, StatusRow::TABLE];

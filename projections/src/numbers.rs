@@ -1,10 +1,13 @@
 //! Connected numbers.
 
-use wasend_domain::number::Event as Change;
-use wasend_domain::{AnyEvent, RecordedEvent, Time};
+use std::collections::BTreeSet;
 
+use wasend_domain::number::Event as Change;
+use wasend_domain::{AccountId, AnyEvent, RecordedEvent, Time};
+
+use crate::engine::reads::places;
 use crate::engine::record::table_record;
-use crate::{BatchKeys, BatchRows, FoldError, Projection, Table, TableRecord};
+use crate::{BatchKeys, BatchRows, CellValue, FoldError, Projection, ReadModels, StoreError, Table, TableRecord};
 
 table_record! {
     /// A WhatsApp number as queries and senders see it.
@@ -27,6 +30,45 @@ table_record! {
         pub disconnected_at: Option<Time>,
         pub connected_at: Time,
         pub updated_at: Time,
+    }
+}
+
+impl NumberRow {
+    /// Every connected number, of every account, by id.
+    pub async fn connected(reads: &ReadModels) -> Result<Vec<Self>, StoreError> {
+        reads.fetch("WHERE disconnected_at IS NULL ORDER BY id", &[]).await
+    }
+
+    /// The account's connected number with this phone number id of Meta's.
+    pub async fn connected_as(
+        reads: &ReadModels,
+        account: AccountId,
+        phone_number_id: &str,
+    ) -> Result<Option<Self>, StoreError> {
+        const TAIL: &str = "WHERE account_id = $1 AND phone_number_id = $2 AND disconnected_at IS NULL LIMIT 1";
+        let binds = [CellValue::text(&account), CellValue::from(phone_number_id)];
+        Ok(reads.fetch(TAIL, &binds).await?.pop())
+    }
+
+    /// The connected numbers of every account that have any of these ids of Meta's, their own or those of their business
+    /// accounts, by id.
+    pub async fn connected_to(
+        reads: &ReadModels,
+        phone_number_ids: &BTreeSet<String>,
+        wabas: &BTreeSet<String>,
+    ) -> Result<Vec<Self>, StoreError> {
+        let (mut any, mut binds) = (vec![], vec![]);
+        for (column, ids) in [("phone_number_id", phone_number_ids), ("waba_id", wabas)] {
+            if !ids.is_empty() {
+                any.push(format!("{column} IN ({})", places(binds.len() + 1, ids.len())));
+                binds.extend(ids.iter().map(|id| CellValue::from(id.as_str())));
+            }
+        }
+        if any.is_empty() {
+            return Ok(vec![]);
+        }
+        let tail = format!("WHERE ({}) AND disconnected_at IS NULL ORDER BY id", any.join(" OR "));
+        reads.fetch(&tail, &binds).await
     }
 }
 

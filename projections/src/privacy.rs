@@ -4,8 +4,9 @@ use wasend_domain::privacy::{Event as Change, LegalException, RequestState};
 use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
 use crate::buckets::{self, BucketRow};
+use crate::engine::reads::places;
 use crate::engine::record::{named_cell, table_record};
-use crate::{BatchKeys, BatchRows, FoldError, Projection, Table, TableRecord};
+use crate::{BatchKeys, BatchRows, CellValue, FoldError, Projection, ReadModels, StoreError, Table, TableRecord};
 
 table_record! {
     /// A request of a data subject as queries show it.
@@ -44,9 +45,6 @@ table_record! {
     }
 }
 
-/// Which rows hold the data of the person they are about: part of a condition over the table.
-pub const HOLDING: &str = "state = 'REFUSED' AND exception <> 'UNIDENTIFIED' AND hold_lifted_at IS NULL";
-
 impl PrivacyRequestRow {
     /// Whether it holds the data of the person it is about.
     pub fn holds(&self) -> bool {
@@ -66,6 +64,46 @@ impl PrivacyRequestRow {
 }
 
 named_cell!(RequestState, |name| RequestState::ALL.into_iter().find(|state| state.name() == name));
+
+impl PrivacyRequestRow {
+    /// Up to `limit` requests of every account whose keys are to be destroyed, oldest first.
+    pub async fn to_erase(reads: &ReadModels, limit: u64) -> Result<Vec<Self>, StoreError> {
+        reads.fetch("WHERE todo = 'erase' ORDER BY id LIMIT $1", &[CellValue::count(limit)]).await
+    }
+
+    /// Up to `limit` requests of every account whose keys were destroyed by the vault's destruction `until`, and of which
+    /// it is not recorded that the epoch is over.
+    pub async fn to_end_epoch(reads: &ReadModels, until: i64, limit: u64) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE todo = 'end_epoch' AND destruction <= $1 ORDER BY id LIMIT $2";
+        reads.fetch(TAIL, &[until.into(), CellValue::count(limit)]).await
+    }
+
+    /// Up to `limit` requests of every account whose keys were named to be destroyed, by id, after the id `after`.
+    pub async fn fenced(reads: &ReadModels, after: &str, limit: u64) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE fenced_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
+        reads.fetch(TAIL, &[after.into(), CellValue::count(limit)]).await
+    }
+
+    /// The newest epoch that is recorded to be over.
+    pub async fn last_epoch(reads: &ReadModels) -> Result<Option<i64>, StoreError> {
+        let rows = reads.fetch::<Self>("WHERE epoch IS NOT NULL ORDER BY epoch DESC, id LIMIT 1", &[]).await?;
+        Ok(rows.first().and_then(|row| row.epoch))
+    }
+
+    /// The newest destruction by the vault's count, if it is newer than `known`.
+    pub async fn newest_destruction(reads: &ReadModels, known: i64) -> Result<Option<i64>, StoreError> {
+        const TAIL: &str = "WHERE destruction > $1 ORDER BY destruction DESC, id LIMIT 1";
+        let rows = reads.fetch::<Self>(TAIL, &[known.into()]).await?;
+        Ok(rows.first().and_then(|row| row.destruction))
+    }
+
+    /// The requests that hold the data of any of these contacts ([`Self::holds`]), oldest first.
+    pub async fn holding(reads: &ReadModels, contacts: &[&str]) -> Result<Vec<Self>, StoreError> {
+        let held = "state = 'REFUSED' AND exception <> 'UNIDENTIFIED' AND hold_lifted_at IS NULL";
+        let tail = format!("WHERE contact_id IN ({}) AND {held} ORDER BY id", places(1, contacts.len()));
+        reads.fetch(&tail, &contacts.iter().copied().map(CellValue::from).collect::<Vec<_>>()).await
+    }
+}
 
 static TABLES: &[&Table] = &[PrivacyRequestRow::TABLE, BucketRow::TABLE];
 

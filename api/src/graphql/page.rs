@@ -169,7 +169,7 @@ pub async fn connect<R: OrderedRow, N: OutputType, C: ConnectionNameType, E: Edg
 }
 
 /// The connection of a page that was read: a cursor and a node for each row.
-pub fn connection<R: OrderedRow, N: OutputType, C: ConnectionNameType, E: EdgeNameType>(
+fn connection<R: OrderedRow, N: OutputType, C: ConnectionNameType, E: EdgeNameType>(
     listed: RowPage<R>,
     total: TotalCount,
     node: impl Fn(R) -> N,

@@ -84,6 +84,22 @@ impl ReadModels {
     }
 }
 
+/// Places for `IN (…)`: `count` of them, from `$first` on; `NULL`, which nothing equals, for none.
+pub(crate) fn places(first: usize, count: usize) -> String {
+    let places: Vec<String> = (first..first + count).map(|place| format!("${place}")).collect();
+    if places.is_empty() { "NULL".to_owned() } else { places.join(", ") }
+}
+
+/// Values for `IN (…)`, the first repeated up to a power of two: few different texts of the statement, so that each is
+/// prepared once.
+pub(crate) fn padded(values: impl IntoIterator<Item = CellValue>) -> Vec<CellValue> {
+    let mut values: Vec<CellValue> = values.into_iter().collect();
+    if let Some(first) = values.first().cloned() {
+        values.resize(values.len().next_power_of_two(), first);
+    }
+    values
+}
+
 fn record<R: TableRecord>(row: RawRow) -> Result<R, StoreError> {
     Ok(R::from_cells(&mut CellReader::new(R::TABLE, row))?)
 }
