@@ -32,17 +32,17 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use wasend_commands::{CommandError, Commands};
+use wasend_commands::CommandError;
 use wasend_domain::{Actor, EventId, NumberId};
+use wasend_projections::Leases;
 use wasend_projections::outbox::OutboxRow;
-use wasend_projections::{Leases, Projector};
-use wasend_whatsapp::MetaGateway;
 
 use crate::context::ProgressWatcher;
 use crate::dispatcher::backlog::{NumberBacklog, read_backlog};
 use crate::dispatcher::backoff::RandomJitter;
 use crate::dispatcher::context::{DispatchContext, MetaThrottles};
 use crate::options::DispatchOptions;
+use crate::processor::{Processor, ProcessorContext};
 
 /// The name under which the dispatcher stands in the audit trail.
 pub(crate) const DISPATCHER: Actor = Actor::System("dispatcher");
@@ -71,15 +71,12 @@ pub struct Dispatcher {
 /// The names of the leases that this node has.
 type HeldLeases = Arc<Mutex<BTreeSet<String>>>;
 
-impl Dispatcher {
+impl Processor for Dispatcher {
+    type Options = DispatchOptions;
+
     /// Starts to send for the numbers that this node gets the lease of.
-    pub fn start(
-        commands: Arc<Commands>,
-        gateway: Arc<dyn MetaGateway>,
-        projector: Arc<Projector>,
-        leases: Leases,
-        options: DispatchOptions,
-    ) -> Self {
+    fn start(context: &ProcessorContext, options: DispatchOptions) -> Self {
+        let ProcessorContext { commands, projector, leases, gateway } = context.clone();
         let (endings, ended) = mpsc::channel(ENDED_CALLS_QUEUE_MAX);
         let (lessons, taught) = mpsc::channel(IDENTITY_UPDATES_QUEUE_MAX);
         let recorder = tokio::spawn(outcome_writer::run(Arc::clone(&commands), ended, options.store_pause));
@@ -112,7 +109,7 @@ impl Dispatcher {
 
     /// Begins no further call, waits up to `grace` for those under way, records their outcomes and gives the leases
     /// back. A call that takes longer is cut off; its outcome is unknown.
-    pub async fn shutdown(mut self, grace: Duration) {
+    async fn shutdown(mut self, grace: Duration) {
         self.stop.cancel();
         if timeout(grace, &mut self.manager).await.is_err() {
             tracing::warn!("calls to Meta did not end in time; their outcome is unknown");

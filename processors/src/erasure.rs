@@ -31,6 +31,7 @@ pub use reconcile::{ReconcileReport, compare, reconcile};
 
 use crate::anchor;
 use crate::context::{ProgressWatcher, earlier, once};
+use crate::processor::{Processor, ProcessorContext};
 
 const ERASURE_LEASE: &str = "erase";
 const ERASER: Actor = Actor::System("eraser");
@@ -66,9 +67,12 @@ pub struct ErasureProcessor {
     running: JoinHandle<()>,
 }
 
-impl ErasureProcessor {
+impl Processor for ErasureProcessor {
+    type Options = ErasureOptions;
+
     /// Starts the task that takes every request as far as it can go.
-    pub fn start(commands: Arc<Commands>, projector: Arc<Projector>, leases: Leases, options: ErasureOptions) -> Self {
+    fn start(context: &ProcessorContext, options: ErasureOptions) -> Self {
+        let ProcessorContext { commands, projector, leases, .. } = context.clone();
         let stop = CancellationToken::new();
         let owner = EventId::random().to_string();
         let eraser = ErasureWorker { commands, projector, leases, owner, options };
@@ -76,7 +80,7 @@ impl ErasureProcessor {
     }
 
     /// Finishes the steps under way, for `grace` at most, and gives the lease back.
-    pub async fn shutdown(mut self, grace: Duration) {
+    async fn shutdown(mut self, grace: Duration) {
         self.stop.cancel();
         if timeout(grace, &mut self.running).await.is_err() {
             tracing::warn!("an erasure did not come to a rest in time; it goes on with the next start");

@@ -20,6 +20,7 @@ use wasend_projections::{Leases, Projector, ReadModels};
 use wasend_vault::{BucketKey, Vault};
 
 use crate::context::{earlier, once};
+use crate::processor::{Processor, ProcessorContext};
 
 const LEASE: &str = "retention";
 const RETENTION: Actor = Actor::System("retention");
@@ -50,14 +51,12 @@ pub struct RetentionProcessor {
     running: JoinHandle<()>,
 }
 
-impl RetentionProcessor {
+impl Processor for RetentionProcessor {
+    type Options = RetentionOptions;
+
     /// Starts the task that destroys the keys of days whose time is over.
-    pub fn start(
-        commands: Arc<Commands>,
-        projector: Arc<Projector>,
-        leases: Leases,
-        options: RetentionOptions,
-    ) -> Self {
+    fn start(context: &ProcessorContext, options: RetentionOptions) -> Self {
+        let ProcessorContext { commands, projector, leases, .. } = context.clone();
         let stop = CancellationToken::new();
         let owner = EventId::random().to_string();
         let keeper = RetentionWorker { commands, projector, leases, owner, options };
@@ -65,7 +64,7 @@ impl RetentionProcessor {
     }
 
     /// Finishes the step under way, for `grace` at most, and gives the lease back.
-    pub async fn shutdown(mut self, grace: Duration) {
+    async fn shutdown(mut self, grace: Duration) {
         self.stop.cancel();
         if timeout(grace, &mut self.running).await.is_err() {
             tracing::warn!("retention did not come to a rest in time; it goes on with the next start");

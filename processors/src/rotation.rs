@@ -17,6 +17,7 @@ use wasend_vault::{KeyRotation, LaggingNode, RotationStep};
 
 use crate::context::earlier;
 use crate::erasure::{OpenRequest, record};
+use crate::processor::{Processor, ProcessorContext};
 
 const ROTATION_LEASE: &str = "rotate";
 const ROTATOR: Actor = Actor::System("rotator");
@@ -50,9 +51,12 @@ pub struct RotationProcessor {
     running: JoinHandle<()>,
 }
 
-impl RotationProcessor {
+impl Processor for RotationProcessor {
+    type Options = RotationOptions;
+
     /// Starts the task that ends the epoch when something destroyed waits for it.
-    pub fn start(commands: Arc<Commands>, projector: Arc<Projector>, leases: Leases, options: RotationOptions) -> Self {
+    fn start(context: &ProcessorContext, options: RotationOptions) -> Self {
+        let ProcessorContext { commands, projector, leases, .. } = context.clone();
         let stop = CancellationToken::new();
         let owner = EventId::random().to_string();
         let rotation = KeyRotation::of(commands.vault.clone());
@@ -71,7 +75,7 @@ impl RotationProcessor {
 
     /// Finishes the step under way, for `grace` at most, and gives the lease back. What is left goes on with the next
     /// start.
-    pub async fn shutdown(mut self, grace: Duration) {
+    async fn shutdown(mut self, grace: Duration) {
         self.stop.cancel();
         if timeout(grace, &mut self.running).await.is_err() {
             tracing::warn!("the end of an epoch did not come to a rest in time; it goes on with the next start");

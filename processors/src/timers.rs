@@ -16,6 +16,7 @@ use wasend_projections::{Leases, Projector};
 
 use crate::context::{earlier, once};
 use crate::options::TimerOptions;
+use crate::processor::{Processor, ProcessorContext};
 
 /// One kind of overdue message and what is done with it.
 struct MessageTimer {
@@ -33,14 +34,11 @@ pub struct MessageTimers {
     running: Vec<JoinHandle<()>>,
 }
 
-impl MessageTimers {
+impl Processor for MessageTimers {
+    type Options = TimerOptions;
+
     /// Starts the tasks of what happens because time passes.
-    pub fn start(
-        commands: &Arc<Commands>,
-        projector: &Arc<Projector>,
-        leases: &Leases,
-        options: &TimerOptions,
-    ) -> Self {
+    fn start(context: &ProcessorContext, options: TimerOptions) -> Self {
         let surfacer = MessageTimer {
             lease: "surface",
             actor: Actor::System("surfacer"),
@@ -61,9 +59,9 @@ impl MessageTimers {
         let start = |runner: MessageTimer| {
             let clockwork = TimerLoop {
                 runner,
-                commands: Arc::clone(commands),
-                projector: Arc::clone(projector),
-                leases: leases.clone(),
+                commands: Arc::clone(&context.commands),
+                projector: Arc::clone(&context.projector),
+                leases: context.leases.clone(),
                 owner: owner.clone(),
                 options: options.clone(),
             };
@@ -73,7 +71,7 @@ impl MessageTimers {
     }
 
     /// Finishes the batches under way, for `grace` at most, and gives the leases back.
-    pub async fn shutdown(mut self, grace: Duration) {
+    async fn shutdown(mut self, grace: Duration) {
         self.stop.cancel();
         let all = futures::future::join_all(self.running.iter_mut());
         if timeout(grace, all).await.is_err() {

@@ -3,8 +3,9 @@
 use wasend_domain::account::{Event as Change, KeyScope};
 use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
+use crate::engine::cell::CellField;
 use crate::engine::reads::{padded, places};
-use crate::engine::record::{CellField, table_record};
+use crate::engine::record::table_record;
 use crate::{
     BatchKeys, BatchRows, CellValue, ColumnKind, FoldError, Projection, ReadModels, StoreError, Table, TableRecord,
 };

@@ -4,8 +4,9 @@ use wasend_domain::contact::{ContactPart, Event as ContactEvent};
 use wasend_domain::group::Event as GroupEvent;
 use wasend_domain::{AccountId, AnyEvent, RecordedEvent, Time};
 
+use crate::engine::cell::CellValue;
 use crate::engine::reads::places;
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
+use crate::engine::table::{CellReader, Column, DamagedRow, Table, TableRecord, moment, time};
 use crate::pagination::RowFilter;
 use crate::{BatchKeys, BatchRows, FoldError, Projection, ReadModels, StoreError};
 

@@ -2,7 +2,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`projection`], [`table`], [`record`] | what a read model implements: a fold, and the tables it fills; one list of columns a record |
+//! | [`projection`], [`table`], [`cell`] | what a read model implements: a fold, the tables it fills, what a column can hold |
+//! | [`record`] | one list of columns per record: table, cells and reader |
 //! | [`batch_rows`] | the rows of a batch in memory |
 //! | `batch`, `commit` | a batch named, loaded, folded; and written |
 //! | `prefetch` | batches read and folded while the one before is written |
@@ -19,6 +20,7 @@ mod account_limiter;
 mod batch;
 pub mod batch_rows;
 mod build;
+pub mod cell;
 pub mod checkpoints;
 mod commit;
 pub mod compare;

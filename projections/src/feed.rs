@@ -2,9 +2,10 @@
 
 use wasend_domain::Position;
 
+use crate::engine::cell::CellValue;
 use crate::engine::reads::ReadModels;
 use crate::engine::sql::StoreError;
-use crate::engine::table::{CellValue, TableRecord};
+use crate::engine::table::TableRecord;
 
 /// A row of an append-only table, in the order of its position.
 pub trait FeedRow: TableRecord {

@@ -28,6 +28,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use engine::batch_rows::{BatchKeys, BatchRows};
+pub use engine::cell::{CellValue, ColumnKind};
 pub use engine::checkpoints::BuildState;
 pub use engine::compare::TableComparison;
 pub use engine::context::ProjectorOptions;
@@ -38,7 +39,7 @@ pub use engine::reads::ReadModels;
 pub use engine::rebuild::{RebuildError, RebuildOptions, RebuildReport, rebuild};
 pub use engine::registration::StartError;
 pub use engine::sql::StoreError;
-pub use engine::table::{CellReader, CellValue, Column, ColumnKind, DamagedRow, Table, TableRecord};
+pub use engine::table::{CellReader, Column, DamagedRow, Table, TableRecord};
 
 /// Every read model of the product.
 pub fn all() -> Vec<Arc<dyn Projection>> {

@@ -3,8 +3,9 @@
 use wasend_domain::message::Event as Change;
 use wasend_domain::{AnyEvent, NumberId, RecordedEvent, SubjectId, Time};
 
+use crate::engine::cell::CellField;
 use crate::engine::reads::{padded, places};
-use crate::engine::record::{CellField, named_cell, table_record};
+use crate::engine::record::{named_cell, table_record};
 use crate::numbers::NumberRow;
 use crate::{
     BatchKeys, BatchRows, CellValue, ColumnKind, FoldError, Projection, ReadModels, StoreError, Table, TableRecord,

@@ -1,9 +1,10 @@
 //! Lists: filtered by account and more, cut into pages by the value of one unique column (keyset pagination), so that
 //! a page costs the same wherever it lies and nothing is skipped or repeated while rows come in.
 
+use crate::engine::cell::CellValue;
 use crate::engine::reads::{ReadModels, places};
 use crate::engine::sql::StoreError;
-use crate::engine::table::{CellValue, TableRecord};
+use crate::engine::table::TableRecord;
 
 /// Conditions that all hold; column names are the caller's own constants, values are bound.
 #[derive(Debug, Clone, Default)]

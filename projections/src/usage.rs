@@ -4,7 +4,8 @@
 use wasend_domain::message::{Event as Change, UsageLine};
 use wasend_domain::{AccountId, AnyEvent, Day, RecordedEvent};
 
-use crate::engine::record::{CellField, table_record};
+use crate::engine::cell::CellField;
+use crate::engine::record::table_record;
 use crate::{
     BatchKeys, BatchRows, CellValue, ColumnKind, FoldError, Projection, ReadModels, StoreError, Table, TableRecord,
 };

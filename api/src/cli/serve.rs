@@ -14,9 +14,8 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 use wasend_processors::{
-    AnchorProcessor, DispatchOptions, Dispatcher, ErasureOptions, ErasureProcessor, ImportLimits, ImportOptions,
-    Importer, MessageTimers, RetentionOptions, RetentionProcessor, RetryWaits, RotationOptions, RotationProcessor,
-    TimerOptions,
+    DispatchOptions, ErasureOptions, ImportLimits, ImportOptions, ProcessorContext, ProcessorOptions, RetentionOptions,
+    RetryWaits, RotationOptions, RunningProcessors, TimerOptions,
 };
 
 use super::CliFailure;
@@ -39,13 +38,7 @@ struct AppState {
     quotas: Arc<AccountQuotas>,
     /// Files to import and exports.
     files: Router,
-    dispatcher: Dispatcher,
-    runners: MessageTimers,
-    anchoring: AnchorProcessor,
-    erasures: ErasureProcessor,
-    rotations: RotationProcessor,
-    retention: RetentionProcessor,
-    importer: Importer,
+    processors: RunningProcessors,
     app: App,
 }
 
@@ -171,50 +164,25 @@ fn rooms(config: &Config, app: App) -> AppState {
     let quotas = AccountQuotas::new(&config.limits);
     let whatsapp = routes(app.commands.clone(), Arc::new(config.http.clone()), quotas.clone());
     let files = files(app.commands.clone(), authenticator.clone(), quotas.clone(), config.http.body_timeout);
-    let dispatcher = Dispatcher::start(
-        app.commands.clone(),
-        app.gateway.clone(),
-        app.projector.clone(),
-        app.leases.clone(),
-        dispatching(config),
-    );
-    let runners = MessageTimers::start(&app.commands, &app.projector, &app.leases, &running(config));
-    let anchoring = AnchorProcessor::start(&app.commands);
-    let erasures = ErasureProcessor::start(
-        app.commands.clone(),
-        app.projector.clone(),
-        app.leases.clone(),
+    let context = ProcessorContext {
+        commands: app.commands.clone(),
+        projector: app.projector.clone(),
+        leases: app.leases.clone(),
+        gateway: app.gateway.clone(),
+    };
+    let processors = RunningProcessors::start(&context, processing(config));
+    AppState { engine, authenticator, readiness, whatsapp, quotas, files, processors, app }
+}
+
+fn processing(config: &Config) -> ProcessorOptions {
+    ProcessorOptions {
+        dispatch: dispatching(config),
+        timers: running(config),
         // Later than the dispatcher itself gives a call up for lost.
-        ErasureOptions { settled_after: config.meta.timeout * 8, ..ErasureOptions::default() },
-    );
-    let rotations = RotationProcessor::start(
-        app.commands.clone(),
-        app.projector.clone(),
-        app.leases.clone(),
-        RotationOptions { after: config.vault.rotate_after, ..RotationOptions::default() },
-    );
-    let retention = RetentionProcessor::start(
-        app.commands.clone(),
-        app.projector.clone(),
-        app.leases.clone(),
-        RetentionOptions { unknown_webhooks: config.webhooks.unknown_ttl, ..RetentionOptions::default() },
-    );
-    let importer = Importer::start(&app.commands, &app.projector, &app.leases, &importing(config));
-    AppState {
-        engine,
-        authenticator,
-        readiness,
-        whatsapp,
-        quotas,
-        files,
-        dispatcher,
-        runners,
-        anchoring,
-        erasures,
-        rotations,
-        retention,
-        importer,
-        app,
+        erasure: ErasureOptions { settled_after: config.meta.timeout * 8, ..ErasureOptions::default() },
+        rotation: RotationOptions { after: config.vault.rotate_after, ..RotationOptions::default() },
+        retention: RetentionOptions { unknown_webhooks: config.webhooks.unknown_ttl, ..RetentionOptions::default() },
+        imports: importing(config),
     }
 }
 
@@ -322,14 +290,7 @@ fn run_server(
         if !life.drained(shutdown_grace).await {
             tracing::warn!("connections were still open when the time to stop was over");
         }
-        // What sends stops first, what stores last.
-        rooms.dispatcher.shutdown(shutdown_grace).await;
-        rooms.runners.shutdown(shutdown_grace).await;
-        rooms.erasures.shutdown(shutdown_grace).await;
-        rooms.rotations.shutdown(shutdown_grace).await;
-        rooms.retention.shutdown(shutdown_grace).await;
-        rooms.importer.shutdown(shutdown_grace).await;
-        rooms.anchoring.shutdown(shutdown_grace).await;
+        rooms.processors.shutdown(shutdown_grace).await;
         rooms.app.close().await;
         tracing::info!("stopped");
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::engine::cell::ColumnKind;
 use crate::engine::projection::Projection;
 use crate::engine::rows::TableShape;
 use crate::engine::sql::{EngineConnection, SqlTarget};
-use crate::engine::table::{ColumnKind, Table};
+use crate::engine::table::Table;
 
 /// What the tables of a rebuild are called by until they are switched.
 const BESIDE: &str = "_rebuild";

@@ -7,10 +7,11 @@ use std::str::FromStr;
 use wasend_domain::{Position, Time};
 
 use crate::engine::build::{PROJECTION_LEASE_PREFIX, ProjectionBuild};
+use crate::engine::cell::CellField;
+use crate::engine::cell::{CellValue, ColumnKind};
 use crate::engine::projection::PoisonCause;
-use crate::engine::record::CellField;
 use crate::engine::sql::{SqlTarget, StoreError};
-use crate::engine::table::{CellReader, CellValue, ColumnKind, Table};
+use crate::engine::table::{CellReader, Table};
 
 /// What a build is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use wasend_eventlog::Db;
 
 use crate::engine::account_limiter::{AccountLimiter, QueryPermit};
+use crate::engine::cell::{CellValue, ColumnKind};
 use crate::engine::loading::{self, WantedRows};
 use crate::engine::projection::Projection;
 use crate::engine::rows::{self, TableShape};
 use crate::engine::sql::{self, StoreError};
-use crate::engine::table::{CellReader, CellValue, ColumnKind, TableRecord};
+use crate::engine::table::{CellReader, TableRecord};
 use crate::engine::{batch_rows::RawRow, build};
 
 /// Reads the tables that serve. Clones share it.

@@ -1,134 +1,9 @@
 //! One list of columns per record: from it come the table's description, the cells that are written and the reader.
 
-use wasend_domain::{Day, Time};
-
-use crate::engine::table::{CellValue, ColumnKind};
-
-/// A value that one column holds.
-pub trait CellField: Sized {
-    const KIND: ColumnKind;
-    const NULLABLE: bool = false;
-
-    /// The cell of the value.
-    fn into_cell(self) -> CellValue;
-
-    /// The value of the cell; none if no value is written like this.
-    fn from_cell(cell: CellValue) -> Option<Self>;
-}
-
-impl CellField for String {
-    const KIND: ColumnKind = ColumnKind::Text;
-
-    fn into_cell(self) -> CellValue {
-        self.into()
-    }
-
-    fn from_cell(cell: CellValue) -> Option<Self> {
-        if let CellValue::Text(value) = cell { value } else { None }
-    }
-}
-
-impl CellField for i64 {
-    const KIND: ColumnKind = ColumnKind::Int;
-
-    fn into_cell(self) -> CellValue {
-        self.into()
-    }
-
-    fn from_cell(cell: CellValue) -> Option<Self> {
-        if let CellValue::Int(value) = cell { value } else { None }
-    }
-}
-
-/// A position, sequence or count.
-impl CellField for u64 {
-    const KIND: ColumnKind = ColumnKind::Int;
-
-    fn into_cell(self) -> CellValue {
-        CellValue::count(self)
-    }
-
-    fn from_cell(cell: CellValue) -> Option<Self> {
-        i64::from_cell(cell)?.try_into().ok()
-    }
-}
-
-impl CellField for u32 {
-    const KIND: ColumnKind = ColumnKind::Int;
-
-    fn into_cell(self) -> CellValue {
-        i64::from(self).into()
-    }
-
-    fn from_cell(cell: CellValue) -> Option<Self> {
-        i64::from_cell(cell)?.try_into().ok()
-    }
-}
-
-/// 0 or 1.
-impl CellField for bool {
-    const KIND: ColumnKind = ColumnKind::Int;
-
-    fn into_cell(self) -> CellValue {
-        i64::from(self).into()
-    }
-
-    fn from_cell(cell: CellValue) -> Option<Self> {
-        i64::from_cell(cell).map(|value| value != 0)
-    }
-}
-
-/// Microseconds since 1970.
-impl CellField for Time {
-    const KIND: ColumnKind = ColumnKind::Int;
-
-    fn into_cell(self) -> CellValue {
-        self.micros().into()
-    }
-
-    fn from_cell(cell: CellValue) -> Option<Self> {
-        i64::from_cell(cell).map(Self::from_micros)
-    }
-}
-
-/// Days since 1970.
-impl CellField for Day {
-    const KIND: ColumnKind = ColumnKind::Int;
-
-    fn into_cell(self) -> CellValue {
-        self.number().into()
-    }
-
-    fn from_cell(cell: CellValue) -> Option<Self> {
-        i64::from_cell(cell).map(Self::from_number)
-    }
-}
-
-/// Null, or what the column holds.
-impl<T: CellField> CellField for Option<T> {
-    const KIND: ColumnKind = T::KIND;
-    const NULLABLE: bool = true;
-
-    fn into_cell(self) -> CellValue {
-        match (self, T::KIND) {
-            (Some(value), _) => value.into_cell(),
-            (None, ColumnKind::Text) => CellValue::Text(None),
-            (None, ColumnKind::Int) => CellValue::Int(None),
-        }
-    }
-
-    fn from_cell(cell: CellValue) -> Option<Self> {
-        match (&cell, T::KIND) {
-            (CellValue::Text(None), ColumnKind::Text) | (CellValue::Int(None), ColumnKind::Int) => Some(None),
-            _ => T::from_cell(cell).map(Some),
-        }
-    }
-}
-
 /// Lets a column hold a value by its name: `named_cell!(RequestState, RequestState::named)`.
 macro_rules! named_cell {
     ($type:ty, $named:expr) => {
-        impl $crate::engine::record::CellField for $type {
+        impl $crate::engine::cell::CellField for $type {
             const KIND: $crate::ColumnKind = $crate::ColumnKind::Text;
 
             fn into_cell(self) -> $crate::CellValue {
@@ -136,7 +11,7 @@ macro_rules! named_cell {
             }
 
             fn from_cell(cell: $crate::CellValue) -> Option<Self> {
-                let text = <String as $crate::engine::record::CellField>::from_cell(cell)?;
+                let text = <String as $crate::engine::cell::CellField>::from_cell(cell)?;
                 let named: fn(&str) -> Option<Self> = $named;
                 named(&text)
             }
@@ -275,7 +150,7 @@ macro_rules! table_record {
             }
 
             fn into_cells(self) -> Vec<$crate::CellValue> {
-                use $crate::engine::record::CellField;
+                use $crate::engine::cell::CellField;
 
                 let $row = self;
                 $($before)*

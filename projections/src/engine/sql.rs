@@ -8,7 +8,8 @@ use tokio::sync::OwnedMutexGuard;
 use wasend_eventlog::db::is_damage;
 use wasend_eventlog::{Db, SqliteDb};
 
-use crate::engine::table::{CellValue, ColumnKind, DamagedRow};
+use crate::engine::cell::{CellValue, ColumnKind};
+use crate::engine::table::DamagedRow;
 
 /// The read models' database failed, or holds what no record writes. Never shows a value.
 #[derive(thiserror::Error)]

@@ -1,11 +1,7 @@
 //! What a read model keeps: tables of texts and integers, described once in Rust, from which their DDL, loads and
 //! writes are generated for both engines.
 
-use std::fmt;
-
-use serde::Serialize;
-
-use crate::engine::record::CellField;
+use crate::engine::cell::{CellField, CellValue, ColumnKind};
 
 /// So many rows one SQLite statement writes with each value bound by itself, which is the cheapest for many; what is left
 /// goes as one text, in one statement whatever its number.
@@ -50,15 +46,6 @@ pub struct Column {
     pub nullable: bool,
 }
 
-/// What a column holds, in both engines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ColumnKind {
-    /// `TEXT`, compared by its bytes.
-    Text,
-    /// `BIGINT`.
-    Int,
-}
-
 impl Column {
     /// A column of values of the type.
     pub const fn of<T: CellField>(name: &'static str) -> Self {
@@ -83,70 +70,6 @@ impl Column {
     /// A column of 64-bit integers, perhaps null.
     pub const fn optional_int(name: &'static str) -> Self {
         Self { name, kind: ColumnKind::Int, nullable: true }
-    }
-}
-
-/// One value of a row, or bound to a query.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(untagged)]
-pub enum CellValue {
-    Text(Option<String>),
-    Int(Option<i64>),
-}
-
-/// Rows hold identifiers and sealed values only, but a text is not shown all the same.
-impl fmt::Debug for CellValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(None) | Self::Int(None) => f.write_str("null"),
-            Self::Text(Some(_)) => f.write_str("[text]"),
-            Self::Int(Some(value)) => write!(f, "{value}"),
-        }
-    }
-}
-
-impl From<&str> for CellValue {
-    fn from(value: &str) -> Self {
-        Self::Text(Some(value.to_owned()))
-    }
-}
-impl From<String> for CellValue {
-    fn from(value: String) -> Self {
-        Self::Text(Some(value))
-    }
-}
-impl From<Option<String>> for CellValue {
-    fn from(value: Option<String>) -> Self {
-        Self::Text(value)
-    }
-}
-impl From<i64> for CellValue {
-    fn from(value: i64) -> Self {
-        Self::Int(Some(value))
-    }
-}
-impl From<Option<i64>> for CellValue {
-    fn from(value: Option<i64>) -> Self {
-        Self::Int(value)
-    }
-}
-
-impl CellValue {
-    /// A text cell with the value's one text form.
-    pub fn text(value: &impl ToString) -> Self {
-        Self::Text(Some(value.to_string()))
-    }
-
-    /// A position, sequence or count; saturates at the largest BIGINT.
-    pub fn count(value: u64) -> Self {
-        Self::Int(Some(i64::try_from(value).unwrap_or(i64::MAX)))
-    }
-
-    pub(crate) const fn kind(&self) -> ColumnKind {
-        match self {
-            Self::Text(_) => ColumnKind::Text,
-            Self::Int(_) => ColumnKind::Int,
-        }
     }
 }
 

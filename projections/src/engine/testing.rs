@@ -13,8 +13,9 @@ use wasend_eventlog::{Append, AppendRejection, AppendedRange, Db, DbOptions, Eve
 
 use crate::engine::batch::{self, DecodedEvent, NamedBatch};
 use crate::engine::build::ProjectionBuild;
+use crate::engine::cell::CellValue;
 use crate::engine::projection::{PoisonCause, Projection};
-use crate::engine::table::{CellReader, CellValue, TableRecord};
+use crate::engine::table::{CellReader, TableRecord};
 
 /// Tables in memory, as a fold has filled them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
