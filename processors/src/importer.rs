@@ -22,8 +22,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use wasend_commands::CommandError;
 use wasend_domain::{EventId, ImportId};
-use wasend_projections::imports::ImportRow;
 use wasend_projections::Projector;
+use wasend_projections::imports::ImportRow;
 
 use options::ImportOptions;
 use run::{ImportRun, lease_of};
