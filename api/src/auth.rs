@@ -2,6 +2,7 @@
 
 mod context;
 mod key;
+mod scope;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -16,6 +17,7 @@ use crate::problem::{Problem, ProblemCode};
 
 pub use context::{ContextExt, ScopeGuard, require};
 pub use key::ApiKey;
+pub use scope::{ReadScope, RequiredScope, ScopedKey, SendScope};
 
 /// The holder of a living key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, routing::MethodRouter};
+use axum::Router;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -21,23 +21,20 @@ use wasend_processors::{
 use super::CliFailure;
 use crate::{
     auth::KeyAuthenticator,
-    bootstrap::{ApiKeyStore, App, AppReadiness, FirstRun, KeyHandover, files, next_steps, routes, welcome},
+    bootstrap::{ApiKeyStore, App, AppReadiness, FirstRun, KeyHandover, next_steps, welcome},
     config::{self, Config, ListenAddress},
     graphql::{GraphqlState, build_schema, transport::GraphqlEngine},
     http::{self, AccountQuotas, HttpState, Readiness, ServerLifecycle, fd_limit, server},
+    routes::{self, AppState},
     telemetry,
 };
 
-/// What the routes use, running.
-struct AppState {
+/// What a server consists of, running.
+struct ServerParts {
     engine: Arc<dyn GraphqlEngine>,
     authenticator: Arc<dyn KeyAuthenticator>,
     readiness: Arc<dyn Readiness>,
-    /// Answers `/webhooks/whatsapp`.
-    whatsapp: MethodRouter,
     quotas: Arc<AccountQuotas>,
-    /// Files to import and exports.
-    files: Router,
     processors: RunningProcessors,
     app: App,
 }
@@ -151,7 +148,7 @@ fn serve_failure(url: Url, life: ServerLifecycle, main: MainListener, why: Strin
 }
 
 /// Starts the processors and builds the schema.
-fn rooms(config: &Config, app: App) -> AppState {
+fn rooms(config: &Config, app: App) -> ServerParts {
     let reads = app.commands.reads.clone();
     let authenticator = Arc::new(ApiKeyStore::new(reads, app.stores.vault.clone()));
     let readiness = Arc::new(AppReadiness {
@@ -162,8 +159,6 @@ fn rooms(config: &Config, app: App) -> AppState {
     let state = GraphqlState::new(app.commands.clone(), app.projector.clone());
     let engine = Arc::new(build_schema(state, &config.graphql));
     let quotas = AccountQuotas::new(&config.limits);
-    let whatsapp = routes(app.commands.clone(), Arc::new(config.http.clone()), quotas.clone());
-    let files = files(app.commands.clone(), authenticator.clone(), quotas.clone(), config.http.body_timeout);
     let context = ProcessorContext {
         commands: app.commands.clone(),
         projector: app.projector.clone(),
@@ -171,7 +166,7 @@ fn rooms(config: &Config, app: App) -> AppState {
         gateway: app.gateway.clone(),
     };
     let processors = RunningProcessors::start(&context, processing(config));
-    AppState { engine, authenticator, readiness, whatsapp, quotas, files, processors, app }
+    ServerParts { engine, authenticator, readiness, quotas, processors, app }
 }
 
 fn processing(config: &Config) -> ProcessorOptions {
@@ -249,7 +244,7 @@ async fn bind(address: ListenAddress) -> Result<TcpListener, CliFailure> {
 /// closes the stores.
 fn run_server(
     config: &Config,
-    rooms: AppState,
+    rooms: ServerParts,
     metrics: PrometheusHandle,
     life: ServerLifecycle,
     main: MainListener,
@@ -266,7 +261,8 @@ fn run_server(
         quotas: rooms.quotas,
         documents: Arc::default(),
     };
-    drop(main.router.send_replace(http::router(shell.clone(), rooms.whatsapp, rooms.files)));
+    let state = AppState { shell: shell.clone(), commands: rooms.app.commands.clone() };
+    drop(main.router.send_replace(routes::router(state)));
     tracing::info!(address = ?main.address, "listening");
     let shutdown_grace = config.http.shutdown_grace;
     async move {
