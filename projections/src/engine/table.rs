@@ -113,39 +113,9 @@ impl CellReader {
         self.cells.next().and_then(T::from_cell).ok_or_else(|| self.damaged())
     }
 
-    /// The next cell, which is a text.
-    pub fn text(&mut self) -> Result<String, DamagedRow> {
-        self.field()
-    }
-
-    /// The next cell, which is a text or null.
-    pub fn optional_text(&mut self) -> Result<Option<String>, DamagedRow> {
-        self.field()
-    }
-
-    /// The next cell, which is an integer.
-    pub fn int(&mut self) -> Result<i64, DamagedRow> {
-        self.field()
-    }
-
-    /// The next cell, which is an integer or null.
-    pub fn optional_int(&mut self) -> Result<Option<i64>, DamagedRow> {
-        self.field()
-    }
-
     /// The cell that was taken last is not what it should be.
     fn damaged(&self) -> DamagedRow {
         let column = self.table.all_columns().nth(self.next.saturating_sub(1)).unwrap_or(self.table.key());
         self.table.damaged(column.name)
     }
-}
-
-/// A moment as a column of integers holds it, in microseconds.
-pub(crate) fn time(micros: i64) -> wasend_domain::Time {
-    wasend_domain::Time::from_micros(micros)
-}
-
-/// The cell of a moment that may be none, in microseconds.
-pub(crate) fn moment(time: Option<wasend_domain::Time>) -> CellValue {
-    CellValue::Int(time.map(wasend_domain::Time::micros))
 }
