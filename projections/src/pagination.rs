@@ -1,9 +1,10 @@
 //! Lists: filtered by account and more, cut into pages by the value of one unique column (keyset pagination), so that
 //! a page costs the same wherever it lies and nothing is skipped or repeated while rows come in.
 
-use crate::engine::reads::ReadModels;
+use crate::engine::cell::CellValue;
+use crate::engine::reads::{ReadModels, places};
 use crate::engine::sql::StoreError;
-use crate::engine::table::{CellValue, TableRecord};
+use crate::engine::table::TableRecord;
 
 /// Conditions that all hold; column names are the caller's own constants, values are bound.
 #[derive(Debug, Clone, Default)]
@@ -40,10 +41,18 @@ impl RowFilter {
     #[must_use]
     pub fn one_of(mut self, column: &'static str, values: Option<Vec<String>>) -> Self {
         if let Some(values) = values {
-            let places: Vec<_> = values.into_iter().map(|value| self.bind(value.into())).collect();
-            let places = if places.is_empty() { "NULL".to_owned() } else { places.join(", ") };
+            let places = places(self.binds.len() + 1, values.len());
+            self.binds.extend(values.into_iter().map(CellValue::from));
             self.conditions.push(format!("{column} IN ({places})"));
         }
+        self
+    }
+
+    /// Narrows the list by a condition over the place of one value.
+    #[must_use]
+    pub(crate) fn matching(mut self, condition: impl FnOnce(&str) -> String, value: impl Into<CellValue>) -> Self {
+        let place = self.bind(value.into());
+        self.conditions.push(condition(&place));
         self
     }
 

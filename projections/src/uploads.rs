@@ -4,8 +4,8 @@
 use wasend_domain::{AccountId, BlindIndex, ImportId, SubjectId, Time, UploadId};
 use wasend_eventlog::{Db, with_transaction};
 
+use crate::engine::cell::{CellValue, ColumnKind};
 use crate::engine::sql::{self, StoreError};
-use crate::engine::table::{CellValue, ColumnKind};
 
 const BEGIN: &str = "INSERT INTO uploads (id, account_id, subject_id, bytes, utf8, encoding, content, import_id, created_at) \
     VALUES ($1, $2, $3, 0, 1, NULL, NULL, NULL, $4)";

@@ -176,6 +176,7 @@ impl OrderedRow for ImportRow {
     }
 }
 
+/// Queries of imports.
 #[derive(Default)]
 pub struct ImportQuery;
 
@@ -258,6 +259,7 @@ struct ImportPayload {
     errors: Vec<UserError>,
 }
 
+/// Mutations that begin and cancel imports.
 #[derive(Default)]
 pub struct ImportMutation;
 

@@ -18,6 +18,7 @@ mod change;
 
 pub use change::NumberMutation;
 
+/// GraphQL `Number` over its row; never holds credentials.
 pub struct NumberObject(pub NumberRow);
 
 /// Whether a number sends.
@@ -111,6 +112,7 @@ impl OrderedRow for NumberRow {
     }
 }
 
+/// Queries of numbers.
 #[derive(Default)]
 pub struct NumberQuery;
 

@@ -54,6 +54,7 @@ pub struct MutationRoot(
 #[graphql(name = "Subscriptions")]
 pub struct SubscriptionRoot(MessageSubscription, ImportSubscription);
 
+/// The server's schema, with its state as data.
 pub type Schema = async_graphql::Schema<QueryRoot, MutationRoot, SubscriptionRoot>;
 
 /// Directives on one field; there are two kinds of them, and neither can be repeated.

@@ -19,7 +19,7 @@ use wasend_domain::phone::PhoneNumber;
 use wasend_domain::privacy::{LegalGround, LegalRegime, PrivacyRequest, RequestReason, RequestState};
 use wasend_domain::{Opened, Personal, PersonalValue, PrivacyRequestId, Sealed, SubjectId};
 use wasend_eventlog::{EventFilter, StreamLookup, load};
-use wasend_processors::ImportOptions;
+use wasend_processors::{ImportOptions, Processor};
 use wasend_projections::messages::MessageRow;
 use wasend_projections::{CellValue, RebuildOptions};
 use wasend_vault::PersonIdentity;

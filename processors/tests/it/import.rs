@@ -16,6 +16,7 @@ use wasend_domain::contact::ConsentChannel;
 use wasend_domain::import::{Import, MergeMode, NumberNotation, RowCounters, RunEnd};
 use wasend_domain::{ImportId, Personal};
 use wasend_eventlog::{StreamLookup, load};
+use wasend_processors::Processor;
 use wasend_processors::importer::report::report;
 use wasend_processors::{ImportLimits, ImportOptions};
 use wasend_vault::{NewPerson, PersonIdentity};

@@ -14,6 +14,7 @@ use wasend_domain::import::{MergeMode, NumberNotation, RowCounters};
 use wasend_domain::privacy::{LegalGround, LegalRegime, PrivacyRequest, RequestState};
 use wasend_domain::{EventId, EventMetadata, ImportId, Personal, StreamId, SubjectId};
 use wasend_eventlog::{Append, CommandId, NewEvent, StreamAppend, StreamLookup, load};
+use wasend_processors::Processor;
 use wasend_processors::importer::report::report;
 use wasend_processors::{ImportLimits, ImportOptions};
 

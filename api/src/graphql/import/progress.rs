@@ -14,6 +14,7 @@ use super::super::state::GraphqlState;
 use super::ImportObject;
 use crate::auth::require;
 
+/// Subscription to the progress of imports.
 #[derive(Default)]
 pub struct ImportSubscription;
 

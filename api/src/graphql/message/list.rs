@@ -47,6 +47,7 @@ struct MessageFilter {
     template: Option<String>,
 }
 
+/// Queries of messages.
 #[derive(Default)]
 pub struct MessageQuery;
 

@@ -10,8 +10,11 @@ use wasend_domain::account::KeyScope;
 
 use crate::auth::{ContextExt, require};
 
+/// Queries that answer, fail and panic.
 pub struct FakeQuery;
+/// A mutation without effect.
 pub struct FakeMutation;
+/// Subscriptions that end, never answer, or flood.
 pub struct FakeSubscriptions;
 
 #[Object(name = "Query")]
@@ -81,6 +84,7 @@ impl FakeSubscriptions {
     }
 }
 
+/// The schema, with a depth limit of 20.
 pub fn schema() -> Schema<FakeQuery, FakeMutation, FakeSubscriptions> {
     Schema::build(FakeQuery, FakeMutation, FakeSubscriptions).limit_depth(20).finish()
 }

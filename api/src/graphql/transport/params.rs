@@ -8,6 +8,7 @@ use wasend_whatsapp::json;
 use super::RequestRefusal;
 use crate::problem::ProblemCode;
 
+/// One operation as the client sent it: document, name, variables and extensions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequestParams {
     query: String,
@@ -65,6 +66,7 @@ impl RequestParams {
         Self::from_json(Value::Object(members))
     }
 
+    /// The request for async-graphql; an empty operation name is none.
     pub fn into_request(self) -> Request {
         let mut request = Request::new(self.query).variables(Variables::from_json(Value::Object(self.variables)));
         request.operation_name = self.operation_name.filter(|name| !name.is_empty());
