@@ -35,6 +35,7 @@ mod flood;
 mod history;
 mod hostile;
 mod idempotency;
+mod identity;
 mod import;
 mod message;
 mod meta;
