@@ -266,7 +266,7 @@ async fn a_moment_in_the_future_counts_from_its_receipt(engine: Engine) {
     say(&world, &id, false, Door::Preference, far).await;
     assert!(!is_opted_out(&world, PHONE, Level::Marketing).await);
     // Meta's moments are whole seconds, and within one the opt-out wins.
-    say(&world, &id, true, Door::Keyword, now()).await;
+    say(&world, &id, true, Door::Preference, now()).await;
     assert!(is_opted_out(&world, PHONE, Level::Marketing).await);
     let second = now();
     until("the second is over", || async { (now() > second + 1).then_some(()) }).await;

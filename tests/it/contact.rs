@@ -177,11 +177,12 @@ async fn an_opt_out_holds_for_what_waits(engine: Engine) {
     world.simulator.script("+16505551234", json!([{"type": "failed", "code": 131_050}]), Some(1)).await;
     let failed = client.send_text(&world.number(), "+16505551234", "Offer").await;
     client.until_status(&failed, "FAILED").await;
-    until("the contact is opted out", || async {
-        let contact =
-            client.data("{ contact(phone: \"+16505551234\") { optedOut optedOutVia } }", json!({})).await["contact"]
-                .take();
-        (contact["optedOut"] == true && contact["optedOutVia"] == "META").then_some(())
+    until("the contact is opted out of marketing", || async {
+        let contact = client
+            .data("{ contact(phone: \"+16505551234\") { optedOut marketingOptedOut } }", json!({}))
+            .await["contact"]
+            .take();
+        (contact == json!({"optedOut": false, "marketingOptedOut": true})).then_some(())
     })
     .await;
 }
