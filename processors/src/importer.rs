@@ -12,6 +12,7 @@ mod lines;
 pub mod options;
 mod parse;
 pub mod preview;
+pub mod read_failure;
 pub mod reading;
 mod record;
 pub mod report;
@@ -40,7 +41,6 @@ use run::{ImportRun, lease_of};
 use crate::context::ProgressWatcher;
 use crate::processor::{Processor, ProcessorContext};
 
-/// The list of what is left to do, oldest first.
 /// Imports that are looked at in one round.
 const IMPORTS_PAGE_MAX: u64 = 100;
 

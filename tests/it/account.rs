@@ -1,7 +1,7 @@
 //! Two accounts in one server: nothing of one reaches the other.
 
 use serde_json::{Value, json};
-use wasend_tests::{Engine, World, until};
+use wasend_tests::{Client, Engine, World, until};
 
 stories!(nothing_of_one_account_reaches_the_other, keys_are_issued_rotated_and_revoked);
 
@@ -11,53 +11,10 @@ async fn nothing_of_one_account_reaches_the_other(engine: Engine) {
     let (other, other_number) = world.another_account().await;
     let mut watching =
         other.subscribe_sse("subscription { messageStatusChanged(after: 0) { message { id } } }", json!({})).await;
-    let group =
-        mine.mutate("createGroup", json!({"name": "Mine"}), "group { id } errors { code }").await["group"]["id"].take();
-    let contact = mine
-        .mutate("createContact", json!({"phone": "+16505550009", "name": "Ada"}), "contact { id } errors { code }")
-        .await["contact"]["id"]
-        .take();
-    let key =
-        mine.mutate("issueApiKey", json!({"scopes": ["READ"]}), "key { id } errors { code }").await["key"]["id"].take();
-    let input = json!({"numberId": number, "to": "+16505551234", "text": {"body": "Secret"}, "idempotencyKey": "same"});
-    let id = mine.send(input).await["message"]["id"].as_str().expect("an id").to_owned();
-    mine.until_status(&id, "READ").await;
-
-    // Every id of mine is to the other like one that was never given.
-    for (query, id) in [
-        ("query($id: ID!) { found: message(id: $id) { id } }", json!(id)),
-        ("query($id: ID!) { found: contact(id: $id) { id } }", contact.clone()),
-        ("query($id: ID!) { found: group(id: $id) { id } }", group.clone()),
-        ("query($id: ID!) { found: number(id: $id) { id } }", json!(number)),
-    ] {
-        assert_eq!(other.data(query, json!({"id": id})).await["found"], Value::Null, "{query}");
-        let random = json!({"id": uuid::Uuid::new_v4().to_string()});
-        assert_eq!(other.data(query, random).await["found"], Value::Null, "{query}");
-    }
-    let lists = "{ messages { totalCount } contacts { totalCount } groups { totalCount } numbers { totalCount } apiKeys { totalCount } }";
-    let lists = other.data(lists, json!({})).await;
-    assert_eq!(lists["messages"]["totalCount"], 0);
-    assert_eq!(lists["contacts"]["totalCount"], 0);
-    assert_eq!(lists["groups"]["totalCount"], 0);
-    assert_eq!(lists["numbers"]["totalCount"], 1);
-    assert_eq!(lists["apiKeys"]["totalCount"], 1);
-    for (mutation, input) in [
-        ("cancelMessage", json!({"id": id})),
-        ("optOut", json!({"contactId": contact})),
-        ("updateContact", json!({"id": contact, "name": "Eve"})),
-        ("renameGroup", json!({"id": group, "name": "Theirs"})),
-        ("deleteGroup", json!({"id": group})),
-        ("addToGroup", json!({"groupId": group, "contactIds": [contact]})),
-        ("setNumberRate", json!({"id": number, "messagesPerSecond": 1})),
-        ("disconnectNumber", json!({"id": number})),
-        ("revokeApiKey", json!({"id": key})),
-        ("rotateApiKey", json!({"id": key})),
-    ] {
-        let answer = other.mutate(mutation, input, "errors { code }").await;
-        assert_eq!(answer["errors"][0]["code"], "NOT_FOUND", "{mutation}");
-    }
-    let foreign = json!({"numberId": number, "to": "+16505551234", "text": {"body": "x"}});
-    assert_eq!(other.send(foreign).await["errors"][0]["code"], "NOT_FOUND");
+    let things = Things::plant(&mine, &number).await;
+    let id = &things.message;
+    things.are_not_found(&other).await;
+    things.are_not_changed(&other).await;
     // A cursor of mine shows the other nothing of mine.
     let cursor =
         mine.data("{ messages { pageInfo { endCursor } } }", json!({})).await["messages"]["pageInfo"]["endCursor"]
@@ -71,28 +28,99 @@ async fn nothing_of_one_account_reaches_the_other(engine: Engine) {
     assert!(theirs.is_string() && theirs != json!(id));
     assert_eq!(watching.next().await["data"]["messageStatusChanged"]["message"]["id"], theirs);
     let audit = other.data("{ auditTrail(first: 100) { edges { node { aggregateId } } } }", json!({})).await;
-    assert!(!audit.to_string().contains(&id));
-    // What Meta says of my number, signed with the other's secret, is refused.
-    let ids = mine.data("query($id: ID!) { number(id: $id) { phoneNumberId wabaId } }", json!({"id": number})).await;
-    let theirs =
-        other.data("query($id: ID!) { number(id: $id) { phoneNumberId wabaId } }", json!({"id": other_number})).await;
-    let forged = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": "messages", "value": {
-        "messaging_product": "whatsapp", "metadata": {"display_phone_number": "1", "phone_number_id": ids["number"]["phoneNumberId"]},
-        "statuses": [{"id": "wamid.x", "status": "failed", "timestamp": "1700000000", "biz_opaque_callback_data": id}]}}]}]});
-    let posted =
-        world.simulator.raw(theirs["number"]["phoneNumberId"].as_str().expect("digits"), &forged.to_string()).await;
-    assert_eq!(posted["webhook_status"], 401, "{posted}");
-    // Not even beside a business account of the other's own; and it is answered like an unknown number.
-    let mut waba = forged.clone();
-    // Nor by the other's own number, naming my message.
-    let lines = [&ids["number"]["phoneNumberId"], &json!("1000000000"), &theirs["number"]["phoneNumberId"]];
-    for phone in lines.map(Clone::clone) {
-        waba["entry"][0]["id"] = theirs["number"]["wabaId"].clone();
-        waba["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"] = phone;
-        let line = theirs["number"]["phoneNumberId"].as_str().expect("digits");
-        assert_eq!(world.simulator.raw(line, &waba.to_string()).await["webhook_status"], 200);
+    assert!(!audit.to_string().contains(id));
+    let query = "query($id: ID!) { number(id: $id) { phoneNumberId wabaId } }";
+    let line = mine.data(query, json!({"id": number})).await["number"].take();
+    let their_line = other.data(query, json!({"id": other_number})).await["number"].take();
+    forged_webhooks_change_nothing(&world, id, &line, &their_line).await;
+    assert_eq!(mine.message(id, "status error { code }").await, json!({"status": "READ", "error": null}));
+}
+
+/// What one account has.
+struct Things {
+    number: Value,
+    message: String,
+    contact: Value,
+    group: Value,
+    key: Value,
+}
+
+impl Things {
+    async fn plant(client: &Client, number: &str) -> Self {
+        let group = client.mutate("createGroup", json!({"name": "Mine"}), "group { id } errors { code }").await;
+        let contact = json!({"phone": "+16505550009", "name": "Ada"});
+        let contact = client.mutate("createContact", contact, "contact { id } errors { code }").await;
+        let key = client.mutate("issueApiKey", json!({"scopes": ["READ"]}), "key { id } errors { code }").await;
+        let input =
+            json!({"numberId": number, "to": "+16505551234", "text": {"body": "Secret"}, "idempotencyKey": "same"});
+        let message = client.send(input).await["message"]["id"].as_str().expect("an id").to_owned();
+        client.until_status(&message, "READ").await;
+        Self {
+            number: json!(number),
+            message,
+            contact: contact["contact"]["id"].clone(),
+            group: group["group"]["id"].clone(),
+            key: key["key"]["id"].clone(),
+        }
     }
-    assert_eq!(mine.message(&id, "status error { code }").await, json!({"status": "READ", "error": null}));
+
+    /// Every id is to the other account like one that was never given.
+    async fn are_not_found(&self, other: &Client) {
+        for (query, id) in [
+            ("query($id: ID!) { found: message(id: $id) { id } }", json!(self.message)),
+            ("query($id: ID!) { found: contact(id: $id) { id } }", self.contact.clone()),
+            ("query($id: ID!) { found: group(id: $id) { id } }", self.group.clone()),
+            ("query($id: ID!) { found: number(id: $id) { id } }", self.number.clone()),
+        ] {
+            assert_eq!(other.data(query, json!({"id": id})).await["found"], Value::Null, "{query}");
+            let random = json!({"id": uuid::Uuid::new_v4().to_string()});
+            assert_eq!(other.data(query, random).await["found"], Value::Null, "{query}");
+        }
+        let lists = "{ messages { totalCount } contacts { totalCount } groups { totalCount } numbers { totalCount } \
+            apiKeys { totalCount } }";
+        let lists = other.data(lists, json!({})).await;
+        for (list, own) in [("messages", 0), ("contacts", 0), ("groups", 0), ("numbers", 1), ("apiKeys", 1)] {
+            assert_eq!(lists[list]["totalCount"], own, "{list}");
+        }
+    }
+
+    async fn are_not_changed(&self, other: &Client) {
+        let Self { number, message, contact, group, key } = self;
+        for (mutation, input) in [
+            ("cancelMessage", json!({"id": message})),
+            ("optOut", json!({"contactId": contact})),
+            ("updateContact", json!({"id": contact, "name": "Eve"})),
+            ("renameGroup", json!({"id": group, "name": "Theirs"})),
+            ("deleteGroup", json!({"id": group})),
+            ("addToGroup", json!({"groupId": group, "contactIds": [contact]})),
+            ("setNumberRate", json!({"id": number, "messagesPerSecond": 1})),
+            ("disconnectNumber", json!({"id": number})),
+            ("revokeApiKey", json!({"id": key})),
+            ("rotateApiKey", json!({"id": key})),
+        ] {
+            let answer = other.mutate(mutation, input, "errors { code }").await;
+            assert_eq!(answer["errors"][0]["code"], "NOT_FOUND", "{mutation}");
+        }
+        let foreign = json!({"numberId": number, "to": "+16505551234", "text": {"body": "x"}});
+        assert_eq!(other.send(foreign).await["errors"][0]["code"], "NOT_FOUND");
+    }
+}
+
+/// What Meta says of one account's number or message, signed with another's secret.
+async fn forged_webhooks_change_nothing(world: &World, message: &str, line: &Value, their_line: &Value) {
+    let signer = their_line["phoneNumberId"].as_str().expect("digits");
+    let mut forged = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": "messages", "value": {
+        "messaging_product": "whatsapp", "metadata": {"display_phone_number": "1", "phone_number_id": line["phoneNumberId"]},
+        "statuses": [{"id": "wamid.x", "status": "failed", "timestamp": "1700000000", "biz_opaque_callback_data": message}]}}]}]});
+    let posted = world.simulator.raw(signer, &forged.to_string()).await;
+    assert_eq!(posted["webhook_status"], 401, "{posted}");
+    // Not even beside a business account of the other's own, where it is answered like an unknown number; nor by the
+    // other's own number.
+    for phone in [&line["phoneNumberId"], &json!("1000000000"), &their_line["phoneNumberId"]] {
+        forged["entry"][0]["id"] = their_line["wabaId"].clone();
+        forged["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"] = phone.clone();
+        assert_eq!(world.simulator.raw(signer, &forged.to_string()).await["webhook_status"], 200);
+    }
 }
 
 async fn keys_are_issued_rotated_and_revoked(engine: Engine) {

@@ -48,17 +48,12 @@ async fn others_are_served(world: &World) {
     served.await.expect("others are served");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn documents_out_of_proportion_are_refused() {
-    let world = World::start(Engine::Sqlite).await;
-    // A connection for each: the server closes one whose body it refused, maybe while the next request is written to it.
-    let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client is made");
-    let client = Client { http, ..world.client() };
-    let before = world.peak_memory();
+/// Documents that cost more than their size, by what is too much in them.
+fn documents() -> Vec<(&'static str, String)> {
     let n = 1_000_000;
     let bombs = many(40, |n| format!("fragment F{n} on Query {{ ...F{0} ...F{0} ...F{0} }} ", n + 1));
     let bombs = format!("{{ ...F0 }} {bombs} fragment F40 on Query {{ position }}");
-    let documents = [
+    vec![
         ("deep", "{a".repeat(n) + &"}".repeat(n)),
         ("a deep list", format!("{{a(x:{}{})}}", "[".repeat(n), "]".repeat(n))),
         ("a deep object", format!("{{a(x:{}1{})}}", "{b:".repeat(n), "}".repeat(n))),
@@ -80,18 +75,13 @@ async fn documents_out_of_proportion_are_refused() {
             format!("{{{}}}", many(900, |n| format!("a{n}:__schema{{types{{fields{{name}}}}}}"))),
         ),
         ("no document", "\"".repeat(n)),
-    ];
-    let known = ["QUERY_TOO_COMPLEX", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"];
-    for (what, document) in &documents {
-        for key in [true, false] {
-            // Without a key nothing so large is read.
-            let request = post(&client, "graphql").json(&json!({"query": document}));
-            let (status, code, length) = answered(if key { request.bearer_auth(&client.key) } else { request }).await;
-            assert!((!key && code == "PAYLOAD_TOO_LARGE") || known.contains(&&*code), "{what}: {status} {code}");
-            assert!(length < 64 << 10, "{what} is answered with {length} bytes");
-        }
-    }
-    let bodies: [(&str, String, &str); 6] = [
+    ]
+}
+
+/// Bodies that cost more than their size, and the code that refuses each; none for one that is answered.
+fn bodies() -> Vec<(&'static str, String, &'static str)> {
+    let n = 1_000_000;
+    vec![
         (
             "values",
             format!("{{\"query\":\"{{position}}\",\"variables\":{{\"a\":[{}1]}}}}", "[],".repeat(n)),
@@ -111,8 +101,27 @@ async fn documents_out_of_proportion_are_refused() {
             json!({"query": "{position}", "operationName": "x".repeat(n)}).to_string(),
             "GRAPHQL_VALIDATION_FAILED",
         ),
-    ];
-    for (what, body, expected) in bodies {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_out_of_proportion_are_refused() {
+    let world = World::start(Engine::Sqlite).await;
+    // A connection for each: the server closes one whose body it refused, maybe while the next request is written to it.
+    let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client is made");
+    let client = Client { http, ..world.client() };
+    let before = world.peak_memory();
+    let known = ["QUERY_TOO_COMPLEX", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"];
+    for (what, document) in &documents() {
+        for key in [true, false] {
+            // Without a key nothing so large is read.
+            let request = post(&client, "graphql").json(&json!({"query": document}));
+            let (status, code, length) = answered(if key { request.bearer_auth(&client.key) } else { request }).await;
+            assert!((!key && code == "PAYLOAD_TOO_LARGE") || known.contains(&&*code), "{what}: {status} {code}");
+            assert!(length < 64 << 10, "{what} is answered with {length} bytes");
+        }
+    }
+    for (what, body, expected) in bodies() {
         let (status, code, length) = answered(post(&client, "graphql").bearer_auth(&client.key).body(body)).await;
         assert_eq!(code, expected, "{what}: {status}");
         assert!(length < 64 << 10, "{what} is answered with {length} bytes");

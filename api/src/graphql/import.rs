@@ -77,6 +77,7 @@ enum ImportField {
     Ignore,
 }
 
+/// GraphQL `Import` over its row.
 pub struct ImportObject(ImportRow);
 
 /// An import of contacts. What went wrong with single rows is downloaded from `/imports/{id}/errors.csv`.

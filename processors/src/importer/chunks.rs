@@ -13,7 +13,7 @@ use super::delimited::DelimitedRows;
 use super::lines::LineReader;
 use super::options::ImportLimits;
 use super::parse::{opted_out_of, parse, says_opted_out};
-use super::reading::{ReadFailure, broken};
+use super::read_failure::{ReadFailure, broken};
 use super::record::{Record, RowSource, SampledRows, is_blank};
 use super::row::{FileRow, RowError};
 use super::vcard::{CardRows, is_card};

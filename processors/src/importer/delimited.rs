@@ -8,7 +8,7 @@ use wasend_domain::import::FileError;
 
 use super::decode::{delimiter, given_delimiter};
 use super::lines::{LineReader, TextLine};
-use super::reading::{ReadFailure, broken};
+use super::read_failure::{ReadFailure, broken};
 use super::record::{Record, RowSource, is_blank};
 use super::row::RowError;
 

@@ -13,7 +13,8 @@ use wasend_domain::phone::{InvalidPhone, PhoneNumber};
 use super::cell::unescape_formula;
 use super::chunks::{ChunkReader, ReadPurpose};
 use super::options::ImportLimits;
-use super::reading::{ReadFailure, read};
+use super::read_failure::ReadFailure;
+use super::reading::read;
 use super::row::{FileRow, ParsedRow, PersonKey, RowError};
 
 /// Rows that are read; what most of them need is proposed.

@@ -14,6 +14,7 @@ use wasend_projections::uploads::{StoredUpload, UploadPart};
 
 use super::chunks::{ChunkReader, ReadPurpose, encoding_of};
 use super::options::ImportLimits;
+use super::read_failure::ReadFailure;
 use super::row::FileRow;
 
 /// Pieces that are read from the store at once, and that wait to be read.
@@ -32,16 +33,6 @@ pub(crate) struct RowChunk {
 }
 
 pub(crate) type ChunkReceiver = mpsc::Receiver<Result<RowChunk, ReadFailure>>;
-
-/// Why the rows end before the file does.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReadFailure {
-    #[error("the file cannot be imported")]
-    File(FileError),
-    /// It may be tried again.
-    #[error("a piece of the file cannot be read for now")]
-    Store,
-}
 
 /// Reads the upload chunk by chunk.
 pub(crate) fn read(
@@ -151,15 +142,6 @@ impl Read for PieceReader {
         self.read.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
-}
-
-/// Why a file cannot be read on.
-pub(super) fn broken(error: &io::Error) -> ReadFailure {
-    if error.kind() == io::ErrorKind::InvalidData {
-        return ReadFailure::File(FileError::RowTooLong);
-    }
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ReadFailure>());
-    inner.cloned().unwrap_or(ReadFailure::Store)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::reading::ReadFailure;
+use super::read_failure::ReadFailure;
 use super::row::RowError;
 
 /// Rows that are looked at before the first is given: what columns hold is told from them where no title says it.

@@ -18,7 +18,8 @@ use wasend_projections::uploads::StoredUpload;
 use super::chunk::{ChunkError, ChunkOutcome, ImportJob, KnownContacts};
 use super::chunks::ReadPurpose;
 use super::options::ImportOptions;
-use super::reading::{ChunkReceiver, ReadFailure, RowChunk, read};
+use super::read_failure::ReadFailure;
+use super::reading::{ChunkReceiver, RowChunk, read};
 use super::row::{FileRow, PersonKey};
 use crate::context::once;
 

@@ -7,7 +7,7 @@ use calcard::vcard::{VCard, VCardEntry, VCardParameterName, VCardProperty};
 use calcard::{Entry, Parser};
 
 use super::lines::{LineReader, TextLine};
-use super::reading::{ReadFailure, broken};
+use super::read_failure::{ReadFailure, broken};
 use super::record::{Record, RowSource};
 use super::row::RowError;
 

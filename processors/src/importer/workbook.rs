@@ -8,7 +8,7 @@ use wasend_domain::import::FileError;
 use zip::ZipArchive;
 
 use super::columns::COLUMNS_MAX;
-use super::reading::ReadFailure;
+use super::read_failure::ReadFailure;
 use super::record::{Record, RowSource};
 
 /// Bytes of a workbook as it is stored; it is held in memory.

@@ -87,6 +87,7 @@ struct PreviewImportPayload {
     errors: Vec<UserError>,
 }
 
+/// Mutations that show what an import would do.
 #[derive(Default)]
 pub struct ImportPreviewMutation;
 
