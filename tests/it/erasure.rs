@@ -17,6 +17,7 @@ stories!(
     requests_are_checked,
     whoever_names_the_person_and_by_whichever_law_the_steps_are_the_same,
     no_door_tells_of_the_person_any_more,
+    a_request_about_an_unknown_person_is_answered,
 );
 
 const PHONE: &str = "+16505554321";
@@ -92,7 +93,6 @@ async fn a_person_is_erased(engine: Engine) {
     assert_eq!((&seen["status"], &seen["content"]["text"]), (&json!("READ"), &json!(null)), "{seen}");
     assert_eq!((&seen["wamid"], &seen["content"]["erased"]["why"]), (&json!(null), &json!(why)));
     assert_eq!(contact_id(&client, PHONE).await, json!(null), "the number leads nowhere");
-    assert_eq!(request(&client, json!({"phone": PHONE})).await["errors"][0]["code"], "NOT_FOUND");
     assert_eq!(client.ask(usage, json!({})).await["data"], before["data"], "the usage stays");
     let trail = client
         .data(
@@ -290,7 +290,9 @@ async fn whoever_names_the_person_and_by_whichever_law_the_steps_are_the_same(en
             "phone" => json!({"bsuid": bsuid}),
             _ => json!({"phone": phone}),
         };
-        assert_eq!(request(&client, other).await["errors"][0]["code"], "NOT_FOUND", "nothing leads to them");
+        let query = "query($f: ContactFilter) { contacts(filter: $f) { totalCount } }";
+        let found = client.data(query, json!({"f": other})).await;
+        assert_eq!(found["contacts"]["totalCount"], 0, "nothing leads to them");
     }
     let all = [
         "ContactErased",
@@ -346,4 +348,39 @@ async fn no_door_tells_of_the_person_any_more(engine: Engine) {
     let told = told().await;
     assert!(canaries.iter().all(|canary| !told.contains(canary)), "{told}");
     assert!(told.contains("+16505551001"), "the others are still there");
+}
+
+async fn a_request_about_an_unknown_person_is_answered(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    let asked = request(&client, json!({"phone": PHONE})).await;
+    assert_eq!(asked["errors"], json!([]), "{asked}");
+    let query =
+        "query($id: ID!) { privacyRequest(id: $id) { state heldNothing completedAt keyFingerprints suppressed } }";
+    let shown = until("the request is shown", || async {
+        let shown = client.data(query, json!({"id": asked["request"]["id"]})).await["privacyRequest"].take();
+        (shown["state"] == "COMPLETED").then_some(shown)
+    })
+    .await;
+    assert_eq!((&shown["heldNothing"], &shown["keyFingerprints"]), (&json!(true), &json!([])), "{shown}");
+    assert!(shown["completedAt"].is_string(), "{shown}");
+    // What was written before the request makes no one known; what is written later does.
+    let id = phone_number_id(&world).await;
+    let now = wasend_domain::Clock::now(&wasend::bootstrap::SystemClock).micros() / 1_000_000;
+    for (n, at) in [(0, now - 600), (1, now + 1)] {
+        let message = json!({"from": PHONE[1..], "id": format!("wamid.{n}"), "timestamp": at.to_string(),
+            "type": "text", "text": {"body": "hi"}});
+        let value = json!({"messaging_product": "whatsapp", "messages": [message],
+            "metadata": {"display_phone_number": "1", "phone_number_id": id}});
+        let body = json!({"object": "whatsapp_business_account",
+            "entry": [{"id": "1", "changes": [{"field": "messages", "value": value}]}]});
+        assert_eq!(world.simulator.raw(&id, &body.to_string()).await["webhook_status"], 200);
+        match n {
+            0 => assert_eq!(contact_id(&client, PHONE).await, json!(null)),
+            _ => drop(known(&client, PHONE).await),
+        }
+    }
+    // By an id of no contact there is no person to answer.
+    let unknown = wasend_domain::SubjectId::random().to_string();
+    assert_eq!(request(&client, json!({"contactId": unknown})).await["errors"][0]["code"], "NOT_FOUND");
 }
