@@ -29,7 +29,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     auth::KeyAuthenticator,
     config,
-    graphql::transport::{DocumentCache, GraphqlEngine, graphiql, http as graphql},
+    graphql::transport::{DocumentCache, GraphqlEngine, PersistedDocuments, graphiql, http as graphql},
     problem::{Problem, ProblemCode},
 };
 
@@ -49,6 +49,7 @@ pub struct HttpState {
     pub life: ServerLifecycle,
     pub quotas: Arc<AccountQuotas>,
     pub documents: Arc<DocumentCache>,
+    pub persisted: Arc<PersistedDocuments>,
 }
 
 impl FromRef<HttpState> for Arc<dyn KeyAuthenticator> {

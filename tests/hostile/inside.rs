@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use wasend::bootstrap::{ApiKeyStore, App, AppReadiness, files, routes};
 use wasend::config::{self, Config, ConfigSources};
+use wasend::graphql::transport::SchemaEngine;
 use wasend::graphql::{GraphqlState, build_schema};
 use wasend::http::{AccountQuotas, HttpState, ServerLifecycle, router};
 use wasend::telemetry;
@@ -111,7 +112,7 @@ fn build_router(app: &App, config: Config) -> Router {
     let (http, quotas) = (Arc::new(config.http), AccountQuotas::new(&config.limits));
     let state = GraphqlState::new(commands.clone(), projector.clone());
     let shell = HttpState {
-        engine: Arc::new(build_schema(state, &config.graphql)),
+        engine: Arc::new(SchemaEngine::new(build_schema(state, &config.graphql))),
         authenticator: keys.clone(),
         readiness: Arc::new(AppReadiness { log: app.stores.log.clone(), vault: app.stores.vault.clone(), projector }),
         metrics: telemetry::metrics().expect("metrics start once"),
@@ -120,6 +121,7 @@ fn build_router(app: &App, config: Config) -> Router {
         life: ServerLifecycle::default(),
         quotas: quotas.clone(),
         documents: Arc::default(),
+        persisted: Arc::default(),
     };
     let patience = http.body_timeout;
     router(shell, routes(commands.clone(), http, quotas.clone()), files(commands, keys, quotas, patience))

@@ -24,7 +24,10 @@ use crate::{
     auth::KeyAuthenticator,
     bootstrap::{ApiKeyStore, App, AppReadiness, FirstRun, KeyHandover, files, next_steps, routes, welcome},
     config::{self, Config, ListenAddress},
-    graphql::{GraphqlState, build_schema, transport::GraphqlEngine},
+    graphql::{
+        GraphqlState, build_schema,
+        transport::{GraphqlEngine, SchemaEngine},
+    },
     http::{self, AccountQuotas, HttpState, Readiness, ServerLifecycle, fd_limit, server},
     telemetry,
 };
@@ -167,7 +170,7 @@ fn rooms(config: &Config, app: App) -> AppState {
         projector: app.projector.clone(),
     });
     let state = GraphqlState::new(app.commands.clone(), app.projector.clone());
-    let engine = Arc::new(build_schema(state, &config.graphql));
+    let engine = Arc::new(SchemaEngine::new(build_schema(state, &config.graphql)));
     let quotas = AccountQuotas::new(&config.limits);
     let whatsapp = routes(app.commands.clone(), Arc::new(config.http.clone()), quotas.clone());
     let files = files(app.commands.clone(), authenticator.clone(), quotas.clone(), config.http.body_timeout);
@@ -297,6 +300,7 @@ fn run_server(
         life: life.clone(),
         quotas: rooms.quotas,
         documents: Arc::default(),
+        persisted: Arc::default(),
     };
     drop(main.router.send_replace(http::router(shell.clone(), rooms.whatsapp, rooms.files)));
     tracing::info!(address = ?main.address, "listening");

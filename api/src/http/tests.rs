@@ -16,7 +16,11 @@ use tower::ServiceExt;
 use wasend_domain::account::KeyScope;
 
 use super::*;
-use crate::{auth::fake::OneKey, config::Config, graphql::transport::fake};
+use crate::{
+    auth::fake::OneKey,
+    config::Config,
+    graphql::transport::{SchemaEngine, fake},
+};
 
 struct Checks(Vec<ReadinessCheck>);
 
@@ -34,7 +38,7 @@ pub fn settings() -> Config {
 /// The test schema behind one key with the scope READ.
 pub fn shell(config: Config, authenticator: Arc<OneKey>) -> HttpState {
     HttpState {
-        engine: Arc::new(fake::schema()),
+        engine: Arc::new(SchemaEngine::new(fake::schema())),
         authenticator,
         readiness: Arc::new(Checks(vec![ReadinessCheck::of("log", false)])),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
@@ -43,6 +47,7 @@ pub fn shell(config: Config, authenticator: Arc<OneKey>) -> HttpState {
         graphql: Arc::new(config.graphql),
         life: ServerLifecycle::default(),
         documents: Arc::default(),
+        persisted: Arc::default(),
     }
 }
 

@@ -41,7 +41,8 @@ pub async fn graphql(State(shell): State<HttpState>, request: Request) -> Respon
             Err(denied) => refuse(denied, ResponseMedia::Json),
         };
     }
-    let asks = parts.method == Method::POST || parts.uri.query().is_some_and(|query| query.contains("query="));
+    let asks = |query: &str| query.contains("query=") || query.contains("extensions=");
+    let asks = parts.method == Method::POST || parts.uri.query().is_some_and(asks);
     let offered: &[ResponseMedia] = if asks { &ANSWERS } else { &ANSWERS_OR_PAGE };
     answer(&shell, parts, body, offered).await
 }
@@ -86,7 +87,7 @@ async fn execute(
         return Err(RequestRefusal::new(ProblemCode::BadRequest, "the request holds no operation"));
     };
     let turn = acquire_permit(shell, &identity, media).await?;
-    let prepared = match prepare(params, &identity, shell) {
+    let prepared = match prepare(params, &identity, shell).await {
         Ok(prepared) => prepared,
         Err(answer) if media == ResponseMedia::EventStream => return Ok(guard_body(sse::only(&answer), turn)),
         Err(answer) => return Ok(write(&answer, media)),
@@ -123,7 +124,7 @@ async fn batch(
 ) -> Response {
     let mut bodies = Vec::with_capacity(operations.len());
     for params in operations {
-        let answer = match prepare(params, identity, shell) {
+        let answer = match prepare(params, identity, shell).await {
             Ok(prepared) => run(shell, prepared).await,
             Err(answer) => *answer,
         };

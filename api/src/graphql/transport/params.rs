@@ -6,11 +6,15 @@ use url::form_urlencoded;
 use wasend_whatsapp::json;
 
 use super::RequestRefusal;
+use super::persisted::{DocumentHash, PersistedDocuments};
+use crate::auth::RequestCaller;
 use crate::problem::ProblemCode;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequestParams {
+    /// Empty until [`RequestParams::resolve_persisted`] where only a hash was sent.
     query: String,
+    persisted: Option<DocumentHash>,
     operation_name: Option<String>,
     variables: Map<String, Value>,
     extensions: Map<String, Value>,
@@ -26,8 +30,12 @@ impl RequestParams {
         let Value::Object(mut members) = value else {
             return Err(bad("a GraphQL request is a JSON object"));
         };
+        let extensions = object(members.remove("extensions"), "extensions")?;
+        let persisted = extensions.get("persistedQuery").filter(|extension| !extension.is_null());
+        let persisted = persisted.map(DocumentHash::of_extension).transpose()?;
         let query = match members.remove("query") {
             Some(Value::String(query)) => query,
+            None | Some(Value::Null) if persisted.is_some() => String::new(),
             Some(_) => return Err(bad("\"query\" must be a string")),
             None => return Err(bad("\"query\" is missing")),
         };
@@ -37,8 +45,23 @@ impl RequestParams {
             Some(_) => return Err(bad("\"operationName\" must be a string")),
         };
         let variables = object(members.remove("variables"), "variables")?;
-        let extensions = object(members.remove("extensions"), "extensions")?;
-        Ok(Self { query, operation_name, variables, extensions })
+        Ok(Self { query, persisted, operation_name, variables, extensions })
+    }
+
+    /// Takes the document of a hash that came without one. Gives the hash of one that came with it, to be kept. Errors:
+    /// PERSISTED_QUERY_NOT_FOUND, and BAD_REQUEST for a hash of another document.
+    pub fn resolve_persisted(
+        &mut self,
+        caller: &RequestCaller,
+        documents: &PersistedDocuments,
+    ) -> Result<Option<DocumentHash>, RequestRefusal> {
+        let Some(hash) = self.persisted else { return Ok(None) };
+        if self.query.is_empty() {
+            documents.find(caller, hash)?.as_ref().clone_into(&mut self.query);
+            return Ok(None);
+        }
+        PersistedDocuments::check(hash, &self.query)?;
+        Ok(Some(hash))
     }
 
     /// From a URL's query string; an empty parameter is as good as none, except `query`.

@@ -119,6 +119,7 @@ impl OperationResponse {
                 Some(
                     ProblemCode::GraphqlParseFailed
                     | ProblemCode::GraphqlValidationFailed
+                    | ProblemCode::PersistedQueryNotFound
                     | ProblemCode::QueryTooComplex,
                 ),
                 ResponseMedia::Json,
