@@ -30,6 +30,7 @@ use crate::{
     auth::KeyAuthenticator,
     config,
     graphql::transport::{DocumentCache, GraphqlEngine, PersistedDocuments, graphiql, http as graphql},
+    own_writes::OwnWrites,
     problem::{Problem, ProblemCode},
 };
 
@@ -50,6 +51,7 @@ pub struct HttpState {
     pub quotas: Arc<AccountQuotas>,
     pub documents: Arc<DocumentCache>,
     pub persisted: Arc<PersistedDocuments>,
+    pub own_writes: Arc<OwnWrites>,
 }
 
 impl FromRef<HttpState> for Arc<dyn KeyAuthenticator> {

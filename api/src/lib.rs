@@ -10,6 +10,7 @@
 //! | [`graphql`] | GraphQL: the schema, and its transports over HTTP, WebSocket and SSE |
 //! | [`bootstrap`] | opens the stores and starts what runs |
 //! | [`http`] | all routes, the server, limits |
+//! | [`own_writes`] | reading one's own writes |
 
 pub mod auth;
 pub mod bootstrap;
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod config;
 pub mod graphql;
 pub mod http;
+pub mod own_writes;
 pub mod problem;
 pub mod telemetry;
 

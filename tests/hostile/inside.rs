@@ -110,7 +110,7 @@ fn build_router(app: &App, config: Config) -> Router {
     let (commands, projector) = (app.commands.clone(), app.projector.clone());
     let keys = Arc::new(ApiKeyStore::new(commands.reads.clone(), app.stores.vault.clone()));
     let (http, quotas) = (Arc::new(config.http), AccountQuotas::new(&config.limits));
-    let state = GraphqlState::new(commands.clone(), projector.clone());
+    let state = GraphqlState::new(commands.clone(), projector.clone(), app.stores.own_writes.clone());
     let shell = HttpState {
         engine: Arc::new(SchemaEngine::new(build_schema(state, &config.graphql))),
         authenticator: keys.clone(),
@@ -122,6 +122,7 @@ fn build_router(app: &App, config: Config) -> Router {
         quotas: quotas.clone(),
         documents: Arc::default(),
         persisted: Arc::default(),
+        own_writes: app.stores.own_writes.clone(),
     };
     let patience = http.body_timeout;
     router(shell, routes(commands.clone(), http, quotas.clone()), files(commands, keys, quotas, patience))

@@ -32,6 +32,7 @@ mod damage;
 mod erasure;
 mod faults;
 mod flood;
+mod graphql;
 mod history;
 mod hostile;
 mod idempotency;

@@ -169,7 +169,7 @@ fn rooms(config: &Config, app: App) -> AppState {
         vault: app.stores.vault.clone(),
         projector: app.projector.clone(),
     });
-    let state = GraphqlState::new(app.commands.clone(), app.projector.clone());
+    let state = GraphqlState::new(app.commands.clone(), app.projector.clone(), app.stores.own_writes.clone());
     let engine = Arc::new(SchemaEngine::new(build_schema(state, &config.graphql)));
     let quotas = AccountQuotas::new(&config.limits);
     let whatsapp = routes(app.commands.clone(), Arc::new(config.http.clone()), quotas.clone());
@@ -301,6 +301,7 @@ fn run_server(
         quotas: rooms.quotas,
         documents: Arc::default(),
         persisted: Arc::default(),
+        own_writes: rooms.app.stores.own_writes.clone(),
     };
     drop(main.router.send_replace(http::router(shell.clone(), rooms.whatsapp, rooms.files)));
     tracing::info!(address = ?main.address, "listening");

@@ -59,6 +59,10 @@ use variables::{check_conditions, complete_variables, selected_operation};
 /// How long a query or a mutation may take. Longer than any does whose stores answer.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The position that a request's header asks every query in it to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestedPosition(pub wasend_domain::Position);
+
 /// A parsed operation and the caller that it runs for.
 struct PreparedOperation {
     request: Request,

@@ -48,6 +48,7 @@ pub fn shell(config: Config, authenticator: Arc<OneKey>) -> HttpState {
         life: ServerLifecycle::default(),
         documents: Arc::default(),
         persisted: Arc::default(),
+        own_writes: Arc::default(),
     }
 }
 

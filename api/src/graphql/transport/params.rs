@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 use wasend_whatsapp::json;
 
-use super::RequestRefusal;
 use super::persisted::{DocumentHash, PersistedDocuments};
+use super::{RequestRefusal, RequestedPosition};
 use crate::auth::RequestCaller;
 use crate::problem::ProblemCode;
 
@@ -18,6 +18,7 @@ pub struct RequestParams {
     operation_name: Option<String>,
     variables: Map<String, Value>,
     extensions: Map<String, Value>,
+    position: Option<RequestedPosition>,
 }
 
 fn bad(message: impl Into<String>) -> RequestRefusal {
@@ -45,7 +46,7 @@ impl RequestParams {
             Some(_) => return Err(bad("\"operationName\" must be a string")),
         };
         let variables = object(members.remove("variables"), "variables")?;
-        Ok(Self { query, persisted, operation_name, variables, extensions })
+        Ok(Self { query, persisted, operation_name, variables, extensions, position: None })
     }
 
     /// Takes the document of a hash that came without one. Gives the hash of one that came with it, to be kept. Errors:
@@ -88,8 +89,17 @@ impl RequestParams {
         Self::from_json(Value::Object(members))
     }
 
+    /// Has every query show at least a position.
+    #[must_use]
+    pub fn at_position(self, position: Option<RequestedPosition>) -> Self {
+        Self { position, ..self }
+    }
+
     pub fn into_request(self) -> Request {
         let mut request = Request::new(self.query).variables(Variables::from_json(Value::Object(self.variables)));
+        if let Some(position) = self.position {
+            request = request.data(position);
+        }
         request.operation_name = self.operation_name.filter(|name| !name.is_empty());
         for (name, value) in self.extensions {
             // A JSON value always is a GraphQL value.
