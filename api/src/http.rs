@@ -1,6 +1,7 @@
 //! All routes on one screen, and what surrounds every one of them.
 
 pub mod body;
+mod browser;
 mod connection_limit;
 pub mod fd_limit;
 pub mod guarded_body;
@@ -24,6 +25,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
@@ -64,6 +66,7 @@ impl FromRef<HttpState> for Arc<dyn KeyAuthenticator> {
 /// [`body::read`] under `webhook_body_limit`. `files` takes uploads and gives exports.
 pub fn router(shell: HttpState, whatsapp: MethodRouter, files: Router) -> Router {
     let metrics_here = shell.http.metrics_listen.is_none();
+    let cors = browser::cors_layer(&shell.http.cors_origins);
     let routes = Router::new()
         .route("/graphql", get(graphql::graphql).post(graphql::graphql))
         .route("/graphql/stream", get(graphql::stream).post(graphql::stream))
@@ -71,7 +74,8 @@ pub fn router(shell: HttpState, whatsapp: MethodRouter, files: Router) -> Router
         .route("/healthz", get(healthz))
         .route("/readyz", get(ready::readyz));
     let routes = if metrics_here { routes.route("/metrics", get(local_metrics)) } else { routes };
-    surround(routes.with_state(shell).route("/webhooks/whatsapp", whatsapp).merge(files))
+    let routes = routes.with_state(shell).merge(files).layer(browser::compression_layer());
+    surround(routes.route("/webhooks/whatsapp", whatsapp)).layer(option_layer(cors))
 }
 
 /// What listens at `metrics_listen`.

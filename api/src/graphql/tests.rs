@@ -13,6 +13,7 @@ use crate::auth::{KeyHolder, RequestCaller};
 use crate::bootstrap::App;
 use crate::config::{self, ConfigSources};
 
+mod cost;
 mod isolation;
 mod messages;
 mod people;

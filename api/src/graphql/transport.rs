@@ -8,10 +8,12 @@
 //! | `params`, `persisted` | what is asked, and documents that are asked for by their hash |
 //! | `document_scan`, `selection_limit`, `document_cache` | how much that is before and after it is parsed, and what was parsed before |
 //! | `variables`, `input_types`, `selection_rewrite` | defaults, types and conditions, decided before execution |
+//! | `cost` | how much an operation costs that costs too much |
 //! | `engine` | the port to the schema that executes |
 //! | `negotiate`, `response` | in which media type, and what is answered |
 //! | [`graphiql`] | the query editor's page |
 
+mod cost;
 mod document_cache;
 mod document_scan;
 mod engine;
@@ -31,6 +33,7 @@ mod ws;
 #[cfg(test)]
 pub(crate) mod fake;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_graphql::parser::{
@@ -48,6 +51,7 @@ use crate::{
     telemetry::metric,
 };
 
+use cost::CostReport;
 pub use document_cache::DocumentCache;
 pub use engine::{GraphqlEngine, SchemaEngine};
 use params::RequestParams;
@@ -70,6 +74,8 @@ struct PreparedOperation {
     kind: Option<OperationType>,
     /// A key to be taken out of the answer.
     placeholder: Option<Name>,
+    /// What to tell where it costs too much.
+    cost: CostReport,
 }
 
 /// Parses an operation, completes its variables and decides its conditions. `max_complexity` is that of the schema: what
@@ -91,43 +97,32 @@ async fn prepare(
     {
         shell.persisted.keep(&identity.caller, hash, look, &request.query);
     }
+    let failed = |errors| Box::new(OperationResponse::of(Response::from_errors(errors)));
     let Some(operation) = selected_operation(&document, request.operation_name.as_deref()) else {
         request.set_parsed_query(document);
-        return Ok(PreparedOperation { request, kind: None, placeholder: None });
+        let cost = CostReport::unknown(&shell.graphql);
+        return Ok(PreparedOperation { request, kind: None, placeholder: None, cost });
     };
     let kind = Some(operation.node.ty);
     let given = std::mem::take(&mut request.variables);
-    let complete = complete_variables(shell.engine.input_types(), &operation.node, given);
-    request.variables = complete.map_err(|errors| Box::new(OperationResponse::of(Response::from_errors(errors))))?;
+    request.variables = complete_variables(shell.engine.input_types(), &operation.node, given).map_err(failed)?;
+    let cost = CostReport::of(&request, &shell.graphql);
     if !needs_decision(&document, &operation.node, &request.variables) {
         request.set_parsed_query(document);
-        return Ok(PreparedOperation { request, kind, placeholder: None });
+        return Ok(PreparedOperation { request, kind, placeholder: None, cost });
     }
     let mut whole = Request::new("").variables(request.variables.clone());
     whole.operation_name.clone_from(&request.operation_name);
     whole.set_parsed_query(document.clone());
-    let mut errors = shell.engine.validate(whole).await;
-    errors.extend(check_conditions(&document, &operation.node).err().map(|error| *error));
-    if !errors.is_empty() {
-        return Err(Box::new(OperationResponse::of(Response::from_errors(errors))));
-    }
-    let named = (request.operation_name.as_deref(), operation);
-    let decided = decide(&document, named, &request.variables, unused_name(&request.query));
+    shell.engine.validate(whole).await.map_err(failed)?;
+    check_conditions(&document, &operation.node).map_err(|error| failed(vec![*error]))?;
+    let decided = decide(&document, operation, &request);
     if kind == Some(OperationType::Subscription) && decided.is_empty() {
         let message = "a subscription must select a field, and this one skips all";
         return Err(refused(RequestRefusal::new(ProblemCode::GraphqlValidationFailed, message)));
     }
     request.set_parsed_query(decided.document);
-    Ok(PreparedOperation { request, kind, placeholder: decided.placeholder })
-}
-
-/// A name that does not occur in a document.
-fn unused_name(document: &str) -> Name {
-    let mut name = "skipped".to_owned();
-    while document.contains(&name) {
-        name.push('_');
-    }
-    Name::new(name)
+    Ok(PreparedOperation { request, kind, placeholder: decided.placeholder, cost })
 }
 
 fn parse(request: &Request, shell: &HttpState) -> Result<ExecutableDocument, Box<OperationResponse>> {
@@ -163,36 +158,44 @@ impl PreparedOperation {
     async fn run(self, engine: &dyn GraphqlEngine) -> OperationResponse {
         let (kind, start) = (self.label(), Instant::now());
         let mut response = in_time(engine.run(self.request)).await;
-        if let Some(key) = &self.placeholder {
-            remove_key(&mut response.data, key);
-        }
-        let answer = OperationResponse::of(response);
+        self.cost.explain(&mut response, engine).await;
+        let answer = written(response, self.placeholder.as_ref());
         metrics::histogram!(metric::GRAPHQL_OPERATION_SECONDS, "kind" => kind).record(start.elapsed().as_secs_f64());
         count(kind, &answer);
         answer
     }
 
     /// The answers of a subscription, counted as long as it runs.
-    fn open(self, engine: &dyn GraphqlEngine, transport: &'static str) -> BoxStream<'static, OperationResponse> {
+    fn open(self, engine: &Arc<dyn GraphqlEngine>, transport: &'static str) -> BoxStream<'static, OperationResponse> {
         let kind = self.label();
         let running = OpenStream::new(transport);
         let mut answers = engine.open(self.request);
         if self.kind != Some(OperationType::Subscription) {
-            answers = stream::once(in_time(async move { answers.next().await.unwrap_or_default() })).boxed();
+            let (engine, cost) = (Arc::clone(engine), self.cost);
+            let answer = async move {
+                let mut response = in_time(async { answers.next().await.unwrap_or_default() }).await;
+                cost.explain(&mut response, &*engine).await;
+                response
+            };
+            answers = stream::once(answer).boxed();
         }
         let placeholder = self.placeholder;
-        let answers = answers.map(move |mut response| {
+        let answers = answers.map(move |response| {
             // Held by the stream, so that it ends with it.
             let _running = &running;
-            if let Some(key) = &placeholder {
-                remove_key(&mut response.data, key);
-            }
-            let answer = OperationResponse::of(response);
+            let answer = written(response, placeholder.as_ref());
             count(kind, &answer);
             answer
         });
         answers.boxed()
     }
+}
+
+fn written(mut response: Response, placeholder: Option<&Name>) -> OperationResponse {
+    if let Some(key) = placeholder {
+        remove_key(&mut response.data, key);
+    }
+    OperationResponse::of(response)
 }
 
 /// The answer of a query or a mutation. Where a store hangs, its client is told after a while, and may repeat.

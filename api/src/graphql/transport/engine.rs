@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation};
-use async_graphql::{Executor, ObjectType, Request, Response, Schema, ServerError, SubscriptionType, ValidationResult};
+use async_graphql::{
+    Executor, ObjectType, Request, Response, Schema, ServerError, SubscriptionType, ValidationResult, Value,
+};
 use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
 
 use super::input_types::InputTypes;
@@ -16,8 +18,9 @@ pub trait GraphqlEngine: Send + Sync {
     /// A subscription; a query or a mutation gives a stream of one response.
     fn open(&self, request: Request) -> BoxStream<'static, Response>;
 
-    /// What is wrong with a document and its variables; nothing is executed. Its depth and complexity are not limited.
-    fn validate(&self, request: Request) -> BoxFuture<'_, Vec<ServerError>>;
+    /// The complexity of a valid operation, or what is wrong with its document and variables; nothing is executed. Depth
+    /// and complexity are not limited.
+    fn validate(&self, request: Request) -> BoxFuture<'_, Result<usize, Vec<ServerError>>>;
 
     /// The types of variables.
     fn input_types(&self) -> &InputTypes;
@@ -58,8 +61,15 @@ where
         Executor::execute_stream(&self.schema, request, None)
     }
 
-    fn validate(&self, request: Request) -> BoxFuture<'_, Vec<ServerError>> {
-        async { self.validator.execute(request).await.errors }.boxed()
+    fn validate(&self, request: Request) -> BoxFuture<'_, Result<usize, Vec<ServerError>>> {
+        async {
+            let errors = self.validator.execute(request).await.errors;
+            match errors.first().and_then(measured_complexity) {
+                Some(complexity) => Ok(complexity),
+                None => Err(errors),
+            }
+        }
+        .boxed()
     }
 
     fn input_types(&self) -> &InputTypes {
@@ -67,8 +77,17 @@ where
     }
 }
 
-/// Ends every request after its validation, with no error where it is valid.
+/// Ends every request after its validation: where it is valid, with an error that carries its complexity.
 struct ValidationOnly;
+
+const COMPLEXITY: &str = "complexity";
+
+fn measured_complexity(error: &ServerError) -> Option<usize> {
+    match error.extensions.as_ref()?.get(COMPLEXITY)? {
+        Value::Number(complexity) => usize::try_from(complexity.as_u64()?).ok(),
+        _ => None,
+    }
+}
 
 impl ExtensionFactory for ValidationOnly {
     fn create(&self) -> Arc<dyn Extension> {
@@ -83,7 +102,9 @@ impl Extension for ValidationOnly {
         ctx: &ExtensionContext<'_>,
         next: NextValidation<'_>,
     ) -> Result<ValidationResult, Vec<ServerError>> {
-        next.run(ctx).await?;
-        Err(Vec::new())
+        let ValidationResult { complexity, .. } = next.run(ctx).await?;
+        let mut valid = ServerError::new("the operation is valid", None);
+        valid.extensions.get_or_insert_default().set(COMPLEXITY, complexity);
+        Err(vec![valid])
     }
 }

@@ -104,7 +104,12 @@ async fn execute(
     if media == ResponseMedia::EventStream {
         return Ok(guard_body(sse::respond(shell, identity, prepared), turn));
     }
-    let answer = write(&run(shell, prepared).await, media);
+    let mut answer = run(shell, prepared).await;
+    // With the older media type it stays an answer of 200, which its clients expect.
+    if media == ResponseMedia::ResponseJson && matches!(identity.caller, RequestCaller::Anonymous) {
+        answer = answer.refused_without_key();
+    }
+    let answer = write(&answer, media);
     Ok(guard_body(with_position(answer, shell, &identity), (turn, charge)))
 }
 

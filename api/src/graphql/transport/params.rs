@@ -136,6 +136,8 @@ pub fn values(body: &[u8]) -> Result<usize, RequestRefusal> {
 
 /// The operations of one HTTP body: one, or a batch of at most `max`. The flag tells which.
 pub fn from_body(body: &[u8], max: usize) -> Result<(Vec<RequestParams>, bool), RequestRefusal> {
+    // Some programs put a byte order mark before what they write (RFC 8259, 8.1, lets a reader pass over it).
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let text = std::str::from_utf8(body).map_err(|_| bad("the body is not UTF-8"))?;
     let value: Value = serde_json::from_str(text).map_err(|error| bad(format!("the body is not JSON: {error}")))?;
     let Value::Array(items) = value else {
@@ -195,6 +197,7 @@ mod tests {
         for (n, max) in [(0, 2), (3, 2), (1, 1)] {
             assert_eq!(from_body(&batch(n), max).unwrap_err().code, ProblemCode::BatchTooLarge);
         }
+        assert_eq!(from_body(b"\xef\xbb\xbf{\"query\": \"{a}\"}", 2).unwrap().0.len(), 1);
         assert_eq!(from_body(b"\xff", 2).unwrap_err().code, ProblemCode::BadRequest);
         assert_eq!(from_body(b"{", 2).unwrap_err().code, ProblemCode::BadRequest);
     }

@@ -14,7 +14,7 @@ use async_graphql::parser::types::{
     Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition, OperationDefinition, OperationType,
     Selection, SelectionSet,
 };
-use async_graphql::{Name, Pos, Positioned, Value, Variables};
+use async_graphql::{Name, Pos, Positioned, Request, Value, Variables};
 use async_graphql_value::Value as InputValue;
 
 type FragmentMap = HashMap<Name, Positioned<FragmentDefinition>>;
@@ -79,13 +79,14 @@ fn is_condition(directive: &Directive) -> bool {
     matches!(directive.name.node.as_str(), "skip" | "include")
 }
 
-/// Decides the conditions of a valid document's operation, which `name` names where it has a name.
+/// Decides the conditions of a valid document's operation, which is the one that the request means, by the request's
+/// variables.
 pub fn decide(
     document: &ExecutableDocument,
-    (name, operation): (Option<&str>, &Positioned<OperationDefinition>),
-    given: &Variables,
-    placeholder: Name,
+    operation: &Positioned<OperationDefinition>,
+    request: &Request,
 ) -> DecidedOperation {
+    let (given, placeholder) = (&request.variables, unused_name(&request.query));
     let mut pass = DecisionPass { fragments: &document.fragments, given, placeholder, decided: HashMap::new() };
     let mut operation = operation.clone();
     let root = std::mem::take(&mut operation.node.selection_set.node);
@@ -105,7 +106,7 @@ pub fn decide(
     let DecisionPass { decided, placeholder, .. } = pass;
     let fragments = decided.into_iter().filter(|(name, _)| used.fragments.contains(name));
     let fragments = fragments.map(|(name, fragment)| (name, fragment.definition)).collect();
-    let operations = match (name, &document.operations) {
+    let operations = match (&request.operation_name, &document.operations) {
         (Some(name), DocumentOperations::Multiple(_)) => {
             DocumentOperations::Multiple([(Name::new(name), operation)].into())
         }
@@ -115,6 +116,15 @@ pub fn decide(
         document: ExecutableDocument { operations, fragments },
         placeholder: used.keys.contains(&placeholder).then_some(placeholder),
     }
+}
+
+/// A name that does not occur in a document.
+fn unused_name(document: &str) -> Name {
+    let mut name = "skipped".to_owned();
+    while document.contains(&name) {
+        name.push('_');
+    }
+    Name::new(name)
 }
 
 struct DecidedFragment {

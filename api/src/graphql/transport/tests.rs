@@ -12,7 +12,7 @@ async fn answer(document: &str, variables: Value) -> Value {
     let shell = shell(settings(), OneKey::new([]));
     let text = match prepare(params, &CallerIdentity::default(), &shell).await {
         Ok(prepared) if prepared.kind == Some(OperationType::Subscription) => {
-            let answers = prepared.open(&*shell.engine, "test").map(|answer| answer.json());
+            let answers = prepared.open(&shell.engine, "test").map(|answer| answer.json());
             format!("[{}]", answers.collect::<Vec<_>>().await.join(","))
         }
         Ok(prepared) => prepared.run(&*shell.engine).await.json(),

@@ -213,7 +213,7 @@ impl SocketConnection {
         let (cancel, cancelled) = oneshot::channel();
         let (answered, done) = (id.clone(), id.clone());
         let steps = prepared
-            .open(&*self.shell.engine, "ws")
+            .open(&self.shell.engine, "ws")
             .map(move |answer| {
                 // Held by the stream, so that it ends with it.
                 let _place = &place;
