@@ -354,7 +354,6 @@ fn first(change: &Change, recorded: &RecordedEvent) -> Option<MessageRow> {
 fn change_time(change: &Change) -> Option<(Time, Option<i64>)> {
     match change {
         Change::Accepted { at, .. }
-        | Change::Received { at, .. }
         | Change::Attempted { at, .. }
         | Change::Submitted { at, .. }
         | Change::Held { at }
@@ -365,6 +364,7 @@ fn change_time(change: &Change) -> Option<(Time, Option<i64>)> {
         | Change::Read { at }
         | Change::Expired { at }
         | Change::Cancelled { at, .. } => Some((*at, None)),
+        Change::Received { at, sent_at, .. } => Some((sent_at.unwrap_or(*at), None)),
         Change::Deferred { at, code, .. } | Change::Failed { at, code, .. } => Some((*at, *code)),
         Change::Priced(_) | Change::Counted { .. } => None,
     }

@@ -36,6 +36,19 @@ impl RowFilter {
         }
     }
 
+    /// Holds for rows whose aggregate has an event after a position; `history` is the table of the audit trail, which
+    /// knows of every event.
+    #[must_use]
+    pub fn updated_after(mut self, history: &str, aggregate_type: &str, position: i64) -> Self {
+        let account = self.bind(CellValue::from(self.account_id.as_str()));
+        let (aggregate_type, position) = (self.bind(aggregate_type.into()), self.bind(position.into()));
+        self.conditions.push(format!(
+            "id IN (SELECT aggregate_id FROM {history} \
+             WHERE account_id = {account} AND position > {position} AND aggregate_type = {aggregate_type})"
+        ));
+        self
+    }
+
     /// Holds for none if the list is empty, for all if it is absent.
     #[must_use]
     pub fn one_of(mut self, column: &'static str, values: Option<Vec<String>>) -> Self {

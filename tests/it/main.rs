@@ -39,6 +39,7 @@ mod idempotency;
 mod import;
 mod message;
 mod meta;
+mod polling;
 mod privacy;
 mod projection;
 mod refusal;

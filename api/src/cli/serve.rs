@@ -13,6 +13,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
+use wasend_domain::NumberId;
 use wasend_processors::{
     AnchorProcessor, DispatchOptions, Dispatcher, ErasureOptions, ErasureProcessor, ImportLimits, ImportOptions,
     Importer, MessageTimers, RetentionOptions, RetentionProcessor, RetryWaits, RotationOptions, RotationProcessor,
@@ -22,7 +23,10 @@ use wasend_processors::{
 use super::CliFailure;
 use crate::{
     auth::KeyAuthenticator,
-    bootstrap::{ApiKeyStore, App, AppReadiness, FirstRun, KeyHandover, files, next_steps, routes, welcome},
+    bootstrap::{
+        ApiKeyStore, App, AppReadiness, FirstRun, KeyHandover, files, first_number, later_steps, next_steps, routes,
+        welcome,
+    },
     config::{self, Config, ListenAddress},
     graphql::{
         GraphqlState, build_schema,
@@ -59,6 +63,8 @@ pub struct RunningServer {
     pub simulator: Option<Url>,
     /// What a first start opened.
     pub welcome: Option<FirstRun>,
+    /// A number with which a later start shows its examples.
+    pub known_number: Option<NumberId>,
     pub life: ServerLifecycle,
     /// Why nothing but `/healthz` and `/readyz` is served, if that is so.
     pub held: Option<String>,
@@ -74,7 +80,7 @@ pub async fn run(config: Config) -> Result<(), CliFailure> {
     telemetry::log(&config.log).map_err(|error| CliFailure::because("logging cannot start", &error))?;
     let public = config.http.public_url.clone().map(directory);
     let (directory_of_key, printed) = (config.storage.data_dir.clone(), config.print_first_key);
-    let RunningServer { url, simulator, welcome, life, held, doors } = start(config).await?;
+    let RunningServer { url, simulator, welcome, known_number, life, held, doors } = start(config).await?;
     // A script that starts it reads these lines; the last one says that it is ready.
     if let Some(simulator) = &simulator {
         println!("Simulator of Meta on {simulator}");
@@ -87,6 +93,9 @@ pub async fn run(config: Config) -> Result<(), CliFailure> {
             KeyHandover::file(&directory_of_key, welcome).map_err(|error| unwritten(&error))?
         };
         print!("{}", next_steps(welcome, public.as_ref().unwrap_or(&url), simulator.as_ref(), &handover));
+    }
+    if let Some(number) = known_number {
+        print!("{}", later_steps(number, public.as_ref().unwrap_or(&url), simulator.as_ref()));
     }
     match held {
         Some(why) => {
@@ -133,6 +142,7 @@ pub async fn start(config: Config) -> Result<RunningServer, CliFailure> {
     };
     app.wait_until_ready(&config).await?;
     let welcome = welcome(&app).await?;
+    let known_number = if welcome.is_none() { first_number(&app).await? } else { None };
     let simulator = app.simulator.as_ref().map(|simulator| simulator.control_url(".."));
     if let Some(running) = &app.simulator {
         let hook =
@@ -141,7 +151,7 @@ pub async fn start(config: Config) -> Result<RunningServer, CliFailure> {
     }
     let rooms = rooms(&config, app);
     let doors = run_server(&config, rooms, metrics, life.clone(), main, (metrics_listener, limits)).boxed();
-    Ok(RunningServer { url, simulator, welcome, life, held: None, doors })
+    Ok(RunningServer { url, simulator, welcome, known_number, life, held: None, doors })
 }
 
 /// What listens at `listen`, and what it answers with.
@@ -157,7 +167,15 @@ fn serve_failure(url: Url, life: ServerLifecycle, main: MainListener, why: Strin
     let doors = async move {
         drop(main.serving.await);
     };
-    RunningServer { url, simulator: None, welcome: None, life, held: Some(why), doors: doors.boxed() }
+    RunningServer {
+        url,
+        simulator: None,
+        welcome: None,
+        known_number: None,
+        life,
+        held: Some(why),
+        doors: doors.boxed(),
+    }
 }
 
 /// Starts the processors and builds the schema.

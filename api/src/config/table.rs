@@ -304,7 +304,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "graphql.max_complexity",
         "WASEND_GRAPHQL_MAX_COMPLEXITY",
-        "10000",
+        "40000",
         "Highest complexity of an operation: the number of its fields, each multiplied by the page sizes around it.",
         |c, v| put(&mut c.graphql.max_complexity, parse::number(v, 100, 10_000_000)),
     ),

@@ -3,10 +3,12 @@
 use async_graphql::{ID, Result};
 use wasend_domain::phone::MessageRecipient;
 use wasend_domain::{AccountId, Id};
+use wasend_projections::audit::AuditRow;
 use wasend_projections::pagination::RowFilter;
 use wasend_vault::PersonIdentity;
 
 use super::error::{invalid, unavailable};
+use super::scalar::{PositionScalar, database_position};
 use super::state::GraphqlState;
 use crate::problem::ProblemCode;
 
@@ -26,6 +28,18 @@ pub fn by_text(filter: RowFilter, column: &'static str, text: Option<&str>) -> R
         Some(text) if text.contains('\0') => Err(invalid("a text of the filter contains a NUL character")),
         text => Ok(filter.and_if(column, "=", text)),
     }
+}
+
+/// Lets rows through about which something happened after a position.
+pub fn updated_after(
+    filter: RowFilter,
+    state: &GraphqlState,
+    aggregate_type: &'static str,
+    position: Option<PositionScalar>,
+) -> Result<RowFilter> {
+    let Some(PositionScalar(position)) = position else { return Ok(filter) };
+    let history = state.reads.physical::<AuditRow>().map_err(unavailable)?;
+    Ok(filter.updated_after(history, aggregate_type, database_position(position)))
 }
 
 /// The contact that has a phone number or BSUID.

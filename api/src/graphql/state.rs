@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::{Context, Result};
+use async_graphql::{Context, ErrorExtensions, Result};
 use wasend_commands::message::SendBatcher;
 use wasend_commands::{Caller, CommandEffect, CommandError, Commands};
 use wasend_domain::{AccountId, Actor, Id};
@@ -19,6 +19,9 @@ use crate::auth::{self, ContextExt};
 use crate::own_writes::OwnWrites;
 use crate::problem::ProblemCode;
 
+/// How long a mutation waits for a thing that it has made and that is not to be seen at all; within the time of an
+/// operation.
+const FIRST_SIGHT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a query waits for the position that it asks for.
 const QUERY_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a query waits for its account's own writes.
@@ -109,10 +112,25 @@ impl GraphqlState {
             Err(errors) => return Ok(MutationOutcome { row: None, position: None, errors }),
         };
         self.wait_for_effect(done.position).await;
-        let row = self.reads.get::<R>(&done.value.to_string()).await.map_err(unavailable)?;
-        let row = row.filter(|row| row.account_id() == caller.account_id.to_string());
+        let find = async || {
+            let row = self.reads.get::<R>(&done.value.to_string()).await.map_err(unavailable)?;
+            Ok::<_, async_graphql::Error>(row.filter(|row| row.account_id() == caller.account_id.to_string()))
+        };
+        let mut row = find().await?;
+        if row.is_none() && self.projector.wait_for(done.position, FIRST_SIGHT_TIMEOUT).await.is_ok() {
+            row = find().await?;
+        }
+        if row.is_none() {
+            return Err(not_seen_yet(done.position));
+        }
         Ok(MutationOutcome { row, position: Some(PositionScalar(done.position)), errors: vec![] })
     }
+}
+
+/// It is done, and the read models are too far behind to show it: no payload with nothing in it says so.
+fn not_seen_yet(position: wasend_domain::Position) -> async_graphql::Error {
+    let message = format!("it is done at position {position}, and cannot be shown yet: ask for it with minPosition");
+    ProblemCode::PositionNotReached.graphql(message).extend_with(|_, extensions| extensions.set("position", position))
 }
 
 /// A payload before it has its names.

@@ -11,7 +11,7 @@ use wasend_projections::pagination::{PageRequest, RowFilter, RowPage};
 use super::ContactObject;
 use crate::auth::require;
 use crate::graphql::error::{invalid, unavailable};
-use crate::graphql::filter::contact_of;
+use crate::graphql::filter::{contact_of, updated_after};
 use crate::graphql::page::{OrderedRow, PageArguments, PageConnection, TotalCount, connect, connection, cost};
 use crate::graphql::scalar::PositionScalar;
 use crate::graphql::state::GraphqlState;
@@ -33,6 +33,8 @@ struct ContactFilter {
     bsuid: Option<String>,
     group_id: Option<ID>,
     opted_out: Option<bool>,
+    /// Anything about the contact happened after this position. Not together with `groupId`.
+    updated_after: Option<PositionScalar>,
 }
 
 #[derive(Default)]
@@ -56,6 +58,9 @@ impl ContactQuery {
         let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
         let (filter, window) = (filter.unwrap_or_default(), PageArguments::new(first, after, last, before));
         let ids = filter.persons(state, actor.account_id).await?;
+        if filter.group_id.is_some() && filter.updated_after.is_some() {
+            return Err(invalid("updatedAfter and groupId exclude each other"));
+        }
         if let Some(group) = filter.group_id {
             return GroupMembers::of(state, actor.account_id, &group, ids, filter.opted_out)
                 .await?
@@ -64,6 +69,7 @@ impl ContactQuery {
         }
         let rows = RowFilter::of_account(&actor.account_id.to_string()).one_of("id", ids);
         let rows = rows.and_if("opted_out", "=", filter.opted_out.map(i64::from));
+        let rows = updated_after(rows, state, "contact", filter.updated_after)?;
         connect(state, rows, &window, ContactObject).await
     }
 
