@@ -2,6 +2,7 @@
 
 mod context;
 mod key;
+mod scope;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -16,6 +17,7 @@ use crate::problem::{Problem, ProblemCode};
 
 pub use context::{ContextExt, ScopeGuard, require};
 pub use key::ApiKey;
+pub use scope::{ReadScope, RequiredScope, ScopedKey, SendScope};
 
 /// The holder of a living key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,7 @@ pub struct KeyHolder {
 }
 
 impl KeyHolder {
+    /// Whether the key has the scope.
     pub fn may(&self, scope: KeyScope) -> bool {
         self.scopes.contains(&scope)
     }
@@ -72,6 +75,7 @@ pub enum KeyDenied {
 }
 
 impl KeyDenied {
+    /// The code of the answer: UNAUTHENTICATED for a wrong key, UNAVAILABLE when it could not be checked.
     pub const fn code(self) -> ProblemCode {
         match self {
             Self::Invalid => ProblemCode::Unauthenticated,
@@ -152,6 +156,7 @@ pub(crate) mod fake {
 
     use super::*;
 
+    /// Authenticator of tests: knows one key, which can be revoked, and can itself be down.
     pub struct OneKey {
         pub actor: KeyHolder,
         pub revoked: AtomicBool,
@@ -159,6 +164,7 @@ pub(crate) mod fake {
     }
 
     impl OneKey {
+        /// One key with these scopes, valid and reachable.
         pub fn new(scopes: impl IntoIterator<Item = KeyScope>) -> Arc<Self> {
             let actor = KeyHolder {
                 account_id: AccountId::random(),
@@ -168,6 +174,7 @@ pub(crate) mod fake {
             Arc::new(Self { actor, revoked: AtomicBool::new(false), down: AtomicBool::new(false) })
         }
 
+        /// The secret of the key that it knows.
         pub fn key() -> String {
             ApiKey::from_bytes(&[7; 32]).expose().to_owned()
         }

@@ -4,13 +4,11 @@
 mod api_key_store;
 mod clock;
 mod connected_numbers;
-mod files;
 mod first_run;
 mod instance_lock;
 mod readiness;
 mod simulator_port;
 mod stores;
-mod webhook;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,13 +26,11 @@ use wasend_whatsapp::{CloudApi, CloudApiOptions, MetaGateway};
 
 pub use api_key_store::ApiKeyStore;
 pub use clock::SystemClock;
-pub use files::files;
 pub use first_run::{FirstRun, KeyHandover, first_number, later_steps, next_steps, simulated_number, welcome};
 use instance_lock::InstanceLock;
 pub use readiness::AppReadiness;
 use readiness::refuse_damaged_log;
 pub use stores::OpenStores;
-pub use webhook::routes;
 
 use crate::cli::CliFailure;
 use crate::config::Config;

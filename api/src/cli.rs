@@ -55,6 +55,7 @@ pub struct CliSettings {
     pub listen: Option<String>,
 }
 
+/// What the program is asked to do
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
     /// Run the server (the default)

@@ -63,6 +63,7 @@ pub enum CorsOrigins {
     Listed(Vec<HeaderValue>),
 }
 
+/// Where log, read models, vault and epoch keys are stored.
 #[derive(Debug, Clone, Default)]
 pub struct StorageConfig {
     pub data_dir: PathBuf,
@@ -74,6 +75,7 @@ pub struct StorageConfig {
     pub epoch_key_dir: Option<PathBuf>,
 }
 
+/// How Meta's Cloud API is reached.
 #[derive(Debug, Clone, Default)]
 pub struct MetaConfig {
     /// The built-in simulator when absent.
@@ -83,6 +85,7 @@ pub struct MetaConfig {
     pub timeout: Duration,
 }
 
+/// The built-in stand-in for the Cloud API.
 #[derive(Debug, Clone, Default)]
 pub struct SimulatorConfig {
     pub enabled: bool,
@@ -91,6 +94,7 @@ pub struct SimulatorConfig {
     pub delay: Duration,
 }
 
+/// How messages are handed to Meta, and when they are given up.
 #[derive(Debug, Clone, Default)]
 pub struct DispatchConfig {
     pub concurrency: usize,
@@ -111,6 +115,7 @@ pub struct ContactsConfig {
     pub start_words: Vec<String>,
 }
 
+/// Limits of uploaded files, and how long they and their reports are kept.
 #[derive(Debug, Clone, Default)]
 pub struct ImportsConfig {
     /// Bytes.
@@ -127,12 +132,14 @@ pub struct WebhooksConfig {
     pub unknown_ttl: Duration,
 }
 
+/// When the vault's key-encryption key is replaced.
 #[derive(Debug, Clone, Default)]
 pub struct VaultConfig {
     /// How long after something was destroyed its epoch ends; only by hand when absent.
     pub rotate_after: Option<Duration>,
 }
 
+/// Limits of one GraphQL request and of one WebSocket.
 #[derive(Debug, Clone, Default)]
 pub struct GraphqlConfig {
     pub max_depth: usize,
@@ -158,6 +165,7 @@ pub struct LimitsConfig {
     pub body_memory: usize,
 }
 
+/// What is logged, and in which form.
 #[derive(Debug, Clone, Default)]
 pub struct LogConfig {
     /// A level, or directives of tracing-subscriber's `EnvFilter`.
@@ -165,6 +173,7 @@ pub struct LogConfig {
     pub format: LogFormat,
 }
 
+/// The form of log lines on standard error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// Pretty on a terminal, JSON elsewhere.
@@ -194,6 +203,7 @@ impl DatabaseUrl {
         &self.0
     }
 
+    /// Whether it names a PostgreSQL server; else it names a SQLite file.
     pub fn is_postgres(&self) -> bool {
         self.0.starts_with("postgres")
     }

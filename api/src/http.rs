@@ -1,4 +1,4 @@
-//! All routes on one screen, and what surrounds every one of them.
+//! The routes of GraphQL, health and metrics, and what surrounds every route.
 
 pub mod body;
 mod browser;
@@ -22,7 +22,7 @@ use axum::{
     http::header,
     middleware,
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get},
+    routing::get,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower::util::option_layer;
@@ -62,9 +62,8 @@ impl FromRef<HttpState> for Arc<dyn KeyAuthenticator> {
     }
 }
 
-/// Everything that listens at `listen`. `whatsapp` answers Meta's webhook, GET and POST; it reads its body with
-/// [`body::read`] under `webhook_body_limit`. `files` takes uploads and gives exports.
-pub fn router(shell: HttpState, whatsapp: MethodRouter, files: Router) -> Router {
+/// Everything that listens at `listen`: its own routes, and `others` with their state.
+pub fn router(shell: HttpState, others: Router) -> Router {
     let metrics_here = shell.http.metrics_listen.is_none();
     let cors = browser::cors_layer(&shell.http.cors_origins);
     let routes = Router::new()
@@ -74,8 +73,8 @@ pub fn router(shell: HttpState, whatsapp: MethodRouter, files: Router) -> Router
         .route("/healthz", get(healthz))
         .route("/readyz", get(ready::readyz));
     let routes = if metrics_here { routes.route("/metrics", get(local_metrics)) } else { routes };
-    let routes = routes.with_state(shell).merge(files).layer(browser::compression_layer());
-    surround(routes.route("/webhooks/whatsapp", whatsapp)).layer(option_layer(cors))
+    let routes = routes.with_state(shell).merge(others).layer(browser::compression_layer());
+    surround(routes).layer(option_layer(cors))
 }
 
 /// What listens at `metrics_listen`.

@@ -9,8 +9,9 @@
 //! | [`problem`] | every error a caller can see |
 //! | [`graphql`] | GraphQL: the schema, and its transports over HTTP, WebSocket and SSE |
 //! | [`bootstrap`] | opens the stores and starts what runs |
-//! | [`http`] | all routes, the server, limits |
+//! | [`routes`] | the paths beside GraphQL: webhook, files |
 //! | [`own_writes`] | reading one's own writes |
+//! | [`http`] | the server, its limits, health and metrics; what surrounds every route |
 
 pub mod auth;
 pub mod bootstrap;
@@ -20,6 +21,7 @@ pub mod graphql;
 pub mod http;
 pub mod own_writes;
 pub mod problem;
+pub mod routes;
 pub mod telemetry;
 
 /// For everything in the process, the C of SQLite included. What Rust code frees is cleared first; SQLite is given only

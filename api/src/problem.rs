@@ -105,6 +105,7 @@ impl ProblemCode {
         }
     }
 
+    /// The word that clients see.
     pub const fn name(self) -> &'static str {
         self.row().name
     }
@@ -114,6 +115,7 @@ impl ProblemCode {
         StatusCode::from_u16(self.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// Where it can appear.
     pub const fn seen(self) -> CodeVisibility {
         self.row().seen
     }
@@ -145,6 +147,7 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// An error for the caller; `detail` must hold nothing of another account and nothing personal.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
     }

@@ -15,7 +15,6 @@ use crate::{Caller, CommandEffect, CommandError, Commands};
 
 /// How old the list of held accounts may be that a decision rests on.
 const MAX_AGE: Duration = Duration::from_secs(1);
-const HELD: &str = "WHERE sending_held_at IS NOT NULL";
 
 /// The accounts whose sending is held, read from the read models once a second at most.
 pub struct SendingHolds {
@@ -52,7 +51,7 @@ impl SendingHolds {
     }
 
     async fn read(&self) -> Result<HashSet<AccountId>, CommandError> {
-        let rows: Vec<AccountRow> = self.reads.fetch(HELD, &[]).await?;
+        let rows = AccountRow::held(&self.reads).await?;
         Ok(rows.iter().filter_map(|row| row.id.parse().ok()).collect())
     }
 }

@@ -1,13 +1,18 @@
 //! Imports of contacts: taking in a file, beginning, cancelling. The importer does the rest.
 
+mod encoding;
 mod upload;
 
-use wasend_domain::import::{ColumnTarget, Command, Error, Import, ImportSource, ImportStart, MergeMode};
+use encoding_rs::Encoding;
+use wasend_domain::import::{
+    ColumnTarget, Command, Error, Import, ImportSource, ImportStart, MergeMode, NumberNotation,
+};
 use wasend_domain::phone::PhoneRegion;
 use wasend_domain::{GroupId, ImportId, Personal, UploadId};
 use wasend_eventlog::{execute, execute_new};
 use wasend_projections::uploads::StoredUpload;
 
+pub use encoding::EncodingCheck;
 pub use upload::{IncomingUpload, UploadError};
 
 use crate::{Caller, CommandEffect, CommandError, Commands, Refusal, RefusalCode};
@@ -29,6 +34,9 @@ pub struct ImportContacts {
     /// Title of a column, and what it holds.
     pub columns: Personal<Vec<(String, ColumnTarget)>>,
     pub region: Option<String>,
+    pub numbers: NumberNotation,
+    /// Label of the encoding of the file, such as `windows-1251`.
+    pub encoding: Option<String>,
 }
 
 impl Commands {
@@ -38,7 +46,7 @@ impl Commands {
         caller: Caller,
         input: ImportContacts,
     ) -> Result<CommandEffect<ImportId>, CommandError> {
-        let source = check(&input)?;
+        let source = import_source(&input)?;
         let group = match input.group.as_deref().map(str::parse::<GroupId>) {
             Some(Ok(group)) => {
                 self.group_exists(caller, "groupId", group).await?;
@@ -102,12 +110,14 @@ const fn code(error: Error) -> RefusalCode {
     }
 }
 
-fn check(input: &ImportContacts) -> Result<ImportSource, CommandError> {
+/// How the file is to be read, as the caller says; refused where the caller names what is not known.
+pub fn import_source(input: &ImportContacts) -> Result<ImportSource, CommandError> {
     let filename = wasend_domain::content::text(input.filename.expose(), FILENAME_MAX);
     let filename = filename.map_err(|error| Refusal::content("filename", &error))?.clone();
     if let Some(region) = &input.region {
         region.parse::<PhoneRegion>().map_err(|error| Refusal::new("defaultRegion", RefusalCode::Invalid, error))?;
     }
+    let encoding = input.encoding.as_deref().map(|label| known_encoding(label, input.content.is_some())).transpose()?;
     let given = input.columns.expose();
     if given.len() > MAPPING_MAX {
         return Err(Refusal::new("columns", RefusalCode::TooMany, format_args!("at most {MAPPING_MAX} columns")).into());
@@ -122,5 +132,16 @@ fn check(input: &ImportContacts) -> Result<ImportSource, CommandError> {
         }
         columns.push(wasend_domain::import::ColumnMapping { header: header.clone(), field: field.clone() });
     }
-    Ok(ImportSource { filename, columns, region: input.region.clone() })
+    Ok(ImportSource { filename, columns, region: input.region.clone(), numbers: input.numbers, encoding })
+}
+
+fn known_encoding(label: &str, is_inline: bool) -> Result<String, CommandError> {
+    let refused = |why: &str| CommandError::from(Refusal::new("encoding", RefusalCode::Invalid, why));
+    if is_inline {
+        return Err(refused("is for uploads; content is text already"));
+    }
+    let encoding = Encoding::for_label_no_replacement(label.as_bytes());
+    let encoding =
+        encoding.ok_or_else(|| refused("is no encoding of the WHATWG's Encoding Standard, such as UTF-8"))?;
+    Ok(encoding.name().to_owned())
 }

@@ -1,5 +1,6 @@
 //! Accepting messages, one or a thousand at once, and cancelling them.
 
+mod batch_message;
 mod idempotency;
 mod send;
 mod send_batcher;

@@ -3,7 +3,6 @@
 use wasend_domain::number::{self, Command, DEFAULT_RATE, Error, MetaIds, Number, NumberCredentials};
 use wasend_domain::{NumberId, Personal, Position};
 use wasend_eventlog::{ExecutedCommand, execute, execute_new};
-use wasend_projections::CellValue;
 use wasend_projections::numbers::NumberRow;
 
 use crate::account::label;
@@ -153,9 +152,7 @@ impl Commands {
     }
 
     async fn not_yet_connected(&self, caller: Caller, phone_number_id: &str) -> Result<(), CommandError> {
-        const CONNECTED: &str = "WHERE account_id = $1 AND phone_number_id = $2 AND disconnected_at IS NULL LIMIT 1";
-        let binds = [CellValue::text(&caller.account_id), CellValue::from(phone_number_id)];
-        if self.reads.fetch::<NumberRow>(CONNECTED, &binds).await?.is_empty() {
+        if NumberRow::connected_as(&self.reads, caller.account_id, phone_number_id).await?.is_none() {
             return Ok(());
         }
         Err(Refusal::new("phoneNumberId", RefusalCode::Duplicate, "this number is connected already").into())

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use url::Url;
 use wasend_domain::number::NumberCredentials;
 use wasend_domain::{AccountId, Opened, Personal, Sealed};
-use wasend_projections::CellValue;
 use wasend_projections::engine::reads::ReadModels;
 use wasend_projections::numbers::NumberRow;
 use wasend_vault::Vault;
@@ -93,23 +92,11 @@ impl SenderCredentials {
         numbers: &BTreeSet<String>,
         wabas: &BTreeSet<String>,
     ) -> Result<Vec<NumberRow>, CommandError> {
-        let (mut any, mut binds) = (vec![], vec![]);
-        for (column, ids) in [("phone_number_id", numbers), ("waba_id", wabas)] {
-            if !ids.is_empty() {
-                let places: Vec<_> = (1..=ids.len()).map(|place| format!("${}", binds.len() + place)).collect();
-                any.push(format!("{column} IN ({})", places.join(", ")));
-                binds.extend(ids.iter().map(|id| CellValue::from(id.as_str())));
-            }
-        }
-        if any.is_empty() {
-            return Ok(vec![]);
-        }
-        let tail = format!("WHERE ({}) AND disconnected_at IS NULL ORDER BY id", any.join(" OR "));
-        Ok(self.reads.fetch(&tail, &binds).await?)
+        Ok(NumberRow::connected_to(&self.reads, numbers, wabas).await?)
     }
 
     /// Every connected number, of every account.
     pub async fn all(&self) -> Result<Vec<NumberRow>, CommandError> {
-        Ok(self.reads.fetch("WHERE disconnected_at IS NULL ORDER BY id", &[]).await?)
+        Ok(NumberRow::connected(&self.reads).await?)
     }
 }

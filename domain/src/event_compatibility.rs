@@ -158,9 +158,10 @@ fn buckets(at: Time) -> [bucket::Event; 3] {
     ]
 }
 
-fn imports(at: Time) -> [import::Event; 5] {
+fn imports(at: Time) -> [import::Event; 7] {
     let counters =
         import::RowCounters { total: 3, created: 1, warnings: 1, erased: 1, unreadable: 1, ..Default::default() };
+    let with_blank = import::RowCounters { blank: 1, ..counters };
     let start = import::ImportStart {
         source: sealed(),
         upload: id(),
@@ -173,7 +174,9 @@ fn imports(at: Time) -> [import::Event; 5] {
     };
     [
         import::Event::Started(start),
+        import::Event::Described { layout: sealed(), at },
         import::Event::ChunkApplied { chunk: 0, rows: 3, bytes: 90, counters, at },
+        import::Event::ChunkApplied { chunk: 0, rows: 3, bytes: 90, counters: with_blank, at },
         import::Event::Finished { at },
         import::Event::Failed { code: import::FileError::RowTooLong, at },
         import::Event::Cancelled { at },

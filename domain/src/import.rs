@@ -5,16 +5,25 @@ use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
 mod counters;
+mod failure;
+mod file;
 
 pub use counters::RowCounters;
+pub use failure::FileError;
+pub use file::{
+    ColumnMapping, ColumnTarget, FileFormat, FileLayout, ImportSource, LayoutColumn, NumberNotation, RowReport,
+    RowReports, UploadFrame,
+};
 
-use crate::phone::PhoneRegion;
-use crate::{BlindIndex, DataCategory, DecidingAggregate, GroupId, PersonalValue, Sealed, Time, UploadId};
+use crate::{BlindIndex, DecidingAggregate, GroupId, Sealed, Time, UploadId};
 
 /// An import of contacts, as its events leave it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     pub started: Option<ImportStart>,
+    /// How the file is read, once its first rows are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Sealed<FileLayout>>,
     /// Chunks applied so far: the number of the next one.
     pub chunks: u64,
     /// Rows read so far, the header not counted.
@@ -35,79 +44,6 @@ pub struct ImportStart {
     pub dry_run: bool,
     pub group: Option<GroupId>,
     pub at: Time,
-}
-
-/// How the file is called and read: column titles are the customer's own words.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImportSource {
-    pub filename: String,
-    pub columns: Vec<ColumnMapping>,
-    /// ISO 3166 code of the country of numbers that name none.
-    pub region: Option<String>,
-}
-
-impl ImportSource {
-    /// The country of numbers that name none.
-    pub fn region(&self) -> Option<PhoneRegion> {
-        self.region.as_deref().and_then(|region| region.parse().ok())
-    }
-}
-
-/// What a column holds, where its title does not say so.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ColumnMapping {
-    pub header: String,
-    pub field: ColumnTarget,
-}
-
-/// What the cells of a column are taken for.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ColumnTarget {
-    Phone,
-    /// Ids of WhatsApp: numbers with their country code, with `+` or without.
-    WaId,
-    Bsuid,
-    Name,
-    OptedOut,
-    Ignore,
-    /// A custom attribute of this name.
-    Attribute(String),
-}
-
-impl PersonalValue for ImportSource {
-    const FIELD: &'static str = "import.source";
-    const CATEGORY: DataCategory = DataCategory::Label;
-}
-
-/// One piece of a file that was uploaded, in base64.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct UploadFrame(pub String);
-
-impl PersonalValue for UploadFrame {
-    const FIELD: &'static str = "upload.frame";
-    const CATEGORY: DataCategory = DataCategory::Raw;
-}
-
-/// What a chunk reports of its rows.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RowReports(pub Vec<RowReport>);
-
-/// A row that was not taken as it is, and why.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RowReport {
-    /// Of the file, 1 for the header.
-    pub line: u64,
-    pub code: String,
-    pub reason: String,
-    pub cells: Vec<String>,
-}
-
-impl PersonalValue for RowReports {
-    const FIELD: &'static str = "import.reports";
-    const CATEGORY: DataCategory = DataCategory::Raw;
 }
 
 /// What becomes of contacts that exist already.
@@ -133,56 +69,6 @@ impl MergeMode {
     }
 }
 
-/// Why a file cannot be imported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum FileError {
-    /// No header, or nothing at all.
-    EmptyFile,
-    EmptyHeader,
-    DuplicateHeader,
-    /// No column holds a phone number or a BSUID.
-    NoPhoneColumn,
-    /// The mapping names a column that the file does not have.
-    UnknownColumn,
-    TooManyColumns,
-    TooManyRows,
-    /// A row is longer than allowed; often a quotation mark that is never closed.
-    RowTooLong,
-    /// The upload is incomplete or was erased.
-    UploadLost,
-}
-
-impl FileError {
-    /// Every value, in the order in which references list them.
-    pub const ALL: [Self; 9] = [
-        Self::EmptyFile,
-        Self::EmptyHeader,
-        Self::DuplicateHeader,
-        Self::NoPhoneColumn,
-        Self::UnknownColumn,
-        Self::TooManyColumns,
-        Self::TooManyRows,
-        Self::RowTooLong,
-        Self::UploadLost,
-    ];
-
-    /// The name in the API; never changed once released.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::EmptyFile => "EMPTY_FILE",
-            Self::EmptyHeader => "EMPTY_HEADER",
-            Self::DuplicateHeader => "DUPLICATE_HEADER",
-            Self::NoPhoneColumn => "NO_PHONE_COLUMN",
-            Self::UnknownColumn => "UNKNOWN_COLUMN",
-            Self::TooManyColumns => "TOO_MANY_COLUMNS",
-            Self::TooManyRows => "TOO_MANY_ROWS",
-            Self::RowTooLong => "ROW_TOO_LONG",
-            Self::UploadLost => "UPLOAD_LOST",
-        }
-    }
-}
-
 /// How an import ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunEnd {
@@ -195,6 +81,11 @@ pub enum RunEnd {
 #[derive(Debug, Clone)]
 pub enum Command {
     Start(Box<ImportStart>),
+    /// Tells how the file is read. Repeating it changes nothing.
+    Describe {
+        layout: Sealed<FileLayout>,
+        at: Time,
+    },
     /// The next chunk, after which so many rows of the file are read.
     Apply {
         chunk: u64,
@@ -219,6 +110,11 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     Started(ImportStart),
+    /// How the file is read: its encoding, its delimiter and what its columns hold.
+    Described {
+        layout: Sealed<FileLayout>,
+        at: Time,
+    },
     /// `counters` are this chunk's alone; `rows` and `bytes` are those of the file read so far.
     ChunkApplied {
         chunk: u64,
@@ -243,6 +139,7 @@ impl DomainEvent for Event {
     fn event_type(&self) -> String {
         match self {
             Self::Started(_) => "ImportStarted",
+            Self::Described { .. } => "ImportDescribed",
             Self::ChunkApplied { .. } => "ImportChunkApplied",
             Self::Finished { .. } => "ImportFinished",
             Self::Failed { .. } => "ImportFailed",
@@ -274,6 +171,7 @@ impl Aggregate for Import {
     fn apply(&mut self, event: Event) {
         match event {
             Event::Started(start) => self.started = Some(start),
+            Event::Described { layout, .. } => self.layout = Some(layout),
             Event::ChunkApplied { chunk, rows, counters, .. } => {
                 self.chunks = chunk + 1;
                 self.rows = rows;
@@ -296,6 +194,8 @@ impl DecidingAggregate for Import {
                 return Ok(vec![]);
             }
             (_, Some(_)) => return Err(Error::Ended),
+            (Command::Describe { .. }, None) if self.layout.is_some() => return Ok(vec![]),
+            (Command::Describe { layout, at }, None) => Event::Described { layout, at },
             (Command::Apply { chunk, .. }, None) if chunk != self.chunks => return Err(Error::NotNext),
             (Command::Apply { chunk, rows, bytes, counters, at }, None) => {
                 Event::ChunkApplied { chunk, rows, bytes, counters, at }
@@ -354,6 +254,16 @@ mod tests {
         assert_eq!(does(&mut import, chunk(0)), Err(Error::NotNext));
         assert_eq!(does(&mut import, chunk(1)), Ok(1));
         assert_eq!((import.counters.created, import.rows), (4, 4));
+    }
+
+    #[test]
+    fn a_layout_is_told_once() {
+        let mut import = started();
+        let layout = |cipher: &str| Sealed::from_parts(SubjectId::random(), Day::from_number(1), cipher);
+        let describe = |cipher: &str| Command::Describe { layout: layout(cipher), at: at() };
+        assert_eq!(does(&mut import, describe("AA")), Ok(1));
+        assert_eq!(does(&mut import, describe("BB")), Ok(0));
+        assert_eq!(does(&mut Import::default(), describe("AA")), Err(Error::NotFound));
     }
 
     #[test]

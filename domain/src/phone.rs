@@ -7,6 +7,7 @@ use std::{fmt, str::FromStr};
 use rlibphonenumber::{PhoneNumberFormat, ValidationError};
 use serde::{Deserialize, Serialize};
 
+pub use plain::is_invisible_mark;
 use plain::{has_extension, plain_number};
 
 /// A possible phone number in E.164, such as `+16505551234`. Possible, not valid: real WhatsApp accounts in Brazil

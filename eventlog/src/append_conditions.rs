@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use wasend_domain::{AccountId, EventMetadata, Position, StreamId};
 
-use crate::writer::CommitError;
+use crate::writer::{CommitError, CommittedBatch};
 use crate::{Append, AppendRejection, AppendedRange, CommandId, NewEvent, rows};
 
 /// What was recorded when a repeatable command was first given.
@@ -93,6 +93,12 @@ pub(crate) struct BatchDecision<'a> {
     /// The metadata documents of the accepted appends.
     pub metadata: Vec<String>,
     pub head: Position,
+}
+
+impl From<BatchDecision<'_>> for CommittedBatch {
+    fn from(verdict: BatchDecision<'_>) -> Self {
+        Self { events: verdict.events.len(), answers: verdict.answers, head: verdict.head }
+    }
 }
 
 /// The streams whose sequences a batch depends on, each once.

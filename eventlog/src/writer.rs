@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 use wasend_domain::{Clock, Position, Time};
 
-use crate::append_conditions::BatchDecision;
 use crate::{Append, AppendRejection, AppendedRange, LogError};
 
 /// Callers that may wait in the queue before others wait to enter it.
@@ -26,12 +25,6 @@ pub(crate) struct CommittedBatch {
     pub answers: BatchAnswers,
     pub head: Position,
     pub events: usize,
-}
-
-impl From<BatchDecision<'_>> for CommittedBatch {
-    fn from(verdict: BatchDecision<'_>) -> Self {
-        Self { events: verdict.events.len(), answers: verdict.answers, head: verdict.head }
-    }
 }
 
 /// Why a batch was not committed.

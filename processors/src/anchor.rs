@@ -12,6 +12,8 @@ use wasend_domain::Position;
 use wasend_eventlog::{EventFilter, EventLog};
 use wasend_vault::{LogAnchor, VaultFailure};
 
+use crate::processor::{Processor, ProcessorContext};
+
 /// Between two looks at how far the log has come.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -21,16 +23,18 @@ pub struct AnchorProcessor {
     running: JoinHandle<()>,
 }
 
-impl AnchorProcessor {
+impl Processor for AnchorProcessor {
+    type Options = ();
+
     /// Starts the task; the first look is at once.
-    pub fn start(commands: &Arc<Commands>) -> Self {
+    fn start(context: &ProcessorContext, (): ()) -> Self {
         let stop = CancellationToken::new();
-        let running = tokio::spawn(run(Arc::clone(commands), stop.clone()));
+        let running = tokio::spawn(run(Arc::clone(&context.commands), stop.clone()));
         Self { stop, running }
     }
 
     /// Moves the anchor once more, waiting for `grace` at most.
-    pub async fn shutdown(mut self, grace: Duration) {
+    async fn shutdown(mut self, grace: Duration) {
         self.stop.cancel();
         if tokio::time::timeout(grace, &mut self.running).await.is_err() {
             tracing::warn!("the vault was not told in time how far the log has come");

@@ -3,7 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `backlog` | which numbers have something to do |
-//! | `worker`, `worker_answers` | one number's loop; what it does when a call ends |
+//! | `context` | what the loops of all numbers share: queues, throttles, options |
+//! | `worker`, `worker/answers` | one number's loop; what it does when a call ends |
 //! | `queue` | one number's part of the to-do list |
 //! | `prepare` | from messages that are due to calls that may be made |
 //! | `call` | one call to Meta |
@@ -13,6 +14,7 @@
 mod backlog;
 pub(crate) mod backoff;
 mod call;
+mod context;
 pub(crate) mod identity_updates;
 pub(crate) mod outcome_writer;
 mod prepare;
@@ -20,7 +22,6 @@ mod queue;
 mod rate_limit;
 mod response_policy;
 mod worker;
-mod worker_answers;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -31,16 +32,20 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use wasend_commands::{CommandError, Commands};
-use wasend_domain::{EventId, NumberId};
+use wasend_commands::CommandError;
+use wasend_domain::{Actor, EventId, NumberId};
+use wasend_projections::Leases;
 use wasend_projections::outbox::OutboxRow;
-use wasend_projections::{Leases, Projector};
-use wasend_whatsapp::MetaGateway;
 
-use crate::context::{DispatchContext, MetaThrottles, ProgressWatcher};
+use crate::context::ProgressWatcher;
 use crate::dispatcher::backlog::{NumberBacklog, read_backlog};
 use crate::dispatcher::backoff::RandomJitter;
+use crate::dispatcher::context::{DispatchContext, MetaThrottles};
 use crate::options::DispatchOptions;
+use crate::processor::{Processor, ProcessorContext};
+
+/// The name under which the dispatcher stands in the audit trail.
+pub(crate) const DISPATCHER: Actor = Actor::System("dispatcher");
 
 /// Outcomes that wait to be recorded; beyond them the numbers' loops wait.
 const ENDED_CALLS_QUEUE_MAX: usize = 10_000;
@@ -66,15 +71,12 @@ pub struct Dispatcher {
 /// The names of the leases that this node has.
 type HeldLeases = Arc<Mutex<BTreeSet<String>>>;
 
-impl Dispatcher {
+impl Processor for Dispatcher {
+    type Options = DispatchOptions;
+
     /// Starts to send for the numbers that this node gets the lease of.
-    pub fn start(
-        commands: Arc<Commands>,
-        gateway: Arc<dyn MetaGateway>,
-        projector: Arc<Projector>,
-        leases: Leases,
-        options: DispatchOptions,
-    ) -> Self {
+    fn start(context: &ProcessorContext, options: DispatchOptions) -> Self {
+        let ProcessorContext { commands, projector, leases, gateway } = context.clone();
         let (endings, ended) = mpsc::channel(ENDED_CALLS_QUEUE_MAX);
         let (lessons, taught) = mpsc::channel(IDENTITY_UPDATES_QUEUE_MAX);
         let recorder = tokio::spawn(outcome_writer::run(Arc::clone(&commands), ended, options.store_pause));
@@ -107,7 +109,7 @@ impl Dispatcher {
 
     /// Begins no further call, waits up to `grace` for those under way, records their outcomes and gives the leases
     /// back. A call that takes longer is cut off; its outcome is unknown.
-    pub async fn shutdown(mut self, grace: Duration) {
+    async fn shutdown(mut self, grace: Duration) {
         self.stop.cancel();
         if timeout(grace, &mut self.manager).await.is_err() {
             tracing::warn!("calls to Meta did not end in time; their outcome is unknown");
@@ -233,7 +235,7 @@ impl DispatchManager {
         if !numbers.is_empty() {
             self.acquire(&numbers).await;
         }
-        match self.shared.commands.reads.count::<OutboxRow>("WHERE todo = 'send'", &[]).await {
+        match OutboxRow::waiting(&self.shared.commands.reads).await {
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
             Ok(waiting) => metrics::gauge!("wasend_dispatch_waiting").set(waiting as f64),
             Err(error) => tracing::warn!(%error, "the messages that wait cannot be counted"),

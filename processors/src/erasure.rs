@@ -24,21 +24,19 @@ use wasend_domain::{AccountId, Actor, EventId, KeyPurpose, MessageId, Position, 
 use wasend_eventlog::{LoadedAggregate, StreamLookup, execute, execute_all, load};
 use wasend_projections::outbox::{OutboxRow, OutboxTask};
 use wasend_projections::privacy::PrivacyRequestRow;
-use wasend_projections::{CellValue, Leases, Projector};
+use wasend_projections::{Leases, Projector};
 
 pub use comparison::ComparisonRefused;
 pub use reconcile::{ReconcileReport, compare, reconcile};
 
 use crate::anchor;
 use crate::context::{ProgressWatcher, earlier, once};
+use crate::processor::{Processor, ProcessorContext};
 
 const ERASURE_LEASE: &str = "erase";
 const ERASER: Actor = Actor::System("eraser");
 /// Requests that are looked at in one round.
 const REQUESTS_PAGE_MAX: u64 = 100;
-const OPEN: &str = "WHERE todo = 'erase' ORDER BY id LIMIT $1";
-/// What may still be sent to the person, or is being sent.
-const UNSETTLED: &str = "WHERE contact_id = $1 AND todo IN ('send', 'conclude') ORDER BY id LIMIT $2";
 /// Messages that are cancelled in one append.
 const CANCELLED_BATCH_MAX: u64 = 500;
 
@@ -69,9 +67,12 @@ pub struct ErasureProcessor {
     running: JoinHandle<()>,
 }
 
-impl ErasureProcessor {
+impl Processor for ErasureProcessor {
+    type Options = ErasureOptions;
+
     /// Starts the task that takes every request as far as it can go.
-    pub fn start(commands: Arc<Commands>, projector: Arc<Projector>, leases: Leases, options: ErasureOptions) -> Self {
+    fn start(context: &ProcessorContext, options: ErasureOptions) -> Self {
+        let ProcessorContext { commands, projector, leases, .. } = context.clone();
         let stop = CancellationToken::new();
         let owner = EventId::random().to_string();
         let eraser = ErasureWorker { commands, projector, leases, owner, options };
@@ -79,7 +80,7 @@ impl ErasureProcessor {
     }
 
     /// Finishes the steps under way, for `grace` at most, and gives the lease back.
-    pub async fn shutdown(mut self, grace: Duration) {
+    async fn shutdown(mut self, grace: Duration) {
         self.stop.cancel();
         if timeout(grace, &mut self.running).await.is_err() {
             tracing::warn!("an erasure did not come to a rest in time; it goes on with the next start");
@@ -169,8 +170,7 @@ impl ErasureWorker {
 
     /// Takes every request as far as it can go now.
     async fn round(&self, stop: &CancellationToken) -> Result<(), CommandError> {
-        let rows: Vec<PrivacyRequestRow> =
-            self.commands.reads.fetch(OPEN, &[CellValue::count(REQUESTS_PAGE_MAX)]).await?;
+        let rows = PrivacyRequestRow::to_erase(&self.commands.reads, REQUESTS_PAGE_MAX).await?;
         for open in rows.iter().filter_map(OpenRequest::of) {
             let clock = &*self.commands.clock;
             // Steps may be repeated, also by two nodes at once; the lease only saves them the work.
@@ -243,8 +243,7 @@ impl ErasureWorker {
             return Ok(false);
         }
         loop {
-            let binds = [CellValue::text(&open.subject), CellValue::count(CANCELLED_BATCH_MAX)];
-            let rows: Vec<OutboxRow> = self.commands.reads.fetch(UNSETTLED, &binds).await?;
+            let rows = OutboxRow::unsettled(&self.commands.reads, open.subject, CANCELLED_BATCH_MAX).await?;
             let mut commands = Vec::new();
             let mut under_way = false;
             for row in &rows {

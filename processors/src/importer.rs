@@ -3,15 +3,24 @@
 
 pub mod cell;
 mod chunk;
+pub mod chunks;
 pub mod columns;
 mod consent_words;
 mod decode;
+mod delimited;
+mod lines;
 pub mod options;
+mod parse;
+pub mod preview;
 pub mod reading;
+mod record;
 pub mod report;
 pub mod row;
 mod run;
 mod sweep;
+mod titles;
+mod vcard;
+mod workbook;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,18 +29,20 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use wasend_commands::{CommandError, Commands};
+use wasend_commands::CommandError;
 use wasend_domain::{EventId, ImportId};
+use wasend_projections::Projector;
 use wasend_projections::imports::ImportRow;
-use wasend_projections::{Leases, Projector};
 
 use options::ImportOptions;
 use run::{ImportRun, lease_of};
 
 use crate::context::ProgressWatcher;
+use crate::processor::{Processor, ProcessorContext};
 
 /// The list of what is left to do, oldest first.
-const OPEN: &str = "WHERE state IN ('PENDING', 'RUNNING') ORDER BY id LIMIT 100";
+/// Imports that are looked at in one round.
+const IMPORTS_PAGE_MAX: u64 = 100;
 
 /// Runs imports until it is shut down. Dropped without that, it ends like a process that dies.
 pub struct Importer {
@@ -40,30 +51,27 @@ pub struct Importer {
     sweeper: JoinHandle<()>,
 }
 
-impl Importer {
+impl Processor for Importer {
+    type Options = ImportOptions;
+
     /// Starts the task that carries out imports; on several nodes each import has one.
-    pub fn start(
-        commands: &Arc<Commands>,
-        projector: &Arc<Projector>,
-        leases: &Leases,
-        options: &ImportOptions,
-    ) -> Self {
+    fn start(context: &ProcessorContext, options: ImportOptions) -> Self {
         let stop = CancellationToken::new();
         let run = Arc::new(ImportRun {
-            commands: Arc::clone(commands),
-            leases: leases.clone(),
+            commands: Arc::clone(&context.commands),
+            leases: context.leases.clone(),
             owner: EventId::random().to_string(),
-            options: options.clone(),
+            options,
             stop: stop.clone(),
         });
         let sweeper = tokio::spawn(sweep::run(Arc::clone(&run)));
-        let manager =
-            ImportManager { run, projector: Arc::clone(projector), busy: HashSet::new(), running: JoinSet::new() };
+        let projector = Arc::clone(&context.projector);
+        let manager = ImportManager { run, projector, busy: HashSet::new(), running: JoinSet::new() };
         Self { stop, manager: tokio::spawn(manager.run()), sweeper }
     }
 
     /// Finishes the chunks under way, for `grace` at most. The imports go on with the next start, or on another node.
-    pub async fn shutdown(mut self, grace: Duration) {
+    async fn shutdown(mut self, grace: Duration) {
         self.stop.cancel();
         let both = async { tokio::join!(&mut self.manager, &mut self.sweeper) };
         if timeout(grace, both).await.is_err() {
@@ -126,7 +134,7 @@ impl ImportManager {
         if self.running.len() >= self.run.options.at_once {
             return Ok(());
         }
-        let rows: Vec<ImportRow> = self.run.commands.reads.fetch(OPEN, &[]).await?;
+        let rows = ImportRow::open(&self.run.commands.reads, IMPORTS_PAGE_MAX).await?;
         for row in rows {
             let (Ok(account), Ok(id)) = (row.account_id.parse(), row.id.parse::<ImportId>()) else { continue };
             if self.running.len() >= self.run.options.at_once {

@@ -4,7 +4,8 @@
 //! | file | holds |
 //! |---|---|
 //! | [`dispatcher`] | sends what waits to be sent |
-//! | `context` | what the dispatcher's parts share; the progress of the read models |
+//! | [`processor`], [`running`] | what a processor is; the list of all |
+//! | `context` | the progress of the read models, contexts of commands, time |
 //! | [`importer`] | imports of contacts |
 //! | [`timers`] | what stays unknown is shown to people, what is not delivered in time expires |
 //! | [`erasure`] | people are erased, step by step |
@@ -19,8 +20,10 @@ pub mod dispatcher;
 pub mod erasure;
 pub mod importer;
 pub mod options;
+pub mod processor;
 pub mod retention;
 pub mod rotation;
+pub mod running;
 pub mod timers;
 
 pub use anchor::AnchorProcessor;
@@ -29,6 +32,8 @@ pub use erasure::{ErasureOptions, ErasureProcessor};
 pub use importer::Importer;
 pub use importer::options::{ImportLimits, ImportOptions};
 pub use options::{DispatchOptions, RetryWaits, TimerOptions};
+pub use processor::{Processor, ProcessorContext};
 pub use retention::{RetentionOptions, RetentionProcessor};
 pub use rotation::{RotationOptions, RotationProcessor};
+pub use running::{ProcessorOptions, RunningProcessors};
 pub use timers::MessageTimers;

@@ -16,17 +16,16 @@ use wasend_domain::privacy::KeyDestruction;
 use wasend_domain::{AccountId, Actor, Day, EventId, Position};
 use wasend_eventlog::execute;
 use wasend_projections::buckets::BucketRow;
-use wasend_projections::{CellValue, Leases, Projector, ReadModels};
+use wasend_projections::{Leases, Projector, ReadModels};
 use wasend_vault::{BucketKey, Vault};
 
 use crate::context::{earlier, once};
+use crate::processor::{Processor, ProcessorContext};
 
 const LEASE: &str = "retention";
 const RETENTION: Actor = Actor::System("retention");
 /// Buckets that are looked at in one step.
 const PAGE: u64 = 500;
-const OVER: &str = "WHERE todo = 'expire' AND day <= $1 ORDER BY day, id LIMIT $2";
-const FENCED: &str = "WHERE fenced_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
 
 /// How long what is kept for a time is kept.
 #[derive(Debug, Clone)]
@@ -52,14 +51,12 @@ pub struct RetentionProcessor {
     running: JoinHandle<()>,
 }
 
-impl RetentionProcessor {
+impl Processor for RetentionProcessor {
+    type Options = RetentionOptions;
+
     /// Starts the task that destroys the keys of days whose time is over.
-    pub fn start(
-        commands: Arc<Commands>,
-        projector: Arc<Projector>,
-        leases: Leases,
-        options: RetentionOptions,
-    ) -> Self {
+    fn start(context: &ProcessorContext, options: RetentionOptions) -> Self {
+        let ProcessorContext { commands, projector, leases, .. } = context.clone();
         let stop = CancellationToken::new();
         let owner = EventId::random().to_string();
         let keeper = RetentionWorker { commands, projector, leases, owner, options };
@@ -67,7 +64,7 @@ impl RetentionProcessor {
     }
 
     /// Finishes the step under way, for `grace` at most, and gives the lease back.
-    pub async fn shutdown(mut self, grace: Duration) {
+    async fn shutdown(mut self, grace: Duration) {
         self.stop.cancel();
         if timeout(grace, &mut self.running).await.is_err() {
             tracing::warn!("retention did not come to a rest in time; it goes on with the next start");
@@ -115,7 +112,7 @@ impl RetentionWorker {
             return Ok(());
         }
         let last = last_day(earlier(clock.now(), self.options.unknown_webhooks).day());
-        let rows: Vec<BucketRow> = reads.fetch(OVER, &[CellValue::from(last.number()), CellValue::count(PAGE)]).await?;
+        let rows = BucketRow::to_expire(reads, last, PAGE).await?;
         let mut shown = None;
         for (account, contents) in rows.iter().filter_map(parsed) {
             // Steps may be repeated, also by two nodes at once; the lease only saves them the work.
@@ -219,7 +216,7 @@ pub(crate) async fn compare(reads: &ReadModels, vault: &Vault) -> Result<(), Com
 }
 
 async fn next_page(reads: &ReadModels, after: &mut String) -> Result<Option<Vec<BucketRow>>, CommandError> {
-    let rows: Vec<BucketRow> = reads.fetch(FENCED, &[CellValue::from(after.as_str()), CellValue::count(PAGE)]).await?;
+    let rows = BucketRow::fenced(reads, after, PAGE).await?;
     let Some(last) = rows.last() else { return Ok(None) };
     after.clone_from(&last.id);
     Ok(Some(rows))

@@ -12,17 +12,17 @@ use wasend_commands::{CommandError, Commands};
 use wasend_domain::privacy::Command;
 use wasend_domain::{Actor, EventId};
 use wasend_projections::privacy::PrivacyRequestRow;
-use wasend_projections::{CellValue, Leases, Projector};
+use wasend_projections::{Leases, Projector};
 use wasend_vault::{KeyRotation, LaggingNode, RotationStep};
 
 use crate::context::earlier;
 use crate::erasure::{OpenRequest, record};
+use crate::processor::{Processor, ProcessorContext};
 
 const ROTATION_LEASE: &str = "rotate";
 const ROTATOR: Actor = Actor::System("rotator");
 /// Requests that are told in one round.
 const REQUESTS_PAGE_MAX: u64 = 100;
-const OVER: &str = "WHERE todo = 'end_epoch' AND destruction <= $1 ORDER BY id LIMIT $2";
 
 /// How epochs end.
 #[derive(Debug, Clone)]
@@ -51,9 +51,12 @@ pub struct RotationProcessor {
     running: JoinHandle<()>,
 }
 
-impl RotationProcessor {
+impl Processor for RotationProcessor {
+    type Options = RotationOptions;
+
     /// Starts the task that ends the epoch when something destroyed waits for it.
-    pub fn start(commands: Arc<Commands>, projector: Arc<Projector>, leases: Leases, options: RotationOptions) -> Self {
+    fn start(context: &ProcessorContext, options: RotationOptions) -> Self {
+        let ProcessorContext { commands, projector, leases, .. } = context.clone();
         let stop = CancellationToken::new();
         let owner = EventId::random().to_string();
         let rotation = KeyRotation::of(commands.vault.clone());
@@ -72,7 +75,7 @@ impl RotationProcessor {
 
     /// Finishes the step under way, for `grace` at most, and gives the lease back. What is left goes on with the next
     /// start.
-    pub async fn shutdown(mut self, grace: Duration) {
+    async fn shutdown(mut self, grace: Duration) {
         self.stop.cancel();
         if timeout(grace, &mut self.running).await.is_err() {
             tracing::warn!("the end of an epoch did not come to a rest in time; it goes on with the next start");
@@ -179,8 +182,7 @@ impl RotationWorker {
         if over == 0 {
             return Ok(());
         }
-        let rows: Vec<PrivacyRequestRow> =
-            reads.fetch(OVER, &[CellValue::from(over), CellValue::count(REQUESTS_PAGE_MAX)]).await?;
+        let rows = PrivacyRequestRow::to_end_epoch(reads, over, REQUESTS_PAGE_MAX).await?;
         let mut told = None;
         for (row, open) in rows.iter().filter_map(|row| Some((row, OpenRequest::of(row)?))) {
             if self.stop.is_cancelled() || !self.holds_lease().await? {

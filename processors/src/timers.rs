@@ -11,21 +11,18 @@ use wasend_commands::{CommandError, Commands};
 use wasend_domain::message::{Command, Message};
 use wasend_domain::{Actor, EventId, MessageId, Time};
 use wasend_eventlog::execute_all;
-use wasend_projections::outbox::OutboxRow;
-use wasend_projections::{CellValue, Leases, Projector};
+use wasend_projections::outbox::{OutboxRow, OverdueList};
+use wasend_projections::{Leases, Projector};
 
 use crate::context::{earlier, once};
 use crate::options::TimerOptions;
-
-const UNRESOLVED: &str = "WHERE todo = 'reconcile' AND surfaced = 0 AND due_at <= $1 ORDER BY due_at, id LIMIT $2";
-// Named one by one, both values let the index serve the order.
-const UNDELIVERED: &str = "WHERE todo = 'deliver' AND surfaced IN (0, 1) AND due_at <= $1 ORDER BY due_at, id LIMIT $2";
+use crate::processor::{Processor, ProcessorContext};
 
 /// One kind of overdue message and what is done with it.
 struct MessageTimer {
     lease: &'static str,
     actor: Actor,
-    overdue: &'static str,
+    overdue: OverdueList,
     after: Duration,
     command: fn(Time) -> Command,
     count: fn(u64),
@@ -37,18 +34,15 @@ pub struct MessageTimers {
     running: Vec<JoinHandle<()>>,
 }
 
-impl MessageTimers {
+impl Processor for MessageTimers {
+    type Options = TimerOptions;
+
     /// Starts the tasks of what happens because time passes.
-    pub fn start(
-        commands: &Arc<Commands>,
-        projector: &Arc<Projector>,
-        leases: &Leases,
-        options: &TimerOptions,
-    ) -> Self {
+    fn start(context: &ProcessorContext, options: TimerOptions) -> Self {
         let surfacer = MessageTimer {
             lease: "surface",
             actor: Actor::System("surfacer"),
-            overdue: UNRESOLVED,
+            overdue: OverdueList::Unresolved,
             after: options.reconcile_after,
             command: |at| Command::Surface { at },
             count: |count| metrics::counter!("wasend_dispatch_unresolved_total").increment(count),
@@ -56,7 +50,7 @@ impl MessageTimers {
         let expiry = MessageTimer {
             lease: "expire",
             actor: Actor::System("expiry"),
-            overdue: UNDELIVERED,
+            overdue: OverdueList::Undelivered,
             after: options.message_ttl,
             command: |at| Command::Expire { at },
             count: |count| metrics::counter!("wasend_messages_expired_total").increment(count),
@@ -65,9 +59,9 @@ impl MessageTimers {
         let start = |runner: MessageTimer| {
             let clockwork = TimerLoop {
                 runner,
-                commands: Arc::clone(commands),
-                projector: Arc::clone(projector),
-                leases: leases.clone(),
+                commands: Arc::clone(&context.commands),
+                projector: Arc::clone(&context.projector),
+                leases: context.leases.clone(),
                 owner: owner.clone(),
                 options: options.clone(),
             };
@@ -77,7 +71,7 @@ impl MessageTimers {
     }
 
     /// Finishes the batches under way, for `grace` at most, and gives the leases back.
-    pub async fn shutdown(mut self, grace: Duration) {
+    async fn shutdown(mut self, grace: Duration) {
         self.stop.cancel();
         let all = futures::future::join_all(self.running.iter_mut());
         if timeout(grace, all).await.is_err() {
@@ -128,9 +122,7 @@ impl TimerLoop {
                 return Ok(());
             }
             let overdue = earlier(clock.now(), runner.after);
-            let batch = CellValue::count(options.batch as u64);
-            let rows: Vec<OutboxRow> =
-                commands.reads.fetch(runner.overdue, &[CellValue::from(overdue.micros()), batch]).await?;
+            let rows = OutboxRow::overdue(&commands.reads, runner.overdue, overdue, options.batch).await?;
             let full = rows.len() >= options.batch;
             let handled = Box::pin(self.handle(&rows)).await;
             // The next batch must not begin with the same rows.

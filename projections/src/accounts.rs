@@ -3,139 +3,78 @@
 use wasend_domain::account::{Event as Change, KeyScope};
 use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
-use crate::{BatchKeys, BatchRows, FoldError, Projection};
-
-/// An account as queries show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccountRow {
-    pub id: String,
-    /// Sealed `CustomerLabel`.
-    pub name: String,
-    /// The subject under which the account's own labels and credentials are sealed.
-    pub subject_id: String,
-    pub opened_at: Time,
-    /// Set while nothing is sent for the account, because the vault's store was put back to an earlier copy.
-    pub sending_held_at: Option<Time>,
-    /// People that the vault's store does not know any more, when sending was held last.
-    pub lost_people: u64,
-}
-
-/// An API key as it is looked up and shown; its secret is not kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiKeyRow {
-    pub id: String,
-    pub account_id: String,
-    /// Keyed hash of the secret.
-    pub hash: String,
-    pub hint: String,
-    pub scopes: Vec<KeyScope>,
-    /// Sealed `CustomerLabel`.
-    pub label: Option<String>,
-    pub issued_at: Time,
-    pub rotated_at: Option<Time>,
-    pub revoked_at: Option<Time>,
-}
-
-static ACCOUNTS: Table = Table {
-    name: "accounts",
-    columns: &[
-        Column::text("name"),
-        Column::text("subject_id"),
-        Column::int("opened_at"),
-        Column::optional_int("sending_held_at"),
-        Column::int("lost_people"),
-    ],
-    indexes: &[],
-    append_only: false,
+use crate::engine::cell::CellField;
+use crate::engine::reads::{padded, places};
+use crate::engine::record::table_record;
+use crate::{
+    BatchKeys, BatchRows, CellValue, ColumnKind, FoldError, Projection, ReadModels, StoreError, Table, TableRecord,
 };
 
-static KEYS: Table = Table {
-    name: "api_keys",
-    columns: &[
-        Column::text("account_id"),
-        Column::text("hash"),
-        Column::text("hint"),
-        Column::text("scopes"),
-        Column::optional_text("label"),
-        Column::int("issued_at"),
-        Column::optional_int("rotated_at"),
-        Column::optional_int("revoked_at"),
-    ],
-    indexes: &[&["hash"], &["account_id", "id"]],
-    append_only: false,
-};
-
-impl TableRecord for AccountRow {
-    const TABLE: &'static Table = &ACCOUNTS;
-
-    fn id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        vec![
-            self.id.into(),
-            self.name.into(),
-            self.subject_id.into(),
-            self.opened_at.micros().into(),
-            moment(self.sending_held_at),
-            CellValue::count(self.lost_people),
-        ]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        let id = cells.text()?;
-        Ok(Self {
-            id,
-            name: cells.text()?,
-            subject_id: cells.text()?,
-            opened_at: time(cells.int()?),
-            sending_held_at: cells.optional_int()?.map(time),
-            lost_people: cells.count()?,
-        })
+table_record! {
+    /// An account as queries show it.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct AccountRow in "accounts" indexed by [] {
+        key pub id: String,
+        /// Sealed `CustomerLabel`.
+        pub name: String,
+        /// The subject under which the account's own labels and credentials are sealed.
+        pub subject_id: String,
+        pub opened_at: Time,
+        /// Set while nothing is sent for the account, because the vault's store was put back to an earlier copy.
+        pub sending_held_at: Option<Time>,
+        /// People that the vault's store does not know any more, when sending was held last.
+        pub lost_people: u64,
     }
 }
 
-impl TableRecord for ApiKeyRow {
-    const TABLE: &'static Table = &KEYS;
-
-    fn id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.name()).collect();
-        vec![
-            self.id.into(),
-            self.account_id.into(),
-            self.hash.into(),
-            self.hint.into(),
-            scopes.join(" ").into(),
-            self.label.into(),
-            self.issued_at.micros().into(),
-            moment(self.rotated_at),
-            moment(self.revoked_at),
-        ]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        let id = cells.text()?;
-        Ok(Self {
-            id,
-            account_id: cells.text()?,
-            hash: cells.text()?,
-            hint: cells.text()?,
-            scopes: cells.text()?.split(' ').filter_map(KeyScope::named).collect(),
-            label: cells.optional_text()?,
-            issued_at: time(cells.int()?),
-            rotated_at: cells.optional_int()?.map(time),
-            revoked_at: cells.optional_int()?.map(time),
-        })
+table_record! {
+    /// An API key as it is looked up and shown; its secret is not kept.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ApiKeyRow in "api_keys" indexed by [["hash"], ["account_id", "id"]] {
+        key pub id: String,
+        pub account_id: String,
+        /// Keyed hash of the secret.
+        pub hash: String,
+        pub hint: String,
+        pub scopes: Vec<KeyScope>,
+        /// Sealed `CustomerLabel`.
+        pub label: Option<String>,
+        pub issued_at: Time,
+        pub rotated_at: Option<Time>,
+        pub revoked_at: Option<Time>,
     }
 }
 
-static TABLES: &[&Table] = &[&ACCOUNTS, &KEYS];
+/// The scopes by their names, separated by spaces.
+impl CellField for Vec<KeyScope> {
+    const KIND: ColumnKind = ColumnKind::Text;
+
+    fn into_cell(self) -> CellValue {
+        self.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" ").into()
+    }
+
+    fn from_cell(cell: CellValue) -> Option<Self> {
+        Some(String::from_cell(cell)?.split(' ').filter_map(KeyScope::named).collect())
+    }
+}
+
+impl AccountRow {
+    /// Every account for which nothing is sent.
+    pub async fn held(reads: &ReadModels) -> Result<Vec<Self>, StoreError> {
+        reads.fetch("WHERE sending_held_at IS NOT NULL", &[]).await
+    }
+}
+
+impl ApiKeyRow {
+    /// The keys of these hashes that are not revoked; hashes may repeat.
+    pub async fn valid(reads: &ReadModels, hashes: &[&str]) -> Result<Vec<Self>, StoreError> {
+        let binds = padded(hashes.iter().copied().map(CellValue::from));
+        let tail = format!("WHERE hash IN ({}) AND revoked_at IS NULL", places(1, binds.len()));
+        reads.fetch(&tail, &binds).await
+    }
+}
+
+static TABLES: &[&Table] = &[AccountRow::TABLE, ApiKeyRow::TABLE];
 
 /// The projection of both tables.
 pub struct AccountsProjection;

@@ -1,83 +1,44 @@
 //! The audit trail: who did what to what, when, with which key, at which position.
 
-use wasend_domain::{AnyEvent, RecordedEvent, Time};
+use wasend_domain::{AnyEvent, Position, RecordedEvent, Time};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, time};
-use crate::{BatchKeys, BatchRows, FoldError, Projection};
+use crate::engine::record::table_record;
+use crate::feed::FeedRow;
+use crate::pagination::RowFilter;
+use crate::{BatchKeys, BatchRows, FoldError, Projection, ReadModels, StoreError, Table, TableRecord};
 
-/// One entry: an event, without its content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditRow {
-    pub event_id: String,
-    pub account_id: String,
-    pub position: u64,
-    /// What was done, such as `MessageAccepted`.
-    pub event_type: String,
-    pub aggregate_type: String,
-    pub aggregate_id: String,
-    pub sequence: u64,
-    /// Who did it: `key:<id>`, `system:<processor>`, `meta` or `operator`.
-    pub actor: String,
-    pub command_id: String,
-    pub recorded_at: Time,
-}
-
-static AUDIT: Table = Table {
-    name: "audit",
-    columns: &[
-        Column::text("event_id"),
-        Column::text("account_id"),
-        Column::text("event_type"),
-        Column::text("aggregate_type"),
-        Column::text("aggregate_id"),
-        Column::int("sequence"),
-        Column::text("actor"),
-        Column::text("command_id"),
-        Column::int("recorded_at"),
-    ],
-    indexes: &[&["account_id", "position"], &["aggregate_id", "position"]],
-    append_only: true,
-};
-
-impl TableRecord for AuditRow {
-    const TABLE: &'static Table = &AUDIT;
-
-    fn id(&self) -> String {
-        self.position.to_string()
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        vec![
-            CellValue::count(self.position),
-            self.event_id.into(),
-            self.account_id.into(),
-            self.event_type.into(),
-            self.aggregate_type.into(),
-            self.aggregate_id.into(),
-            CellValue::count(self.sequence),
-            self.actor.into(),
-            self.command_id.into(),
-            self.recorded_at.micros().into(),
-        ]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        Ok(Self {
-            position: cells.count()?,
-            event_id: cells.text()?,
-            account_id: cells.text()?,
-            event_type: cells.text()?,
-            aggregate_type: cells.text()?,
-            aggregate_id: cells.text()?,
-            sequence: cells.count()?,
-            actor: cells.text()?,
-            command_id: cells.text()?,
-            recorded_at: time(cells.int()?),
-        })
+table_record! {
+    /// One entry: an event, without its content.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct AuditRow in "audit" indexed by [["account_id", "position"], ["aggregate_id", "position"]] {
+        position pub position: u64,
+        pub event_id: String,
+        pub account_id: String,
+        /// What was done, such as `MessageAccepted`.
+        pub event_type: String,
+        pub aggregate_type: String,
+        pub aggregate_id: String,
+        pub sequence: u64,
+        /// Who did it: `key:<id>`, `system:<processor>`, `meta` or `operator`.
+        pub actor: String,
+        pub command_id: String,
+        pub recorded_at: Time,
     }
 }
 
-static TABLES: &[&Table] = &[&AUDIT];
+impl FeedRow for AuditRow {
+    const TOLD: &'static str = "1 = 1";
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
+}
+
+static TABLES: &[&Table] = &[AuditRow::TABLE];
 
 /// The projection of the table.
 pub struct AuditProjection;
@@ -111,5 +72,17 @@ impl Projection for AuditProjection {
             recorded_at: recorded.recorded_at,
         });
         Ok(())
+    }
+}
+
+impl AuditRow {
+    /// Narrows a list of aggregates of a type, such as `message`, to those to which something happened after a position.
+    pub fn narrow_to_changed(
+        reads: &ReadModels,
+        list: RowFilter,
+        aggregate_type: &str,
+        position: u64,
+    ) -> Result<RowFilter, StoreError> {
+        Ok(list.changed_after(reads.physical::<Self>()?, aggregate_type, position))
     }
 }

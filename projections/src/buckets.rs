@@ -6,30 +6,45 @@ use wasend_domain::content::UnknownWebhook;
 use wasend_domain::inbox::Event as Inbox;
 use wasend_domain::{AccountId, AnyEvent, DataCategory, Day, PersonalValue, RecordedEvent, Time};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
-use crate::{BatchKeys, BatchRows, FoldError};
+use crate::engine::record::{named_cell, table_record};
+use crate::{BatchKeys, BatchRows, CellValue, FoldError, ReadModels, StoreError};
 
-/// The key of a category and a day whose time is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BucketRow {
-    pub id: String,
-    pub account_id: String,
-    pub category: DataCategory,
-    pub day: Day,
-    /// When its key was named, to be destroyed.
-    pub fenced_at: Option<Time>,
-    pub fingerprint: Option<String>,
-    pub destroyed_at: Option<Time>,
-    /// The last destruction of its key, by the vault's count.
-    pub destruction: Option<i64>,
-    /// When the vault had been put back to a copy in which the key still was.
-    pub repeated_at: Option<Time>,
+table_record! {
+    /// The key of a category and a day whose time is over.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct BucketRow in "buckets" indexed by [["todo", "day", "id"], ["account_id", "id"]] {
+        key pub id: String,
+        pub account_id: String,
+        pub category: DataCategory,
+        pub day: Day,
+        /// When its key was named, to be destroyed.
+        pub fenced_at: Option<Time>,
+        pub fingerprint: Option<String>,
+        pub destroyed_at: Option<Time>,
+        /// The last destruction of its key, by the vault's count.
+        pub destruction: Option<i64>,
+        /// When the vault had been put back to a copy in which the key still was.
+        pub repeated_at: Option<Time>,
+        derived todo: String = Self::todo,
+    }
 }
 
 impl BucketRow {
     /// What the key sealed: the category and the day.
     pub const fn contents(&self) -> BucketContents {
         BucketContents { category: self.category, day: self.day }
+    }
+
+    /// Up to `limit` buckets of every account whose day is over by `last` and whose key is not destroyed, oldest first.
+    pub async fn to_expire(reads: &ReadModels, last: Day, limit: u64) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE todo = 'expire' AND day <= $1 ORDER BY day, id LIMIT $2";
+        reads.fetch(TAIL, &[last.number().into(), CellValue::count(limit)]).await
+    }
+
+    /// Up to `limit` buckets of every account whose keys were named to be destroyed, by id, after the id `after`.
+    pub async fn fenced(reads: &ReadModels, after: &str, limit: u64) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE fenced_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
+        reads.fetch(TAIL, &[after.into(), CellValue::count(limit)]).await
     }
 
     fn new(account: AccountId, contents: BucketContents) -> Self {
@@ -52,66 +67,7 @@ impl BucketRow {
     }
 }
 
-pub(crate) static BUCKETS: Table = Table {
-    name: "buckets",
-    columns: &[
-        Column::text("account_id"),
-        Column::text("category"),
-        Column::int("day"),
-        Column::optional_int("fenced_at"),
-        Column::optional_text("fingerprint"),
-        Column::optional_int("destroyed_at"),
-        Column::optional_int("destruction"),
-        Column::optional_int("repeated_at"),
-        Column::text("todo"),
-    ],
-    indexes: &[&["todo", "day", "id"], &["account_id", "id"]],
-    append_only: false,
-};
-
-impl TableRecord for BucketRow {
-    const TABLE: &'static Table = &BUCKETS;
-
-    fn id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        let todo = self.todo();
-        vec![
-            self.id.into(),
-            self.account_id.into(),
-            self.category.name().into(),
-            self.day.number().into(),
-            moment(self.fenced_at),
-            self.fingerprint.into(),
-            moment(self.destroyed_at),
-            self.destruction.into(),
-            moment(self.repeated_at),
-            todo.into(),
-        ]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        let (id, account_id) = (cells.text()?, cells.text()?);
-        let category = cells.text()?;
-        let category = DataCategory::named(&category).ok_or_else(|| cells.damaged())?;
-        let row = Self {
-            id,
-            account_id,
-            category,
-            day: Day::from_number(cells.int()?),
-            fenced_at: cells.optional_int()?.map(time),
-            fingerprint: cells.optional_text()?,
-            destroyed_at: cells.optional_int()?.map(time),
-            destruction: cells.optional_int()?,
-            repeated_at: cells.optional_int()?.map(time),
-        };
-        // Follows from the rest.
-        cells.text()?;
-        Ok(row)
-    }
-}
+named_cell!(DataCategory, DataCategory::named);
 
 /// The bucket that the event puts something into.
 fn filled(event: &AnyEvent, recorded: &RecordedEvent) -> Option<BucketRow> {

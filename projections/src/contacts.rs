@@ -2,46 +2,56 @@
 
 use wasend_domain::contact::{ContactPart, Event as ContactEvent};
 use wasend_domain::group::Event as GroupEvent;
-use wasend_domain::{AnyEvent, RecordedEvent, Time};
+use wasend_domain::{AccountId, AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
-use crate::{BatchKeys, BatchRows, FoldError, Projection};
+use crate::engine::reads::places;
+use crate::engine::record::table_record;
+use crate::pagination::RowFilter;
+use crate::{BatchKeys, BatchRows, CellValue, FoldError, Projection, ReadModels, StoreError, Table, TableRecord};
 
-/// A contact as queries show it; who that is, only the vault knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContactRow {
-    pub id: String,
-    pub account_id: String,
-    pub source: String,
-    pub opted_out: bool,
-    /// When and through which channel it last opted out or in.
-    pub choice_at: Option<Time>,
-    pub choice_via: Option<String>,
-    /// Sealed `ContactAttributes`.
-    pub attributes: Option<String>,
-    pub created_at: Time,
-    pub updated_at: Time,
+table_record! {
+    /// A contact as queries show it; who that is, only the vault knows.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ContactRow in "contacts" indexed by [["account_id", "listed"], ["account_id", "opted_out", "listed"]] {
+        key pub id: String,
+        pub account_id: String,
+        pub source: String,
+        pub opted_out: bool,
+        /// When and through which channel it last opted out or in.
+        pub choice_at: Option<Time>,
+        pub choice_via: Option<String>,
+        /// Sealed `ContactAttributes`.
+        pub attributes: Option<String>,
+        pub created_at: Time,
+        pub updated_at: Time,
+        derived listed: String = Self::listed,
+    }
 }
 
-/// A group as queries show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupRow {
-    pub id: String,
-    pub account_id: String,
-    /// Sealed `CustomerLabel`.
-    pub name: String,
-    pub members: i64,
-    pub created_at: Time,
-    pub updated_at: Time,
+table_record! {
+    /// A group as queries show it.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct GroupRow in "groups" indexed by [["account_id", "id"]] {
+        key pub id: String,
+        pub account_id: String,
+        /// Sealed `CustomerLabel`.
+        pub name: String,
+        pub members: i64,
+        pub created_at: Time,
+        pub updated_at: Time,
+    }
 }
 
-/// That a contact belongs to a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MembershipRow {
-    pub account_id: String,
-    pub group_id: String,
-    pub contact_id: String,
-    pub joined_at: Time,
+table_record! {
+    /// That a contact belongs to a group.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct MembershipRow in "memberships" indexed by [["group_id", "id"], ["contact_id", "group_id"]] {
+        key Self::key,
+        pub account_id: String,
+        pub group_id: String,
+        pub contact_id: String,
+        pub joined_at: Time,
+    }
 }
 
 impl ContactRow {
@@ -51,153 +61,11 @@ impl ContactRow {
     }
 }
 
-static CONTACTS: Table = Table {
-    name: "contacts",
-    columns: &[
-        Column::text("account_id"),
-        Column::text("source"),
-        Column::int("opted_out"),
-        Column::optional_int("choice_at"),
-        Column::optional_text("choice_via"),
-        Column::optional_text("attributes"),
-        Column::int("created_at"),
-        Column::int("updated_at"),
-        Column::text("listed"),
-    ],
-    indexes: &[&["account_id", "listed"], &["account_id", "opted_out", "listed"]],
-    append_only: false,
-};
-
-static GROUPS: Table = Table {
-    name: "groups",
-    columns: &[
-        Column::text("account_id"),
-        Column::text("name"),
-        Column::int("members"),
-        Column::int("created_at"),
-        Column::int("updated_at"),
-    ],
-    indexes: &[&["account_id", "id"]],
-    append_only: false,
-};
-
-static MEMBERSHIPS: Table = Table {
-    name: "memberships",
-    columns: &[
-        Column::text("account_id"),
-        Column::text("group_id"),
-        Column::text("contact_id"),
-        Column::int("joined_at"),
-    ],
-    indexes: &[&["group_id", "id"], &["contact_id", "group_id"]],
-    append_only: false,
-};
-
-impl TableRecord for ContactRow {
-    const TABLE: &'static Table = &CONTACTS;
-
-    fn id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        let listed = self.listed();
-        vec![
-            self.id.into(),
-            self.account_id.into(),
-            self.source.into(),
-            i64::from(self.opted_out).into(),
-            moment(self.choice_at),
-            self.choice_via.into(),
-            self.attributes.into(),
-            self.created_at.micros().into(),
-            self.updated_at.micros().into(),
-            listed.into(),
-        ]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        let id = cells.text()?;
-        Ok(Self {
-            id,
-            account_id: cells.text()?,
-            source: cells.text()?,
-            opted_out: cells.int()? != 0,
-            choice_at: cells.optional_int()?.map(time),
-            choice_via: cells.optional_text()?,
-            attributes: cells.optional_text()?,
-            created_at: time(cells.int()?),
-            updated_at: time(cells.int()?),
-        })
-    }
-}
-
-impl TableRecord for GroupRow {
-    const TABLE: &'static Table = &GROUPS;
-
-    fn id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        vec![
-            self.id.into(),
-            self.account_id.into(),
-            self.name.into(),
-            self.members.into(),
-            self.created_at.micros().into(),
-            self.updated_at.micros().into(),
-        ]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        let id = cells.text()?;
-        Ok(Self {
-            id,
-            account_id: cells.text()?,
-            name: cells.text()?,
-            members: cells.int()?,
-            created_at: time(cells.int()?),
-            updated_at: time(cells.int()?),
-        })
-    }
-}
-
-impl TableRecord for MembershipRow {
-    const TABLE: &'static Table = &MEMBERSHIPS;
-
-    fn id(&self) -> String {
-        membership(&self.group_id, &self.contact_id)
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        let id = self.id();
-        vec![
-            id.into(),
-            self.account_id.into(),
-            self.group_id.into(),
-            self.contact_id.into(),
-            self.joined_at.micros().into(),
-        ]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        // The id is made of the others.
-        cells.text()?;
-        Ok(Self {
-            account_id: cells.text()?,
-            group_id: cells.text()?,
-            contact_id: cells.text()?,
-            joined_at: time(cells.int()?),
-        })
-    }
-}
-
 fn membership(group: &str, contact: &str) -> String {
     format!("{group}/{contact}")
 }
 
-static TABLES: &[&Table] = &[&CONTACTS, &GROUPS, &MEMBERSHIPS];
+static TABLES: &[&Table] = &[ContactRow::TABLE, GroupRow::TABLE, MembershipRow::TABLE];
 
 /// The projection of the three tables.
 pub struct ContactsProjection;
@@ -320,4 +188,55 @@ fn group(change: &GroupEvent, recorded: &RecordedEvent, rows: &mut BatchRows) ->
         GroupEvent::Deleted {} => rows.delete::<GroupRow>(&id),
     }
     Ok(())
+}
+
+impl ContactRow {
+    /// Up to `limit` contacts of the account in the order of the list, after the place `after` ([`Self::listed`]).
+    pub async fn page(
+        reads: &ReadModels,
+        account: AccountId,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE account_id = $1 AND listed > $2 ORDER BY listed LIMIT $3";
+        reads.fetch(TAIL, &[CellValue::text(&account), after.into(), CellValue::count(limit as u64)]).await
+    }
+
+    /// Narrows a list of contacts to those of one group.
+    pub fn in_group(reads: &ReadModels, list: RowFilter, group: &str) -> Result<RowFilter, StoreError> {
+        let memberships = reads.physical::<MembershipRow>()?;
+        let members = |place: &str| format!("id IN (SELECT contact_id FROM {memberships} WHERE group_id = {place})");
+        Ok(list.matching(members, group))
+    }
+}
+
+impl GroupRow {
+    /// Up to `limit` groups of the account by id, after the id `after`.
+    pub async fn page(
+        reads: &ReadModels,
+        account: AccountId,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+        reads.fetch(TAIL, &[CellValue::text(&account), after.into(), CellValue::count(limit as u64)]).await
+    }
+}
+
+impl MembershipRow {
+    fn key(&self) -> String {
+        membership(&self.group_id, &self.contact_id)
+    }
+
+    /// Up to `limit` memberships of the group by id, after the id `after`. Whose group it is, the caller has checked.
+    pub async fn of_group(reads: &ReadModels, group: &str, after: &str, limit: usize) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE group_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+        reads.fetch(TAIL, &[group.into(), after.into(), CellValue::count(limit as u64)]).await
+    }
+
+    /// The memberships of these contacts, by group.
+    pub async fn of_contacts(reads: &ReadModels, contacts: &[&str]) -> Result<Vec<Self>, StoreError> {
+        let tail = format!("WHERE contact_id IN ({}) ORDER BY group_id", places(1, contacts.len()));
+        reads.fetch(&tail, &contacts.iter().copied().map(CellValue::from).collect::<Vec<_>>()).await
+    }
 }

@@ -4,8 +4,8 @@
 use wasend_domain::import::{Event as Change, RowCounters};
 use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
-use crate::{BatchKeys, BatchRows, FoldError, Projection};
+use crate::engine::record::{named_cell, table_record};
+use crate::{BatchKeys, BatchRows, CellValue, FoldError, Projection, ReadModels, StoreError, Table, TableRecord};
 
 /// How far an import has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +45,10 @@ pub struct ImportRow {
     pub id: String,
     pub account_id: String,
     pub state: ImportState,
-    /// Sealed `import::Source`.
+    /// Sealed `import::ImportSource`.
     pub source: String,
+    /// Sealed `import::FileLayout`, once the file's first rows are read.
+    pub layout: Option<String>,
     pub mode: String,
     pub dry_run: bool,
     pub group_id: Option<String>,
@@ -61,112 +63,80 @@ pub struct ImportRow {
     pub ended_at: Option<Time>,
 }
 
-static IMPORTS: Table = Table {
-    name: "imports",
-    columns: &[
-        Column::text("account_id"),
-        Column::text("state"),
-        Column::text("source"),
-        Column::text("mode"),
-        Column::int("dry_run"),
-        Column::optional_text("group_id"),
-        Column::int("bytes"),
-        Column::int("bytes_read"),
-        Column::int("total"),
-        Column::int("created"),
-        Column::int("updated"),
-        Column::int("unchanged"),
-        Column::int("duplicate_in_file"),
-        Column::int("duplicate_existing"),
-        Column::int("suppressed"),
-        Column::int("invalid"),
-        Column::int("warnings"),
-        Column::int("erased"),
-        Column::int("unreadable"),
-        Column::optional_text("code"),
-        Column::int("created_at"),
-        Column::int("updated_at"),
-        Column::optional_int("ended_at"),
-    ],
-    indexes: &[&["account_id", "id"], &["state", "id"]],
-    append_only: false,
-};
+named_cell!(ImportState, |name| ImportState::ALL.into_iter().find(|state| state.name() == name));
 
-impl TableRecord for ImportRow {
-    const TABLE: &'static Table = &IMPORTS;
-
-    fn id(&self) -> String {
-        self.id.clone()
+table_record! {
+    impl ImportRow in "imports" indexed by [["account_id", "id"], ["state", "id"]] from row {
+        key id: String = row.id,
+        account_id: String = row.account_id,
+        state: ImportState = row.state,
+        source: String = row.source,
+        layout: Option<String> = row.layout,
+        mode: String = row.mode,
+        dry_run: bool = row.dry_run,
+        group_id: Option<String> = row.group_id,
+        bytes: i64 = row.bytes,
+        bytes_read: i64 = row.bytes_read,
+        total: u64 = row.counters.total,
+        created: u64 = row.counters.created,
+        updated: u64 = row.counters.updated,
+        unchanged: u64 = row.counters.unchanged,
+        duplicate_in_file: u64 = row.counters.duplicate_in_file,
+        duplicate_existing: u64 = row.counters.duplicate_existing,
+        suppressed: u64 = row.counters.suppressed,
+        invalid: u64 = row.counters.invalid,
+        warnings: u64 = row.counters.warnings,
+        erased: u64 = row.counters.erased,
+        unreadable: u64 = row.counters.unreadable,
+        blank: u64 = row.counters.blank,
+        code: Option<String> = row.code,
+        created_at: Time = row.created_at,
+        updated_at: Time = row.updated_at,
+        ended_at: Option<Time> = row.ended_at,
     }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        let c = &self.counters;
-        let mut cells: Vec<CellValue> = vec![
-            self.id.into(),
-            self.account_id.into(),
-            self.state.name().into(),
-            self.source.into(),
-            self.mode.into(),
-            i64::from(self.dry_run).into(),
-            self.group_id.into(),
-            self.bytes.into(),
-            self.bytes_read.into(),
-        ];
-        let counts = [c.total, c.created, c.updated, c.unchanged, c.duplicate_in_file];
-        let more = [c.duplicate_existing, c.suppressed, c.invalid, c.warnings, c.erased, c.unreadable];
-        cells.extend(counts.into_iter().chain(more).map(CellValue::count));
-        cells.extend([
-            self.code.into(),
-            self.created_at.micros().into(),
-            self.updated_at.micros().into(),
-            moment(self.ended_at),
-        ]);
-        cells
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        let id = cells.text()?;
-        let account_id = cells.text()?;
-        let state = cells.text()?;
-        let state = ImportState::ALL.into_iter().find(|known| known.name() == state);
-        let state = state.ok_or_else(|| cells.damaged())?;
-        let (source, mode, dry_run, group_id) =
-            (cells.text()?, cells.text()?, cells.int()? != 0, cells.optional_text()?);
-        let (bytes, bytes_read) = (cells.int()?, cells.int()?);
-        let mut count = || Ok(u64::try_from(cells.int()?).unwrap_or(0));
+    {
         let counters = RowCounters {
-            total: count()?,
-            created: count()?,
-            updated: count()?,
-            unchanged: count()?,
-            duplicate_in_file: count()?,
-            duplicate_existing: count()?,
-            suppressed: count()?,
-            invalid: count()?,
-            warnings: count()?,
-            erased: count()?,
-            unreadable: count()?,
+            total,
+            created,
+            updated,
+            unchanged,
+            duplicate_in_file,
+            duplicate_existing,
+            suppressed,
+            invalid,
+            warnings,
+            erased,
+            unreadable,
+            blank,
         };
         Ok(Self {
             id,
             account_id,
             state,
             source,
+            layout,
             mode,
             dry_run,
             group_id,
             bytes,
             bytes_read,
             counters,
-            code: cells.optional_text()?,
-            created_at: time(cells.int()?),
-            updated_at: time(cells.int()?),
-            ended_at: cells.optional_int()?.map(time),
+            code,
+            created_at,
+            updated_at,
+            ended_at,
         })
     }
 }
 
-static TABLES: &[&Table] = &[&IMPORTS];
+impl ImportRow {
+    /// Up to `limit` imports that have not ended, of every account, oldest first.
+    pub async fn open(reads: &ReadModels, limit: u64) -> Result<Vec<Self>, StoreError> {
+        reads.fetch("WHERE state IN ('PENDING', 'RUNNING') ORDER BY id LIMIT $1", &[CellValue::count(limit)]).await
+    }
+}
+
+static TABLES: &[&Table] = &[ImportRow::TABLE];
 
 /// The projection of the table.
 pub struct ImportsProjection;
@@ -177,7 +147,7 @@ impl Projection for ImportsProjection {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn tables(&self) -> &'static [&'static Table] {
@@ -199,6 +169,7 @@ impl Projection for ImportsProjection {
                 account_id: recorded.account_id.to_string(),
                 state: ImportState::Pending,
                 source: start.source.as_str().to_owned(),
+                layout: None,
                 mode: start.mode.name().to_owned(),
                 dry_run: start.dry_run,
                 group_id: start.group.map(|group| group.to_string()),
@@ -225,6 +196,10 @@ fn changed(mut row: ImportRow, change: &Change) -> ImportRow {
     };
     match change {
         Change::Started(_) => {}
+        Change::Described { layout, at } => {
+            row.layout = Some(layout.as_str().to_owned());
+            row.updated_at = *at;
+        }
         Change::ChunkApplied { bytes, counters, at, .. } => {
             row.state = ImportState::Running;
             row.bytes_read = count(*bytes);

@@ -5,13 +5,14 @@
 //! | [`engine`] | the daemon that follows the log, checkpoints, leases, rebuilds, and the queries' access to rows |
 //! | [`messages`] [`usage`] [`audit`] [`contacts`] [`accounts`] [`numbers`] [`outbox`] [`imports`] [`privacy`] [`buckets`] | one read model each: tables and fold |
 //! | [`uploads`] | files on their way in: working data, no read model |
-//! | [`pagination`] | filters and keyset pages over any of them |
+//! | [`pagination`], [`feed`] | filters and keyset pages over any of them; append-only tables in order of position |
 
 pub mod accounts;
 pub mod audit;
 pub mod buckets;
 pub mod contacts;
 pub mod engine;
+pub mod feed;
 pub mod imports;
 pub mod messages;
 pub mod numbers;
@@ -27,17 +28,18 @@ mod tests;
 use std::sync::Arc;
 
 pub use engine::batch_rows::{BatchKeys, BatchRows};
+pub use engine::cell::{CellValue, ColumnKind};
 pub use engine::checkpoints::BuildState;
 pub use engine::compare::TableComparison;
+pub use engine::context::ProjectorOptions;
 pub use engine::lease::Leases;
 pub use engine::projection::{FoldError, PoisonCause, Projection};
-pub use engine::projector::{
-    ProjectionStatus, ProjectionStatusError, Projector, ProjectorOptions, StartError, WaitTimedOut, status,
-};
+pub use engine::projector::{ProjectionStatus, ProjectionStatusError, Projector, WaitTimedOut, status};
 pub use engine::reads::ReadModels;
 pub use engine::rebuild::{RebuildError, RebuildOptions, RebuildReport, rebuild};
+pub use engine::registration::StartError;
 pub use engine::sql::StoreError;
-pub use engine::table::{CellReader, CellValue, Column, ColumnKind, DamagedRow, Table, TableRecord};
+pub use engine::table::{CellReader, Column, DamagedRow, Table, TableRecord};
 
 /// Every read model of the product.
 pub fn all() -> Vec<Arc<dyn Projection>> {

@@ -6,10 +6,12 @@ use wasend_domain::message::{
     DeliveryStatus, Event as Change, Message, MessageDirection, MessageFailure, MessageOrigin, MessagePricing,
     PricingCategory,
 };
-use wasend_domain::{AnyEvent, BlindIndex, RecordedEvent, Time};
+use wasend_domain::{AccountId, AnyEvent, BlindIndex, Position, RecordedEvent, Time};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
-use crate::{BatchKeys, BatchRows, FoldError, Projection};
+use crate::engine::reads::places;
+use crate::engine::record::{named_cell, table_record};
+use crate::feed::FeedRow;
+use crate::{BatchKeys, BatchRows, CellValue, FoldError, Projection, ReadModels, StoreError, Table, TableRecord};
 
 /// One message as clients see it. What it says is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,25 +33,27 @@ pub struct MessageRow {
     pub position: u64,
 }
 
-/// One fact about a message, and the status that it led to. Feeds the subscriptions, in order of position.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatusRow {
-    pub position: u64,
-    pub account_id: String,
-    pub message_id: String,
-    pub number_id: String,
-    pub contact_id: String,
-    pub direction: String,
-    /// The fact, by the type of its event.
-    pub fact: String,
-    /// The message's status after it.
-    pub status: DeliveryStatus,
-    /// Whether the status is another one than before.
-    pub changed: bool,
-    pub code: Option<i64>,
-    /// When it happened, by Meta's time for what Meta reports.
-    pub at: Time,
-    pub recorded_at: Time,
+table_record! {
+    /// One fact about a message, and the status that it led to. Feeds the subscriptions, in order of position.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct StatusRow in "message_statuses" indexed by [["account_id", "position"], ["message_id", "position"]] {
+        position pub position: u64,
+        pub account_id: String,
+        pub message_id: String,
+        pub number_id: String,
+        pub contact_id: String,
+        pub direction: String,
+        /// The fact, by the type of its event.
+        pub fact: String,
+        /// The message's status after it.
+        pub status: DeliveryStatus,
+        /// Whether the status is another one than before.
+        pub changed: bool,
+        pub code: Option<i64>,
+        /// When it happened, by Meta's time for what Meta reports.
+        pub at: Time,
+        pub recorded_at: Time,
+    }
 }
 
 impl MessageRow {
@@ -64,216 +68,127 @@ impl MessageRow {
     }
 }
 
-static MESSAGES: Table = Table {
-    name: "messages",
-    columns: &[
-        Column::text("account_id"),
-        Column::text("direction"),
-        Column::text("number_id"),
-        Column::text("contact_id"),
-        Column::text("kind"),
-        Column::int("accepted_at"),
-        Column::text("status"),
-        Column::int("attempts"),
-        Column::int("in_flight"),
-        Column::optional_int("not_before"),
-        Column::optional_int("unknown_since"),
-        Column::int("unresolved"),
-        Column::optional_text("wamid_index"),
-        Column::int("submitted"),
-        Column::optional_int("held_at"),
-        Column::optional_int("sent_at"),
-        Column::optional_int("delivered_at"),
-        Column::optional_int("read_at"),
-        Column::optional_int("failed_at"),
-        Column::optional_int("error_code"),
-        Column::optional_text("error_class"),
-        Column::optional_int("expired_at"),
-        Column::optional_int("cancelled_at"),
-        Column::optional_int("priced_at"),
-        Column::optional_text("category"),
-        Column::optional_int("billable"),
-        Column::optional_text("template"),
-        Column::text("content"),
-        Column::optional_text("wamid"),
-        Column::optional_text("error_detail"),
-        Column::optional_int("submitted_at"),
-        Column::int("updated_at"),
-        Column::int("position"),
-    ],
-    indexes: &[
-        &["account_id", "id"],
-        &["account_id", "status", "id"],
-        &["account_id", "contact_id", "id"],
-        &["account_id", "number_id", "id"],
-        &["account_id", "wamid_index"],
-    ],
-    append_only: false,
-};
+named_cell!(DeliveryStatus, DeliveryStatus::named);
 
-static STATUSES: Table = Table {
-    name: "message_statuses",
-    columns: &[
-        Column::text("account_id"),
-        Column::text("message_id"),
-        Column::text("number_id"),
-        Column::text("contact_id"),
-        Column::text("direction"),
-        Column::text("fact"),
-        Column::text("status"),
-        Column::int("changed"),
-        Column::optional_int("code"),
-        Column::int("at"),
-        Column::int("recorded_at"),
-    ],
-    indexes: &[&["account_id", "position"], &["message_id", "position"]],
-    append_only: true,
-};
-
-impl TableRecord for MessageRow {
-    const TABLE: &'static Table = &MESSAGES;
-
-    fn id(&self) -> String {
-        self.id.clone()
+table_record! {
+    impl MessageRow in "messages" indexed by [
+        ["account_id", "id"],
+        ["account_id", "status", "id"],
+        ["account_id", "contact_id", "id"],
+        ["account_id", "number_id", "id"],
+        ["account_id", "wamid_index"]
+    ] from row {
+        key id: String = row.id,
+        account_id: String = row.account_id,
+        direction: String = of_origin(row.state.origin.as_ref(), |origin| origin.direction.name()),
+        number_id: String = of_origin(row.state.origin.as_ref(), |origin| origin.number),
+        contact_id: String = of_origin(row.state.origin.as_ref(), |origin| origin.contact),
+        kind: String = of_origin(row.state.origin.as_ref(), |origin| origin.kind.name()),
+        accepted_at: Time = row.state.origin.as_ref().map_or(Time::from_micros(0), |origin| origin.at),
+        status: DeliveryStatus = row.state.status(),
+        attempts: u32 = row.state.attempts,
+        in_flight: bool = row.state.in_flight,
+        not_before: Option<Time> = row.state.not_before,
+        unknown_since: Option<Time> = row.state.unknown_since,
+        unresolved: bool = row.state.unresolved,
+        wamid_index: Option<String> = row.state.wamid_index.as_ref().map(|index| index.as_str().to_owned()),
+        submitted: bool = row.state.submitted,
+        held_at: Option<Time> = row.state.held_at,
+        sent_at: Option<Time> = row.state.sent_at,
+        delivered_at: Option<Time> = row.state.delivered_at,
+        read_at: Option<Time> = row.state.read_at,
+        failed_at: Option<Time> = row.state.failure.as_ref().map(|failure| failure.at),
+        error_code: Option<i64> = row.state.failure.as_ref().and_then(|failure| failure.code),
+        error_class: Option<String> = row.state.failure.as_ref().map(|failure| failure.class.clone()),
+        expired_at: Option<Time> = row.state.expired_at,
+        cancelled_at: Option<Time> = row.state.cancelled_at,
+        priced_at: Option<Time> = row.state.pricing.as_ref().map(|pricing| pricing.at),
+        category: Option<String> = row.state.pricing.as_ref().map(|pricing| pricing.category.as_str().to_owned()),
+        billable: Option<bool> = row.state.pricing.as_ref().map(|pricing| pricing.billable),
+        template: Option<String> = row.template,
+        content: String = row.content,
+        wamid: Option<String> = row.wamid,
+        error_detail: Option<String> = row.error_detail,
+        submitted_at: Option<Time> = row.submitted_at,
+        updated_at: Time = row.updated_at,
+        position: u64 = row.position,
     }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        let status = self.status().name();
-        let s = &self.state;
-        let origin = s.origin.as_ref();
-        let text = |value: Option<String>| CellValue::Text(Some(value.unwrap_or_default()));
-        vec![
-            self.id.into(),
-            self.account_id.into(),
-            text(origin.map(|o| o.direction.name().to_owned())),
-            text(origin.map(|o| o.number.to_string())),
-            text(origin.map(|o| o.contact.to_string())),
-            text(origin.map(|o| o.kind.name().to_owned())),
-            origin.map_or(0, |o| o.at.micros()).into(),
-            status.into(),
-            i64::from(s.attempts).into(),
-            i64::from(s.in_flight).into(),
-            moment(s.not_before),
-            moment(s.unknown_since),
-            i64::from(s.unresolved).into(),
-            s.wamid_index.as_ref().map(|index| index.as_str().to_owned()).into(),
-            i64::from(s.submitted).into(),
-            moment(s.held_at),
-            moment(s.sent_at),
-            moment(s.delivered_at),
-            moment(s.read_at),
-            moment(s.failure.as_ref().map(|f| f.at)),
-            s.failure.as_ref().and_then(|f| f.code).into(),
-            s.failure.as_ref().map(|f| f.class.clone()).into(),
-            moment(s.expired_at),
-            moment(s.cancelled_at),
-            moment(s.pricing.as_ref().map(|p| p.at)),
-            s.pricing.as_ref().map(|p| p.category.as_str().to_owned()).into(),
-            s.pricing.as_ref().map(|p| i64::from(p.billable)).into(),
-            self.template.into(),
-            self.content.into(),
-            self.wamid.into(),
-            self.error_detail.into(),
-            moment(self.submitted_at),
-            self.updated_at.micros().into(),
-            CellValue::count(self.position),
-        ]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        let id = cells.text()?;
-        let account_id = cells.text()?;
-        let direction = cells.text()?;
-        let direction = MessageDirection::named(&direction).ok_or_else(|| cells.damaged())?;
-        let (number, contact) = (cells.parse()?, cells.parse()?);
-        let kind = ContentKind::named(&cells.text()?);
-        let at = time(cells.int()?);
-        // The status is derived; the column is there to be filtered by.
-        cells.text()?;
-        let attempts = u32::try_from(cells.int()?).map_err(|_| cells.damaged())?;
-        let mut state = Message {
-            origin: Some(MessageOrigin { direction, number, contact, kind, at }),
+    {
+        let damaged = |column| Self::TABLE.damaged(column);
+        let origin = MessageOrigin {
+            direction: MessageDirection::named(&direction).ok_or_else(|| damaged("direction"))?,
+            number: number_id.parse().map_err(|_| damaged("number_id"))?,
+            contact: contact_id.parse().map_err(|_| damaged("contact_id"))?,
+            kind: ContentKind::named(&kind),
+            at: accepted_at,
+        };
+        let failure = failed_at.map(|at| MessageFailure { at, code: error_code, class: error_class.unwrap_or_default() });
+        let pricing = priced_at.map(|at| MessagePricing {
+            at,
+            category: PricingCategory::new(category.as_deref().unwrap_or_default()),
+            billable: billable == Some(true),
+        });
+        let state = Message {
+            origin: Some(origin),
             attempts,
-            in_flight: cells.int()? != 0,
-            not_before: cells.optional_int()?.map(time),
-            unknown_since: cells.optional_int()?.map(time),
-            unresolved: cells.int()? != 0,
-            wamid_index: cells.optional_text()?.map(BlindIndex::from_hex),
-            submitted: cells.int()? != 0,
-            held_at: cells.optional_int()?.map(time),
-            sent_at: cells.optional_int()?.map(time),
-            delivered_at: cells.optional_int()?.map(time),
-            read_at: cells.optional_int()?.map(time),
+            in_flight,
+            not_before,
+            unknown_since,
+            unresolved,
+            wamid_index: wamid_index.map(BlindIndex::from_hex),
+            submitted,
+            held_at,
+            sent_at,
+            delivered_at,
+            read_at,
+            failure,
+            expired_at,
+            cancelled_at,
+            pricing,
             ..Message::default()
         };
-        let (failed_at, code, class) = (cells.optional_int()?, cells.optional_int()?, cells.optional_text()?);
-        state.failure = failed_at.map(|at| MessageFailure { at: time(at), code, class: class.unwrap_or_default() });
-        state.expired_at = cells.optional_int()?.map(time);
-        state.cancelled_at = cells.optional_int()?.map(time);
-        let (priced_at, category, billable) = (cells.optional_int()?, cells.optional_text()?, cells.optional_int()?);
-        state.pricing = priced_at.map(|at| MessagePricing {
-            at: time(at),
-            category: PricingCategory::new(category.as_deref().unwrap_or_default()),
-            billable: billable == Some(1),
-        });
-        Ok(Self {
-            id,
-            account_id,
-            state,
-            template: cells.optional_text()?,
-            content: cells.text()?,
-            wamid: cells.optional_text()?,
-            error_detail: cells.optional_text()?,
-            submitted_at: cells.optional_int()?.map(time),
-            updated_at: time(cells.int()?),
-            position: cells.count()?,
-        })
+        Ok(Self { id, account_id, state, template, content, wamid, error_detail, submitted_at, updated_at, position })
     }
 }
 
-impl TableRecord for StatusRow {
-    const TABLE: &'static Table = &STATUSES;
+/// Empty for a message without an origin, which no history gives.
+fn of_origin<T: ToString>(origin: Option<&MessageOrigin>, part: impl FnOnce(&MessageOrigin) -> T) -> String {
+    origin.map(|origin| part(origin).to_string()).unwrap_or_default()
+}
 
-    fn id(&self) -> String {
-        self.position.to_string()
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        vec![
-            CellValue::count(self.position),
-            self.account_id.into(),
-            self.message_id.into(),
-            self.number_id.into(),
-            self.contact_id.into(),
-            self.direction.into(),
-            self.fact.into(),
-            self.status.name().into(),
-            i64::from(self.changed).into(),
-            self.code.into(),
-            self.at.micros().into(),
-            self.recorded_at.micros().into(),
-        ]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        Ok(Self {
-            position: cells.count()?,
-            account_id: cells.text()?,
-            message_id: cells.text()?,
-            number_id: cells.text()?,
-            contact_id: cells.text()?,
-            direction: cells.text()?,
-            fact: cells.text()?,
-            status: DeliveryStatus::named(&cells.text()?).ok_or_else(|| cells.damaged())?,
-            changed: cells.int()? != 0,
-            code: cells.optional_int()?,
-            at: time(cells.int()?),
-            recorded_at: time(cells.int()?),
-        })
+impl MessageRow {
+    /// The account's message with this blind index of its wamid.
+    pub async fn by_wamid(
+        reads: &ReadModels,
+        account: AccountId,
+        index: &BlindIndex,
+    ) -> Result<Option<Self>, StoreError> {
+        const TAIL: &str = "WHERE account_id = $1 AND wamid_index = $2 LIMIT 1";
+        Ok(reads.fetch(TAIL, &[CellValue::text(&account), index.as_str().into()]).await?.pop())
     }
 }
 
-static TABLES: &[&Table] = &[&MESSAGES, &STATUSES];
+impl StatusRow {
+    /// The facts about these messages, of whichever account, in order of position.
+    pub async fn of_messages(reads: &ReadModels, messages: &[&str]) -> Result<Vec<Self>, StoreError> {
+        let tail = format!("WHERE message_id IN ({}) ORDER BY position", places(1, messages.len()));
+        reads.fetch(&tail, &messages.iter().copied().map(CellValue::from).collect::<Vec<_>>()).await
+    }
+}
+
+impl FeedRow for StatusRow {
+    const TOLD: &'static str = "changed = 1";
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
+}
+
+static TABLES: &[&Table] = &[MessageRow::TABLE, StatusRow::TABLE];
 
 /// The projection of both tables.
 pub struct MessagesProjection;
@@ -392,5 +307,29 @@ fn status(
         code,
         at,
         recorded_at: recorded.recorded_at,
+    }
+}
+
+impl StatusRow {
+    /// How many messages of a number Meta took since a moment, among the account's newest `most` facts.
+    pub async fn submitted_since(
+        reads: &ReadModels,
+        (account, number): (&str, &str),
+        since: Time,
+        most: u32,
+    ) -> Result<u64, StoreError> {
+        let facts = reads.physical::<Self>()?;
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT number_id, fact, recorded_at FROM {facts} WHERE account_id = $1 \
+             ORDER BY position DESC LIMIT {most}) AS newest \
+             WHERE number_id = $2 AND fact = 'MessageSubmitted' AND recorded_at >= $3"
+        );
+        reads.number(&sql, &[account.into(), number.into(), since.micros().into()]).await
+    }
+
+    /// The last fact about a message.
+    pub async fn last_of(reads: &ReadModels, message: &str) -> Result<Option<Self>, StoreError> {
+        const TAIL: &str = "WHERE message_id = $1 ORDER BY position DESC LIMIT 1";
+        Ok(reads.fetch(TAIL, &[message.into()]).await?.pop())
     }
 }

@@ -1,99 +1,78 @@
 //! Connected numbers.
 
+use std::collections::BTreeSet;
+
 use wasend_domain::number::Event as Change;
-use wasend_domain::{AnyEvent, RecordedEvent, Time};
+use wasend_domain::{AccountId, AnyEvent, RecordedEvent, Time};
 
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
-use crate::{BatchKeys, BatchRows, FoldError, Projection};
+use crate::engine::reads::places;
+use crate::engine::record::table_record;
+use crate::{BatchKeys, BatchRows, CellValue, FoldError, Projection, ReadModels, StoreError, Table, TableRecord};
 
-/// A WhatsApp number as queries and senders see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NumberRow {
-    pub id: String,
-    pub account_id: String,
-    pub phone_number_id: String,
-    pub waba_id: String,
-    /// Sealed `CustomerLabel`: the number as people read it.
-    pub display: String,
-    /// Sealed `NumberCredentials`.
-    pub credentials: String,
-    pub base_url: Option<String>,
-    /// Messages per second.
-    pub rate: i64,
-    pub stopped_at: Option<Time>,
-    /// Meta's error code, if Meta is why it stopped.
-    pub stop_code: Option<i64>,
-    pub disconnected_at: Option<Time>,
-    pub connected_at: Time,
-    pub updated_at: Time,
-}
-
-static NUMBERS: Table = Table {
-    name: "numbers",
-    columns: &[
-        Column::text("account_id"),
-        Column::text("phone_number_id"),
-        Column::text("waba_id"),
-        Column::text("display"),
-        Column::text("credentials"),
-        Column::optional_text("base_url"),
-        Column::int("rate"),
-        Column::optional_int("stopped_at"),
-        Column::optional_int("stop_code"),
-        Column::optional_int("disconnected_at"),
-        Column::int("connected_at"),
-        Column::int("updated_at"),
-    ],
-    indexes: &[&["account_id", "id"], &["phone_number_id"], &["waba_id"]],
-    append_only: false,
-};
-
-impl TableRecord for NumberRow {
-    const TABLE: &'static Table = &NUMBERS;
-
-    fn id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        vec![
-            self.id.into(),
-            self.account_id.into(),
-            self.phone_number_id.into(),
-            self.waba_id.into(),
-            self.display.into(),
-            self.credentials.into(),
-            self.base_url.into(),
-            self.rate.into(),
-            moment(self.stopped_at),
-            self.stop_code.into(),
-            moment(self.disconnected_at),
-            self.connected_at.micros().into(),
-            self.updated_at.micros().into(),
-        ]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        let id = cells.text()?;
-        Ok(Self {
-            id,
-            account_id: cells.text()?,
-            phone_number_id: cells.text()?,
-            waba_id: cells.text()?,
-            display: cells.text()?,
-            credentials: cells.text()?,
-            base_url: cells.optional_text()?,
-            rate: cells.int()?,
-            stopped_at: cells.optional_int()?.map(time),
-            stop_code: cells.optional_int()?,
-            disconnected_at: cells.optional_int()?.map(time),
-            connected_at: time(cells.int()?),
-            updated_at: time(cells.int()?),
-        })
+table_record! {
+    /// A WhatsApp number as queries and senders see it.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct NumberRow in "numbers" indexed by [["account_id", "id"], ["phone_number_id"], ["waba_id"]] {
+        key pub id: String,
+        pub account_id: String,
+        pub phone_number_id: String,
+        pub waba_id: String,
+        /// Sealed `CustomerLabel`: the number as people read it.
+        pub display: String,
+        /// Sealed `NumberCredentials`.
+        pub credentials: String,
+        pub base_url: Option<String>,
+        /// Messages per second.
+        pub rate: i64,
+        pub stopped_at: Option<Time>,
+        /// Meta's error code, if Meta is why it stopped.
+        pub stop_code: Option<i64>,
+        pub disconnected_at: Option<Time>,
+        pub connected_at: Time,
+        pub updated_at: Time,
     }
 }
 
-static TABLES: &[&Table] = &[&NUMBERS];
+impl NumberRow {
+    /// Every connected number, of every account, by id.
+    pub async fn connected(reads: &ReadModels) -> Result<Vec<Self>, StoreError> {
+        reads.fetch("WHERE disconnected_at IS NULL ORDER BY id", &[]).await
+    }
+
+    /// The account's connected number with this phone number id of Meta's.
+    pub async fn connected_as(
+        reads: &ReadModels,
+        account: AccountId,
+        phone_number_id: &str,
+    ) -> Result<Option<Self>, StoreError> {
+        const TAIL: &str = "WHERE account_id = $1 AND phone_number_id = $2 AND disconnected_at IS NULL LIMIT 1";
+        let binds = [CellValue::text(&account), CellValue::from(phone_number_id)];
+        Ok(reads.fetch(TAIL, &binds).await?.pop())
+    }
+
+    /// The connected numbers of every account that have any of these ids of Meta's, their own or those of their business
+    /// accounts, by id.
+    pub async fn connected_to(
+        reads: &ReadModels,
+        phone_number_ids: &BTreeSet<String>,
+        wabas: &BTreeSet<String>,
+    ) -> Result<Vec<Self>, StoreError> {
+        let (mut any, mut binds) = (vec![], vec![]);
+        for (column, ids) in [("phone_number_id", phone_number_ids), ("waba_id", wabas)] {
+            if !ids.is_empty() {
+                any.push(format!("{column} IN ({})", places(binds.len() + 1, ids.len())));
+                binds.extend(ids.iter().map(|id| CellValue::from(id.as_str())));
+            }
+        }
+        if any.is_empty() {
+            return Ok(vec![]);
+        }
+        let tail = format!("WHERE ({}) AND disconnected_at IS NULL ORDER BY id", any.join(" OR "));
+        reads.fetch(&tail, &binds).await
+    }
+}
+
+static TABLES: &[&Table] = &[NumberRow::TABLE];
 
 /// The projection of the table.
 pub struct NumbersProjection;

@@ -1,9 +1,10 @@
 //! Lists: filtered by account and more, cut into pages by the value of one unique column (keyset pagination), so that
 //! a page costs the same wherever it lies and nothing is skipped or repeated while rows come in.
 
-use crate::engine::reads::ReadModels;
+use crate::engine::cell::CellValue;
+use crate::engine::reads::{ReadModels, places};
 use crate::engine::sql::StoreError;
-use crate::engine::table::{CellValue, TableRecord};
+use crate::engine::table::TableRecord;
 
 /// Conditions that all hold; column names are the caller's own constants, values are bound.
 #[derive(Debug, Clone, Default)]
@@ -36,27 +37,33 @@ impl RowFilter {
         }
     }
 
-    /// Holds for rows whose aggregate has an event after a position; `history` is the table of the audit trail, which
-    /// knows of every event.
-    #[must_use]
-    pub fn updated_after(mut self, history: &str, aggregate_type: &str, position: i64) -> Self {
-        let account = self.bind(CellValue::from(self.account_id.as_str()));
-        let (aggregate_type, position) = (self.bind(aggregate_type.into()), self.bind(position.into()));
-        self.conditions.push(format!(
-            "id IN (SELECT aggregate_id FROM {history} \
-             WHERE account_id = {account} AND position > {position} AND aggregate_type = {aggregate_type})"
-        ));
-        self
-    }
-
     /// Holds for none if the list is empty, for all if it is absent.
     #[must_use]
     pub fn one_of(mut self, column: &'static str, values: Option<Vec<String>>) -> Self {
         if let Some(values) = values {
-            let places: Vec<_> = values.into_iter().map(|value| self.bind(value.into())).collect();
-            let places = if places.is_empty() { "NULL".to_owned() } else { places.join(", ") };
+            let places = places(self.binds.len() + 1, values.len());
+            self.binds.extend(values.into_iter().map(CellValue::from));
             self.conditions.push(format!("{column} IN ({places})"));
         }
+        self
+    }
+
+    /// Narrows the list by a condition over the place of one value.
+    #[must_use]
+    pub(crate) fn matching(mut self, condition: impl FnOnce(&str) -> String, value: impl Into<CellValue>) -> Self {
+        let place = self.bind(value.into());
+        self.conditions.push(condition(&place));
+        self
+    }
+
+    /// Holds for rows whose aggregate of a type has an event after a position; `history` is the table of the audit trail.
+    pub(crate) fn changed_after(mut self, history: &str, aggregate_type: &str, position: u64) -> Self {
+        let account = self.bind(CellValue::from(self.account_id.as_str()));
+        let (aggregate_type, position) = (self.bind(aggregate_type.into()), self.bind(CellValue::count(position)));
+        self.conditions.push(format!(
+            "id IN (SELECT aggregate_id FROM {history} \
+             WHERE account_id = {account} AND position > {position} AND aggregate_type = {aggregate_type})"
+        ));
         self
     }
 

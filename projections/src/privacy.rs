@@ -3,46 +3,47 @@
 use wasend_domain::privacy::{Event as Change, LegalException, RequestState};
 use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
-use crate::buckets::{self, BUCKETS};
-use crate::engine::table::{CellReader, CellValue, Column, DamagedRow, Table, TableRecord, moment, time};
-use crate::{BatchKeys, BatchRows, FoldError, Projection};
+use crate::buckets::{self, BucketRow};
+use crate::engine::reads::places;
+use crate::engine::record::{named_cell, table_record};
+use crate::{BatchKeys, BatchRows, CellValue, FoldError, Projection, ReadModels, StoreError, Table, TableRecord};
 
-/// A request of a data subject as queries show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PrivacyRequestRow {
-    pub id: String,
-    pub account_id: String,
-    /// The person it is about: a random id.
-    pub contact_id: String,
-    pub state: RequestState,
-    pub regime: String,
-    pub ground: String,
-    /// Why it was refused.
-    pub exception: Option<String>,
-    /// Sealed `RequestReason`.
-    pub reason: Option<String>,
-    pub due_at: Time,
-    pub received_at: Time,
-    pub fenced_at: Option<Time>,
-    pub destroyed_at: Option<Time>,
-    /// When it was completed or refused.
-    pub ended_at: Option<Time>,
-    /// Of the destroyed keys, separated by spaces.
-    pub fingerprints: String,
-    pub suppressed: bool,
-    /// The last destruction of its keys, by the vault's count.
-    pub destruction: Option<i64>,
-    /// When the vault had been put back to a copy in which the keys still were.
-    pub repeated_at: Option<Time>,
-    /// The last epoch in which the keys were wrapped, once it is over.
-    pub epoch: Option<i64>,
-    pub epoch_destroyed_at: Option<Time>,
-    /// When the hold of its refusal was lifted.
-    pub hold_lifted_at: Option<Time>,
+table_record! {
+    /// A request of a data subject as queries show it.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct PrivacyRequestRow in "privacy_requests" indexed by [["account_id", "id"], ["todo", "id"], ["destruction", "id"], ["contact_id", "id"]] {
+        key pub id: String,
+        pub account_id: String,
+        /// The person it is about: a random id.
+        pub contact_id: String,
+        pub state: RequestState,
+        pub regime: String,
+        pub ground: String,
+        /// Why it was refused.
+        pub exception: Option<String>,
+        /// Sealed `RequestReason`.
+        pub reason: Option<String>,
+        pub due_at: Time,
+        pub received_at: Time,
+        pub fenced_at: Option<Time>,
+        pub destroyed_at: Option<Time>,
+        /// When it was completed or refused.
+        pub ended_at: Option<Time>,
+        /// Of the destroyed keys, separated by spaces.
+        pub fingerprints: String,
+        pub suppressed: bool,
+        /// The last destruction of its keys, by the vault's count.
+        pub destruction: Option<i64>,
+        /// When the vault had been put back to a copy in which the keys still were.
+        pub repeated_at: Option<Time>,
+        /// The last epoch in which the keys were wrapped, once it is over.
+        pub epoch: Option<i64>,
+        pub epoch_destroyed_at: Option<Time>,
+        derived todo: String = Self::todo,
+        /// When the hold of its refusal was lifted.
+        pub hold_lifted_at: Option<Time>,
+    }
 }
-
-/// Which rows hold the data of the person they are about: part of a condition over the table.
-pub const HOLDING: &str = "state = 'REFUSED' AND exception <> 'UNIDENTIFIED' AND hold_lifted_at IS NULL";
 
 impl PrivacyRequestRow {
     /// Whether it holds the data of the person it is about.
@@ -62,102 +63,49 @@ impl PrivacyRequestRow {
     }
 }
 
-static REQUESTS: Table = Table {
-    name: "privacy_requests",
-    columns: &[
-        Column::text("account_id"),
-        Column::text("contact_id"),
-        Column::text("state"),
-        Column::text("regime"),
-        Column::text("ground"),
-        Column::optional_text("exception"),
-        Column::optional_text("reason"),
-        Column::int("due_at"),
-        Column::int("received_at"),
-        Column::optional_int("fenced_at"),
-        Column::optional_int("destroyed_at"),
-        Column::optional_int("ended_at"),
-        Column::text("fingerprints"),
-        Column::int("suppressed"),
-        Column::optional_int("destruction"),
-        Column::optional_int("repeated_at"),
-        Column::optional_int("epoch"),
-        Column::optional_int("epoch_destroyed_at"),
-        Column::text("todo"),
-        Column::optional_int("hold_lifted_at"),
-    ],
-    indexes: &[&["account_id", "id"], &["todo", "id"], &["destruction", "id"], &["contact_id", "id"]],
-    append_only: false,
-};
+named_cell!(RequestState, |name| RequestState::ALL.into_iter().find(|state| state.name() == name));
 
-impl TableRecord for PrivacyRequestRow {
-    const TABLE: &'static Table = &REQUESTS;
-
-    fn id(&self) -> String {
-        self.id.clone()
+impl PrivacyRequestRow {
+    /// Up to `limit` requests of every account whose keys are to be destroyed, oldest first.
+    pub async fn to_erase(reads: &ReadModels, limit: u64) -> Result<Vec<Self>, StoreError> {
+        reads.fetch("WHERE todo = 'erase' ORDER BY id LIMIT $1", &[CellValue::count(limit)]).await
     }
 
-    fn into_cells(self) -> Vec<CellValue> {
-        let todo = self.todo();
-        vec![
-            self.id.into(),
-            self.account_id.into(),
-            self.contact_id.into(),
-            self.state.name().into(),
-            self.regime.into(),
-            self.ground.into(),
-            self.exception.into(),
-            self.reason.into(),
-            self.due_at.micros().into(),
-            self.received_at.micros().into(),
-            moment(self.fenced_at),
-            moment(self.destroyed_at),
-            moment(self.ended_at),
-            self.fingerprints.into(),
-            i64::from(self.suppressed).into(),
-            self.destruction.into(),
-            moment(self.repeated_at),
-            self.epoch.into(),
-            moment(self.epoch_destroyed_at),
-            todo.into(),
-            moment(self.hold_lifted_at),
-        ]
+    /// Up to `limit` requests of every account whose keys were destroyed by the vault's destruction `until`, and of which
+    /// it is not recorded that the epoch is over.
+    pub async fn to_end_epoch(reads: &ReadModels, until: i64, limit: u64) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE todo = 'end_epoch' AND destruction <= $1 ORDER BY id LIMIT $2";
+        reads.fetch(TAIL, &[until.into(), CellValue::count(limit)]).await
     }
 
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        let id = cells.text()?;
-        let (account_id, contact_id, state) = (cells.text()?, cells.text()?, cells.text()?);
-        let state = RequestState::ALL.into_iter().find(|known| known.name() == state).ok_or_else(|| cells.damaged())?;
-        let mut row = Self {
-            id,
-            account_id,
-            contact_id,
-            state,
-            regime: cells.text()?,
-            ground: cells.text()?,
-            exception: cells.optional_text()?,
-            reason: cells.optional_text()?,
-            due_at: time(cells.int()?),
-            received_at: time(cells.int()?),
-            fenced_at: cells.optional_int()?.map(time),
-            destroyed_at: cells.optional_int()?.map(time),
-            ended_at: cells.optional_int()?.map(time),
-            fingerprints: cells.text()?,
-            suppressed: cells.int()? != 0,
-            destruction: cells.optional_int()?,
-            repeated_at: cells.optional_int()?.map(time),
-            epoch: cells.optional_int()?,
-            epoch_destroyed_at: cells.optional_int()?.map(time),
-            hold_lifted_at: None,
-        };
-        // Follows from the rest.
-        cells.text()?;
-        row.hold_lifted_at = cells.optional_int()?.map(time);
-        Ok(row)
+    /// Up to `limit` requests of every account whose keys were named to be destroyed, by id, after the id `after`.
+    pub async fn fenced(reads: &ReadModels, after: &str, limit: u64) -> Result<Vec<Self>, StoreError> {
+        const TAIL: &str = "WHERE fenced_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
+        reads.fetch(TAIL, &[after.into(), CellValue::count(limit)]).await
+    }
+
+    /// The newest epoch that is recorded to be over.
+    pub async fn last_epoch(reads: &ReadModels) -> Result<Option<i64>, StoreError> {
+        let rows = reads.fetch::<Self>("WHERE epoch IS NOT NULL ORDER BY epoch DESC, id LIMIT 1", &[]).await?;
+        Ok(rows.first().and_then(|row| row.epoch))
+    }
+
+    /// The newest destruction by the vault's count, if it is newer than `known`.
+    pub async fn newest_destruction(reads: &ReadModels, known: i64) -> Result<Option<i64>, StoreError> {
+        const TAIL: &str = "WHERE destruction > $1 ORDER BY destruction DESC, id LIMIT 1";
+        let rows = reads.fetch::<Self>(TAIL, &[known.into()]).await?;
+        Ok(rows.first().and_then(|row| row.destruction))
+    }
+
+    /// The requests that hold the data of any of these contacts ([`Self::holds`]), oldest first.
+    pub async fn holding(reads: &ReadModels, contacts: &[&str]) -> Result<Vec<Self>, StoreError> {
+        let held = "state = 'REFUSED' AND exception <> 'UNIDENTIFIED' AND hold_lifted_at IS NULL";
+        let tail = format!("WHERE contact_id IN ({}) AND {held} ORDER BY id", places(1, contacts.len()));
+        reads.fetch(&tail, &contacts.iter().copied().map(CellValue::from).collect::<Vec<_>>()).await
     }
 }
 
-static TABLES: &[&Table] = &[&REQUESTS, &BUCKETS];
+static TABLES: &[&Table] = &[PrivacyRequestRow::TABLE, BucketRow::TABLE];
 
 /// The projection of the requests and the buckets: of everything that must be destroyed in the vault.
 pub struct PrivacyRequestsProjection;

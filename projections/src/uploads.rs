@@ -4,19 +4,18 @@
 use wasend_domain::{AccountId, BlindIndex, ImportId, SubjectId, Time, UploadId};
 use wasend_eventlog::{Db, with_transaction};
 
+use crate::engine::cell::{CellValue, ColumnKind};
 use crate::engine::sql::{self, StoreError};
-use crate::engine::table::{CellValue, ColumnKind};
 
-const BEGIN: &str = "INSERT INTO uploads (id, account_id, subject_id, bytes, utf8, content, import_id, created_at) \
-    VALUES ($1, $2, $3, 0, 1, NULL, NULL, $4)";
-const COMPLETE: &str = "UPDATE uploads SET bytes = $2, utf8 = $3, content = $4 WHERE id = $1";
+const BEGIN: &str = "INSERT INTO uploads (id, account_id, subject_id, bytes, utf8, encoding, content, import_id, created_at) \
+    VALUES ($1, $2, $3, 0, 1, NULL, NULL, NULL, $4)";
+const COMPLETE: &str = "UPDATE uploads SET bytes = $2, encoding = $3, content = $4 WHERE id = $1";
 const CLAIM: &str =
     "UPDATE uploads SET import_id = $3 WHERE id = $1 AND account_id = $2 AND import_id IS NULL AND content IS NOT NULL";
-const GET: &str =
-    "SELECT id, account_id, subject_id, bytes, utf8, content, import_id, created_at FROM uploads WHERE id = $1";
-const UNUSED: &str = "SELECT id, account_id, subject_id, bytes, utf8, content, import_id, created_at FROM uploads \
+const GET: &str = "SELECT id, account_id, subject_id, bytes, utf8, encoding, content, import_id, created_at FROM uploads WHERE id = $1";
+const UNUSED: &str = "SELECT id, account_id, subject_id, bytes, utf8, encoding, content, import_id, created_at FROM uploads \
     WHERE import_id IS NULL AND created_at < $1 ORDER BY created_at LIMIT 100";
-const USED: &str = "SELECT id, account_id, subject_id, bytes, utf8, content, import_id, created_at FROM uploads \
+const USED: &str = "SELECT id, account_id, subject_id, bytes, utf8, encoding, content, import_id, created_at FROM uploads \
     WHERE import_id IS NOT NULL ORDER BY created_at LIMIT 1000";
 const BEGUN: &str = "SELECT id FROM uploads WHERE id = $1 AND created_at < $2";
 const REMOVE: &str = "DELETE FROM uploads WHERE id = $1";
@@ -27,12 +26,13 @@ const PARTS: &str =
 const DELETE_PARTS: &str = "DELETE FROM upload_parts WHERE owner = $1 AND kind = $2";
 const OLD_OWNERS: &str = "SELECT DISTINCT owner FROM upload_parts WHERE kind = $1 AND created_at < $2 LIMIT 100";
 const OLDEST: &str = "SELECT created_at FROM uploads ORDER BY created_at LIMIT 1";
-const KINDS: [ColumnKind; 8] = [
+const KINDS: [ColumnKind; 9] = [
     ColumnKind::Text,
     ColumnKind::Text,
     ColumnKind::Text,
     ColumnKind::Int,
     ColumnKind::Int,
+    ColumnKind::Text,
     ColumnKind::Text,
     ColumnKind::Text,
     ColumnKind::Int,
@@ -67,8 +67,8 @@ pub struct StoredUpload {
     /// Under which its pieces are sealed.
     pub subject: SubjectId,
     pub bytes: u64,
-    /// All of it is UTF-8.
-    pub utf8: bool,
+    /// Its encoding as its bytes show it, by its name in the WHATWG's Encoding Standard.
+    pub encoding: String,
     /// Keyed hash of the file; absent while it is not complete.
     pub content: Option<BlindIndex>,
     pub import: Option<ImportId>,
@@ -100,9 +100,15 @@ impl UploadStore {
         self.execute(BEGIN, &binds).await.map(drop)
     }
 
-    /// Nothing comes after: so many bytes, UTF-8 or not, and the keyed hash of them all.
-    pub async fn complete(&self, id: UploadId, bytes: u64, utf8: bool, content: &BlindIndex) -> Result<(), StoreError> {
-        let binds = [CellValue::text(&id), CellValue::count(bytes), i64::from(utf8).into(), content.as_str().into()];
+    /// Nothing comes after: so many bytes, in this encoding, and the keyed hash of them all.
+    pub async fn complete(
+        &self,
+        id: UploadId,
+        bytes: u64,
+        encoding: &str,
+        content: &BlindIndex,
+    ) -> Result<(), StoreError> {
+        let binds = [CellValue::text(&id), CellValue::count(bytes), encoding.into(), content.as_str().into()];
         self.execute(COMPLETE, &binds).await.map(drop)
     }
 
@@ -226,10 +232,11 @@ fn upload(row: Vec<CellValue>) -> Option<StoredUpload> {
         subject,
         CellValue::Int(bytes),
         CellValue::Int(utf8),
+        encoding,
         content,
         import,
         CellValue::Int(created_at),
-    ] = <[CellValue; 8]>::try_from(row).ok()?
+    ] = <[CellValue; 9]>::try_from(row).ok()?
     else {
         return None;
     };
@@ -239,7 +246,8 @@ fn upload(row: Vec<CellValue>) -> Option<StoredUpload> {
         account_id: text(account)?.parse().ok()?,
         subject: text(subject)?.parse().ok()?,
         bytes: u64::try_from(bytes?).ok()?,
-        utf8: utf8? != 0,
+        // Files from before encodings were told apart have none.
+        encoding: text(encoding).unwrap_or_else(|| if utf8 == Some(0) { "windows-1252" } else { "UTF-8" }.to_owned()),
         content: text(content).map(BlindIndex::from_hex),
         import: text(import).and_then(|id| id.parse().ok()),
         created_at: Time::from_micros(created_at?),

@@ -2,9 +2,10 @@
 
 use std::io::Read;
 
-use wasend_domain::import::ImportSource;
+use wasend_commands::import::EncodingCheck;
+use wasend_domain::import::{ImportSource, NumberNotation};
 use wasend_processors::ImportLimits;
-use wasend_processors::importer::reading::read_rows;
+use wasend_processors::importer::chunks::read_rows;
 
 use super::Inside;
 
@@ -20,13 +21,22 @@ pub fn trial(_: &Inside, file: &[u8]) {
 
 /// Each row's line, number of cells and fate; at the end whether the file was refused.
 fn rows(file: &[u8], reader: impl Read) -> (Vec<(u64, usize, bool)>, bool) {
-    let source = ImportSource { filename: "any.csv".to_owned(), columns: vec![], region: Some("US".to_owned()) };
+    let source = ImportSource {
+        filename: "any.csv".to_owned(),
+        columns: vec![],
+        region: Some("US".to_owned()),
+        numbers: NumberNotation::AsWritten,
+        encoding: None,
+    };
+    let mut encoding = EncodingCheck::default();
+    encoding.push(file);
     let mut seen = Vec::new();
-    let read = read_rows(reader, std::str::from_utf8(file).is_ok(), &source, &LIMITS, |header, rows| {
-        assert!(rows.len() <= LIMITS.chunk && !rows.is_empty());
+    let read = read_rows(reader, encoding.finish(), &source, &LIMITS, |layout, rows, blank| {
+        assert!(rows.len() <= LIMITS.chunk && (!rows.is_empty() || blank > 0));
         for row in rows {
-            assert!(row.cells.len() <= header.len() + 1, "no more cells are kept than a report shows");
-            assert!(row.parsed.is_err() || row.cells.len() == header.len());
+            let width = layout.columns.len();
+            assert!(row.cells.len() <= width + 1, "no more cells are kept than a report shows");
+            assert!(row.parsed.is_err() || row.cells.len() == width);
             seen.push((row.line, row.cells.len(), row.parsed.is_ok()));
         }
         true

@@ -10,11 +10,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
-use wasend::bootstrap::{ApiKeyStore, App, AppReadiness, files, routes};
+use wasend::bootstrap::{ApiKeyStore, App, AppReadiness};
 use wasend::config::{self, Config, ConfigSources};
 use wasend::graphql::transport::SchemaEngine;
 use wasend::graphql::{GraphqlState, build_schema};
-use wasend::http::{AccountQuotas, HttpState, ServerLifecycle, router};
+use wasend::http::{AccountQuotas, HttpState, ServerLifecycle};
+use wasend::routes::{AppState, router};
 use wasend::telemetry;
 use wasend_commands::number::ConnectNumber;
 use wasend_commands::{Caller, CommandError};
@@ -113,17 +114,16 @@ fn build_router(app: &App, config: Config) -> Router {
     let state = GraphqlState::new(commands.clone(), projector.clone(), app.stores.own_writes.clone());
     let shell = HttpState {
         engine: Arc::new(SchemaEngine::new(build_schema(state, &config.graphql))),
-        authenticator: keys.clone(),
+        authenticator: keys,
         readiness: Arc::new(AppReadiness { log: app.stores.log.clone(), vault: app.stores.vault.clone(), projector }),
         metrics: telemetry::metrics().expect("metrics start once"),
-        http: http.clone(),
+        http,
         graphql: Arc::new(config.graphql),
         life: ServerLifecycle::default(),
-        quotas: quotas.clone(),
+        quotas,
         documents: Arc::default(),
         persisted: Arc::default(),
         own_writes: app.stores.own_writes.clone(),
     };
-    let patience = http.body_timeout;
-    router(shell, routes(commands.clone(), http, quotas.clone()), files(commands, keys, quotas, patience))
+    router(AppState { shell, commands })
 }

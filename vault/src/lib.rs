@@ -3,10 +3,10 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`vault`](Vault) | opening and closing the vault |
+//! | [`vault`](Vault) | opening, suspending and closing the vault; the keys that its work takes; which destructions every node knows |
 //! | [`epoch`](EpochKey), [`file_epoch`](FileEpoch) | the key that wraps all others, held outside the database |
 //! | `epochs`, [`rotation`](KeyRotation) | which epochs there are; how one ends and the next begins |
-//! | `key`, `key_resolver`, `cache` | root keys: their names, how they are made and found, and how long memory holds them |
+//! | `key`, `key_resolver`, `cache` | root keys: their names, how they are read, and how long memory holds them |
 //! | `error` | why the vault cannot do what is asked |
 //! | `seal`, `sealing`, `joint` | the sealed form of one value; sealing and opening values of the domain, also of several people |
 //! | `blind_index` | keyed hashes, by which personal values are found |

@@ -21,7 +21,6 @@ use crate::{
     cache::KeyCache,
     error::{VaultFailure, VaultSuspension},
     store::{LineageState, VaultStore},
-    vault::Vault,
 };
 
 tokio::task_local! {
@@ -148,6 +147,32 @@ impl StoreLineage {
         Ok(())
     }
 
+    /// Begins a new lineage of a store that was put back: its numbers go on after `past` and after every one that this
+    /// process has heard of. The suspension stays. Refused when the file of an embedded store is another one.
+    pub async fn renew(&self, store: &VaultStore, past: i64) -> Result<(), VaultFailure> {
+        if self.is_replaced() {
+            return Err(self.suspend(VaultSuspension::Replaced));
+        }
+        let past = past.max(self.lock().heard.0);
+        let tag = EventId::random().to_string();
+        store.renew_lineage(past, &tag, &self.writer).await?;
+        self.restart(store).await?;
+        self.cache.empty();
+        Ok(())
+    }
+
+    /// Ends the suspension. Refused if the store was put back once more meanwhile.
+    pub async fn resume(&self, store: &VaultStore) -> Result<(), VaultFailure> {
+        self.check(store).await?;
+        let mut state = self.lock();
+        if state.suspended.take().is_some_and(|why| why != VaultSuspension::NotCompared) {
+            tracing::warn!("the vault opens again: everything that the log says was erased is erased in its store");
+        }
+        drop(state);
+        self.cache.empty();
+        Ok(())
+    }
+
     fn is_replaced(&self) -> bool {
         self.file.as_ref().is_some_and(|file| identity(&file.path) != Some(file.identity))
     }
@@ -167,48 +192,9 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-impl Vault {
-    /// Opens and seals nothing until [`Self::resume`]: the store has not been compared with the log yet.
-    pub fn suspend(&self) {
-        drop(self.lineage.suspend(VaultSuspension::NotCompared));
-    }
-
-    /// Why nothing is opened or sealed now.
-    pub fn suspended(&self) -> Option<VaultSuspension> {
-        self.lineage.suspended()
-    }
-
-    /// Does work that ends a suspension: it may open values while nothing else may.
-    pub async fn reapplying<T>(&self, work: impl Future<Output = T>) -> T {
-        REAPPLYING.scope((), work).await
-    }
-
-    /// Begins a new lineage of a store that was put back: its numbers go on after `past` and after every one that this
-    /// process has heard of. The suspension stays.
-    pub async fn renew_lineage(&self, past: i64) -> Result<(), VaultFailure> {
-        if self.lineage.is_replaced() {
-            return Err(self.lineage.suspend(VaultSuspension::Replaced));
-        }
-        let past = past.max(self.lineage.lock().heard.0);
-        let tag = EventId::random().to_string();
-        self.store.renew_lineage(past, &tag, self.lineage.writer()).await?;
-        self.lineage.restart(&self.store).await?;
-        self.cache.empty();
-        Ok(())
-    }
-
-    /// Ends the suspension: what the log says was destroyed is destroyed. Refused if the store was put back once more
-    /// meanwhile.
-    pub async fn resume(&self) -> Result<(), VaultFailure> {
-        self.lineage.check(&self.store).await?;
-        let mut state = self.lineage.lock();
-        if state.suspended.take().is_some_and(|why| why != VaultSuspension::NotCompared) {
-            tracing::warn!("the vault opens again: everything that the log says was erased is erased in its store");
-        }
-        drop(state);
-        self.cache.empty();
-        Ok(())
-    }
+/// Does work that ends a suspension: it may open values while nothing else may.
+pub(crate) fn reapplying<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    REAPPLYING.scope((), work)
 }
 
 #[cfg(test)]

@@ -20,7 +20,6 @@ use crate::{
     error::VaultFailure,
     lineage::StoreLineage,
     store::{NodeRow, VaultStore},
-    vault::Vault,
 };
 
 /// How often a node asks.
@@ -159,24 +158,7 @@ fn before(time: Time, by: Duration) -> Time {
     Time::from_micros(time.micros().saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
 }
 
-impl Vault {
-    /// The number of the last destruction; see [`Self::is_forgotten`].
-    pub async fn last_destruction(&self) -> Result<i64, VaultFailure> {
-        self.store.destructions().await
-    }
-
-    /// Whether no node has any key in memory that was destroyed up to that destruction. A node that has died is waited
-    /// for until it could not use what it remembered.
-    pub async fn is_forgotten(&self, destruction: i64) -> Result<bool, VaultFailure> {
-        if self.store.is_alone() {
-            return Ok(true);
-        }
-        self.node.pulse().heartbeat().await?;
-        self.store.nodes_behind(destruction, self.alive_at()).await.map(|behind| behind == 0)
-    }
-
-    /// Nodes that have not been heard of since then use nothing any more.
-    pub(crate) fn alive_at(&self) -> Time {
-        before(self.clock.now(), CLOCK_SKEW_MAX)
-    }
+/// Nodes that have not been heard of since then use nothing any more.
+pub(crate) fn alive_at(now: Time) -> Time {
+    before(now, CLOCK_SKEW_MAX)
 }

@@ -1,5 +1,9 @@
 //! Opening and closing the vault.
 
+mod destructions;
+mod keys;
+mod suspension;
+
 use std::{path::PathBuf, sync::Arc};
 
 use wasend_domain::{AccountId, Clock};

@@ -38,6 +38,7 @@ impl ContextExt for Context<'_> {
 /// Lets a field through for keys with the scope: `#[graphql(guard = "require(KeyScope::Read)")]`.
 pub struct ScopeGuard(KeyScope);
 
+/// The guard that asks for one scope. Errors: UNAUTHENTICATED without a key, FORBIDDEN without the scope.
 pub const fn require(scope: KeyScope) -> ScopeGuard {
     ScopeGuard(scope)
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use wasend_eventlog::{BatchLimits, Batcher};
+use wasend_projections::ReadModels;
 use wasend_projections::accounts::ApiKeyRow;
-use wasend_projections::{CellValue, ReadModels};
 use wasend_vault::Vault;
 
 use crate::auth::{KeyAuthenticator, KeyHolder, KeysUnavailable};
@@ -23,6 +23,8 @@ pub struct ApiKeyStore {
 }
 
 impl ApiKeyStore {
+    /// The store over the read models, where keys are looked up, and the vault, which hashes secrets. Look-ups that
+    /// come together are one query.
     pub fn new(reads: ReadModels, vault: Arc<Vault>) -> Self {
         let lookups = Batcher::new(LOOKUP_BATCH_LIMITS, move |(), hashes: Vec<String>| {
             let reads = reads.clone();
@@ -43,12 +45,7 @@ async fn look_up(reads: &ReadModels, hashes: Vec<String>) -> Vec<KeyLookup> {
     let mut distinct: Vec<&str> = hashes.iter().map(String::as_str).collect();
     distinct.sort_unstable();
     distinct.dedup();
-    // Few different texts of the statement, so that each is prepared once.
-    distinct.resize(distinct.len().next_power_of_two(), distinct[0]);
-    let places: Vec<String> = (1..=distinct.len()).map(|place| format!("${place}")).collect();
-    let tail = format!("WHERE hash IN ({}) AND revoked_at IS NULL", places.join(", "));
-    let binds: Vec<CellValue> = distinct.into_iter().map(CellValue::from).collect();
-    match reads.fetch::<ApiKeyRow>(&tail, &binds).await {
+    match ApiKeyRow::valid(reads, &distinct).await {
         Ok(rows) => {
             let holders: HashMap<String, KeyHolder> =
                 rows.into_iter().filter_map(|row| Some((row.hash.clone(), actor(&row)?))).collect();

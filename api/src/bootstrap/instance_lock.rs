@@ -11,6 +11,7 @@ use crate::cli::CliFailure;
 pub struct InstanceLock(#[expect(dead_code, reason = "held for its drop alone")] File);
 
 impl InstanceLock {
+    /// Takes the lock of a data directory, without waiting. Errors: another server holds it; the file cannot be made.
     pub fn in_directory(directory: &Path) -> Result<Self, CliFailure> {
         let path = directory.join("server.lock");
         let cannot = |error| CliFailure::because(&format!("{} cannot be locked", path.display()), &error);

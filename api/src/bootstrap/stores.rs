@@ -70,6 +70,7 @@ impl OpenStores {
         compared.map_err(|error| CliFailure::because("the vault cannot be compared with the history", &error))
     }
 
+    /// Closes log, vault, read models and database, in this order; each ends what it has begun.
     pub async fn close(&self) {
         self.log.close().await;
         self.vault.close().await;

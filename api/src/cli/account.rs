@@ -12,6 +12,7 @@ use super::CliFailure;
 use crate::bootstrap::App;
 use crate::config::Config;
 
+/// Accounts of businesses
 #[derive(Debug, Subcommand)]
 pub enum AccountCommand {
     /// Open an account and issue its first API key, which is shown once
@@ -24,6 +25,7 @@ Examples:
   wasend account create --name 'Example Ltd'
   wasend account create --name 'Example Ltd' --scope admin --scope audit --label 'first key'";
 
+/// Open an account and issue its first API key, which is shown once
 #[derive(Debug, Args)]
 pub struct CreateAccount {
     /// Name of the business; kept sealed
@@ -41,6 +43,7 @@ fn scope(text: &str) -> Result<KeyScope, String> {
     KeyScope::named(text).ok_or_else(|| "must be send, read, billing, audit, privacy or admin".to_owned())
 }
 
+/// Runs the command beside a server or without one. Errors: stores that cannot be opened; a name or label is refused.
 pub async fn run(config: Config, command: AccountCommand) -> Result<(), CliFailure> {
     let AccountCommand::Create(CreateAccount { name, scopes, label }) = command;
     let app = App::open_beside(&config).await?;

@@ -22,6 +22,8 @@ const PEOPLE: &str = "phone,name,city\n\
     +551187654321,Bia in the old spelling,Recife\n\
     9.19812E+11,A number that Excel changed,Delhi\n";
 
+/// Starts a server on a temporary directory with the simulator, and tells each step on standard output. Errors: the
+/// first step that fails or takes longer than [`client::DEMO_STEP_TIMEOUT`].
 pub async fn run(mut config: Config) -> Result<(), CliFailure> {
     let directory = tempfile::tempdir().map_err(|error| CliFailure::because("no temporary store", &error))?;
     config.storage.data_dir = directory.path().to_owned();

@@ -16,6 +16,7 @@ use super::CliFailure;
 use crate::bootstrap::OpenStores;
 use crate::config::Config;
 
+/// Export or replay the event history as NDJSON
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct EventsArguments {
@@ -56,6 +57,7 @@ pub struct EventSelection {
     pub key_file: Option<PathBuf>,
 }
 
+/// What to do with the events instead of exporting them
 #[derive(Debug, Subcommand)]
 pub enum EventsCommand {
     /// Print the state of the aggregates as it was after each event
@@ -83,6 +85,8 @@ impl FromStr for AggregateRef {
 /// Events read at once.
 const EVENTS_PAGE_MAX: usize = 1_000;
 
+/// Prints events, or the states that they fold to, on standard output: one JSON object a line. Errors: a store that
+/// cannot be opened or read; a key file that does not fit.
 pub async fn run(config: Config, arguments: EventsArguments) -> Result<(), CliFailure> {
     let stores = OpenStores::open(&config.storage).await?;
     let done = match arguments.command {
@@ -135,6 +139,7 @@ fn wanted(filter: &EventSelection) -> Result<eventlog::EventFilter, CliFailure> 
 }
 
 impl AggregateRef {
+    /// The stream of the aggregate. Errors: no aggregate has this type.
     pub fn stream(&self) -> Result<StreamId, CliFailure> {
         let known = AGGREGATE_TYPES.iter().copied().find(|known| *known == self.kind);
         let unknown = || format!("no aggregate is called {}; there are {}", self.kind, AGGREGATE_TYPES.join(", "));

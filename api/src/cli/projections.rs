@@ -7,6 +7,7 @@ use super::CliFailure;
 use crate::bootstrap::OpenStores;
 use crate::config::Config;
 
+/// Read models, beside a running server or without one
 #[derive(Debug, Subcommand)]
 pub enum ProjectionsCommand {
     /// Names, versions, positions and states
@@ -22,6 +23,7 @@ pub enum ProjectionsCommand {
     },
 }
 
+/// Lists or rebuilds read models. Errors: an unknown name; a rebuild that differs from what serves, unless forced.
 pub async fn run(config: Config, command: ProjectionsCommand) -> Result<(), CliFailure> {
     let stores = OpenStores::open(&config.storage).await?;
     let done = match command {

@@ -8,6 +8,7 @@ use super::CliFailure;
 use crate::graphql::schema_sdl;
 use crate::{config, problem};
 
+/// Check or write the generated references
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct ReferenceArguments {
@@ -25,6 +26,8 @@ type RenderFn = fn() -> String;
 const FILES: &[(&str, RenderFn)] =
     &[("config.md", config::reference), ("errors.md", problem::reference), ("schema.graphql", schema_sdl)];
 
+/// Compares the generated references with the files, or writes them. Errors: a file that is not current or cannot be
+/// written.
 pub fn run(arguments: &ReferenceArguments) -> Result<(), CliFailure> {
     if let Some(directory) = &arguments.write {
         fs::create_dir_all(directory).map_err(|error| CliFailure::because("the directory cannot be made", &error))?;

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, routing::MethodRouter};
+use axum::Router;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -15,17 +15,15 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 use wasend_domain::NumberId;
 use wasend_processors::{
-    AnchorProcessor, DispatchOptions, Dispatcher, ErasureOptions, ErasureProcessor, ImportLimits, ImportOptions,
-    Importer, MessageTimers, RetentionOptions, RetentionProcessor, RetryWaits, RotationOptions, RotationProcessor,
-    TimerOptions,
+    DispatchOptions, ErasureOptions, ImportLimits, ImportOptions, ProcessorContext, ProcessorOptions, RetentionOptions,
+    RetryWaits, RotationOptions, RunningProcessors, TimerOptions,
 };
 
 use super::CliFailure;
 use crate::{
     auth::KeyAuthenticator,
     bootstrap::{
-        ApiKeyStore, App, AppReadiness, FirstRun, KeyHandover, files, first_number, later_steps, next_steps, routes,
-        welcome,
+        ApiKeyStore, App, AppReadiness, FirstRun, KeyHandover, first_number, later_steps, next_steps, welcome,
     },
     config::{self, Config, ListenAddress},
     graphql::{
@@ -33,26 +31,17 @@ use crate::{
         transport::{GraphqlEngine, SchemaEngine},
     },
     http::{self, AccountQuotas, HttpState, Readiness, ServerLifecycle, fd_limit, server},
+    routes::{self, AppState},
     telemetry,
 };
 
-/// What the routes use, running.
-struct AppState {
+/// What a server consists of, running.
+struct ServerParts {
     engine: Arc<dyn GraphqlEngine>,
     authenticator: Arc<dyn KeyAuthenticator>,
     readiness: Arc<dyn Readiness>,
-    /// Answers `/webhooks/whatsapp`.
-    whatsapp: MethodRouter,
     quotas: Arc<AccountQuotas>,
-    /// Files to import and exports.
-    files: Router,
-    dispatcher: Dispatcher,
-    runners: MessageTimers,
-    anchoring: AnchorProcessor,
-    erasures: ErasureProcessor,
-    rotations: RotationProcessor,
-    retention: RetentionProcessor,
-    importer: Importer,
+    processors: RunningProcessors,
     app: App,
 }
 
@@ -179,7 +168,7 @@ fn serve_failure(url: Url, life: ServerLifecycle, main: MainListener, why: Strin
 }
 
 /// Starts the processors and builds the schema.
-fn rooms(config: &Config, app: App) -> AppState {
+fn rooms(config: &Config, app: App) -> ServerParts {
     let reads = app.commands.reads.clone();
     let authenticator = Arc::new(ApiKeyStore::new(reads, app.stores.vault.clone()));
     let readiness = Arc::new(AppReadiness {
@@ -190,52 +179,25 @@ fn rooms(config: &Config, app: App) -> AppState {
     let state = GraphqlState::new(app.commands.clone(), app.projector.clone(), app.stores.own_writes.clone());
     let engine = Arc::new(SchemaEngine::new(build_schema(state, &config.graphql)));
     let quotas = AccountQuotas::new(&config.limits);
-    let whatsapp = routes(app.commands.clone(), Arc::new(config.http.clone()), quotas.clone());
-    let files = files(app.commands.clone(), authenticator.clone(), quotas.clone(), config.http.body_timeout);
-    let dispatcher = Dispatcher::start(
-        app.commands.clone(),
-        app.gateway.clone(),
-        app.projector.clone(),
-        app.leases.clone(),
-        dispatching(config),
-    );
-    let runners = MessageTimers::start(&app.commands, &app.projector, &app.leases, &running(config));
-    let anchoring = AnchorProcessor::start(&app.commands);
-    let erasures = ErasureProcessor::start(
-        app.commands.clone(),
-        app.projector.clone(),
-        app.leases.clone(),
+    let context = ProcessorContext {
+        commands: app.commands.clone(),
+        projector: app.projector.clone(),
+        leases: app.leases.clone(),
+        gateway: app.gateway.clone(),
+    };
+    let processors = RunningProcessors::start(&context, processing(config));
+    ServerParts { engine, authenticator, readiness, quotas, processors, app }
+}
+
+fn processing(config: &Config) -> ProcessorOptions {
+    ProcessorOptions {
+        dispatch: dispatching(config),
+        timers: running(config),
         // Later than the dispatcher itself gives a call up for lost.
-        ErasureOptions { settled_after: config.meta.timeout * 8, ..ErasureOptions::default() },
-    );
-    let rotations = RotationProcessor::start(
-        app.commands.clone(),
-        app.projector.clone(),
-        app.leases.clone(),
-        RotationOptions { after: config.vault.rotate_after, ..RotationOptions::default() },
-    );
-    let retention = RetentionProcessor::start(
-        app.commands.clone(),
-        app.projector.clone(),
-        app.leases.clone(),
-        RetentionOptions { unknown_webhooks: config.webhooks.unknown_ttl, ..RetentionOptions::default() },
-    );
-    let importer = Importer::start(&app.commands, &app.projector, &app.leases, &importing(config));
-    AppState {
-        engine,
-        authenticator,
-        readiness,
-        whatsapp,
-        quotas,
-        files,
-        dispatcher,
-        runners,
-        anchoring,
-        erasures,
-        rotations,
-        retention,
-        importer,
-        app,
+        erasure: ErasureOptions { settled_after: config.meta.timeout * 8, ..ErasureOptions::default() },
+        rotation: RotationOptions { after: config.vault.rotate_after, ..RotationOptions::default() },
+        retention: RetentionOptions { unknown_webhooks: config.webhooks.unknown_ttl, ..RetentionOptions::default() },
+        imports: importing(config),
     }
 }
 
@@ -302,7 +264,7 @@ async fn bind(address: ListenAddress) -> Result<TcpListener, CliFailure> {
 /// closes the stores.
 fn run_server(
     config: &Config,
-    rooms: AppState,
+    rooms: ServerParts,
     metrics: PrometheusHandle,
     life: ServerLifecycle,
     main: MainListener,
@@ -321,7 +283,8 @@ fn run_server(
         persisted: Arc::default(),
         own_writes: rooms.app.stores.own_writes.clone(),
     };
-    drop(main.router.send_replace(http::router(shell.clone(), rooms.whatsapp, rooms.files)));
+    let state = AppState { shell: shell.clone(), commands: rooms.app.commands.clone() };
+    drop(main.router.send_replace(routes::router(state)));
     tracing::info!(address = ?main.address, "listening");
     let shutdown_grace = config.http.shutdown_grace;
     async move {
@@ -345,14 +308,7 @@ fn run_server(
         if !life.drained(shutdown_grace).await {
             tracing::warn!("connections were still open when the time to stop was over");
         }
-        // What sends stops first, what stores last.
-        rooms.dispatcher.shutdown(shutdown_grace).await;
-        rooms.runners.shutdown(shutdown_grace).await;
-        rooms.erasures.shutdown(shutdown_grace).await;
-        rooms.rotations.shutdown(shutdown_grace).await;
-        rooms.retention.shutdown(shutdown_grace).await;
-        rooms.importer.shutdown(shutdown_grace).await;
-        rooms.anchoring.shutdown(shutdown_grace).await;
+        rooms.processors.shutdown(shutdown_grace).await;
         rooms.app.close().await;
         tracing::info!("stopped");
     }

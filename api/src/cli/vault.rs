@@ -14,6 +14,7 @@ use super::account::command_failure;
 use crate::bootstrap::{App, OpenStores};
 use crate::config::Config;
 
+/// Keys, beside a running server or without one
 #[derive(Debug, Subcommand)]
 pub enum VaultCommand {
     /// End the epoch: wrap every living key by a new epoch key and destroy the last one, so that no older copy of the
@@ -78,6 +79,8 @@ Example:
 /// Between two looks at those that are waited for.
 const ROTATION_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Runs the command. Errors: a vault that does not belong to the history, a damaged key, nodes that did not follow in
+/// time; nothing is destroyed then.
 pub async fn run(config: Config, command: VaultCommand) -> Result<(), CliFailure> {
     let stores = OpenStores::open(&config.storage).await?;
     let done = match command {

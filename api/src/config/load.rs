@@ -37,6 +37,7 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
+/// Where the value of a setting comes from; errors name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettingOrigin {
     Default,

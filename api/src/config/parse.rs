@@ -10,6 +10,7 @@ use super::{CorsOrigins, DatabaseUrl, ListenAddress, LogFormat};
 /// What is wrong with a value, as the end of a sentence that begins with the setting's name.
 pub type ParseResult<T> = Result<T, String>;
 
+/// An IP address or `localhost` with a port.
 pub fn listen(text: &str) -> ParseResult<ListenAddress> {
     let spelled = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     let address: SocketAddr = spelled
@@ -46,6 +47,7 @@ pub fn words(text: &str) -> ParseResult<Vec<String>> {
     text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(word).collect()
 }
 
+/// A URL with the scheme `postgres`, `postgresql` or `sqlite`; whether it can be opened is not checked.
 pub fn database_url(text: &str) -> ParseResult<DatabaseUrl> {
     let known = ["postgres://", "postgresql://", "sqlite:"].iter().any(|scheme| text.starts_with(scheme));
     if !known {
@@ -54,10 +56,12 @@ pub fn database_url(text: &str) -> ParseResult<DatabaseUrl> {
     Ok(DatabaseUrl(text.to_owned()))
 }
 
+/// A path without NUL characters; it need not exist.
 pub fn path(text: &str) -> ParseResult<PathBuf> {
     if text.contains('\0') { Err("holds a NUL character".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
+/// `true`, `yes`, `on` or `1`, and their opposites, in any case.
 pub fn flag(text: &str) -> ParseResult<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
@@ -170,6 +174,7 @@ pub fn bytes(text: &str, min: usize, max: usize) -> ParseResult<usize> {
     }
 }
 
+/// `auto`, `pretty` or `json`.
 pub fn log_format(text: &str) -> ParseResult<LogFormat> {
     match text {
         "auto" => Ok(LogFormat::Auto),
@@ -179,6 +184,7 @@ pub fn log_format(text: &str) -> ParseResult<LogFormat> {
     }
 }
 
+/// A log level or directives of tracing-subscriber's `EnvFilter`.
 pub fn log_filter(text: &str) -> ParseResult<String> {
     let complaint = "must be a level (error, warn, info, debug, trace) or directives such as info,wasend=debug";
     tracing_subscriber::EnvFilter::try_new(text).map_err(|_| complaint.to_owned())?;

@@ -12,6 +12,7 @@ use super::state::GraphqlState;
 use crate::auth::{ContextExt, require};
 use crate::problem::ProblemCode;
 
+/// GraphQL `Account` over its row.
 pub struct AccountObject(AccountRow);
 
 /// A business that uses WASend.
@@ -64,6 +65,7 @@ pub async fn label(ctx: &Context<'_>, sealed: &str) -> Result<ShownValue<String>
     Ok(shown(opened).map(|CustomerLabel(text)| text))
 }
 
+/// Queries of the caller's account.
 #[derive(Default)]
 pub struct AccountQuery;
 

@@ -10,10 +10,11 @@ use wasend_projections::pagination::RowFilter;
 
 use super::filter::by_text;
 use super::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
-use super::scalar::{DateTime, PositionScalar, database_position};
+use super::scalar::{DateTime, PositionScalar};
 use super::state::GraphqlState;
 use crate::auth::require;
 
+/// GraphQL `AuditEvent` over its row.
 pub struct AuditEvent(pub AuditRow);
 
 /// Something that happened, without the personal data that it was about.
@@ -112,8 +113,8 @@ impl AuditFilter {
         rows = by_text(rows, "aggregate_type", self.aggregate_type.as_deref())?;
         rows = by_text(rows, "aggregate_id", self.aggregate_id.as_ref().map(|id| id.as_str()))?;
         Ok(rows
-            .and_if("position", ">=", self.from_position.map(|PositionScalar(position)| database_position(position)))
-            .and_if("position", "<=", self.to_position.map(|PositionScalar(position)| database_position(position)))
+            .and_if("position", ">=", self.from_position.map(|PositionScalar(position)| CellValue::count(position)))
+            .and_if("position", "<=", self.to_position.map(|PositionScalar(position)| CellValue::count(position)))
             .and_if("recorded_at", ">=", self.after.map(|DateTime(time)| time.micros()))
             .and_if("recorded_at", "<", self.before.map(|DateTime(time)| time.micros())))
     }
@@ -147,6 +148,7 @@ impl EdgeNameType for AuditConnectionNames {
     }
 }
 
+/// Queries of the audit trail.
 #[derive(Default)]
 pub struct AuditQuery;
 

@@ -21,6 +21,7 @@ mod list;
 pub use change::ContactMutation;
 pub use list::ContactQuery;
 
+/// GraphQL `Contact` over its row; personal fields are opened when they are asked for.
 pub struct ContactObject(pub ContactRow);
 
 /// How a contact became known.

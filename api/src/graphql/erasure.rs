@@ -69,6 +69,7 @@ impl<T> Default for ShownValue<T> {
 }
 
 impl<T> ShownValue<T> {
+    /// Converts the value where there is one.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> ShownValue<U> {
         ShownValue { value: self.value.map(f), erased: self.erased, unavailable: self.unavailable }
     }

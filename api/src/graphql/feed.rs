@@ -12,11 +12,9 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use wasend_domain::{AccountId, Position};
 use wasend_projections::audit::AuditRow;
-use wasend_projections::engine::sql::StoreError;
+use wasend_projections::feed::{self, FeedRow};
 use wasend_projections::messages::StatusRow;
-use wasend_projections::{ReadModels, TableRecord};
-
-use super::scalar::database_position;
+use wasend_projections::{ReadModels, StoreError};
 
 /// Most rows that are read and passed on at once.
 const FEED_ROWS_MAX: usize = 2_000;
@@ -32,40 +30,6 @@ const IDLE_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The wait after a failure of the database.
 pub const FEED_RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// A row of an append-only table, in the order of its position.
-pub trait FeedRow: TableRecord {
-    /// Which rows are told at all.
-    const WHICH: &'static str;
-
-    fn position(&self) -> Position;
-
-    fn account_id(&self) -> &str;
-}
-
-impl FeedRow for StatusRow {
-    const WHICH: &'static str = "changed = 1";
-
-    fn position(&self) -> Position {
-        self.position
-    }
-
-    fn account_id(&self) -> &str {
-        &self.account_id
-    }
-}
-
-impl FeedRow for AuditRow {
-    const WHICH: &'static str = "1 = 1";
-
-    fn position(&self) -> Position {
-        self.position
-    }
-
-    fn account_id(&self) -> &str {
-        &self.account_id
-    }
-}
-
 /// The running feed; ends when it is dropped.
 pub struct ChangeFeed {
     pub statuses: FeedChannel<StatusRow>,
@@ -74,6 +38,7 @@ pub struct ChangeFeed {
 }
 
 impl ChangeFeed {
+    /// Starts the task that reads what changed after each new position of the read models; ends with the drop.
     pub fn start(reads: ReadModels, position: watch::Receiver<Position>) -> Self {
         let (statuses, audit) = (FeedChannel::new(reads.clone()), FeedChannel::new(reads));
         let task = tokio::spawn(run(FeedSource::new(&statuses), FeedSource::new(&audit), position));
@@ -130,7 +95,7 @@ impl<R: FeedRow> FeedChannel<R> {
         let news = self.sender.subscribe();
         let last = match after {
             Some(after) => after,
-            None => head::<R>(&self.reads).await?,
+            None => feed::newest::<R>(&self.reads).await?,
         };
         let follower = FeedFollower {
             reads: self.reads.clone(),
@@ -170,7 +135,7 @@ impl<R: FeedRow> FeedSource<R> {
             Some(_) if self.looked.elapsed() < IDLE_POLL_INTERVAL => return Ok(()),
             known => {
                 // No subscriber before the read: a later one reads these rows from the table.
-                let head = head::<R>(reads).await?;
+                let head = feed::newest::<R>(reads).await?;
                 self.looked = Instant::now();
                 match known {
                     Some(last) if sender.receiver_count() > 0 => last,
@@ -180,7 +145,7 @@ impl<R: FeedRow> FeedSource<R> {
         };
         self.last = Some(last);
         while sender.receiver_count() > 0 {
-            let rows = between::<R>(reads, last, until).await?;
+            let rows = feed::between::<R>(reads, last, until, FEED_ROWS_MAX).await?;
             let Some(newest) = rows.last() else { break };
             last = newest.position();
             self.last = Some(last);
@@ -230,7 +195,7 @@ impl<R: FeedRow> FeedFollower<R> {
                     Err(broadcast::error::RecvError::Closed) => return None,
                 }
             } else {
-                match history::<R>(&self.reads, &self.account, self.last).await {
+                match feed::of_account::<R>(&self.reads, &self.account, self.last, HISTORY_ROWS_MAX).await {
                     Ok(rows) => {
                         self.live = rows.len() < HISTORY_ROWS_MAX;
                         self.queue_rows(rows.into());
@@ -247,26 +212,4 @@ impl<R: FeedRow> FeedFollower<R> {
     fn queue_rows(&mut self, rows: Arc<[R]>) {
         (self.ready, self.given) = (rows, 0);
     }
-}
-
-/// The next rows of one account after a position.
-async fn history<R: FeedRow>(reads: &ReadModels, account: &str, after: Position) -> Result<Vec<R>, StoreError> {
-    let tail =
-        format!("WHERE {} AND account_id = $1 AND position > $2 ORDER BY position LIMIT {HISTORY_ROWS_MAX}", R::WHICH);
-    let _turn = reads.query_permit(account).await;
-    reads.fetch::<R>(&tail, &[account.into(), database_position(after).into()]).await
-}
-
-/// The next rows of all accounts after a position, up to and with another. To Postgres a range with one end may be a
-/// third of a table that it knows nothing about yet, all of which it reads and sorts then.
-async fn between<R: FeedRow>(reads: &ReadModels, after: Position, until: Position) -> Result<Vec<R>, StoreError> {
-    let tail =
-        format!("WHERE {} AND position > $1 AND position <= $2 ORDER BY position LIMIT {FEED_ROWS_MAX}", R::WHICH);
-    reads.fetch::<R>(&tail, &[database_position(after).into(), database_position(until).into()]).await
-}
-
-/// The position of the newest row.
-async fn head<R: FeedRow>(reads: &ReadModels) -> Result<Position, StoreError> {
-    let newest = reads.fetch::<R>("ORDER BY position DESC LIMIT 1", &[]).await?;
-    Ok(newest.first().map_or(0, FeedRow::position))
 }

@@ -8,7 +8,7 @@ use wasend_projections::pagination::RowFilter;
 use wasend_vault::PersonIdentity;
 
 use super::error::{invalid, unavailable};
-use super::scalar::{PositionScalar, database_position};
+use super::scalar::PositionScalar;
 use super::state::GraphqlState;
 use crate::problem::ProblemCode;
 
@@ -38,8 +38,7 @@ pub fn updated_after(
     position: Option<PositionScalar>,
 ) -> Result<RowFilter> {
     let Some(PositionScalar(position)) = position else { return Ok(filter) };
-    let history = state.reads.physical::<AuditRow>().map_err(unavailable)?;
-    Ok(filter.updated_after(history, aggregate_type, database_position(position)))
+    AuditRow::narrow_to_changed(&state.reads, filter, aggregate_type, position).map_err(unavailable)
 }
 
 /// The contact that has a phone number or BSUID.

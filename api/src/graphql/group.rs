@@ -16,6 +16,7 @@ use super::scalar::{DateTime, PositionScalar};
 use super::state::{GraphqlState, MutationOutcome};
 use crate::auth::require;
 
+/// GraphQL `Group` over its row.
 pub struct GroupObject(pub GroupRow);
 
 /// A group of contacts. Its members are listed by `contacts(filter: {groupId})`.
@@ -64,6 +65,7 @@ impl OrderedRow for GroupRow {
     }
 }
 
+/// Queries of groups.
 #[derive(Default)]
 pub struct GroupQuery;
 
@@ -144,6 +146,7 @@ struct DeleteGroupPayload {
     errors: Vec<UserError>,
 }
 
+/// Mutations of groups and of who is in them.
 #[derive(Default)]
 pub struct GroupMutation;
 

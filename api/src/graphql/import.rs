@@ -1,14 +1,15 @@
 //! Imports of contacts.
 
-use std::sync::Arc;
+mod counters;
+mod layout;
+mod preview;
+mod progress;
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, Subscription};
-use futures::{Stream, stream};
-use tokio::sync::watch;
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use wasend_commands::import::ImportContacts;
 use wasend_domain::account::KeyScope;
-use wasend_domain::import::{ColumnTarget, ImportSource, MergeMode, RowCounters};
-use wasend_domain::{AccountId, ImportId, Personal};
+use wasend_domain::import::{ColumnTarget, FileLayout, ImportSource, MergeMode, NumberNotation};
+use wasend_domain::{ImportId, Personal};
 use wasend_projections::CellValue;
 use wasend_projections::imports::{ImportRow, ImportState as StateOfRow};
 use wasend_projections::pagination::RowFilter;
@@ -19,6 +20,11 @@ use super::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
 use super::scalar::{DateTime, PositionScalar};
 use super::state::{GraphqlState, MutationOutcome};
 use crate::auth::{ContextExt, require};
+
+use counters::ImportCounters;
+use layout::ImportLayout;
+pub use preview::ImportPreviewMutation;
+pub use progress::ImportSubscription;
 
 /// What becomes of contacts that exist already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -43,6 +49,16 @@ enum ImportStateEnum {
     Cancelled,
 }
 
+/// How numbers without `+` are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "NumberNotation")]
+enum ImportNumbers {
+    /// In the form of the default region; without one they are refused.
+    AsWritten,
+    /// With their country code, as ids of WhatsApp are.
+    International,
+}
+
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 enum ImportField {
@@ -51,62 +67,14 @@ enum ImportField {
     WaId,
     Bsuid,
     Name,
+    /// First, middle and last name make the name where no column holds it whole.
+    FirstName,
+    MiddleName,
+    LastName,
     /// A word for yes opts the contact out, in any large language; so does one that is not known, with a warning.
     OptedOut,
     Attribute,
     Ignore,
-}
-
-/// How many rows came out how. Each is one of created, updated, unchanged, duplicateInFile, duplicateExisting, invalid,
-/// erased and unreadable.
-#[derive(SimpleObject)]
-struct ImportCounters {
-    total: u64,
-    created: u64,
-    updated: u64,
-    unchanged: u64,
-    duplicate_in_file: u64,
-    duplicate_existing: u64,
-    /// Rows of people who have opted out: imported, and no message to them is accepted.
-    suppressed: u64,
-    invalid: u64,
-    /// Rows that were imported although their number fits no numbering plan.
-    warnings: u64,
-    /// Rows of people who were erased after the file was received: they were skipped.
-    erased: u64,
-    /// Rows of contacts whose data in the vault cannot be read: they were skipped, but for an opt-out.
-    unreadable: u64,
-}
-
-impl From<RowCounters> for ImportCounters {
-    fn from(counters: RowCounters) -> Self {
-        let RowCounters {
-            total,
-            created,
-            updated,
-            unchanged,
-            duplicate_in_file,
-            duplicate_existing,
-            suppressed,
-            invalid,
-            warnings,
-            erased,
-            unreadable,
-        } = counters;
-        Self {
-            total,
-            created,
-            updated,
-            unchanged,
-            duplicate_in_file,
-            duplicate_existing,
-            suppressed,
-            invalid,
-            warnings,
-            erased,
-            unreadable,
-        }
-    }
 }
 
 pub struct ImportObject(ImportRow);
@@ -140,6 +108,16 @@ impl ImportObject {
     /// Set while the file's name cannot be read.
     async fn unavailable(&self, ctx: &Context<'_>) -> Result<Option<UnavailabilityObject>> {
         Ok(self.source(ctx).await?.unavailable)
+    }
+
+    /// How the file is read: its encoding, its delimiter and what its columns hold. Null until its first rows are read, and
+    /// once it is erased. Needs the scope READ.
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn layout(&self, ctx: &Context<'_>) -> Result<Option<ImportLayout>> {
+        let Some(layout) = &self.0.layout else { return Ok(None) };
+        let account = ctx.actor()?.account_id;
+        let opened = GraphqlState::of(ctx).loaders.open::<FileLayout>(account, layout).await?;
+        Ok(shown::<FileLayout>(opened).value.map(ImportLayout::from))
     }
 
     async fn mode(&self) -> Option<ImportMode> {
@@ -198,6 +176,7 @@ impl OrderedRow for ImportRow {
     }
 }
 
+/// Queries of imports.
 #[derive(Default)]
 pub struct ImportQuery;
 
@@ -245,7 +224,7 @@ struct ImportColumnInput {
 #[derive(InputObject)]
 struct ImportContactsInput {
     filename: String,
-    /// The file itself, as CSV. For larger files see `uploadId`.
+    /// The file itself, as CSV or vCard. For larger files and workbooks see `uploadId`.
     content: Option<String>,
     /// What `POST /uploads` answered with.
     upload_id: Option<ID>,
@@ -261,6 +240,11 @@ struct ImportContactsInput {
     columns: Vec<ImportColumnInput>,
     /// Country of numbers that name none, such as `DE`.
     default_region: Option<String>,
+    /// How numbers without `+` are meant.
+    #[graphql(default_with = "ImportNumbers::AsWritten")]
+    numbers_are: ImportNumbers,
+    /// The encoding of an upload, such as `windows-1251`, where what is detected is wrong.
+    encoding: Option<String>,
 }
 
 #[derive(InputObject)]
@@ -275,6 +259,7 @@ struct ImportPayload {
     errors: Vec<UserError>,
 }
 
+/// Mutations that begin and cancel imports.
 #[derive(Default)]
 pub struct ImportMutation;
 
@@ -284,19 +269,19 @@ impl ImportMutation {
     #[graphql(guard = "require(KeyScope::Send)")]
     async fn import_contacts(&self, ctx: &Context<'_>, input: ImportContactsInput) -> Result<ImportPayload> {
         let (state, caller) = GraphqlState::begin_mutation(ctx)?;
-        let columns = input.columns.into_iter().map(|column| {
-            let attribute = column.attribute.unwrap_or_else(|| column.header.clone());
-            (column.header, column.field.into_field(attribute))
-        });
         let command = ImportContacts {
-            filename: Personal::new(input.filename),
-            content: input.content.map(Personal::new),
-            upload: input.upload_id.map(|id| id.to_string()),
             group: input.group_id.map(|id| id.to_string()),
             mode: input.mode.into(),
             dry_run: input.dry_run,
-            columns: Personal::new(columns.collect()),
-            region: input.default_region,
+            ..file_input(FileInput {
+                filename: input.filename,
+                content: input.content,
+                upload_id: input.upload_id,
+                columns: input.columns,
+                default_region: input.default_region,
+                numbers_are: input.numbers_are,
+                encoding: input.encoding,
+            })
         };
         let done = state.commands.import_contacts(caller, command).await;
         let MutationOutcome { row, position, errors } = state.changed::<ImportRow, _>(caller, done).await?;
@@ -316,6 +301,36 @@ impl ImportMutation {
     }
 }
 
+/// The part of an input that says which file it is and how it is read.
+struct FileInput {
+    filename: String,
+    content: Option<String>,
+    upload_id: Option<ID>,
+    columns: Vec<ImportColumnInput>,
+    default_region: Option<String>,
+    numbers_are: ImportNumbers,
+    encoding: Option<String>,
+}
+
+fn file_input(input: FileInput) -> ImportContacts {
+    let columns = input.columns.into_iter().map(|column| {
+        let attribute = column.attribute.unwrap_or_else(|| column.header.clone());
+        (column.header, column.field.into_field(attribute))
+    });
+    ImportContacts {
+        filename: Personal::new(input.filename),
+        content: input.content.map(Personal::new),
+        upload: input.upload_id.map(|id| id.to_string()),
+        group: None,
+        mode: MergeMode::Update,
+        dry_run: true,
+        columns: Personal::new(columns.collect()),
+        region: input.default_region,
+        numbers: input.numbers_are.into(),
+        encoding: input.encoding,
+    }
+}
+
 impl ImportField {
     fn into_field(self, attribute: String) -> ColumnTarget {
         match self {
@@ -323,55 +338,12 @@ impl ImportField {
             Self::WaId => ColumnTarget::WaId,
             Self::Bsuid => ColumnTarget::Bsuid,
             Self::Name => ColumnTarget::Name,
+            Self::FirstName => ColumnTarget::FirstName,
+            Self::MiddleName => ColumnTarget::MiddleName,
+            Self::LastName => ColumnTarget::LastName,
             Self::OptedOut => ColumnTarget::OptedOut,
             Self::Attribute => ColumnTarget::Attribute(attribute),
             Self::Ignore => ColumnTarget::Ignore,
-        }
-    }
-}
-
-#[derive(Default)]
-pub struct ImportSubscription;
-
-/// How far imports are.
-#[Subscription]
-impl ImportSubscription {
-    /// The import as it is now, then whenever it has gone on, until it has ended.
-    #[graphql(guard = "require(KeyScope::Read)")]
-    async fn import_progress(
-        &self,
-        ctx: &Context<'_>,
-        id: ID,
-    ) -> Result<impl Stream<Item = Result<ImportObject>> + use<>> {
-        let (state, actor) = GraphqlState::begin_query(ctx, None).await?;
-        let (state, account) = (Arc::clone(state), actor.account_id);
-        let news = state.projector.position();
-        let watching = ImportWatcher { state, account, id: id.to_string(), news, last: None };
-        Ok(stream::unfold(Some(watching), |watching| async { watching?.next().await }))
-    }
-}
-
-struct ImportWatcher {
-    state: Arc<GraphqlState>,
-    account: AccountId,
-    id: String,
-    news: watch::Receiver<wasend_domain::Position>,
-    last: Option<ImportRow>,
-}
-
-impl ImportWatcher {
-    async fn next(mut self) -> Option<(Result<ImportObject>, Option<Self>)> {
-        loop {
-            let row = match self.state.reads.get::<ImportRow>(&self.id).await {
-                Ok(row) => row.filter(|row| row.account_id == self.account.to_string())?,
-                Err(error) => return Some((Err(error::unavailable(error)), None)),
-            };
-            if self.last.as_ref() != Some(&row) {
-                let ended = row.state.has_ended();
-                self.last = Some(row.clone());
-                return Some((Ok(ImportObject(row)), (!ended).then_some(self)));
-            }
-            self.news.changed().await.ok()?;
         }
     }
 }

@@ -36,6 +36,7 @@ pub enum ScopeEnum {
     Admin,
 }
 
+/// GraphQL `ApiKey` over its row; never holds the secret.
 pub struct ApiKeyObject(ApiKeyRow);
 
 /// A key to the API. Its secret is shown once, when it is issued or rotated.
@@ -102,6 +103,7 @@ impl OrderedRow for ApiKeyRow {
     }
 }
 
+/// Queries of API keys.
 #[derive(Default)]
 pub struct KeyQuery;
 
@@ -159,6 +161,7 @@ struct RevokeApiKeyPayload {
     errors: Vec<UserError>,
 }
 
+/// Mutations of API keys.
 #[derive(Default)]
 pub struct KeyMutation;
 

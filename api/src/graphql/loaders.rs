@@ -14,8 +14,8 @@ use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
 use wasend_projections::imports::ImportRow;
 use wasend_projections::messages::{MessageRow, StatusRow};
 use wasend_projections::numbers::NumberRow;
-use wasend_projections::privacy::{HOLDING, PrivacyRequestRow};
-use wasend_projections::{CellValue, ReadModels, TableRecord, accounts::ApiKeyRow};
+use wasend_projections::privacy::PrivacyRequestRow;
+use wasend_projections::{ReadModels, TableRecord, accounts::ApiKeyRow};
 use wasend_vault::{Person, Vault};
 
 use crate::problem::ProblemCode;
@@ -123,6 +123,7 @@ struct ErasureHolds;
 pub struct DataLoaders(DataLoader<LoaderSource>);
 
 impl DataLoaders {
+    /// Loaders over the read models and the vault. What is asked for in one poll of a query is one load.
     pub fn new(reads: ReadModels, vault: Arc<Vault>) -> Self {
         // Loads of the same moment are submitted before the task yields; a timer would add a millisecond or two to each
         // level of a query.
@@ -184,9 +185,7 @@ impl Loader<LoadKey<ErasureHolds>> for LoaderSource {
         &self,
         keys: &[LoadKey<ErasureHolds>],
     ) -> Result<HashMap<LoadKey<ErasureHolds>, Vec<String>>, LoadFailure> {
-        let (places, binds) = listed(keys);
-        let tail = format!("WHERE contact_id IN ({places}) AND {HOLDING} ORDER BY id");
-        let rows = self.reads.fetch::<PrivacyRequestRow>(&tail, &binds).await.map_err(LoadFailure::store)?;
+        let rows = PrivacyRequestRow::holding(&self.reads, &texts(keys)).await.map_err(LoadFailure::store)?;
         let requests = grouped(keys, rows, |row| (row.account_id.clone(), row.contact_id.clone()));
         let ids = |rows: Vec<PrivacyRequestRow>| rows.into_iter().map(|row| row.id).collect();
         Ok(requests.into_iter().map(|(key, rows)| (key, ids(rows))).collect())
@@ -261,9 +260,7 @@ impl Loader<LoadKey<MessageHistory>> for LoaderSource {
         &self,
         keys: &[LoadKey<MessageHistory>],
     ) -> Result<HashMap<LoadKey<MessageHistory>, Vec<StatusRow>>, LoadFailure> {
-        let (places, binds) = listed(keys);
-        let tail = format!("WHERE message_id IN ({places}) ORDER BY position");
-        let rows = self.reads.fetch::<StatusRow>(&tail, &binds).await.map_err(LoadFailure::store)?;
+        let rows = StatusRow::of_messages(&self.reads, &texts(keys)).await.map_err(LoadFailure::store)?;
         Ok(grouped(keys, rows, |row| (row.account_id.clone(), row.message_id.clone())))
     }
 }
@@ -276,9 +273,7 @@ impl Loader<LoadKey<ContactGroups>> for LoaderSource {
         &self,
         keys: &[LoadKey<ContactGroups>],
     ) -> Result<HashMap<LoadKey<ContactGroups>, Vec<String>>, LoadFailure> {
-        let (places, binds) = listed(keys);
-        let tail = format!("WHERE contact_id IN ({places}) ORDER BY group_id");
-        let rows = self.reads.fetch::<MembershipRow>(&tail, &binds).await.map_err(LoadFailure::store)?;
+        let rows = MembershipRow::of_contacts(&self.reads, &texts(keys)).await.map_err(LoadFailure::store)?;
         let memberships = grouped(keys, rows, |row| (row.account_id.clone(), row.contact_id.clone()));
         let ids = |rows: Vec<MembershipRow>| rows.into_iter().map(|row| row.group_id).collect();
         Ok(memberships.into_iter().map(|(key, rows)| (key, ids(rows))).collect())
@@ -293,10 +288,8 @@ fn by_account<T>(keys: &[LoadKey<T>]) -> HashMap<AccountId, Vec<&LoadKey<T>>> {
     accounts
 }
 
-/// Places and values for `IN (…)`.
-fn listed<T>(keys: &[LoadKey<T>]) -> (String, Vec<CellValue>) {
-    let places: Vec<_> = (1..=keys.len()).map(|place| format!("${place}")).collect();
-    (places.join(", "), keys.iter().map(|key| CellValue::from(key.text.as_str())).collect())
+fn texts<T>(keys: &[LoadKey<T>]) -> Vec<&str> {
+    keys.iter().map(|key| key.text.as_str()).collect()
 }
 
 /// Rows by the key that asked for them; those that no key's account owns fall away.

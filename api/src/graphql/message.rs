@@ -29,6 +29,7 @@ use content::MessageContent;
 use enums::MessageKind;
 use history::MessageError;
 
+/// GraphQL `Message` over its row, as it is now or was at one status.
 pub struct MessageObject {
     row: MessageRow,
     /// The status to show.
@@ -38,6 +39,7 @@ pub struct MessageObject {
 }
 
 impl MessageObject {
+    /// The message with the status that its row has.
     pub fn new(row: MessageRow) -> Self {
         Self { status: row.status(), row, fresh: false }
     }

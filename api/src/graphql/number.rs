@@ -20,6 +20,7 @@ mod sending;
 pub use change::NumberMutation;
 use sending::NumberSending;
 
+/// GraphQL `Number` over its row; never holds credentials.
 pub struct NumberObject(pub NumberRow);
 
 /// Whether a number sends.
@@ -120,6 +121,7 @@ impl OrderedRow for NumberRow {
     }
 }
 
+/// Queries of numbers.
 #[derive(Default)]
 pub struct NumberQuery;
 

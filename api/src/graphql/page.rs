@@ -87,10 +87,13 @@ pub struct PageArguments {
 }
 
 impl PageArguments {
+    /// Relay's four arguments as the client gave them.
     pub const fn new(first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Self {
         Self { first, after, last, before }
     }
 
+    /// The page that they ask for, of [`PAGE_ROWS_DEFAULT`] rows where they do not say. Errors: INVALID_INPUT for sizes
+    /// out of bounds or both directions at once, INVALID_CURSOR for a cursor of another list.
     pub fn page<R: OrderedRow>(&self) -> Result<PageRequest> {
         let (limit, from_end) = match (self.first, self.last) {
             (Some(_), Some(_)) => return Err(invalid("first and last exclude each other")),
@@ -133,6 +136,7 @@ type CountQuery = Box<dyn Fn(ReadModels) -> BoxFuture<'static, Result<u64, Store
 pub struct TotalCount(CountQuery);
 
 impl TotalCount {
+    /// A count that is made only when `totalCount` is selected.
     pub fn new(
         counting: impl Fn(ReadModels) -> BoxFuture<'static, Result<u64, StoreError>> + Send + Sync + 'static,
     ) -> Self {
@@ -164,7 +168,8 @@ pub async fn connect<R: OrderedRow, N: OutputType, C: ConnectionNameType, E: Edg
     Ok(connection(listed, total, node))
 }
 
-pub fn connection<R: OrderedRow, N: OutputType, C: ConnectionNameType, E: EdgeNameType>(
+/// The connection of a page that was read: a cursor and a node for each row.
+fn connection<R: OrderedRow, N: OutputType, C: ConnectionNameType, E: EdgeNameType>(
     listed: RowPage<R>,
     total: TotalCount,
     node: impl Fn(R) -> N,

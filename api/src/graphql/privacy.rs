@@ -77,6 +77,7 @@ enum ErasureException {
     Unidentified,
 }
 
+/// GraphQL `PrivacyRequest` over its row.
 pub struct PrivacyRequestObject(PrivacyRequestRow);
 
 fn word<T: Copy, U: From<T>>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Option<U> {
@@ -210,6 +211,7 @@ impl OrderedRow for PrivacyRequestRow {
     }
 }
 
+/// Queries of privacy requests.
 #[derive(Default)]
 pub struct PrivacyQuery;
 
@@ -286,6 +288,7 @@ struct PrivacyRequestPayload {
     errors: Vec<UserError>,
 }
 
+/// Mutations of privacy requests.
 #[derive(Default)]
 pub struct PrivacyMutation;
 

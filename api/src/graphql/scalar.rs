@@ -1,8 +1,9 @@
 //! Scalars beyond those of GraphQL itself.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
-use wasend_domain::{Day, Position, Time};
+use wasend_domain::{Day, Time};
 
+/// GraphQL `Position`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PositionScalar(pub wasend_domain::Position);
 
@@ -29,6 +30,7 @@ impl ScalarType for PositionScalar {
     }
 }
 
+/// GraphQL `DateTime`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime(pub Time);
 
@@ -48,6 +50,7 @@ impl ScalarType for DateTime {
     }
 }
 
+/// GraphQL `Date`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateScalar(pub Day);
 
@@ -96,11 +99,6 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(value: &Value) -> Result
         Value::String(text) => text.parse().map_err(|error: T::Err| error.to_string()),
         _ => Err("is not a string".to_owned()),
     }
-}
-
-/// A position as the databases hold it.
-pub fn database_position(position: Position) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::account::AccountQuery;
 use super::audit::AuditQuery;
 use super::contact::{ContactMutation, ContactQuery};
 use super::group::{GroupMutation, GroupQuery};
-use super::import::{ImportMutation, ImportQuery, ImportSubscription};
+use super::import::{ImportMutation, ImportPreviewMutation, ImportQuery, ImportSubscription};
 use super::key::{KeyMutation, KeyQuery};
 use super::message::{MessageMutation, MessageQuery};
 use super::number::{NumberMutation, NumberQuery};
@@ -45,6 +45,7 @@ pub struct MutationRoot(
     GroupMutation,
     MessageMutation,
     ImportMutation,
+    ImportPreviewMutation,
     PrivacyMutation,
 );
 
@@ -53,6 +54,7 @@ pub struct MutationRoot(
 #[graphql(name = "Subscriptions")]
 pub struct SubscriptionRoot(MessageSubscription, ImportSubscription);
 
+/// The server's schema, with its state as data.
 pub type Schema = async_graphql::Schema<QueryRoot, MutationRoot, SubscriptionRoot>;
 
 /// Directives on one field; there are two kinds of them, and neither can be repeated.

@@ -51,6 +51,7 @@ impl GraphqlState {
         Self { commands, intake, reads, projector, vault, feed, loaders, own_writes }
     }
 
+    /// The state of the schema that executes the operation; [`build_schema`](super::build_schema) always puts it there.
     pub fn of<'a>(ctx: &'a Context<'_>) -> &'a Arc<Self> {
         ctx.data_unchecked::<Arc<Self>>()
     }

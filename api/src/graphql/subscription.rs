@@ -61,6 +61,7 @@ impl MessageStatusFilter {
     }
 }
 
+/// Subscriptions to messages and to the audit trail.
 #[derive(Default)]
 pub struct MessageSubscription;
 

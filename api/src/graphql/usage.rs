@@ -4,8 +4,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 use wasend_domain::account::KeyScope;
 use wasend_domain::message::MessageDirection as Way;
 use wasend_domain::{AccountId, Day, NumberId};
-use wasend_projections::usage::UsageRow;
-use wasend_projections::{CellValue, ColumnKind};
+use wasend_projections::usage::{self, UsageDimension, UsageSum};
 
 use super::error::{invalid, unavailable};
 use super::message::DirectionEnum;
@@ -28,33 +27,14 @@ struct UsagePeriod {
 
 /// By what usage can be told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-enum UsageDimension {
+#[graphql(name = "UsageDimension", remote = "usage::UsageDimension")]
+enum DimensionEnum {
     /// The UTC day on which WASend accepted or received the messages.
     Day,
     Number,
     Direction,
     /// Meta's word for what a message is charged as; `unknown` until Meta has said it.
     Category,
-}
-
-impl UsageDimension {
-    const ALL: [Self; 4] = [Self::Day, Self::Number, Self::Direction, Self::Category];
-
-    const fn column(self) -> &'static str {
-        match self {
-            Self::Day => "day",
-            Self::Number => "number_id",
-            Self::Direction => "direction",
-            Self::Category => "category",
-        }
-    }
-
-    const fn kind(self) -> ColumnKind {
-        match self {
-            Self::Day => ColumnKind::Int,
-            Self::Number | Self::Direction | Self::Category => ColumnKind::Text,
-        }
-    }
 }
 
 struct UsageObject {
@@ -79,78 +59,71 @@ impl UsageObject {
 
     /// Messages that Meta showed to have gone out, or that came in.
     async fn messages(&self) -> i64 {
-        self.total.messages
+        self.total.0.messages
     }
 
     /// Those of them that reached a device.
     async fn delivered(&self) -> i64 {
-        self.total.delivered
+        self.total.0.delivered
     }
 
     /// Those of them that Meta said it charges.
     async fn billable(&self) -> i64 {
-        self.total.billable
+        self.total.0.billable
     }
 
     /// The sums told apart by some of the dimensions; by all of them if none is named. In the order of the dimensions.
     #[graphql(complexity = "times(100, child_complexity)")]
-    async fn lines(&self, ctx: &Context<'_>, by: Option<Vec<UsageDimension>>) -> Result<Vec<UsageLineObject>> {
-        let asked = by.unwrap_or_else(|| UsageDimension::ALL.to_vec());
-        let by: Vec<_> = UsageDimension::ALL.into_iter().filter(|dimension| asked.contains(dimension)).collect();
+    async fn lines(&self, ctx: &Context<'_>, by: Option<Vec<DimensionEnum>>) -> Result<Vec<UsageLineObject>> {
+        let is_asked = |dimension: &UsageDimension| by.as_ref().is_none_or(|by| by.contains(&(*dimension).into()));
+        let by: Vec<_> = UsageDimension::ALL.into_iter().filter(is_asked).collect();
         sums(GraphqlState::of(ctx), self.account, (self.from, self.to), self.number.as_deref(), &by).await
     }
 }
 
 #[derive(Clone, Default)]
-struct UsageLineObject {
-    day: Option<Day>,
-    number: Option<String>,
-    direction: Option<Way>,
-    category: Option<String>,
-    messages: i64,
-    delivered: i64,
-    billable: i64,
-}
+struct UsageLineObject(UsageSum);
 
 /// One line of the usage. A dimension that it does not tell apart is null.
 #[Object(name = "UsageLine")]
 impl UsageLineObject {
     async fn day(&self) -> Option<DateScalar> {
-        self.day.map(DateScalar)
+        self.0.day.map(DateScalar)
     }
 
     async fn number_id(&self) -> Option<ID> {
-        self.number.as_deref().map(ID::from)
+        self.0.number_id.as_deref().map(ID::from)
     }
 
     /// Needs the scope READ.
     #[graphql(guard = "require(KeyScope::Read)")]
     async fn number(&self, ctx: &Context<'_>) -> Result<Option<NumberObject>> {
-        let Some(id) = &self.number else { return Ok(None) };
+        let Some(id) = &self.0.number_id else { return Ok(None) };
         Ok(GraphqlState::of(ctx).loaders.row(ctx.actor()?.account_id, id).await?.map(NumberObject))
     }
 
     async fn direction(&self) -> Option<DirectionEnum> {
-        self.direction.map(DirectionEnum::from)
+        self.0.direction.as_deref().and_then(Way::named).map(DirectionEnum::from)
     }
 
     async fn category(&self) -> Option<&str> {
-        self.category.as_deref()
+        self.0.category.as_deref()
     }
 
     async fn messages(&self) -> i64 {
-        self.messages
+        self.0.messages
     }
 
     async fn delivered(&self) -> i64 {
-        self.delivered
+        self.0.delivered
     }
 
     async fn billable(&self) -> i64 {
-        self.billable
+        self.0.billable
     }
 }
 
+/// Queries of what the account used.
 #[derive(Default)]
 pub struct UsageQuery;
 
@@ -184,46 +157,12 @@ fn days(UsagePeriod { from: DateScalar(from), to: DateScalar(to) }: UsagePeriod)
 async fn sums(
     state: &GraphqlState,
     account: AccountId,
-    (from, to): (Day, Day),
+    period: (Day, Day),
     number: Option<&str>,
     by: &[UsageDimension],
 ) -> Result<Vec<UsageLineObject>> {
-    let columns: Vec<_> = by.iter().map(|dimension| dimension.column()).collect();
-    let columns = columns.join(", ");
-    let table = state.reads.physical::<UsageRow>().map_err(unavailable)?;
-    let mut binds = vec![CellValue::text(&account), from.number().into(), to.number().into()];
-    let mut rows = "account_id = $1 AND day >= $2 AND day <= $3".to_owned();
-    if let Some(number) = number {
-        binds.push(number.into());
-        rows += " AND number_id = $4";
-    }
-    let sum = |column| format!("CAST(COALESCE(sum({column}), 0) AS BIGINT)");
-    let sums = [sum("messages"), sum("delivered"), sum("billable")].join(", ");
-    let sql = if columns.is_empty() {
-        format!("SELECT {sums} FROM {table} WHERE {rows}")
-    } else {
-        format!("SELECT {columns}, {sums} FROM {table} WHERE {rows} GROUP BY {columns} ORDER BY {columns}")
-    };
-    let kinds: Vec<_> = by.iter().map(|dimension| dimension.kind()).chain([ColumnKind::Int; 3]).collect();
-    let _turn = state.reads.query_permit(&account.to_string()).await;
-    let found = state.reads.cells(&sql, &binds, &kinds).await.map_err(unavailable)?;
-    Ok(found.into_iter().map(|cells| line(by, cells)).collect())
-}
-
-fn line(by: &[UsageDimension], cells: Vec<CellValue>) -> UsageLineObject {
-    let (mut line, mut cells) = (UsageLineObject::default(), cells.into_iter());
-    for (dimension, cell) in by.iter().zip(&mut cells) {
-        match (dimension, cell) {
-            (UsageDimension::Day, CellValue::Int(day)) => line.day = day.map(Day::from_number),
-            (UsageDimension::Number, CellValue::Text(number)) => line.number = number,
-            (UsageDimension::Direction, CellValue::Text(word)) => line.direction = word.as_deref().and_then(Way::named),
-            (UsageDimension::Category, CellValue::Text(category)) => line.category = category,
-            (_, CellValue::Int(_) | CellValue::Text(_)) => {}
-        }
-    }
-    let mut sum = || if let Some(CellValue::Int(Some(sum))) = cells.next() { sum } else { 0 };
-    (line.messages, line.delivered, line.billable) = (sum(), sum(), sum());
-    line
+    let sums = UsageSum::of_account(&state.reads, account, period, number, by).await.map_err(unavailable)?;
+    Ok(sums.into_iter().map(UsageLineObject).collect())
 }
 
 #[cfg(test)]
@@ -240,20 +179,5 @@ mod tests {
         assert!(days(period("2024-01-01", "2024-12-31")).is_ok());
         assert!(days(period("2025-01-01", "2026-01-02")).is_err());
         assert!(days(period("2026-11-23", "2026-11-22")).is_err());
-    }
-
-    #[test]
-    fn a_line_holds_what_it_tells_apart() {
-        let cells = vec![
-            CellValue::from(20_000),
-            CellValue::from("INBOUND"),
-            CellValue::from(3),
-            CellValue::from(2),
-            CellValue::from(1),
-        ];
-        let line = line(&[UsageDimension::Day, UsageDimension::Direction], cells);
-        assert_eq!((line.day, line.direction), (Some(Day::from_number(20_000)), Some(Way::Inbound)));
-        assert_eq!((line.messages, line.delivered, line.billable), (3, 2, 1));
-        assert_eq!((line.number, line.category), (None, None));
     }
 }

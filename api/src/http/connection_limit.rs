@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+/// Open connections by address; those of one IPv6 network count together.
 #[derive(Default, Clone)]
 pub struct ConnectionLimit(Arc<Mutex<HashMap<IpAddr, usize>>>);
 

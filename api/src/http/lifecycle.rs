@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// Tells tasks to stop, and waits for them. Clones speak of the same server.
 #[derive(Debug, Clone, Default)]
 pub struct ServerLifecycle {
     stopping: CancellationToken,
@@ -16,6 +17,7 @@ impl ServerLifecycle {
         self.stopping.clone()
     }
 
+    /// Whether [`Self::stop`] was called.
     pub fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
     }
@@ -25,6 +27,7 @@ impl ServerLifecycle {
         &self.tracker
     }
 
+    /// Tells everything to stop; [`Self::drained`] can end from then on.
     pub fn stop(&self) {
         self.stopping.cancel();
         self.tracker.close();

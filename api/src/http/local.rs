@@ -16,6 +16,7 @@ const FORWARDED: [&str; 6] =
 pub struct LocalRequest(bool);
 
 impl LocalRequest {
+    /// Whether the peer is on this machine and no proxy stands between.
     pub const fn is_direct(&self) -> bool {
         self.0
     }

@@ -57,6 +57,7 @@ struct QuotaPart {
 pub struct OperationPermit(#[expect(dead_code, reason = "held for its drop alone")] OwnedSemaphorePermit);
 
 impl AccountQuotas {
+    /// Quotas of every account, and the memory that bodies of all accounts share, in whole KiB.
     pub fn new(limits: &LimitsConfig) -> Arc<Self> {
         let memory = Arc::new(Semaphore::new(limits.body_memory / KIB));
         Arc::new(Self { limits: limits.clone(), memory, parts: Mutex::default() })

@@ -24,6 +24,7 @@ pub struct ReadinessCheck {
 }
 
 impl ReadinessCheck {
+    /// A check without an explanation.
     pub const fn of(name: &'static str, is_ready: bool) -> Self {
         Self { name, is_ready, why: None }
     }
@@ -37,6 +38,7 @@ pub trait Readiness: Send + Sync {
 
 const READYZ_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// `GET /readyz`: 200 when every check is ready, else 503, with each check's result; slow checks count as not ready.
 pub async fn readyz(State(shell): State<HttpState>) -> Response {
     let mut checks = match timeout(READYZ_TIMEOUT, shell.readiness.checks()).await {
         Ok(checks) => checks,

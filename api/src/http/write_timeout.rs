@@ -24,6 +24,7 @@ pub struct WriteTimeout<S, H> {
 }
 
 impl<S, H> WriteTimeout<S, H> {
+    /// Limits each wait of a write to `patience`; `held` is dropped with the stream.
     pub fn new(inner: S, patience: Duration, held: H) -> Self {
         Self { inner, patience, deadline: Box::pin(sleep(patience)), is_waiting: false, _held: held }
     }

@@ -3,43 +3,7 @@
 
 use metrics::Unit;
 
-pub const HTTP_REQUESTS: &str = "wasend_http_requests_total";
-pub const HTTP_REQUEST_SECONDS: &str = "wasend_http_request_seconds";
-pub const HTTP_CONNECTIONS: &str = "wasend_http_connections";
-pub const HTTP_TURNED_AWAY: &str = "wasend_http_turned_away_total";
-pub const GRAPHQL_OPERATIONS: &str = "wasend_graphql_operations_total";
-pub const GRAPHQL_OPERATION_SECONDS: &str = "wasend_graphql_operation_seconds";
-pub const GRAPHQL_STREAMS: &str = "wasend_graphql_streams";
-pub const AUTH_DENIED: &str = "wasend_auth_denied_total";
-pub const LOG_APPEND_SECONDS: &str = "wasend_log_append_seconds";
-pub const LOG_CONFLICTS: &str = "wasend_log_conflicts_total";
-pub const LOG_EVENTS: &str = "wasend_log_events_total";
-pub const LOG_BATCH_EVENTS: &str = "wasend_log_batch_events";
-pub const PROJECTION_POSITION: &str = "wasend_projection_position";
-pub const PROJECTION_LAG: &str = "wasend_projection_lag_events";
-pub const PROJECTION_POISONED: &str = "wasend_projection_poisoned";
-pub const PROJECTION_BATCH_SECONDS: &str = "wasend_projection_batch_seconds";
-pub const PROJECTION_BATCH_EVENTS: &str = "wasend_projection_batch_events";
-pub const PROJECTION_FAILURES: &str = "wasend_projection_failures_total";
-pub const DISPATCH_WAITING: &str = "wasend_dispatch_waiting";
-pub const DISPATCH_IN_FLIGHT: &str = "wasend_dispatch_in_flight";
-pub const DISPATCH_CALL_SECONDS: &str = "wasend_dispatch_call_seconds";
-pub const DISPATCH_OUTCOMES: &str = "wasend_dispatch_outcomes_total";
-pub const DISPATCH_UNRESOLVED: &str = "wasend_dispatch_unresolved_total";
-pub const MESSAGES_EXPIRED: &str = "wasend_messages_expired_total";
-pub const ERASURES: &str = "wasend_erasures_total";
-pub const WEBHOOK_REJECTED: &str = "wasend_webhook_rejected_total";
-pub const WEBHOOK_UPDATES: &str = "wasend_webhook_updates_total";
-pub const RETENTION_KEYS_DESTROYED: &str = "wasend_retention_keys_destroyed_total";
-pub const IMPORT_ROWS: &str = "wasend_import_rows_total";
-pub const VAULT_CREATIONS_BATCH: &str = "wasend_vault_creations_batch";
-pub const VAULT_CACHE_HITS: &str = "wasend_vault_cache_hits_total";
-pub const VAULT_CACHE_MISSES: &str = "wasend_vault_cache_misses_total";
-pub const VAULT_ROTATIONS: &str = "wasend_vault_rotations_total";
-pub const VAULT_ROLLBACKS: &str = "wasend_vault_rollbacks_total";
-pub const VAULT_UNAVAILABLE: &str = "wasend_vault_unavailable_total";
-pub const VAULT_ROTATION_WAITING: &str = "wasend_vault_rotation_waiting";
-
+/// How a metric is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricKind {
     Counter,
@@ -47,6 +11,7 @@ pub enum MetricKind {
     Histogram,
 }
 
+/// One metric as Prometheus is told of it.
 pub struct Metric {
     pub name: &'static str,
     pub kind: MetricKind,
@@ -76,47 +41,71 @@ const fn events(name: &'static str, help: &'static str) -> Metric {
     Metric { name, kind: MetricKind::Histogram, unit: Unit::Count, help, buckets: EVENTS }
 }
 
-pub const METRICS: &[Metric] = &[
-    counter(HTTP_REQUESTS, "HTTP requests answered, by method, route and status."),
-    seconds(HTTP_REQUEST_SECONDS, "Time to the head of the answer, by route."),
-    gauge(HTTP_CONNECTIONS, "Open connections, WebSockets among them."),
-    counter(HTTP_TURNED_AWAY, "Connections turned away because their address has too many."),
-    counter(GRAPHQL_OPERATIONS, "GraphQL answers, by kind of operation and outcome (ok, errors, refused)."),
-    seconds(GRAPHQL_OPERATION_SECONDS, "Time of a query or a mutation over HTTP, by kind."),
-    gauge(GRAPHQL_STREAMS, "Operations running on WebSockets (ws) and event streams (sse)."),
-    counter(AUTH_DENIED, "API keys turned away over HTTP, by reason (invalid, unavailable)."),
-    seconds(LOG_APPEND_SECONDS, "Time from handing events to the log until they are durable."),
-    counter(LOG_CONFLICTS, "Appends turned away because their stream had moved on."),
-    counter(LOG_EVENTS, "Events made durable."),
-    events(LOG_BATCH_EVENTS, "Events in one transaction of the log's writer."),
-    gauge(PROJECTION_POSITION, "Position up to which a read model has followed the log, by projection."),
-    gauge(PROJECTION_LAG, "Events that a read model is behind the log, by projection."),
-    gauge(PROJECTION_POISONED, "1 when an event stopped the read model, by projection."),
-    seconds(PROJECTION_BATCH_SECONDS, "Time to fold and write one batch of events into the read models."),
-    events(PROJECTION_BATCH_EVENTS, "Events in one batch of the read models."),
-    counter(PROJECTION_FAILURES, "Batches that could not be read or written and are tried again."),
-    gauge(DISPATCH_WAITING, "Messages that wait to be handed to Meta."),
-    gauge(DISPATCH_IN_FLIGHT, "Calls to Meta under way."),
-    seconds(DISPATCH_CALL_SECONDS, "Time of a call to Meta."),
-    counter(DISPATCH_OUTCOMES, "Calls to Meta that ended, by outcome."),
-    counter(DISPATCH_UNRESOLVED, "Sends whose outcome stayed unknown past the reconcile window."),
-    counter(MESSAGES_EXPIRED, "Messages that expired before they were handed to Meta."),
-    counter(ERASURES, "People erased."),
-    counter(WEBHOOK_REJECTED, "Webhooks turned away, by reason."),
-    counter(WEBHOOK_UPDATES, "Updates taken from webhooks, by kind."),
-    counter(RETENTION_KEYS_DESTROYED, "Keys of days whose time was over that were destroyed."),
-    counter(IMPORT_ROWS, "Rows of files applied by imports."),
-    events(VAULT_CREATIONS_BATCH, "Subjects and keys made durable in one transaction of the vault."),
-    counter(VAULT_CACHE_HITS, "Keys found in the vault's cache."),
-    counter(VAULT_CACHE_MISSES, "Keys that the vault had to read from its store."),
-    counter(VAULT_ROTATIONS, "Epochs of the vault's keys that have ended."),
-    counter(VAULT_ROLLBACKS, "Times that the vault's store was found put back or replaced under this process."),
-    counter(
-        VAULT_UNAVAILABLE,
-        "Values that could not be read although they were not erased, by why: a key missing or damaged, or the value.",
-    ),
-    gauge(VAULT_ROTATION_WAITING, "Nodes that the end of an epoch waits for."),
-];
+/// Makes the constant of each metric's name, documented by its help text, and [`METRICS`].
+macro_rules! metric_list {
+    ($($shape:ident $constant:ident = $name:literal, $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: &str = $name;
+        )*
+
+        /// Every metric with its kind, unit, help text and buckets.
+        pub const METRICS: &[Metric] = &[$($shape($constant, $help)),*];
+    };
+}
+
+metric_list! {
+    counter HTTP_REQUESTS = "wasend_http_requests_total", "HTTP requests answered, by method, route and status.";
+    seconds HTTP_REQUEST_SECONDS = "wasend_http_request_seconds", "Time to the head of the answer, by route.";
+    gauge HTTP_CONNECTIONS = "wasend_http_connections", "Open connections, WebSockets among them.";
+    counter HTTP_TURNED_AWAY = "wasend_http_turned_away_total",
+        "Connections turned away because their address has too many.";
+    counter GRAPHQL_OPERATIONS = "wasend_graphql_operations_total",
+        "GraphQL answers, by kind of operation and outcome (ok, errors, refused).";
+    seconds GRAPHQL_OPERATION_SECONDS = "wasend_graphql_operation_seconds",
+        "Time of a query or a mutation over HTTP, by kind.";
+    gauge GRAPHQL_STREAMS = "wasend_graphql_streams", "Operations running on WebSockets (ws) and event streams (sse).";
+    counter AUTH_DENIED = "wasend_auth_denied_total",
+        "API keys turned away over HTTP, by reason (invalid, unavailable).";
+    seconds LOG_APPEND_SECONDS = "wasend_log_append_seconds",
+        "Time from handing events to the log until they are durable.";
+    counter LOG_CONFLICTS = "wasend_log_conflicts_total", "Appends turned away because their stream had moved on.";
+    counter LOG_EVENTS = "wasend_log_events_total", "Events made durable.";
+    events LOG_BATCH_EVENTS = "wasend_log_batch_events", "Events in one transaction of the log's writer.";
+    gauge PROJECTION_POSITION = "wasend_projection_position",
+        "Position up to which a read model has followed the log, by projection.";
+    gauge PROJECTION_LAG = "wasend_projection_lag_events", "Events that a read model is behind the log, by projection.";
+    gauge PROJECTION_POISONED = "wasend_projection_poisoned", "1 when an event stopped the read model, by projection.";
+    seconds PROJECTION_BATCH_SECONDS = "wasend_projection_batch_seconds",
+        "Time to fold and write one batch of events into the read models.";
+    events PROJECTION_BATCH_EVENTS = "wasend_projection_batch_events", "Events in one batch of the read models.";
+    counter PROJECTION_FAILURES = "wasend_projection_failures_total",
+        "Batches that could not be read or written and are tried again.";
+    gauge DISPATCH_WAITING = "wasend_dispatch_waiting", "Messages that wait to be handed to Meta.";
+    gauge DISPATCH_IN_FLIGHT = "wasend_dispatch_in_flight", "Calls to Meta under way.";
+    seconds DISPATCH_CALL_SECONDS = "wasend_dispatch_call_seconds", "Time of a call to Meta.";
+    counter DISPATCH_OUTCOMES = "wasend_dispatch_outcomes_total", "Calls to Meta that ended, by outcome.";
+    counter DISPATCH_UNRESOLVED = "wasend_dispatch_unresolved_total",
+        "Sends whose outcome stayed unknown past the reconcile window.";
+    counter MESSAGES_EXPIRED = "wasend_messages_expired_total",
+        "Messages that expired before they were handed to Meta.";
+    counter ERASURES = "wasend_erasures_total", "People erased.";
+    counter WEBHOOK_REJECTED = "wasend_webhook_rejected_total", "Webhooks turned away, by reason.";
+    counter WEBHOOK_UPDATES = "wasend_webhook_updates_total", "Updates taken from webhooks, by kind.";
+    counter RETENTION_KEYS_DESTROYED = "wasend_retention_keys_destroyed_total",
+        "Keys of days whose time was over that were destroyed.";
+    counter IMPORT_ROWS = "wasend_import_rows_total", "Rows of files applied by imports.";
+    events VAULT_CREATIONS_BATCH = "wasend_vault_creations_batch",
+        "Subjects and keys made durable in one transaction of the vault.";
+    counter VAULT_CACHE_HITS = "wasend_vault_cache_hits_total", "Keys found in the vault's cache.";
+    counter VAULT_CACHE_MISSES = "wasend_vault_cache_misses_total", "Keys that the vault had to read from its store.";
+    counter VAULT_ROTATIONS = "wasend_vault_rotations_total", "Epochs of the vault's keys that have ended.";
+    counter VAULT_ROLLBACKS = "wasend_vault_rollbacks_total",
+        "Times that the vault's store was found put back or replaced under this process.";
+    counter VAULT_UNAVAILABLE = "wasend_vault_unavailable_total",
+        "Values that could not be read although they were not erased, by why: a key missing or damaged, or the value.";
+    gauge VAULT_ROTATION_WAITING = "wasend_vault_rotation_waiting", "Nodes that the end of an epoch waits for.";
+}
 
 /// Gives the recorder everyone's help text.
 pub fn describe_all() {

@@ -6,6 +6,7 @@ use wasend_domain::import::UploadFrame;
 use wasend_domain::{AccountId, Personal, SubjectId, UploadId};
 use wasend_projections::uploads::UploadPart;
 
+use super::encoding::EncodingCheck;
 use crate::{Caller, CommandError, Commands, Refusal, RefusalCode};
 
 /// Bytes of a file in one sealed piece.
@@ -22,7 +23,7 @@ pub struct IncomingUpload {
     frames: u64,
     bytes: u64,
     hash: Sha256,
-    utf8: Utf8Check,
+    encoding: EncodingCheck,
     limit: u64,
 }
 
@@ -43,7 +44,7 @@ impl IncomingUpload {
             return Err(UploadError::TooLarge(self.limit));
         }
         self.hash.update(bytes);
-        self.utf8.push(bytes);
+        self.encoding.push(bytes);
         for piece in bytes.chunks(UPLOAD_FRAME_BYTES) {
             self.buffer.extend_from_slice(piece);
             if self.buffer.len() >= UPLOAD_FRAME_BYTES * UPLOAD_FRAMES_MAX {
@@ -72,7 +73,7 @@ impl IncomingUpload {
         let digest = Personal::new(BASE64_STANDARD.encode(self.hash.finalize()));
         // Under the file's own key, which is destroyed with it: a file may name one person alone.
         let content = commands.vault.fingerprint(self.account, self.subject, &digest).await?;
-        commands.uploads.complete(self.id, self.bytes, self.utf8.is_utf8(), &content).await?;
+        commands.uploads.complete(self.id, self.bytes, self.encoding.finish().name(), &content).await?;
         Ok((self.id, self.bytes))
     }
 }
@@ -84,9 +85,9 @@ impl Commands {
         let id = UploadId::random();
         let subject = self.vault.create_subject(account).await?;
         self.uploads.begin(id, account, subject, now).await?;
-        let (hash, utf8) = (Sha256::new(), Utf8Check::default());
+        let (hash, encoding) = (Sha256::new(), EncodingCheck::default());
         let limit = self.upload_limit;
-        Ok(IncomingUpload { id, account, subject, buffer: Vec::new(), frames: 0, bytes: 0, hash, utf8, limit })
+        Ok(IncomingUpload { id, account, subject, buffer: Vec::new(), frames: 0, bytes: 0, hash, encoding, limit })
     }
 
     /// Takes in a file that came with the command.
@@ -96,69 +97,6 @@ impl Commands {
             Ok(()) => Ok(incoming.finish(self).await?.0),
             Err(UploadError::Command(error)) => Err(error),
             Err(error @ UploadError::TooLarge(_)) => Err(Refusal::new("content", RefusalCode::TooLong, error).into()),
-        }
-    }
-}
-
-/// Whether bytes that come in pieces are UTF-8, perhaps with single faults: more of its longer characters are whole than
-/// broken. In an 8-bit encoding hardly any are whole.
-#[derive(Default)]
-struct Utf8Check {
-    /// The beginning of a character whose rest has not come.
-    open: Vec<u8>,
-    whole: u64,
-    broken: u64,
-}
-
-impl Utf8Check {
-    fn push(&mut self, bytes: &[u8]) {
-        if self.open.is_empty() {
-            return self.count(bytes);
-        }
-        let mut joined = std::mem::take(&mut self.open);
-        joined.extend_from_slice(bytes);
-        self.count(&joined);
-    }
-
-    fn count(&mut self, bytes: &[u8]) {
-        let mut end = 0;
-        for chunk in bytes.utf8_chunks() {
-            end += chunk.valid().len() + chunk.invalid().len();
-            self.whole += chunk.valid().bytes().filter(|byte| *byte >= 0xc0).count() as u64;
-            let is_begun = std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
-            if end == bytes.len() && is_begun {
-                self.open = chunk.invalid().to_vec();
-            } else {
-                self.broken += u64::from(!chunk.invalid().is_empty());
-            }
-        }
-    }
-
-    fn is_utf8(&self) -> bool {
-        let broken = self.broken + u64::from(!self.open.is_empty());
-        broken == 0 || self.whole > broken
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn utf8_is_told_whatever_the_pieces() {
-        let check = |bytes: &[u8], size: usize| {
-            let mut utf8 = Utf8Check::default();
-            bytes.chunks(size).for_each(|piece| utf8.push(piece));
-            utf8.is_utf8()
-        };
-        for size in 1..9 {
-            assert!(check("aé€😀z".as_bytes(), size), "{size}");
-            assert!(!check(b"caf\xe9 au lait", size), "{size}");
-            assert!(!check("€".as_bytes().split_at(2).0, size), "{size}");
-            let one_fault =
-                ["Jürgen, Zoë 😀, M".as_bytes(), b"\xfcller, ", "Ñandú".as_bytes(), b"\xf0\x9f\x98,x"].concat();
-            assert!(check(&one_fault, size), "{size}");
-            assert!(!check(b"M\xfcller, J\xfcrgen, Zo\xeb", size), "{size}");
         }
     }
 }

@@ -8,7 +8,7 @@ use wasend_projections::messages::MessageRow;
 use wasend_vault::VaultError;
 
 use super::AcceptedSend;
-use super::send::BatchMessage;
+use super::batch_message::{BatchMessage, RepeatableCommand};
 use crate::{Caller, CommandError, Commands, Refusal, RefusalCode};
 
 /// Begins a fingerprint that is made under the keys of the recipient and dies with them. Those of earlier versions have
@@ -16,12 +16,6 @@ use crate::{Caller, CommandError, Commands, Refusal, RefusalCode};
 const OF_SUBJECT: &str = "s1:";
 /// The domain of the earlier fingerprints.
 const OF_ACCOUNT: &str = "fingerprint";
-
-/// The id of a command that may be repeated, and the content that it stands for.
-pub(super) struct RepeatableCommand {
-    id: String,
-    content: Personal<String>,
-}
 
 impl Commands {
     /// Gives the messages that have an idempotency key the id of their command.

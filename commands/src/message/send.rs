@@ -8,29 +8,20 @@ use wasend_domain::contact::{self, Contact, ContactOrigin};
 use wasend_domain::content::OutboundContent;
 use wasend_domain::message::{Command, Message};
 use wasend_domain::phone::MessageRecipient;
-use wasend_domain::{DataCategory, MessageId, Personal, Sealed, SubjectId};
+use wasend_domain::{DataCategory, MessageId, Personal, Sealed};
 use wasend_eventlog::{Append, AppendRejection, LoadedAggregate, StreamLookup, UnitOfWork, load};
 use wasend_projections::messages::MessageRow;
 use wasend_projections::numbers::NumberRow;
 use wasend_vault::{NewPerson, PersonIdentity};
 
-use super::idempotency::RepeatableCommand;
-use super::validate::{CheckedMessage, MessageAddressee, check};
+use super::batch_message::BatchMessage;
+use super::validate::{MessageAddressee, check};
 use super::{AcceptedSend, MESSAGES_MAX, SendMessage};
 use crate::templates::KnownTemplate;
 use crate::{Caller, CommandError, Commands, Refusal, RefusalCode};
 
 /// How often the messages that met a conflict are decided again.
 const SEND_ATTEMPTS_MAX: usize = 32;
-
-/// One message on its way through the batch.
-pub(super) struct BatchMessage {
-    pub index: usize,
-    pub checked: CheckedMessage,
-    /// What it may be repeated as.
-    pub command: Option<RepeatableCommand>,
-    pub subject: Option<SubjectId>,
-}
 
 type SendResult = Result<AcceptedSend, CommandError>;
 

@@ -6,7 +6,6 @@ use wasend_domain::inbox::KeepReason;
 use wasend_domain::message::{Command, Message, MessagePricing, MetaSubmission, PricingCategory, StatusWord};
 use wasend_domain::{BlindIndex, MessageId, Personal, Sealed, SubjectId};
 use wasend_eventlog::{StreamLookup, execute_all, load};
-use wasend_projections::CellValue;
 use wasend_projections::messages::MessageRow;
 use wasend_projections::numbers::NumberRow;
 use wasend_vault::VaultError;
@@ -161,10 +160,8 @@ impl Commands {
     }
 
     async fn by_wamid(&self, caller: Caller, index: &BlindIndex) -> Result<Option<MessageId>, CommandError> {
-        const BY_WAMID: &str = "WHERE account_id = $1 AND wamid_index = $2 LIMIT 1";
-        let binds = [CellValue::text(&caller.account_id), CellValue::from(index.as_str())];
-        let rows = self.reads.fetch::<MessageRow>(BY_WAMID, &binds).await?;
-        Ok(rows.first().and_then(|row| row.id.parse().ok()))
+        let row = MessageRow::by_wamid(&self.reads, caller.account_id, index).await?;
+        Ok(row.and_then(|row| row.id.parse().ok()))
     }
 
     async fn command(&self, known: &MatchedStatus<'_>) -> Result<Command, CommandError> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How many rows came out how. Each row is one of created, updated, unchanged, duplicate in the file, duplicate of an
-/// existing contact, invalid, erased, and unreadable; suppressed and warnings are counted besides.
+/// existing contact, invalid, erased, and unreadable; suppressed, warnings and blank rows are counted besides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowCounters {
     pub total: u64,
@@ -23,6 +23,9 @@ pub struct RowCounters {
     /// Rows of people whose data in the vault cannot be read. They were skipped.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unreadable: u64,
+    /// Rows without content, which are no part of the total.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub blank: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
@@ -46,6 +49,7 @@ impl RowCounters {
             warnings: self.warnings + other.warnings,
             erased: self.erased + other.erased,
             unreadable: self.unreadable + other.unreadable,
+            blank: self.blank + other.blank,
         }
     }
 }

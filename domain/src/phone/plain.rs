@@ -77,8 +77,8 @@ pub(super) fn has_extension(text: &str) -> bool {
         && rest.chars().any(|c| c.is_ascii_digit())
 }
 
-/// Marks that set the direction or the breaking of text, and soft hyphens.
-const fn is_invisible_mark(c: char) -> bool {
+/// Marks that set the direction or the breaking of text, and soft hyphens: no reader sees them.
+pub const fn is_invisible_mark(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}')
 }
 

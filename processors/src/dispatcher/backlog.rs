@@ -2,14 +2,8 @@
 
 use wasend_commands::CommandError;
 use wasend_domain::{NumberId, Position, Time};
-use wasend_projections::numbers::NumberRow;
-use wasend_projections::outbox::OutboxRow;
-use wasend_projections::{CellValue, ColumnKind, ReadModels};
-
-const SELECT_BACKLOG: &str = "SELECT n.id, n.updated_at, n.disconnected_at, \
-    (SELECT min(o.due_at) FROM {outbox} o WHERE o.todo = 'send' AND o.number_id = n.id), \
-    (SELECT min(o.due_at) FROM {outbox} o WHERE o.todo = 'conclude' AND o.number_id = n.id) \
-    FROM {numbers} n ORDER BY n.id";
+use wasend_projections::ReadModels;
+use wasend_projections::outbox::{NumberTasks, OutboxRow};
 
 /// What the list showed for a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,30 +35,17 @@ pub(crate) async fn read_backlog(
     reads: &ReadModels,
     position: Position,
 ) -> Result<Vec<(NumberId, NumberBacklog)>, CommandError> {
-    let tables = [("{outbox}", reads.physical::<OutboxRow>()?), ("{numbers}", reads.physical::<NumberRow>()?)];
-    let sql = tables.iter().fold(SELECT_BACKLOG.to_owned(), |sql, (name, table)| sql.replace(name, table));
-    let kinds = [ColumnKind::Text, ColumnKind::Int, ColumnKind::Int, ColumnKind::Int, ColumnKind::Int];
-    let rows = reads.cells(&sql, &[], &kinds).await?;
-    Ok(rows.iter().filter_map(|row| seen(row, position)).collect())
+    let numbers = OutboxRow::by_number(reads).await?;
+    Ok(numbers.into_iter().filter_map(|tasks| seen(&tasks, position)).collect())
 }
 
-fn seen(row: &[CellValue], position: Position) -> Option<(NumberId, NumberBacklog)> {
-    let [
-        CellValue::Text(Some(id)),
-        CellValue::Int(Some(changed)),
-        CellValue::Int(gone),
-        CellValue::Int(due),
-        CellValue::Int(begun),
-    ] = row
-    else {
-        return None;
-    };
+fn seen(tasks: &NumberTasks, position: Position) -> Option<(NumberId, NumberBacklog)> {
     let seen = NumberBacklog {
         position,
-        waiting: due.is_some(),
-        begun: begun.map(Time::from_micros),
-        connected: gone.is_none(),
-        changed_at: Time::from_micros(*changed),
+        waiting: tasks.due_at.is_some(),
+        begun: tasks.begun_at,
+        connected: tasks.disconnected_at.is_none(),
+        changed_at: tasks.changed_at,
     };
-    Some((id.parse().ok()?, seen))
+    Some((tasks.number_id.parse().ok()?, seen))
 }

@@ -11,7 +11,8 @@ use wasend_eventlog::{CommandFailure, execute, load};
 use wasend_vault::{PersonIdentity, VaultError};
 use wasend_whatsapp::SendReceipt;
 
-use crate::context::{DISPATCHER, once};
+use crate::context::once;
+use crate::dispatcher::DISPATCHER;
 use crate::dispatcher::call::CallJob;
 
 /// New identities of a contact.

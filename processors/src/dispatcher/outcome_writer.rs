@@ -14,7 +14,8 @@ use wasend_domain::{AccountId, MessageId, Personal, PersonalValue, Position, Sea
 use wasend_eventlog::{CommandFailure, execute_all};
 use wasend_vault::VaultError;
 
-use crate::context::{DISPATCHER, once};
+use crate::context::once;
+use crate::dispatcher::DISPATCHER;
 use crate::dispatcher::response_policy::AttemptOutcome;
 
 /// Most outcomes in one append.

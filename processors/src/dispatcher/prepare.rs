@@ -13,7 +13,8 @@ use wasend_domain::{
 use wasend_eventlog::{CommandFailure, StreamLookup, execute_all, load};
 use wasend_vault::{Person, PersonIdentity};
 
-use crate::context::{DISPATCHER, once};
+use crate::context::once;
+use crate::dispatcher::DISPATCHER;
 use crate::dispatcher::call::{CallJob, request};
 use crate::dispatcher::queue::WaitingMessage;
 

@@ -6,16 +6,12 @@ use std::time::Duration;
 use wasend_domain::content::OutboundContent;
 use wasend_domain::{AccountId, MessageId, NumberId, Position, Sealed, SubjectId, Time};
 use wasend_projections::outbox::OutboxRow;
-use wasend_projections::{CellValue, ColumnKind, ReadModels, StoreError};
+use wasend_projections::{ReadModels, StoreError};
 
 use crate::dispatcher::rate_limit::PairRateLimiter;
 
 /// Contacts that must wait and are left out by the database itself; those beyond are left out after reading.
 const WITHHELD_MAX: usize = 200;
-
-const DUE: &str = "WHERE todo = 'send' AND number_id = $1 AND due_at <= $2";
-const NEXT: &str = "SELECT min(due_at) FROM {outbox} WHERE todo = 'send' AND number_id = $1 AND due_at > $2";
-const ORPHANS: &str = "WHERE todo = 'conclude' AND number_id = $1 AND due_at <= $2 ORDER BY due_at, id LIMIT $3";
 
 /// A message that waits to be sent.
 #[derive(Debug, Clone)]
@@ -118,8 +114,7 @@ impl NumberQueue {
             return Ok(());
         }
         let limit = self.page + self.flights.len();
-        let (tail, binds) = self.due(now, limit);
-        let rows: Vec<OutboxRow> = reads.fetch(&tail, &binds).await?;
+        let rows = OutboxRow::due(reads, (self.number, now), self.parked.keys().take(WITHHELD_MAX), limit).await?;
         let more = rows.len() >= limit;
         for row in &rows {
             if let Some(waiting) = WaitingMessage::of(row) {
@@ -128,38 +123,12 @@ impl NumberQueue {
                 tracing::error!(message.id = %row.id, "a row of the outbox is damaged; it is not sent");
             }
         }
-        let next = if more { None } else { self.next(reads, now).await? };
+        let next = if more { None } else { OutboxRow::next_due(reads, self.number, now).await? };
         self.ready.retain(|row| !self.flights.contains_key(&row.message) && !self.parked.contains_key(&row.contact));
         // A withheld message comes back at its due time, not by reading the list again and again.
         let next = next.into_iter().chain(self.parked.values().copied()).min();
         self.read = Some(ListProgress { position, more: more && !self.ready.is_empty(), next });
         Ok(())
-    }
-
-    fn due(&self, now: Time, limit: usize) -> (String, Vec<CellValue>) {
-        let mut binds = vec![CellValue::text(&self.number), CellValue::from(now.micros())];
-        let mut left_out: Vec<&SubjectId> = self.parked.keys().take(WITHHELD_MAX).collect();
-        // Few different texts of the statement, so that each is prepared once.
-        if let Some(first) = left_out.first().copied() {
-            left_out.resize(left_out.len().next_power_of_two(), first);
-        }
-        let places: Vec<String> = (0..left_out.len()).map(|index| format!("${}", index + 3)).collect();
-        let exclusion =
-            if places.is_empty() { String::new() } else { format!(" AND contact_id NOT IN ({})", places.join(", ")) };
-        binds.extend(left_out.into_iter().map(CellValue::text));
-        binds.push(CellValue::count(limit as u64));
-        (format!("{DUE}{exclusion} ORDER BY due_at, id LIMIT ${}", binds.len()), binds)
-    }
-
-    async fn next(&self, reads: &ReadModels, now: Time) -> Result<Option<Time>, StoreError> {
-        let sql = NEXT.replace("{outbox}", reads.physical::<OutboxRow>()?);
-        let rows = reads
-            .cells(&sql, &[CellValue::text(&self.number), CellValue::from(now.micros())], &[ColumnKind::Int])
-            .await?;
-        Ok(match rows.first().and_then(|row| row.first()) {
-            Some(CellValue::Int(Some(micros))) => Some(Time::from_micros(*micros)),
-            _ => None,
-        })
     }
 
     /// When there may be something to take that there is not now.
@@ -202,9 +171,7 @@ impl NumberQueue {
 
     /// Messages whose call was begun at or before `until` by a node that is gone, with the attempt's number.
     pub async fn orphans(&self, reads: &ReadModels, until: Time) -> Result<Vec<(WaitingMessage, u32)>, StoreError> {
-        let limit = CellValue::count((self.page + self.flights.len()) as u64);
-        let binds = [CellValue::text(&self.number), CellValue::from(until.micros()), limit];
-        let rows: Vec<OutboxRow> = reads.fetch(ORPHANS, &binds).await?;
+        let rows = OutboxRow::begun(reads, (self.number, until), self.page + self.flights.len()).await?;
         let open = |waiting: &WaitingMessage| !self.flights.contains_key(&waiting.message);
         let rows = rows.iter().filter_map(WaitingMessage::of).filter(open);
         Ok(rows

@@ -1,6 +1,8 @@
 //! One number's loop: takes what is due as fast as the number may send, hands it to Meta and waits for the outcomes. It
 //! touches no other number's state, so a slow or stopped number never delays another.
 
+mod answers;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -13,14 +15,14 @@ use wasend_domain::{AccountId, NumberId, Position, Time};
 use wasend_projections::numbers::NumberRow;
 use wasend_whatsapp::SenderLine;
 
-use crate::context::{DispatchContext, earlier};
+use crate::context::earlier;
 use crate::dispatcher::backlog::NumberBacklog;
 use crate::dispatcher::call::{CallJob, EndedCall, call};
+use crate::dispatcher::context::DispatchContext;
 use crate::dispatcher::outcome_writer::{EndedAttempt, RecordedOutcome};
 use crate::dispatcher::prepare::{PreparedCalls, cancel, prepare};
 use crate::dispatcher::queue::{NumberQueue, WaitingMessage};
 use crate::dispatcher::response_policy::{AttemptOutcome, NumberThrottle};
-use crate::dispatcher::worker_answers;
 
 /// When to look again.
 enum NextWake {
@@ -90,7 +92,7 @@ pub(crate) async fn run(
     };
     while begun && !retire.is_cancelled() {
         while let Ok(called) = endings.try_recv() {
-            worker_answers::handle_answer(&mut worker, called).await;
+            answers::handle_answer(&mut worker, called).await;
         }
         while let Ok(recorded) = records.try_recv() {
             worker.queue.recorded(recorded.message, recorded.position);
@@ -113,7 +115,7 @@ pub(crate) async fn run(
         let calls = Arc::clone(&shared.calls);
         tokio::select! {
             () = retire.cancelled() => {}
-            Some(called) = endings.recv() => worker_answers::handle_answer(&mut worker, called).await,
+            Some(called) = endings.recv() => answers::handle_answer(&mut worker, called).await,
             Some(recorded) = records.recv() => worker.queue.recorded(recorded.message, recorded.position),
             Ok(()) = seen.changed() => {}
             Ok(permit) = calls.acquire_owned(), if matches!(next, NextWake::Call) => worker.permit = Some(permit),
@@ -122,7 +124,7 @@ pub(crate) async fn run(
     }
     while worker.queue.open() > 0 {
         tokio::select! {
-            Some(called) = endings.recv() => worker_answers::handle_answer(&mut worker, called).await,
+            Some(called) = endings.recv() => answers::handle_answer(&mut worker, called).await,
             Some(recorded) = records.recv() => worker.queue.recorded(recorded.message, recorded.position),
             else => break,
         }

@@ -13,7 +13,7 @@ use wasend_commands::{CommandError, Commands};
 use wasend_domain::{AccountId, Position};
 use wasend_eventlog::{Db, EventLog};
 use wasend_projections::privacy::PrivacyRequestRow;
-use wasend_projections::{BuildState, CellValue, ProjectionStatus, Projector, ReadModels};
+use wasend_projections::{BuildState, ProjectionStatus, Projector, ReadModels};
 use wasend_vault::{EpochPhase, Vault, VaultSuspension};
 
 use super::OpenRequest;
@@ -26,9 +26,6 @@ const RECONCILE_PAGE_MAX: u64 = 500;
 /// How long the list of requests is waited for.
 const RECONCILE_TIMEOUT: Duration = Duration::from_secs(15);
 const RECONCILE_POLL_INTERVAL: Duration = Duration::from_millis(50);
-const FENCED: &str = "WHERE fenced_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
-const LAST_EPOCH: &str = "WHERE epoch IS NOT NULL ORDER BY epoch DESC, id LIMIT 1";
-const LAST: &str = "WHERE destruction > $1 ORDER BY destruction DESC, id LIMIT 1";
 
 /// What a comparison found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,8 +51,7 @@ pub async fn reconcile(commands: &Commands, projector: &Projector) -> Result<Rec
     until_known(commands.log.head().await?, StatusSource::Projector(projector)).await?;
     commands.holds.refresh().await?;
     let known = vault.last_destruction().await?;
-    let newer = reads.fetch::<PrivacyRequestRow>(LAST, &[CellValue::from(known)]).await?;
-    let past = newer.first().and_then(|row| row.destruction);
+    let past = PrivacyRequestRow::newest_destruction(reads, known).await?;
     if past.is_some() || vault.suspended().is_some_and(|why| why != VaultSuspension::NotCompared) {
         vault.renew_lineage(past.unwrap_or(known)).await?;
     }
@@ -100,8 +96,7 @@ async fn hold_sending(commands: &Commands, losses: &BTreeMap<AccountId, AccountL
 /// The log says up to which epoch the keys are destroyed. A store that uses one of these opens only with a key that was
 /// put back.
 async fn refuse_returned_epoch(vault: &Vault, reads: &ReadModels) -> Result<(), CommandError> {
-    let rows: Vec<PrivacyRequestRow> = reads.fetch(LAST_EPOCH, &[]).await?;
-    let Some(destroyed) = rows.first().and_then(|row| row.epoch) else { return Ok(()) };
+    let Some(destroyed) = PrivacyRequestRow::last_epoch(reads).await? else { return Ok(()) };
     let in_use =
         vault.epochs().await?.into_iter().filter(|row| !matches!(row.phase, EpochPhase::Ended | EpochPhase::Destroyed));
     match in_use.map(|row| row.epoch).min() {
@@ -145,8 +140,7 @@ pub async fn compare(models: &Db, log: &dyn EventLog, vault: &Vault) -> Result<(
 type FencedRequest = (OpenRequest, bool);
 
 async fn next_page(reads: &ReadModels, after: &mut String) -> Result<Option<Vec<FencedRequest>>, CommandError> {
-    let page = [CellValue::from(after.as_str()), CellValue::count(RECONCILE_PAGE_MAX)];
-    let rows: Vec<PrivacyRequestRow> = reads.fetch(FENCED, &page).await?;
+    let rows = PrivacyRequestRow::fenced(reads, after, RECONCILE_PAGE_MAX).await?;
     let Some(last) = rows.last() else { return Ok(None) };
     after.clone_from(&last.id);
     Ok(Some(rows.iter().filter_map(|row| Some((OpenRequest::of(row)?, row.destruction.is_some()))).collect()))

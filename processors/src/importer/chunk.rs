@@ -135,6 +135,7 @@ impl ImportJob {
         intent: &HashSet<u64>,
     ) -> ChunkDecision {
         let mut verdict = ChunkDecision::default();
+        verdict.counters.blank = chunk.blank;
         for (index, row) in chunk.rows.iter().enumerate() {
             verdict.counters.total += 1;
             let parsed = match &row.parsed {

@@ -1,11 +1,17 @@
 //! What the columns of a file hold.
 
+mod contents;
+mod names;
+
 use std::collections::HashSet;
 
 use wasend_commands::contact::ATTRIBUTE_NAME_MAX;
-use wasend_domain::import::{ColumnTarget, FileError, ImportSource};
+use wasend_domain::import::{ColumnTarget, FileError, ImportSource, LayoutColumn, NumberNotation};
+use wasend_domain::phone::{PhoneRegion, is_invisible_mark};
 
 use super::cell::unescape_formula;
+use super::record::Record;
+use super::titles::{self, PhoneRank, TitleMeaning, meaning};
 
 /// Most columns of a file.
 pub(crate) const COLUMNS_MAX: usize = 500;
@@ -13,87 +19,214 @@ pub(crate) const COLUMNS_MAX: usize = 500;
 pub const ATTRIBUTE: &str = "attribute:";
 /// Title of the column in which an export says why a contact could not be read; an import passes over it.
 pub const UNAVAILABLE: &str = "wasend_unavailable";
-const PHONE: [&str; 13] = [
-    "phone",
-    "phone_number",
-    "phonenumber",
-    "mobile",
-    "mobile_phone",
-    "mobile_number",
-    "number",
-    "whatsapp",
-    "whatsapp_number",
-    "tel",
-    "telephone",
-    "msisdn",
-    "cell",
-];
-const NAME: [&str; 3] = ["name", "full_name", "contact_name"];
 
-/// Finds out what each column holds: by the mapping, else by its title. What has no known title is an attribute.
-pub(crate) fn columns(header: &csv::StringRecord, source: &ImportSource) -> Result<Vec<ColumnTarget>, FileError> {
-    if header.len() > COLUMNS_MAX {
+/// What the columns of a file hold, and how its numbers are read.
+#[derive(Clone)]
+pub(crate) struct RowColumns {
+    pub columns: Vec<LayoutColumn>,
+    /// Those with numbers, the one that is asked first before the others.
+    pub phones: Vec<PhoneColumn>,
+    /// Whether the file has a row of titles.
+    pub has_header: bool,
+    pub region: Option<PhoneRegion>,
+    pub notation: NumberNotation,
+}
+
+impl RowColumns {
+    /// Whether a column says whose a row is.
+    pub fn names_people(&self) -> bool {
+        !self.phones.is_empty() || self.columns.iter().any(|column| column.field == ColumnTarget::Bsuid)
+    }
+}
+
+/// A column with numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PhoneColumn {
+    pub place: usize,
+    /// Ids of WhatsApp, which are in international form.
+    pub is_wa_id: bool,
+    /// The column that says what kind of number it is, as in exports of Google's.
+    pub label: Option<usize>,
+    /// The attribute that keeps a number of it that is not the contact's.
+    pub attribute: String,
+}
+
+/// Finds out what each column holds: by the mapping, else by its title, else by the cells of the first rows. What has no
+/// known title is an attribute.
+pub(crate) fn columns(sample: &[Record], source: &ImportSource) -> Result<RowColumns, FileError> {
+    let Some(first) = sample.first() else { return Err(FileError::EmptyFile) };
+    if first.cells.len() > COLUMNS_MAX {
         return Err(FileError::TooManyColumns);
     }
-    let titles: Vec<_> = header.iter().map(|title| unescape_formula(title.trim())).collect();
-    if titles.iter().any(|title| title.is_empty() || title.contains('\0')) {
+    let has_header = !contents::is_headerless(first, source);
+    let titles = titles_of(first, has_header);
+    if titles.iter().any(|title| title.contains('\0')) || titles.iter().all(String::is_empty) {
         return Err(FileError::EmptyHeader);
     }
+    let rows = if has_header { &sample[1..] } else { sample };
+    let mut choice = ColumnChoice { fields: mapped(&titles, source)?, titles, phones: Vec::new() };
+    choice.by_title();
+    if choice.phones.is_empty() && !choice.has(&ColumnTarget::Bsuid) {
+        choice.by_contents(rows, has_header, source);
+    }
+    choice.into_columns(has_header, source)
+}
+
+/// The titles: without what no reader sees, made up where the file has none, and numbered where two are equal.
+fn titles_of(first: &Record, has_header: bool) -> Vec<String> {
     let mut seen = HashSet::new();
-    if !titles.iter().all(|title| seen.insert(normal(title))) {
-        return Err(FileError::DuplicateHeader);
+    let mut titles = Vec::with_capacity(first.cells.len());
+    for (place, cell) in first.cells.iter().enumerate() {
+        let clean: String = cell.chars().filter(|c| !is_invisible_mark(*c)).collect();
+        let title =
+            if has_header { unescape_formula(clean.trim()).to_owned() } else { format!("column {}", place + 1) };
+        if title.is_empty() || seen.insert(normal(&title)) {
+            titles.push(title);
+            continue;
+        }
+        let numbered =
+            (2..=COLUMNS_MAX + 1).map(|number| format!("{title} ({number})")).find(|title| seen.insert(normal(title)));
+        titles.push(numbered.unwrap_or(title));
     }
-    if !source.columns.iter().all(|mapping| seen.contains(&normal(mapping.header.trim()))) {
-        return Err(FileError::UnknownColumn);
+    titles
+}
+
+fn mapped(titles: &[String], source: &ImportSource) -> Result<Vec<Option<ColumnTarget>>, FileError> {
+    let mut fields = vec![None; titles.len()];
+    for mapping in &source.columns {
+        let wanted = normal(mapping.header.trim());
+        let place = titles.iter().position(|title| normal(title) == wanted).ok_or(FileError::UnknownColumn)?;
+        fields[place].get_or_insert(mapping.field.clone());
     }
-    let mapped = |title: &str| {
-        let mapping = source.columns.iter().find(|mapping| normal(mapping.header.trim()) == normal(title));
-        mapping.map(|mapping| mapping.field.clone())
-    };
-    let mut fields: Vec<Option<ColumnTarget>> = titles.iter().map(|title| mapped(title)).collect();
-    for (field, title) in fields.iter_mut().zip(&titles) {
-        if normal(title) == UNAVAILABLE {
+    for (field, title) in fields.iter_mut().zip(titles) {
+        if normal(title) == UNAVAILABLE || title.is_empty() {
             field.get_or_insert(ColumnTarget::Ignore);
         }
     }
-    // Of several columns that could be it, the likeliest title is; the others are attributes.
-    let mut claim = |field: ColumnTarget, aliases: &[&str]| {
+    Ok(fields)
+}
+
+fn meaning_of(title: &str) -> TitleMeaning {
+    if title.starts_with(ATTRIBUTE) { TitleMeaning::Unknown } else { meaning(title) }
+}
+
+/// Columns while it is found out what they hold.
+struct ColumnChoice {
+    titles: Vec<String>,
+    fields: Vec<Option<ColumnTarget>>,
+    phones: Vec<PhoneColumn>,
+}
+
+impl ColumnChoice {
+    fn has(&self, field: &ColumnTarget) -> bool {
+        self.fields.iter().flatten().any(|known| known == field)
+    }
+
+    fn by_title(&mut self) {
+        let meanings: Vec<TitleMeaning> = self.titles.iter().map(|title| meaning_of(title)).collect();
+        self.find_phones(&meanings);
+        for (place, meaning) in meanings.iter().enumerate() {
+            let field = match meaning {
+                // Each of several counts.
+                TitleMeaning::OptedOut => ColumnTarget::OptedOut,
+                TitleMeaning::Bsuid if !self.has(&ColumnTarget::Bsuid) => ColumnTarget::Bsuid,
+                _ => continue,
+            };
+            self.fields[place].get_or_insert(field);
+        }
+        names::choose(&meanings, &mut self.fields);
+    }
+
+    fn find_phones(&mut self, meanings: &[TitleMeaning]) {
         let is_number = |field: &ColumnTarget| matches!(field, ColumnTarget::Phone | ColumnTarget::WaId);
-        let is_taken = |known: &Option<ColumnTarget>| {
-            known.as_ref().is_some_and(|known| *known == field || (is_number(known) && is_number(&field)))
-        };
-        if fields.iter().any(is_taken) {
+        let given = (0..self.fields.len()).filter(|place| self.fields[*place].as_ref().is_some_and(is_number));
+        let given: Vec<usize> = given.collect();
+        if !given.is_empty() {
+            // The caller says which it is.
+            for place in given {
+                self.take_phone(place, self.fields[place] == Some(ColumnTarget::WaId));
+            }
             return;
         }
-        let of = |alias: &&str| titles.iter().position(|title| normal(title) == **alias);
-        if let Some(at) = aliases.iter().filter_map(of).find(|at| fields[*at].is_none()) {
-            fields[at] = Some(field);
+        let rank = |place: usize| match meanings[place] {
+            TitleMeaning::Phone(rank) if self.fields[place].is_none() => Some((rank, place)),
+            _ => None,
+        };
+        let mut ranked: Vec<(PhoneRank, usize)> = (0..meanings.len()).filter_map(rank).collect();
+        ranked.sort_unstable();
+        // What only speaks of a number is no phone beside one that is.
+        let is_sure = ranked.first().is_some_and(|(rank, _)| *rank < PhoneRank::Number);
+        ranked.retain(|(rank, _)| !is_sure || *rank != PhoneRank::Number);
+        for (rank, place) in ranked {
+            self.take_phone(place, rank == PhoneRank::WaId);
         }
-    };
-    claim(ColumnTarget::Phone, &PHONE);
-    claim(ColumnTarget::WaId, &["wa_id"]);
-    claim(ColumnTarget::Bsuid, &["bsuid"]);
-    claim(ColumnTarget::Name, &NAME);
-    claim(ColumnTarget::OptedOut, &["opted_out"]);
-    let attribute = |(field, title): (Option<ColumnTarget>, &&str)| {
-        field.unwrap_or_else(|| ColumnTarget::Attribute(title.strip_prefix(ATTRIBUTE).unwrap_or(title).to_owned()))
-    };
-    let mut fields: Vec<_> = fields.into_iter().zip(&titles).map(attribute).collect();
-    shorten(&mut fields);
-    if !fields.iter().any(|field| matches!(field, ColumnTarget::Phone | ColumnTarget::WaId | ColumnTarget::Bsuid)) {
-        return Err(FileError::NoPhoneColumn);
     }
-    let mut once = HashSet::new();
-    let twice = |field: &&ColumnTarget| match field {
-        ColumnTarget::Phone | ColumnTarget::WaId => !once.insert("phone".to_owned()),
-        ColumnTarget::Bsuid => !once.insert("bsuid".to_owned()),
-        ColumnTarget::Name => !once.insert("name".to_owned()),
-        ColumnTarget::OptedOut => !once.insert("opted_out".to_owned()),
-        ColumnTarget::Attribute(name) => !once.insert(format!("attribute {name}")),
-        ColumnTarget::Ignore => false,
+
+    fn take_phone(&mut self, place: usize, is_wa_id: bool) {
+        if self.phones.is_empty() {
+            self.fields[place] = Some(if is_wa_id { ColumnTarget::WaId } else { ColumnTarget::Phone });
+        }
+        let plain = titles::plain(&self.titles[place]);
+        let kinds = ["type", "label"].map(|kind| plain.strip_suffix("value").map(|stem| format!("{stem}{kind}")));
+        let is_label = |title: &String| kinds.iter().flatten().any(|kind| titles::plain(title) == *kind);
+        let label = self.titles.iter().position(is_label);
+        let title = &self.titles[place];
+        let attribute = title.strip_prefix(ATTRIBUTE).unwrap_or(title).to_owned();
+        self.phones.push(PhoneColumn { place, is_wa_id, label, attribute });
+    }
+
+    fn by_contents(&mut self, rows: &[Record], has_header: bool, source: &ImportSource) {
+        let free: Vec<usize> = (0..self.fields.len()).filter(|place| self.fields[*place].is_none()).collect();
+        if let Some(place) = contents::number_column(&free, rows, has_header, source) {
+            self.take_phone(place, false);
+        }
+        if !has_header && !self.has(&ColumnTarget::Name) {
+            let text = free.into_iter().find(|place| self.fields[*place].is_none() && contents::is_text(rows, *place));
+            if let Some(place) = text {
+                self.fields[place] = Some(ColumnTarget::Name);
+            }
+        }
+    }
+
+    fn into_columns(self, has_header: bool, source: &ImportSource) -> Result<RowColumns, FileError> {
+        let attribute = |(field, title): (Option<ColumnTarget>, &String)| {
+            let name = title.strip_prefix(ATTRIBUTE).unwrap_or(title);
+            field.unwrap_or_else(|| ColumnTarget::Attribute(name.to_owned()))
+        };
+        let mut fields: Vec<_> = self.fields.into_iter().zip(&self.titles).map(attribute).collect();
+        shorten(&mut fields);
+        check_once(&fields)?;
+        let mut phones = self.phones;
+        for phone in &mut phones {
+            phone.attribute = match &fields[phone.place] {
+                ColumnTarget::Attribute(name) => name.clone(),
+                _ => phone.attribute.chars().take(ATTRIBUTE_NAME_MAX).collect(),
+            };
+        }
+        let rank = |place: usize| phones.iter().position(|phone| phone.place == place);
+        let column = |(place, (header, field)): (usize, (String, ColumnTarget))| {
+            let phone_rank = rank(place).and_then(|rank| u32::try_from(rank + 1).ok());
+            LayoutColumn { header, field, phone_rank }
+        };
+        let columns = self.titles.into_iter().zip(fields).enumerate().map(column).collect();
+        Ok(RowColumns { columns, phones, has_header, region: source.region(), notation: source.numbers })
+    }
+}
+
+fn check_once(fields: &[ColumnTarget]) -> Result<(), FileError> {
+    let mut seen = HashSet::new();
+    let key = |field: &ColumnTarget| match field {
+        ColumnTarget::Phone | ColumnTarget::WaId => Some("phone".to_owned()),
+        ColumnTarget::Bsuid => Some("bsuid".to_owned()),
+        ColumnTarget::Name => Some("name".to_owned()),
+        ColumnTarget::FirstName => Some("first name".to_owned()),
+        ColumnTarget::MiddleName => Some("middle name".to_owned()),
+        ColumnTarget::LastName => Some("last name".to_owned()),
+        ColumnTarget::Attribute(name) => Some(format!("attribute {name}")),
+        ColumnTarget::OptedOut | ColumnTarget::Ignore => None,
     };
-    let twice = fields.iter().filter(twice).count();
-    if twice > 0 { Err(FileError::DuplicateHeader) } else { Ok(fields) }
+    let is_new = fields.iter().filter_map(key).all(|key| seen.insert(key));
+    if is_new { Ok(()) } else { Err(FileError::DuplicateHeader) }
 }
 
 /// Cuts names of attributes that are longer than allowed, such as the questions of a form; two that would be the same are
@@ -127,10 +260,16 @@ pub fn titles(fixed: &[&str], attributes: impl Iterator<Item = String>) -> Vec<S
     let mut titles: Vec<String> = fixed.iter().map(|title| (*title).to_owned()).collect();
     let mut seen: HashSet<_> = titles.iter().map(|title| normal(title)).collect();
     for name in attributes {
-        let plain = !name.starts_with(ATTRIBUTE) && seen.insert(normal(&name));
-        titles.push(if plain { name } else { format!("{ATTRIBUTE}{name}") });
+        let is_plain = !name.starts_with(ATTRIBUTE) && !is_spoken_for(&name) && seen.insert(normal(&name));
+        titles.push(if is_plain { name } else { format!("{ATTRIBUTE}{name}") });
     }
     titles
+}
+
+/// Whether an import would take the title for something else than an attribute.
+fn is_spoken_for(title: &str) -> bool {
+    let shown: String = title.chars().filter(|c| !is_invisible_mark(*c)).collect();
+    meaning(title) != TitleMeaning::Unknown || shown.trim() != title || title.is_empty()
 }
 
 /// One spelling of a title. Marked attributes are taken at their word.
@@ -138,62 +277,8 @@ fn normal(title: &str) -> String {
     if title.starts_with(ATTRIBUTE) {
         return title.to_owned();
     }
-    title.to_lowercase().replace([' ', '-', '.'], "_")
+    title.to_lowercase().replace([' ', '-', '.', '\u{a0}'], "_")
 }
 
 #[cfg(test)]
-mod tests {
-    use wasend_domain::import::ColumnMapping;
-
-    use super::*;
-
-    fn of(header: &[&str], mapping: &[(&str, ColumnTarget)]) -> Result<Vec<ColumnTarget>, FileError> {
-        let map = |(header, field): &(&str, ColumnTarget)| ColumnMapping {
-            header: (*header).to_owned(),
-            field: field.clone(),
-        };
-        let columns_given = mapping.iter().map(map).collect();
-        let source = ImportSource { filename: "x".into(), columns: columns_given, region: None };
-        columns(&csv::StringRecord::from(header.to_vec()), &source)
-    }
-
-    fn attribute(name: &str) -> ColumnTarget {
-        ColumnTarget::Attribute(name.to_owned())
-    }
-
-    #[test]
-    fn titles_are_understood() {
-        let found = of(&["Full Name", "Mobile", "city", "WhatsApp"], &[]);
-        assert!(found == Ok(vec![ColumnTarget::Name, ColumnTarget::Phone, attribute("city"), attribute("WhatsApp")]));
-        let found = of(&["Kunde", "phone", "x"], &[("kunde", ColumnTarget::Name), ("x", ColumnTarget::Ignore)]);
-        assert!(found == Ok(vec![ColumnTarget::Name, ColumnTarget::Phone, ColumnTarget::Ignore]));
-    }
-
-    #[test]
-    fn long_titles_are_cut_and_stay_apart() {
-        let long = "x".repeat(112);
-        let other = format!("{long}y");
-        let found = of(&["wa_id", &long, &other], &[]).unwrap_or_default();
-        let cut = "x".repeat(100);
-        let second = format!("{} (2)", "x".repeat(96));
-        assert!(found == vec![ColumnTarget::WaId, attribute(&cut), attribute(&second)]);
-        let found = of(&["phone", "wa_id"], &[]);
-        assert!(found == Ok(vec![ColumnTarget::Phone, attribute("wa_id")]));
-    }
-
-    #[test]
-    fn a_header_that_cannot_be_used_is_told() {
-        let error = |header: &[&str], mapping: &[(&str, ColumnTarget)]| of(header, mapping).err();
-        assert_eq!(error(&["phone", " "], &[]), Some(FileError::EmptyHeader));
-        assert_eq!(error(&["phone", "Phone"], &[]), Some(FileError::DuplicateHeader));
-        assert_eq!(error(&["name", "city"], &[]), Some(FileError::NoPhoneColumn));
-        assert_eq!(error(&["phone"], &[("x", ColumnTarget::Name)]), Some(FileError::UnknownColumn));
-        assert_eq!(
-            error(&["phone", "b"], &[("b", ColumnTarget::Phone), ("phone", ColumnTarget::Phone)]),
-            Some(FileError::DuplicateHeader)
-        );
-        let many: Vec<_> = (0..501).map(|n| format!("c{n}")).collect();
-        let many: Vec<_> = many.iter().map(String::as_str).collect();
-        assert_eq!(error(&many, &[]), Some(FileError::TooManyColumns));
-    }
-}
+mod tests;

@@ -1,205 +1,144 @@
-//! A file's bytes as UTF-8, and the delimiter of its columns.
+//! A file's bytes as UTF-8.
 
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use encoding_rs::{CoderResult, Decoder, UTF_8, WINDOWS_1252};
+use encoding_rs::{CoderResult, Decoder, Encoding};
 
-/// Bytes that are decoded at once; the header's first line is looked for in the first of them.
-const DECODE_BUFFER_BYTES: usize = 64 << 10;
+/// Bytes that are decoded at once.
+pub(crate) const DECODE_BUFFER_BYTES: usize = 64 << 10;
 
-/// Decodes UTF-8 (with its mark or without), UTF-16 (with it) and Windows-1252, and turns the line ends of Windows and of old
-/// Macintosh files, also where a file has several, into ours; the last line has one. Fails where a row grows beyond its
-/// limit.
+/// Decodes an encoding; a mark at the beginning outweighs it. A byte that belongs to no character becomes U+FFFD.
 pub(crate) struct TextDecoder<R> {
     inner: R,
     decoder: Decoder,
     raw: Vec<u8>,
-    out: Vec<u8>,
-    at: usize,
     ended: bool,
-    /// The last character given was a carriage return, so that a line feed after it belongs to the same line end.
-    after_cr: bool,
-    /// The text goes on inside quotation marks.
-    quoted: bool,
-    /// The last byte given, none before the first.
-    last: Option<u8>,
-    given: u64,
-    row: RowStart,
-}
-
-/// Where the row that is being read began, and how long it may be.
-#[derive(Clone)]
-pub(crate) struct RowStart {
-    pub start: Arc<AtomicU64>,
-    pub limit: u64,
 }
 
 impl<R: Read> TextDecoder<R> {
-    /// Decodes as UTF-8, or else as Windows-1252; a mark of UTF-16 outweighs both.
-    pub fn new(inner: R, utf8: bool, row: RowStart) -> Self {
-        let decoder = if utf8 { UTF_8 } else { WINDOWS_1252 }.new_decoder();
-        let (raw, out) = (vec![0; DECODE_BUFFER_BYTES], Vec::with_capacity(DECODE_BUFFER_BYTES * 4));
-        Self {
-            inner,
-            decoder,
-            raw,
-            out,
-            at: 0,
-            ended: false,
-            after_cr: false,
-            quoted: false,
-            last: None,
-            given: 0,
-            row,
-        }
+    /// Reads bytes of this encoding.
+    pub fn new(inner: R, encoding: &'static Encoding) -> Self {
+        Self { inner, decoder: encoding.new_decoder(), raw: vec![0; DECODE_BUFFER_BYTES], ended: false }
     }
 
-    /// The first piece of the text, which is still to be read.
-    pub fn beginning(&mut self) -> io::Result<&[u8]> {
-        while self.out.is_empty() && !self.ended {
-            self.fill()?;
-        }
-        Ok(&self.out)
-    }
-
-    fn fill(&mut self) -> io::Result<()> {
-        // Whole pieces: what is told from the first one must not hang on how the file arrived.
-        let mut read = 0;
-        while read < self.raw.len() && !self.ended {
-            let more = self.inner.read(&mut self.raw[read..])?;
-            self.ended = more == 0;
-            read += more;
-        }
-        self.out.clear();
-        self.at = 0;
-        let mut taken = 0;
-        let mut text = String::with_capacity(DECODE_BUFFER_BYTES * 4);
-        loop {
-            let (result, used, _) = self.decoder.decode_to_string(&self.raw[taken..read], &mut text, self.ended);
-            taken += used;
-            match result {
-                CoderResult::InputEmpty => break,
-                CoderResult::OutputFull => text.reserve(DECODE_BUFFER_BYTES),
-            }
-        }
-        self.out = text.into_bytes();
-        self.unify_line_ends();
-        Ok(())
-    }
-
-    /// Outside quotation marks: inside them line ends are the customer's own.
-    fn unify_line_ends(&mut self) {
-        let (mut after_cr, mut quoted) = (self.after_cr, self.quoted);
-        self.out.retain_mut(|byte| {
-            let is_second = after_cr && *byte == b'\n';
-            quoted ^= *byte == b'"';
-            after_cr = *byte == b'\r' && !quoted;
-            if after_cr {
-                *byte = b'\n';
-            }
-            !is_second
-        });
-        (self.after_cr, self.quoted) = (after_cr, quoted);
-        self.last = self.out.last().copied().or(self.last);
-        if self.ended && self.last.is_some_and(|last| last != b'\n') {
-            self.out.push(b'\n');
-            self.last = Some(b'\n');
-        }
-    }
-}
-
-impl<R: Read> Read for TextDecoder<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.out.len() {
+    /// Appends the next piece of the text; false at its end.
+    pub fn next_piece(&mut self, text: &mut String) -> io::Result<bool> {
+        let before = text.len();
+        while text.len() == before {
             if self.ended {
-                return Ok(0);
+                return Ok(false);
             }
-            self.fill()?;
+            let read = self.inner.read(&mut self.raw)?;
+            self.ended = read == 0;
+            self.decode(read, text);
         }
-        // What the reader of rows has in its own buffer is no row's fault.
-        let ahead = self.row.limit + 2 * DECODE_BUFFER_BYTES as u64;
-        if self.given.saturating_sub(self.row.start.load(Ordering::Relaxed)) > ahead {
-            return Err(io::Error::from(io::ErrorKind::InvalidData));
+        Ok(true)
+    }
+
+    fn decode(&mut self, read: usize, text: &mut String) {
+        let mut taken = 0;
+        loop {
+            text.reserve((read - taken).max(16));
+            let (result, used, _) = self.decoder.decode_to_string(&self.raw[taken..read], text, self.ended);
+            taken += used;
+            if result == CoderResult::InputEmpty {
+                return;
+            }
         }
-        let count = into.len().min(self.out.len() - self.at);
-        into[..count].copy_from_slice(&self.out[self.at..self.at + count]);
-        self.at += count;
-        self.given += count as u64;
-        Ok(count)
     }
 }
 
-/// The delimiter that the header uses most, outside quotation marks.
-pub(crate) fn delimiter(beginning: &[u8]) -> u8 {
+/// The delimiter that the first line uses most outside quotation marks; of two, the one that the next lines use as often.
+pub(crate) fn delimiter(lines: &[&str]) -> u8 {
     const KNOWN: [u8; 4] = *b",;\t|";
-    let (mut counts, mut quoted) = ([0_usize; 4], false);
-    for byte in beginning.iter().skip_while(|byte| matches!(byte, b'\n' | b'\r')) {
-        match byte {
-            b'"' => quoted = !quoted,
-            b'\n' | b'\r' if !quoted => break,
-            byte if !quoted => {
-                if let Some(at) = KNOWN.iter().position(|known| known == byte) {
-                    counts[at] += 1;
-                }
-            }
-            _ => {}
-        }
+    let counts: Vec<[usize; 4]> = lines.iter().map(|line| KNOWN.map(|sign| count(line, sign))).collect();
+    let Some((first, rest)) = counts.split_first() else { return KNOWN[0] };
+    let alike = |sign: usize| rest.iter().filter(|counts| counts[sign] == first[sign]).count();
+    let best = (0..KNOWN.len()).max_by_key(|sign| (first[*sign], alike(*sign), KNOWN.len() - sign));
+    KNOWN[best.unwrap_or(0)]
+}
+
+fn count(line: &str, sign: u8) -> usize {
+    let mut is_quoted = false;
+    line.bytes()
+        .filter(|byte| {
+            is_quoted ^= *byte == b'"';
+            *byte == sign && !is_quoted
+        })
+        .count()
+}
+
+/// The delimiter that the line `sep=;` gives, as Excel writes and obeys it.
+pub(crate) fn given_delimiter(line: &str) -> Option<u8> {
+    let line = line.trim_start_matches('\u{feff}').trim_matches('"');
+    let rest = line.get(..4).filter(|head| head.eq_ignore_ascii_case("sep=")).map(|head| &line[head.len()..])?;
+    match rest.trim_end_matches([' ', ',', ';']) {
+        "" => rest.bytes().next(),
+        sign if sign.len() == 1 => sign.bytes().next().filter(|sign| !sign.is_ascii_alphanumeric() && *sign != b'"'),
+        _ => None,
     }
-    let most = counts.iter().copied().max().unwrap_or(0);
-    let first = counts.iter().position(|count| *count == most).unwrap_or(0);
-    KNOWN[first]
 }
 
 #[cfg(test)]
 mod tests {
+    use encoding_rs::{SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1251, WINDOWS_1252};
+
     use super::*;
 
-    fn decoded(bytes: &[u8], utf8: bool) -> String {
+    fn decoded(bytes: &[u8], encoding: &'static Encoding) -> String {
         let mut text = String::new();
-        let row = RowStart { start: Arc::default(), limit: 1 << 20 };
-        TextDecoder::new(bytes, utf8, row).read_to_string(&mut text).unwrap();
+        let mut decoder = TextDecoder::new(bytes, encoding);
+        while decoder.next_piece(&mut text).unwrap() {}
         text
     }
 
     #[test]
-    fn encodings_are_told_apart() {
+    fn encodings_are_decoded() {
         let utf16 = |little: bool| {
             let bytes = "\u{feff}Zoë,1".encode_utf16();
             bytes.flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() }).collect::<Vec<_>>()
         };
-        assert_eq!(decoded("Zoë,1".as_bytes(), true), "Zoë,1\n");
-        assert_eq!(decoded("\u{feff}Zoë,1".as_bytes(), true), "Zoë,1\n");
-        assert_eq!(decoded(b"Zo\xeb,1", false), "Zoë,1\n");
-        assert_eq!(decoded(&utf16(true), false), "Zoë,1\n");
-        assert_eq!(decoded(&utf16(false), false), "Zoë,1\n");
-        assert_eq!(decoded(b"", true), "");
+        assert_eq!(decoded("Zoë,1".as_bytes(), UTF_8), "Zoë,1");
+        assert_eq!(decoded("\u{feff}Zoë,1".as_bytes(), UTF_8), "Zoë,1");
+        assert_eq!(decoded(b"Zo\xeb,1", WINDOWS_1252), "Zoë,1");
+        assert_eq!(decoded(b"Zo\xeb,1", UTF_8), "Zo\u{fffd},1");
+        for encoding in [UTF_8, UTF_16LE, WINDOWS_1251] {
+            assert_eq!(decoded(&utf16(true), encoding), "Zoë,1", "a mark outweighs what is said");
+            assert_eq!(decoded(&utf16(false), encoding), "Zoë,1");
+        }
+        assert_eq!(decoded(&utf16(true)[2..], UTF_16LE), "Zoë,1");
+        assert_eq!(decoded(&utf16(false)[2..], UTF_16BE), "Zoë,1");
+        assert_eq!(decoded(&SHIFT_JIS.encode("山田,1").0, SHIFT_JIS), "山田,1");
+        assert_eq!(decoded(b"", UTF_8), "");
     }
 
     #[test]
-    fn line_ends_are_one_kind() {
-        assert_eq!(decoded(b"a\rb\r", true), "a\nb\n");
-        assert_eq!(decoded(b"a\r\nb\r\n", true), "a\nb\n");
-        assert_eq!(decoded(b"a\nb\rc\r\nd\n\re", true), "a\nb\nc\nd\n\ne\n");
-        assert_eq!(decoded(b"a,\"b\r\nc\rd\"\r\n", true), "a,\"b\r\nc\rd\"\n");
-        // Also where a piece ends between the two.
-        let long = [vec![b'x'; DECODE_BUFFER_BYTES - 1], b"\r\ny\r".to_vec()].concat();
-        let text = decoded(&long, true);
-        assert_eq!((text.len(), &text[DECODE_BUFFER_BYTES - 1..]), (DECODE_BUFFER_BYTES + 2, "\ny\n"));
-    }
-
-    #[test]
-    fn the_delimiter_is_the_headers() {
-        for (header, expected) in [
-            ("phone,name", b','),
-            ("phone;\"a,b,c\";name", b';'),
-            ("phone\tname\n1,2,3,4", b'\t'),
-            ("phone|name", b'|'),
-            ("\r\nphone;name", b';'),
-            ("phone", b','),
+    fn the_delimiter_is_the_first_lines() {
+        for (lines, expected) in [
+            (&["phone,name"][..], b','),
+            (&["phone;\"a,b,c\";name"], b';'),
+            (&["phone\tname", "1,2,3,4"], b'\t'),
+            (&["phone|name"], b'|'),
+            (&["phone"], b','),
+            (&["Doe, Jane;+16505551201", "Roe;+16505551202"], b';'),
         ] {
-            assert_eq!(delimiter(header.as_bytes()), expected, "{header}");
+            assert_eq!(delimiter(lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_may_give_the_delimiter() {
+        for (line, expected) in [
+            ("sep=;", Some(b';')),
+            ("SEP=,", Some(b',')),
+            ("sep=\t", Some(b'\t')),
+            ("\"sep=|\"", Some(b'|')),
+            ("sep=;;;", Some(b';')),
+            ("separator", None),
+            ("sep=a", None),
+            ("phone;name", None),
+        ] {
+            assert_eq!(given_delimiter(line), expected, "{line:?}");
         }
     }
 }

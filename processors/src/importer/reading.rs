@@ -8,17 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use tokio::sync::mpsc;
 use wasend_commands::{CommandError, Commands};
-use wasend_domain::import::{ColumnTarget, FileError, ImportSource, UploadFrame};
-use wasend_domain::phone::PhoneRegion;
+use wasend_domain::import::{FileError, FileLayout, ImportSource, UploadFrame};
 use wasend_domain::{Opened, Sealed};
 use wasend_projections::uploads::{StoredUpload, UploadPart};
 
-use super::cell::unescape_formula;
-use super::columns::columns;
-use super::consent_words::{OptOutCell, opt_out_cell};
-use super::decode::{RowStart, TextDecoder, delimiter};
+use super::chunks::{ChunkReader, ReadPurpose, encoding_of};
 use super::options::ImportLimits;
-use super::row::{FileRow, RowError, opted_out_of, parse};
+use super::row::FileRow;
 
 /// Pieces that are read from the store at once, and that wait to be read.
 const PREFETCHED_FRAMES_MAX: usize = 8;
@@ -27,8 +23,10 @@ const PREFETCHED_CHUNKS_MAX: usize = 2;
 
 /// Rows of a file, in order.
 pub(crate) struct RowChunk {
-    pub header: Arc<Vec<String>>,
+    pub layout: Arc<FileLayout>,
     pub rows: Vec<FileRow>,
+    /// Rows without content that stood between them.
+    pub blank: u64,
     /// Bytes of the file that were read up to here, or a little further.
     pub bytes: u64,
 }
@@ -36,7 +34,7 @@ pub(crate) struct RowChunk {
 pub(crate) type ChunkReceiver = mpsc::Receiver<Result<RowChunk, ReadFailure>>;
 
 /// Why the rows end before the file does.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadFailure {
     #[error("the file cannot be imported")]
     File(FileError),
@@ -45,30 +43,27 @@ pub enum ReadFailure {
     Store,
 }
 
-/// Reads the upload chunk by chunk. With `judge` off rows are counted, and only those are given that say that their person
-/// is opted out.
+/// Reads the upload chunk by chunk.
 pub(crate) fn read(
     commands: &Arc<Commands>,
     upload: &StoredUpload,
     source: Arc<ImportSource>,
     limits: &ImportLimits,
-    judge: bool,
+    purpose: ReadPurpose,
 ) -> ChunkReceiver {
     let (pieces, received) = mpsc::channel(PREFETCHED_FRAMES_MAX);
     tokio::spawn(send_pieces(Arc::clone(commands), upload.clone(), pieces));
     let (sender, chunks) = mpsc::channel(PREFETCHED_CHUNKS_MAX);
     let failed = sender.clone();
-    let (utf8, limits) = (upload.utf8, limits.clone());
+    let (encoding, limits) = (encoding_of(&source, &upload.encoding), limits.clone());
     let reading = tokio::task::spawn_blocking(move || {
-        let row = RowStart { start: Arc::default(), limit: limits.row_bytes };
         let read = Arc::new(AtomicU64::new(0));
         let pieces = PieceReader { received, piece: Vec::new(), at: 0, read: Arc::clone(&read), end: None };
-        let decoded = TextDecoder::new(pieces, utf8, row.clone());
-        let pass = |header: &Arc<Vec<String>>, rows| {
-            let chunk = RowChunk { header: Arc::clone(header), rows, bytes: read.load(Ordering::Relaxed) };
+        let pass = |layout: &Arc<FileLayout>, rows, blank| {
+            let chunk = RowChunk { layout: Arc::clone(layout), rows, blank, bytes: read.load(Ordering::Relaxed) };
             sender.blocking_send(Ok(chunk)).is_ok()
         };
-        if let Err(broken) = (ChunkReader { source: &source, limits: &limits, judge, row, pass }).read(decoded) {
+        if let Err(broken) = (ChunkReader { source: &source, limits: &limits, purpose, pass }).read(pieces, encoding) {
             // A receiver that is gone needs no answer.
             drop(sender.blocking_send(Err(broken)));
         }
@@ -158,109 +153,8 @@ impl Read for PieceReader {
     }
 }
 
-/// Reads and judges a whole file, chunk by chunk, as long as `pass` wants more of it.
-pub fn read_rows(
-    file: impl Read,
-    utf8: bool,
-    source: &ImportSource,
-    limits: &ImportLimits,
-    pass: impl FnMut(&Arc<Vec<String>>, Vec<FileRow>) -> bool,
-) -> Result<(), ReadFailure> {
-    let row = RowStart { start: Arc::default(), limit: limits.row_bytes };
-    let decoded = TextDecoder::new(file, utf8, row.clone());
-    ChunkReader { source, limits, judge: true, row, pass }.read(decoded)
-}
-
-/// From text to chunks of rows.
-struct ChunkReader<'a, P> {
-    source: &'a ImportSource,
-    limits: &'a ImportLimits,
-    judge: bool,
-    row: RowStart,
-    pass: P,
-}
-
-impl<P: FnMut(&Arc<Vec<String>>, Vec<FileRow>) -> bool> ChunkReader<'_, P> {
-    fn read<R: Read>(mut self, mut decoded: TextDecoder<R>) -> Result<(), ReadFailure> {
-        let delimiter = delimiter(decoded.beginning().map_err(|error| broken(&error))?);
-        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(decoded);
-        let header = reader.headers().map_err(|error| csv_broken(&error))?.clone();
-        if header.is_empty() {
-            return Err(ReadFailure::File(FileError::EmptyFile));
-        }
-        let fields = columns(&header, self.source).map_err(ReadFailure::File)?;
-        let header = Arc::new(header.iter().map(str::to_owned).collect::<Vec<_>>());
-        let region = self.source.region();
-        let (mut rows, mut total, mut bytes) = (Vec::new(), 0_u64, 0_usize);
-        let opted_out = fields.iter().position(|field| *field == ColumnTarget::OptedOut);
-        let mut record = csv::StringRecord::new();
-        loop {
-            self.row.start.store(reader.position().byte(), Ordering::Relaxed);
-            if !reader.read_record(&mut record).map_err(|error| csv_broken(&error))? {
-                break;
-            }
-            total += 1;
-            if total > self.limits.rows {
-                return Err(ReadFailure::File(FileError::TooManyRows));
-            }
-            if !self.judge && !opted_out.is_some_and(|place| says_opted_out(record.get(place))) {
-                continue;
-            }
-            bytes += record.as_slice().len();
-            let line = line_of(&record, reader.position().line());
-            rows.push(self.judged(&record, line, &fields, region));
-            if rows.len() >= self.limits.chunk || bytes >= self.limits.chunk_bytes {
-                bytes = 0;
-                if !(self.pass)(&header, std::mem::take(&mut rows)) {
-                    return Ok(());
-                }
-            }
-        }
-        if !rows.is_empty() {
-            (self.pass)(&header, rows);
-        }
-        Ok(())
-    }
-
-    fn judged(
-        &self,
-        record: &csv::StringRecord,
-        line: u64,
-        fields: &[ColumnTarget],
-        region: Option<PhoneRegion>,
-    ) -> FileRow {
-        if record.as_slice().len() as u64 > self.limits.row_bytes {
-            return FileRow { line, cells: vec![], parsed: Err(RowError::RowTooLong), opted_out: vec![] };
-        }
-        // A row of nothing but commas would otherwise take a hundred times its size; its report shows the first cells.
-        let cells: Vec<_> = record.iter().take(fields.len() + 1).map(str::to_owned).collect();
-        let parsed = parse(&cells, fields, region);
-        let opted_out = if parsed.is_err() { opted_out_of(&cells, fields, region) } else { Vec::new() };
-        FileRow { line, cells, parsed, opted_out }
-    }
-}
-
-fn says_opted_out(cell: Option<&str>) -> bool {
-    let text = cell.map(|cell| unescape_formula(cell).trim()).filter(|text| !text.is_empty());
-    text.is_some_and(|text| opt_out_cell(text) != OptOutCell::Willing)
-}
-
-/// The line on which the record begins, 1 for the file's first, as an editor counts them. The reader stands after the
-/// record's line end; blank lines before it are skipped without a word.
-fn line_of(record: &csv::StringRecord, next_line: u64) -> u64 {
-    let inner = record.iter().map(|cell| cell.bytes().filter(|b| *b == b'\n').count() as u64).sum::<u64>();
-    next_line.saturating_sub(1 + inner)
-}
-
-fn csv_broken(error: &csv::Error) -> ReadFailure {
-    match error.kind() {
-        csv::ErrorKind::Io(error) => broken(error),
-        // Neither of the others can happen to a flexible reader of UTF-8.
-        _ => ReadFailure::File(FileError::UploadLost),
-    }
-}
-
-fn broken(error: &io::Error) -> ReadFailure {
+/// Why a file cannot be read on.
+pub(super) fn broken(error: &io::Error) -> ReadFailure {
     if error.kind() == io::ErrorKind::InvalidData {
         return ReadFailure::File(FileError::RowTooLong);
     }

@@ -21,7 +21,8 @@ const REPORT_PARTS_MAX: usize = 8;
 impl ImportJob {
     /// The titles of the columns: the first part.
     pub async fn put_header(&self, chunk: &RowChunk) -> Result<(), CommandError> {
-        let header = RowReport { line: 1, code: String::new(), reason: String::new(), cells: chunk.header.to_vec() };
+        let titles = chunk.layout.columns.iter().map(|column| column.header.clone()).collect();
+        let header = RowReport { line: 1, code: String::new(), reason: String::new(), cells: titles };
         self.put_rows(0, BTreeMap::from([(self.start.source.subject(), vec![header])])).await
     }
 

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use wasend_commands::account::LABEL_MAX;
-use wasend_commands::contact::{ATTRIBUTE_NAME_MAX, ATTRIBUTE_VALUE_MAX, ATTRIBUTES_MAX};
+use wasend_commands::contact::ATTRIBUTES_MAX;
 use wasend_domain::UnavailableCause;
-use wasend_domain::import::{ColumnTarget, RowReport};
+use wasend_domain::import::RowReport;
 use wasend_domain::phone::{Bsuid, InvalidPhone, PhoneNumber, PhoneRegion};
 use wasend_vault::PersonIdentity;
 
 use super::cell::{holds_card_number, unescape_formula};
-use super::consent_words::{OptOutCell, opt_out_cell};
 
 /// What stands in a report in the place of a card number.
 const REMOVED: &str = "[card number removed]";
@@ -80,6 +78,12 @@ pub enum RowError {
     PhoneNotValid,
     OptOutUnclear,
     CharacterReplaced,
+    /// The number of the column that is asked first cannot be used.
+    PhoneOtherColumn,
+    /// A quotation mark that begins a cell of the row is never closed.
+    QuoteOpen,
+    /// A card of an address book that cannot be read.
+    CardUnreadable,
     /// The person was erased after the file was received.
     Erased,
     /// The account has the contact, and the vault cannot read what it has of them.
@@ -112,12 +116,16 @@ impl RowError {
             Self::PhoneNotValid => "PHONE_NOT_VALID",
             Self::OptOutUnclear => "OPT_OUT_UNCLEAR",
             Self::CharacterReplaced => "CHARACTER_REPLACED",
+            Self::PhoneOtherColumn => "PHONE_OTHER_COLUMN",
+            Self::QuoteOpen => "QUOTE_OPEN",
+            Self::CardUnreadable => "CARD_UNREADABLE",
             Self::Erased => "ERASED",
             Self::Unreadable(_) => "CONTACT_UNREADABLE",
         }
     }
 
-    fn reason(self) -> String {
+    /// What is told of it in the report and in a preview.
+    pub(crate) fn reason(self) -> String {
         match self {
             Self::RaggedRow => "the row has another number of cells than the header".to_owned(),
             Self::RowTooLong => "the row is longer than allowed".to_owned(),
@@ -139,6 +147,14 @@ impl RowError {
             Self::PhoneNotValid => "imported, but the number fits no numbering plan".to_owned(),
             Self::CharacterReplaced => {
                 "imported, but a byte of the row belongs to no character of the file's encoding".to_owned()
+            }
+            Self::PhoneOtherColumn => {
+                "imported with the number of another column, because that of the first cannot be used".to_owned()
+            }
+            Self::CardUnreadable => "the card cannot be read".to_owned(),
+            Self::QuoteOpen => {
+                "a quotation mark that begins a cell here is never closed; reading goes on with the next line that is a row"
+                    .to_owned()
             }
             Self::OptOutUnclear => {
                 "imported as opted out, because what the row says of that is not understood; write yes or no".to_owned()
@@ -197,145 +213,9 @@ impl ParsedRow {
     }
 }
 
-/// Reads a row's cells by what its columns hold.
-pub(crate) fn parse(
-    cells: &[String],
-    fields: &[ColumnTarget],
-    region: Option<PhoneRegion>,
-) -> Result<ParsedRow, RowError> {
-    if cells.len() != fields.len() {
-        return Err(RowError::RaggedRow);
-    }
-    if cells.iter().any(|cell| cell.contains('\0')) {
-        return Err(RowError::Nul);
-    }
-    let mut parsed = ParsedRow {
-        phone: None,
-        bsuid: None,
-        name: None,
-        attributes: BTreeMap::new(),
-        opted_out: false,
-        warnings: Vec::new(),
-    };
-    if cells.iter().any(|cell| cell.contains('\u{fffd}')) {
-        parsed.warnings.push(RowError::CharacterReplaced);
-    }
-    for (cell, field) in cells.iter().zip(fields) {
-        let value = unescape_formula(cell);
-        let text = value.trim();
-        match field {
-            ColumnTarget::Ignore => {}
-            _ if text.is_empty() => {}
-            ColumnTarget::Phone => parsed.phone = Some(phone(unescape_formula(text), region)?),
-            ColumnTarget::WaId => parsed.phone = Some(wa_id(unescape_formula(text))?),
-            ColumnTarget::Bsuid => parsed.bsuid = Some(text.parse().map_err(|_| RowError::BsuidInvalid)?),
-            ColumnTarget::Name => parsed.name = Some(kept(text, LABEL_MAX)?),
-            ColumnTarget::OptedOut => {
-                let says = opt_out_cell(text);
-                parsed.opted_out = says != OptOutCell::Willing;
-                parsed.warnings.extend((says == OptOutCell::Unclear).then_some(RowError::OptOutUnclear));
-            }
-            ColumnTarget::Attribute(name) => {
-                kept(name, ATTRIBUTE_NAME_MAX)?;
-                parsed.attributes.insert(name.clone(), kept(value, ATTRIBUTE_VALUE_MAX)?);
-            }
-        }
-    }
-    if parsed.phone.is_none() && parsed.bsuid.is_none() {
-        return Err(RowError::PhoneMissing);
-    }
-    if parsed.attributes.len() > ATTRIBUTES_MAX {
-        return Err(RowError::TooManyAttributes);
-    }
-    if parsed.phone.as_ref().is_some_and(|phone| !phone.is_valid()) {
-        parsed.warnings.push(RowError::PhoneNotValid);
-    }
-    Ok(parsed)
-}
-
-/// The people that a row says are opted out although it cannot be taken: that counts, whatever is wrong with its other cells.
-pub(crate) fn opted_out_of(
-    cells: &[String],
-    fields: &[ColumnTarget],
-    region: Option<PhoneRegion>,
-) -> Vec<PersonIdentity> {
-    let cell = |(cell, field): (&String, &ColumnTarget)| (unescape_formula(cell).trim().to_owned(), field.clone());
-    let cells: Vec<_> = cells.iter().zip(fields).map(cell).filter(|(text, _)| !text.is_empty()).collect();
-    let says = |(text, field): &(String, ColumnTarget)| {
-        *field == ColumnTarget::OptedOut && opt_out_cell(text) != OptOutCell::Willing
-    };
-    if !cells.iter().any(says) {
-        return Vec::new();
-    }
-    let identity = |(text, field): &(String, ColumnTarget)| match field {
-        ColumnTarget::Phone => {
-            phone(unescape_formula(text), region).ok().map(|phone| PersonIdentity::phone(phone.as_str()))
-        }
-        ColumnTarget::WaId => wa_id(unescape_formula(text)).ok().map(|phone| PersonIdentity::phone(phone.as_str())),
-        ColumnTarget::Bsuid => text.parse::<Bsuid>().ok().map(|bsuid| PersonIdentity::bsuid(bsuid.as_str())),
-        _ => None,
-    };
-    cells.iter().filter_map(identity).collect()
-}
-
-fn phone(text: &str, region: Option<PhoneRegion>) -> Result<PhoneNumber, RowError> {
-    PhoneNumber::parse_in(text, region).map_err(|error| unread(text, error))
-}
-
-fn wa_id(text: &str) -> Result<PhoneNumber, RowError> {
-    PhoneNumber::parse_wa_id(text).map_err(|error| unread(text, error))
-}
-
-fn unread(text: &str, error: InvalidPhone) -> RowError {
-    if scientific(text) { RowError::PhoneScientific } else { RowError::Phone(error) }
-}
-
-/// `4.91512E+12`, with a point or a comma.
-fn scientific(text: &str) -> bool {
-    let Some((number, exponent)) = text.split_once(['e', 'E']) else { return false };
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let (whole, part) = number.split_once(['.', ',']).unwrap_or((number, "0"));
-    digits(whole.trim_start_matches('+')) && digits(part) && digits(exponent.trim_start_matches('+'))
-}
-
-fn kept(text: &str, max: usize) -> Result<String, RowError> {
-    if text.chars().count() > max {
-        return Err(RowError::ValueTooLong);
-    }
-    if holds_card_number(text) { Err(RowError::CardNumber) } else { Ok(text.to_owned()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn wrong(phone: &str, note: &str) -> Option<RowError> {
-        let fields = [ColumnTarget::Phone, ColumnTarget::Attribute("note".into())];
-        parse(&[phone.to_owned(), note.to_owned()], &fields, None).err()
-    }
-
-    #[test]
-    fn rows_are_judged_by_their_cells() {
-        for phone in ["+1 650 555 1234", "'+16505551234", "+４４７９１１１２３４５６", "+15550783881", "+551112345678"]
-        {
-            assert_eq!(wrong(phone, "note"), None, "{phone}");
-        }
-        for (phone, code) in [
-            ("9.19812E+11", "PHONE_SCIENTIFIC"),
-            ("9,19812E+11", "PHONE_SCIENTIFIC"),
-            ("6505551234", "PHONE_NO_COUNTRY_CODE"),
-            ("hello", "PHONE_UNREADABLE"),
-            ("", "PHONE_MISSING"),
-            ("+1650555", "PHONE_TOO_SHORT"),
-            ("+165055512345678", "PHONE_TOO_LONG"),
-        ] {
-            assert_eq!(wrong(phone, "").map(RowError::code), Some(code), "{phone}");
-        }
-        assert_eq!(wrong("+16505551234", "4111 1111 1111 1111"), Some(RowError::CardNumber));
-        assert_eq!(wrong("+16505551234", &"x".repeat(1_001)), Some(RowError::ValueTooLong));
-        assert_eq!(wrong("+16505551234", "a\0b"), Some(RowError::Nul));
-        assert_eq!(parse(&[], &[ColumnTarget::Phone], None).err(), Some(RowError::RaggedRow));
-    }
 
     #[test]
     fn a_report_keeps_no_card_number() {

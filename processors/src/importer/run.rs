@@ -9,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 use wasend_commands::{CommandError, Commands};
-use wasend_domain::import::{Command, FileError, Import, ImportSource};
-use wasend_domain::{AccountId, Actor, ImportId, KeyPurpose, Opened};
+use wasend_domain::import::{Command, FileError, FileLayout, Import, ImportSource};
+use wasend_domain::{AccountId, Actor, ImportId, KeyPurpose, Opened, Personal};
 use wasend_eventlog::{CommandFailure, LoadedAggregate, StreamLookup, execute, load};
 use wasend_projections::Leases;
 use wasend_projections::uploads::StoredUpload;
 
 use super::chunk::{ChunkError, ChunkOutcome, ImportJob, KnownContacts};
+use super::chunks::ReadPurpose;
 use super::options::ImportOptions;
 use super::reading::{ChunkReceiver, ReadFailure, RowChunk, read};
 use super::row::{FileRow, PersonKey};
@@ -40,10 +41,10 @@ impl ImportRun {
         let upload = self.commands.uploads.get(start.upload).await?.filter(|upload| upload.account_id == account);
         if import.state.ended.is_none() {
             match self.work(account, id, import, upload.as_ref()).await {
-                Ok(true) => self.end(account, id, Command::Finish { at: self.commands.clock.now() }).await?,
+                Ok(true) => self.command(account, id, Command::Finish { at: self.commands.clock.now() }).await?,
                 Ok(false) => return Ok(()),
                 Err(ImportStop::File(code)) => {
-                    self.end(account, id, Command::Fail { code, at: self.commands.clock.now() }).await?;
+                    self.command(account, id, Command::Fail { code, at: self.commands.clock.now() }).await?;
                 }
                 Err(ImportStop::Failed(error)) => return Err(error),
             }
@@ -54,7 +55,7 @@ impl ImportRun {
         Ok(())
     }
 
-    async fn end(&self, account: AccountId, id: ImportId, command: Command) -> Result<(), CommandError> {
+    async fn command(&self, account: AccountId, id: ImportId, command: Command) -> Result<(), CommandError> {
         let (log, clock) = (&*self.commands.log, &*self.commands.clock);
         let done = execute::<Import>(log, clock, once(account, Actor::System("importer")), id.uuid(), command).await;
         match done {
@@ -81,7 +82,8 @@ impl ImportRun {
         };
         // The whole file is read once before anything is changed by it: an opt-out counts in whatever row it stands.
         let mut opted_out = HashSet::new();
-        let mut first_pass = read(&self.commands, upload, Arc::clone(&source), &self.options.limits, false);
+        let mut first_pass =
+            read(&self.commands, upload, Arc::clone(&source), &self.options.limits, ReadPurpose::OptOuts);
         while let Some(chunk) = first_pass.recv().await {
             opted_out.extend(chunk?.rows.iter().flat_map(FileRow::opted_out_keys));
         }
@@ -99,7 +101,7 @@ impl ImportRun {
         source: Arc<ImportSource>,
     ) -> Result<bool, ImportStop> {
         let done = import.state.chunks;
-        let chunks = read(&self.commands, upload, source, &self.options.limits, true);
+        let chunks = read(&self.commands, upload, source, &self.options.limits, ReadPurpose::Rows);
         // A person is in two chunks only as a repeated row, so the people of the next are prepared meanwhile.
         let (sender, mut prepared) = mpsc::channel(1);
         let preparing = prepare(Arc::clone(job), chunks, done, sender).in_current_span();
@@ -113,6 +115,7 @@ impl ImportRun {
             rows += chunk.rows.len() as u64;
             if number == 0 && done == 0 {
                 job.put_header(&chunk).await?;
+                self.describe(job, &mut import, &chunk.layout).await?;
             }
             // What was applied before is only read again for who was in it.
             if number >= done {
@@ -136,6 +139,22 @@ impl ImportRun {
             Ok(()) => Ok(true),
             Err(_) => Err(CommandError::unavailable(ChunkError::Unprepared).into()),
         }
+    }
+
+    /// Tells how the file is read.
+    async fn describe(
+        &self,
+        job: &ImportJob,
+        import: &mut LoadedAggregate<Import>,
+        layout: &FileLayout,
+    ) -> Result<(), CommandError> {
+        let at = self.commands.clock.now();
+        let layout = Personal::new(layout.clone());
+        let layout = self.commands.vault.seal(job.account, job.start.source.subject(), &layout, at.day()).await?;
+        self.command(job.account, job.id, Command::Describe { layout, at }).await?;
+        let mut found = load::<Import>(&*self.commands.log, job.account, &[job.id.uuid()]).await?;
+        *import = found.remove(&job.id.uuid()).and_then(StreamLookup::present).unwrap_or_default();
+        Ok(())
     }
 
     /// Renews the lease of the import; false if another node has it.

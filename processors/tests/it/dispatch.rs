@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasend_domain::contact::ConsentChannel;
 use wasend_domain::message::{DeliveryStatus, Message};
 use wasend_domain::{Clock, Personal};
-use wasend_processors::DispatchOptions;
+use wasend_processors::{DispatchOptions, Processor};
 use wasend_projections::numbers::NumberRow;
 use wasend_vault::PersonIdentity;
 use wasend_whatsapp::simulator::{HeldOutcome, SimulatedBehaviour};

@@ -13,13 +13,13 @@ use wasend_commands::privacy::ErasureInput;
 use wasend_commands::{CommandError, RefusalCode};
 use wasend_domain::contact::ConsentChannel;
 use wasend_domain::content::{InboundContent, OutboundContent};
-use wasend_domain::import::MergeMode;
+use wasend_domain::import::{MergeMode, NumberNotation};
 use wasend_domain::message::{DeliveryStatus, MessageDirection};
 use wasend_domain::phone::PhoneNumber;
 use wasend_domain::privacy::{LegalGround, LegalRegime, PrivacyRequest, RequestReason, RequestState};
 use wasend_domain::{Opened, Personal, PersonalValue, PrivacyRequestId, Sealed, SubjectId};
 use wasend_eventlog::{EventFilter, StreamLookup, load};
-use wasend_processors::ImportOptions;
+use wasend_processors::{ImportOptions, Processor};
 use wasend_projections::messages::MessageRow;
 use wasend_projections::{CellValue, RebuildOptions};
 use wasend_vault::PersonIdentity;
@@ -108,6 +108,8 @@ async fn act(world: &World, act: Act, phone: &str, old: SubjectId, request: Priv
                 dry_run: false,
                 columns: Personal::new(vec![]),
                 region: None,
+                numbers: NumberNotation::AsWritten,
+                encoding: None,
             };
             commands.import_contacts(caller, input).await.unwrap();
         }

@@ -13,9 +13,10 @@ use wasend_commands::Caller;
 use wasend_commands::contact::ContactInput;
 use wasend_commands::import::ImportContacts;
 use wasend_domain::contact::ConsentChannel;
-use wasend_domain::import::{Import, MergeMode, RowCounters, RunEnd};
+use wasend_domain::import::{Import, MergeMode, NumberNotation, RowCounters, RunEnd};
 use wasend_domain::{ImportId, Personal};
 use wasend_eventlog::{StreamLookup, load};
+use wasend_processors::Processor;
 use wasend_processors::importer::report::report;
 use wasend_processors::{ImportLimits, ImportOptions};
 use wasend_vault::{NewPerson, PersonIdentity};
@@ -134,6 +135,8 @@ async fn begin(world: &World, caller: Caller, file: &str, piece: usize, mode: Me
         dry_run: false,
         columns: Personal::new(vec![]),
         region: None,
+        numbers: NumberNotation::AsWritten,
+        encoding: None,
     };
     world.commands.import_contacts(caller, input).await.unwrap().value
 }

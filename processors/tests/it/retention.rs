@@ -6,6 +6,7 @@ use wasend_domain::bucket::{BucketContents, Command, RetentionBucket};
 use wasend_domain::inbox::Event as Inbox;
 use wasend_domain::{Actor, AnyEvent, DataCategory, Day, Opened, RecordedEvent};
 use wasend_eventlog::{CommandContext, CommandId, EventFilter, execute};
+use wasend_processors::Processor;
 use wasend_processors::erasure::reconcile;
 
 use crate::world::World;

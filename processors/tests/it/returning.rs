@@ -10,10 +10,11 @@ use wasend_commands::contact::ContactInput;
 use wasend_commands::import::ImportContacts;
 use wasend_commands::privacy::ErasureInput;
 use wasend_domain::contact::{ConsentChannel, Contact};
-use wasend_domain::import::{MergeMode, RowCounters};
+use wasend_domain::import::{MergeMode, NumberNotation, RowCounters};
 use wasend_domain::privacy::{LegalGround, LegalRegime, PrivacyRequest, RequestState};
 use wasend_domain::{EventId, EventMetadata, ImportId, Personal, StreamId, SubjectId};
 use wasend_eventlog::{Append, CommandId, NewEvent, StreamAppend, StreamLookup, load};
+use wasend_processors::Processor;
 use wasend_processors::importer::report::report;
 use wasend_processors::{ImportLimits, ImportOptions};
 
@@ -53,6 +54,8 @@ async fn begin(world: &World, file: &str, dry_run: bool) -> ImportId {
         dry_run,
         columns: Personal::new(vec![]),
         region: None,
+        numbers: NumberNotation::AsWritten,
+        encoding: None,
     };
     world.commands.import_contacts(world.caller, input).await.unwrap().value
 }

@@ -19,8 +19,8 @@ use wasend_domain::message::{DeliveryStatus, Message};
 use wasend_domain::{Actor, Clock, MessageId, NumberId, Personal, SubjectId, Time};
 use wasend_eventlog::{Db, DbOptions, EventLog, SqlLog, StreamLookup, UpcasterChain, load};
 use wasend_processors::{
-    DispatchOptions, Dispatcher, ErasureOptions, ErasureProcessor, ImportOptions, Importer, MessageTimers,
-    RetentionOptions, RetentionProcessor, RetryWaits, TimerOptions,
+    DispatchOptions, Dispatcher, ErasureOptions, ErasureProcessor, ImportOptions, Importer, MessageTimers, Processor,
+    ProcessorContext, RetentionOptions, RetentionProcessor, RetryWaits, TimerOptions,
 };
 use wasend_projections::{Leases, Projector, ProjectorOptions};
 use wasend_vault::{FileEpoch, StoreOptions, Vault, VaultOptions};
@@ -229,14 +229,18 @@ impl World {
         self.lines.put(line("106540352242922", if revoked { "another" } else { TOKEN }));
     }
 
+    fn context(&self, commands: &Arc<Commands>) -> ProcessorContext {
+        let (commands, gateway) = (commands.clone(), self.gateway.clone());
+        ProcessorContext { commands, gateway, projector: self.projector.clone(), leases: self.leases.clone() }
+    }
+
     pub fn dispatcher(&self, options: DispatchOptions) -> Dispatcher {
-        let (commands, gateway) = (self.commands.clone(), self.gateway.clone());
-        Dispatcher::start(commands, gateway, self.projector.clone(), self.leases.clone(), options)
+        Dispatcher::start(&self.context(&self.commands), options)
     }
 
     pub fn runners(&self) -> MessageTimers {
         let options = TimerOptions { tick: Duration::from_millis(50), ..TimerOptions::default() };
-        MessageTimers::start(&self.commands, &self.projector, &self.leases, &options)
+        MessageTimers::start(&self.context(&self.commands), options)
     }
 
     /// The same commands on another way to the log.
@@ -257,17 +261,17 @@ impl World {
     }
 
     pub fn importer(&self, commands: &Arc<Commands>, options: &ImportOptions) -> Importer {
-        Importer::start(commands, &self.projector, &self.leases, options)
+        Importer::start(&self.context(commands), options.clone())
     }
 
     pub fn erasures(&self, commands: &Arc<Commands>) -> ErasureProcessor {
         let options = ErasureOptions { tick: Duration::from_millis(50), ..ErasureOptions::default() };
-        ErasureProcessor::start(commands.clone(), self.projector.clone(), self.leases.clone(), options)
+        ErasureProcessor::start(&self.context(commands), options)
     }
 
     pub fn retention(&self) -> RetentionProcessor {
         let options = RetentionOptions { tick: Duration::from_millis(20), ..RetentionOptions::default() };
-        RetentionProcessor::start(self.commands.clone(), self.projector.clone(), self.leases.clone(), options)
+        RetentionProcessor::start(&self.context(&self.commands), options)
     }
 
     /// So many cases, and a third of them on Postgres, where each takes longer.

@@ -6,7 +6,8 @@ use std::cell::Cell as Flag;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::engine::table::{CellReader, CellValue, DamagedRow, TableRecord};
+use crate::engine::cell::CellValue;
+use crate::engine::table::{CellReader, DamagedRow, TableRecord};
 
 /// A row as the database gives it: its key, and the cells after it.
 pub(crate) type RawRow = Vec<CellValue>;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::engine::cell::ColumnKind;
 use crate::engine::projection::Projection;
 use crate::engine::rows::TableShape;
 use crate::engine::sql::{EngineConnection, SqlTarget};
-use crate::engine::table::{ColumnKind, Table};
+use crate::engine::table::Table;
 
 /// What the tables of a rebuild are called by until they are switched.
 const BESIDE: &str = "_rebuild";
@@ -105,4 +106,22 @@ fn definition(table: &Table) -> String {
     let columns: Vec<String> = table.columns.iter().map(column).collect();
     let indexes: Vec<String> = table.indexes.iter().map(|index| index.join("+")).collect();
     format!("{}({}) [{}]", table.name, columns.join(", "), indexes.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database knows the tables of a version by their definition and refuses another one under the same version.
+    #[test]
+    fn released_tables_change_only_with_their_version() {
+        let tables = |projection: &Arc<dyn Projection>| {
+            let tables = projection.tables().iter();
+            let lines = tables.map(|table| format!("  {} by {}\n", definition(table), table.key().name));
+            format!("{}\n{}", ProjectionBuild::serving(projection).id, lines.collect::<String>())
+        };
+        let now: String = crate::all().iter().map(tables).collect();
+        let released = include_str!("../../released/tables.txt");
+        assert_eq!(now, released, "raise the version, then write projections/released/tables.txt anew:\n{now}");
+    }
 }

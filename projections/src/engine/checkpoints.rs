@@ -7,9 +7,11 @@ use std::str::FromStr;
 use wasend_domain::{Position, Time};
 
 use crate::engine::build::{PROJECTION_LEASE_PREFIX, ProjectionBuild};
+use crate::engine::cell::CellField;
+use crate::engine::cell::{CellValue, ColumnKind};
 use crate::engine::projection::PoisonCause;
 use crate::engine::sql::{SqlTarget, StoreError};
-use crate::engine::table::{CellReader, CellValue, ColumnKind, DamagedRow, Table};
+use crate::engine::table::{CellReader, Table};
 
 /// What a build is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,18 @@ impl FromStr for BuildState {
             "rebuilding" => Ok(Self::Rebuilding),
             _ => Err(()),
         }
+    }
+}
+
+impl CellField for BuildState {
+    const KIND: ColumnKind = ColumnKind::Text;
+
+    fn into_cell(self) -> CellValue {
+        self.to_string().into()
+    }
+
+    fn from_cell(cell: CellValue) -> Option<Self> {
+        String::from_cell(cell)?.parse().ok()
     }
 }
 
@@ -207,18 +221,15 @@ pub(crate) async fn delete(on: &mut SqlTarget<'_>, id: &str) -> Result<(), Store
 
 fn entry(row: Vec<CellValue>) -> Result<CheckpointRow, StoreError> {
     let mut cells = CellReader::new(&REGISTRY, row);
-    let read = |cells: &mut CellReader| -> Result<CheckpointRow, DamagedRow> {
-        Ok(CheckpointRow {
-            id: cells.text()?,
-            name: cells.text()?,
-            version: u32::try_from(cells.int()?).map_err(|_| cells.damaged())?,
-            build: cells.int()?,
-            position: cells.count()?,
-            state: cells.parse()?,
-            error: cells.optional_text()?,
-            error_position: cells.optional_int()?,
-            updated_at: Time::from_micros(cells.int()?),
-        })
-    };
-    Ok(read(&mut cells)?)
+    Ok(CheckpointRow {
+        id: cells.field()?,
+        name: cells.field()?,
+        version: cells.field()?,
+        build: cells.field()?,
+        position: cells.field()?,
+        state: cells.field()?,
+        error: cells.field()?,
+        error_position: cells.field()?,
+        updated_at: cells.field()?,
+    })
 }

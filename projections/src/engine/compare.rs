@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::engine::batch_rows::RawRow;
+use crate::engine::cell::CellValue;
 use crate::engine::rows::{self, TableShape};
 use crate::engine::sql::{SqlTarget, StoreError};
-use crate::engine::table::CellValue;
 
 const COMPARED_ROWS_MAX: i64 = 2_000;
 /// How many differing rows a comparison names.

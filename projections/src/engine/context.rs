@@ -5,11 +5,32 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use wasend_domain::{Clock, Position};
+use wasend_domain::{AnyEvent, Clock, Position, RecordedEvent};
 use wasend_eventlog::{Db, EventLog, LogError};
 
 use crate::engine::batch::DecodeFn;
 use crate::engine::sql::StoreError;
+
+/// How the engine runs.
+#[derive(Debug, Clone, Copy)]
+pub struct ProjectorOptions {
+    /// Most events that are folded in one transaction.
+    pub batch: usize,
+    /// The same while the tables have no readers: as long as no projection is live, and by a rebuild.
+    pub bulk: usize,
+    /// How long a node that has died keeps the others from folding.
+    pub lease: Duration,
+    /// How often progress is looked for that was not notified.
+    pub poll: Duration,
+    pub(crate) decode: DecodeFn,
+}
+
+impl Default for ProjectorOptions {
+    fn default() -> Self {
+        let decode = |recorded: &RecordedEvent| AnyEvent::decode(recorded).ok();
+        Self { batch: 2_000, bulk: 8_000, lease: Duration::from_secs(5), poll: Duration::from_millis(250), decode }
+    }
+}
 
 /// What the daemon works with.
 pub(crate) struct EngineContext {
@@ -24,6 +45,19 @@ pub(crate) struct EngineContext {
     pub bulk: usize,
     pub lease: Duration,
     pub poll: Duration,
+}
+
+impl EngineContext {
+    /// The parts of an engine of `owner`, which is a node or, for a rebuild without a node, empty.
+    pub fn new(
+        (db, log): (Db, Arc<dyn EventLog>),
+        clock: Arc<dyn Clock>,
+        owner: String,
+        options: ProjectorOptions,
+    ) -> Self {
+        let ProjectorOptions { batch, bulk, lease, poll, decode } = options;
+        Self { db, log, clock, owner, decode, batch: batch.max(1), bulk: bulk.max(1), lease, poll }
+    }
 }
 
 /// How other tasks hear of the daemon and wake it.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use wasend_domain::{Clock, Time};
 use wasend_eventlog::{Db, with_transaction};
 
+use crate::engine::cell::{CellValue, ColumnKind};
 use crate::engine::sql::{self, StoreError};
-use crate::engine::table::{CellValue, ColumnKind};
 
 const ACQUIRE: &str = "INSERT INTO leases (name, owner, until, epoch) VALUES ($1, $2, $3, 1) \
     ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until, \

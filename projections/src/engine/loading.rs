@@ -8,9 +8,10 @@ use sqlx::{AssertSqlSafe, Row as _};
 use wasend_eventlog::Db;
 
 use crate::engine::batch_rows::RawRow;
+use crate::engine::cell::{CellValue, ColumnKind};
 use crate::engine::rows::{TableShape, kinds};
 use crate::engine::sql::{SqlTarget, StoreError};
-use crate::engine::table::{CellValue, Column, ColumnKind, DamagedRow, Table};
+use crate::engine::table::{Column, DamagedRow, Table};
 
 /// Rows of a table that are to be loaded.
 pub(crate) struct WantedRows<'a> {

@@ -7,59 +7,19 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use wasend_domain::{AnyEvent, Clock, Id, Position, RecordedEvent, Time, ids::kind};
+use wasend_domain::{Clock, Id, Position, Time, ids::kind};
 use wasend_eventlog::{Db, EventLog, LogError};
 
-use crate::engine::batch::DecodeFn;
 use crate::engine::build::ProjectionBuild;
 use crate::engine::checkpoints::{self, BuildState};
-use crate::engine::context::{DaemonSignals, EngineContext};
+use crate::engine::context::{DaemonSignals, EngineContext, ProjectorOptions};
 use crate::engine::daemon::ProjectionDaemon;
 use crate::engine::notifications;
 use crate::engine::projection::{LOG_IS_DAMAGED, Projection};
 use crate::engine::reads::ReadModels;
 use crate::engine::rebuild::{self, RebuildError, RebuildOptions, RebuildReport};
+use crate::engine::registration::{StartError, ensure, forget, no_table_twice};
 use crate::engine::sql::{EngineConnection, StoreError};
-
-/// How the engine runs.
-#[derive(Debug, Clone)]
-pub struct ProjectorOptions {
-    /// Most events that are folded in one transaction.
-    pub batch: usize,
-    /// The same while the tables have no readers: as long as no projection is live, and by a rebuild.
-    pub bulk: usize,
-    /// How long a node that has died keeps the others from folding.
-    pub lease: Duration,
-    /// How often progress is looked for that was not notified.
-    pub poll: Duration,
-    pub(crate) decode: DecodeFn,
-}
-
-impl Default for ProjectorOptions {
-    fn default() -> Self {
-        let decode = |recorded: &RecordedEvent| AnyEvent::decode(recorded).ok();
-        Self { batch: 2_000, bulk: 8_000, lease: Duration::from_secs(5), poll: Duration::from_millis(250), decode }
-    }
-}
-
-/// Why the engine could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Log(#[from] LogError),
-    #[error("the tables of projection {0} were changed: raise its version")]
-    Changed(String),
-    #[error("two projections have the table {0}")]
-    TableTwice(&'static str),
-}
-
-impl From<sqlx::Error> for StartError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
 
 /// The read models did not reach the position in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -120,19 +80,8 @@ impl Projector {
             checkpoints::resume(&mut conn.on(), &build.id, clock.now()).await?;
         }
         let owner = Id::<kind::EventTag>::fresh(clock.now()).to_string();
-        let ProjectorOptions { batch, bulk, lease, poll, decode } = options;
         let reads = ReadModels::new(db.clone(), &projections);
-        let means = Arc::new(EngineContext {
-            db,
-            log,
-            clock,
-            owner,
-            decode,
-            batch: batch.max(1),
-            bulk: bulk.max(1),
-            lease,
-            poll,
-        });
+        let means = Arc::new(EngineContext::new((db, log), clock, owner, options));
         let signals = DaemonSignals {
             position: Arc::new(watch::Sender::new(0)),
             committed: Arc::new(watch::Sender::new(0)),
@@ -234,35 +183,4 @@ pub async fn status(
         updated_at: entry.updated_at,
     };
     Ok(entries.into_iter().map(status).collect())
-}
-
-/// Registers a build and makes its tables, if that has not been done.
-pub(crate) async fn ensure(conn: &mut EngineConnection, build: &ProjectionBuild, now: Time) -> Result<(), StartError> {
-    let mut tx = conn.begin().await?;
-    if checkpoints::insert(&mut tx.on(), build, 1, BuildState::CatchingUp, now).await? {
-        build.create(&mut tx.on()).await?;
-    } else if checkpoints::definition(&mut tx.on(), &build.id).await? != Some(build.definition()) {
-        return Err(StartError::Changed(build.id.clone()));
-    }
-    tx.commit().await?;
-    Ok(())
-}
-
-/// Drops a build and its registration.
-pub(crate) async fn forget(conn: &mut EngineConnection, build: &ProjectionBuild) -> Result<(), StoreError> {
-    let mut tx = conn.begin().await?;
-    build.remove(&mut tx.on()).await?;
-    checkpoints::delete(&mut tx.on(), &build.id).await?;
-    Ok(tx.commit().await?)
-}
-
-fn no_table_twice(builds: &[ProjectionBuild]) -> Result<(), StartError> {
-    let mut names: Vec<&str> = Vec::new();
-    for shape in builds.iter().flat_map(|build| &build.shapes) {
-        if names.contains(&shape.table.name) {
-            return Err(StartError::TableTwice(shape.table.name));
-        }
-        names.push(shape.table.name);
-    }
-    Ok(())
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use wasend_eventlog::Db;
 
 use crate::engine::account_limiter::{AccountLimiter, QueryPermit};
+use crate::engine::cell::{CellValue, ColumnKind};
 use crate::engine::loading::{self, WantedRows};
 use crate::engine::projection::Projection;
 use crate::engine::rows::{self, TableShape};
 use crate::engine::sql::{self, StoreError};
-use crate::engine::table::{CellReader, CellValue, ColumnKind, TableRecord};
+use crate::engine::table::{CellReader, TableRecord};
 use crate::engine::{batch_rows::RawRow, build};
 
 /// Reads the tables that serve. Clones share it.
@@ -58,7 +59,12 @@ impl ReadModels {
     /// How many rows of a table fulfil `tail` (a `WHERE`, or empty).
     pub async fn count<R: TableRecord>(&self, tail: &str, binds: &[CellValue]) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM {} AS {} {tail}", self.physical::<R>()?, R::TABLE.name);
-        let rows = self.cells(&sql, binds, &[ColumnKind::Int]).await?;
+        self.number(&sql, binds).await
+    }
+
+    /// The one number that a query gives; 0 for none.
+    pub(crate) async fn number(&self, sql: &str, binds: &[CellValue]) -> Result<u64, StoreError> {
+        let rows = self.cells(sql, binds, &[ColumnKind::Int]).await?;
         let count = rows.first().and_then(|row| row.first());
         Ok(if let Some(CellValue::Int(Some(count))) = count { u64::try_from(*count).unwrap_or(0) } else { 0 })
     }
@@ -82,6 +88,22 @@ impl ReadModels {
     fn shape<R: TableRecord>(&self) -> Result<&TableShape, StoreError> {
         self.shapes.get(R::TABLE.name).ok_or(StoreError::UnknownTable(R::TABLE.name))
     }
+}
+
+/// Places for `IN (…)`: `count` of them, from `$first` on; `NULL`, which nothing equals, for none.
+pub(crate) fn places(first: usize, count: usize) -> String {
+    let places: Vec<String> = (first..first + count).map(|place| format!("${place}")).collect();
+    if places.is_empty() { "NULL".to_owned() } else { places.join(", ") }
+}
+
+/// Values for `IN (…)`, the first repeated up to a power of two: few different texts of the statement, so that each is
+/// prepared once.
+pub(crate) fn padded(values: impl IntoIterator<Item = CellValue>) -> Vec<CellValue> {
+    let mut values: Vec<CellValue> = values.into_iter().collect();
+    if let Some(first) = values.first().cloned() {
+        values.resize(values.len().next_power_of_two(), first);
+    }
+    values
 }
 
 fn record<R: TableRecord>(row: RawRow) -> Result<R, StoreError> {

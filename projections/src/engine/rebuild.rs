@@ -14,11 +14,11 @@ use crate::engine::build::ProjectionBuild;
 use crate::engine::checkpoints::{self, BuildState, CheckpointRow};
 use crate::engine::commit::{self, ProjectionWrite, WriteOutcome};
 use crate::engine::compare::{TableComparison, compare};
-use crate::engine::context::{EngineContext, EngineFailure};
+use crate::engine::context::{EngineContext, EngineFailure, ProjectorOptions};
 use crate::engine::lease::Leases;
 use crate::engine::prefetch::{BatchRange, PrefetchedBatch, Prefetcher};
 use crate::engine::projection::{PoisonCause, Projection};
-use crate::engine::projector::{ProjectorOptions, StartError, ensure, forget};
+use crate::engine::registration::{StartError, ensure, forget};
 use crate::engine::sql::{EngineConnection, EngineTransaction, StoreError};
 
 /// How long a rebuild that died keeps another from starting.
@@ -92,18 +92,7 @@ pub async fn rebuild(
     clock: Arc<dyn Clock>,
     (options, rebuild): (ProjectorOptions, &RebuildOptions),
 ) -> Result<RebuildReport, RebuildError> {
-    let ProjectorOptions { batch, bulk, lease, poll, decode } = options;
-    let means = Arc::new(EngineContext {
-        db,
-        log,
-        clock,
-        owner: String::new(),
-        decode,
-        batch: batch.max(1),
-        bulk: bulk.max(1),
-        lease,
-        poll,
-    });
+    let means = Arc::new(EngineContext::new((db, log), clock, String::new(), options));
     run(&means, projection, rebuild).await
 }
 

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::engine::batch_rows::RawRow;
+use crate::engine::cell::{CellValue, ColumnKind};
 use crate::engine::sql::SqlTarget;
-use crate::engine::table::{CellValue, Column, ColumnKind, SQLITE_ROWS_MAX, Table};
+use crate::engine::table::{Column, SQLITE_ROWS_MAX, Table};
 
 /// A table as it stands in the database, with its statements.
 pub(crate) struct TableShape {

@@ -8,7 +8,8 @@ use tokio::sync::OwnedMutexGuard;
 use wasend_eventlog::db::is_damage;
 use wasend_eventlog::{Db, SqliteDb};
 
-use crate::engine::table::{CellValue, ColumnKind, DamagedRow};
+use crate::engine::cell::{CellValue, ColumnKind};
+use crate::engine::table::DamagedRow;
 
 /// The read models' database failed, or holds what no record writes. Never shows a value.
 #[derive(thiserror::Error)]
@@ -82,6 +83,7 @@ impl EngineConnection {
         })
     }
 
+    /// Where statements outside a transaction run.
     pub fn on(&mut self) -> SqlTarget<'_> {
         match self {
             Self::Sqlite(_, conn) => SqlTarget::Sqlite(conn),
@@ -118,6 +120,7 @@ pub(crate) enum EngineTransaction<'c> {
 }
 
 impl EngineTransaction<'_> {
+    /// Where statements of the transaction run.
     pub fn on(&mut self) -> SqlTarget<'_> {
         match self {
             Self::Sqlite(tx, _) => SqlTarget::Sqlite(tx),

@@ -1,11 +1,7 @@
 //! What a read model keeps: tables of texts and integers, described once in Rust, from which their DDL, loads and
 //! writes are generated for both engines.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::Serialize;
-use wasend_domain::Time;
+use crate::engine::cell::{CellField, CellValue, ColumnKind};
 
 /// So many rows one SQLite statement writes with each value bound by itself, which is the cheapest for many; what is left
 /// goes as one text, in one statement whatever its number.
@@ -31,6 +27,11 @@ impl Table {
         if self.append_only { Column::int("position") } else { Column::text("id") }
     }
 
+    /// The error of a row whose column holds what no record writes.
+    pub const fn damaged(&self, column: &'static str) -> DamagedRow {
+        DamagedRow { table: self.name, column }
+    }
+
     /// The key, and the others.
     pub fn all_columns(&self) -> impl Iterator<Item = Column> {
         std::iter::once(self.key()).chain(self.columns.iter().copied())
@@ -45,16 +46,12 @@ pub struct Column {
     pub nullable: bool,
 }
 
-/// What a column holds, in both engines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ColumnKind {
-    /// `TEXT`, compared by its bytes.
-    Text,
-    /// `BIGINT`.
-    Int,
-}
-
 impl Column {
+    /// A column of values of the type.
+    pub const fn of<T: CellField>(name: &'static str) -> Self {
+        Self { name, kind: T::KIND, nullable: T::NULLABLE }
+    }
+
     /// A column of texts, never null.
     pub const fn text(name: &'static str) -> Self {
         Self { name, kind: ColumnKind::Text, nullable: false }
@@ -73,70 +70,6 @@ impl Column {
     /// A column of 64-bit integers, perhaps null.
     pub const fn optional_int(name: &'static str) -> Self {
         Self { name, kind: ColumnKind::Int, nullable: true }
-    }
-}
-
-/// One value of a row, or bound to a query.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(untagged)]
-pub enum CellValue {
-    Text(Option<String>),
-    Int(Option<i64>),
-}
-
-/// Rows hold identifiers and sealed values only, but a text is not shown all the same.
-impl fmt::Debug for CellValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(None) | Self::Int(None) => f.write_str("null"),
-            Self::Text(Some(_)) => f.write_str("[text]"),
-            Self::Int(Some(value)) => write!(f, "{value}"),
-        }
-    }
-}
-
-impl From<&str> for CellValue {
-    fn from(value: &str) -> Self {
-        Self::Text(Some(value.to_owned()))
-    }
-}
-impl From<String> for CellValue {
-    fn from(value: String) -> Self {
-        Self::Text(Some(value))
-    }
-}
-impl From<Option<String>> for CellValue {
-    fn from(value: Option<String>) -> Self {
-        Self::Text(value)
-    }
-}
-impl From<i64> for CellValue {
-    fn from(value: i64) -> Self {
-        Self::Int(Some(value))
-    }
-}
-impl From<Option<i64>> for CellValue {
-    fn from(value: Option<i64>) -> Self {
-        Self::Int(value)
-    }
-}
-
-impl CellValue {
-    /// A text cell with the value's one text form.
-    pub fn text(value: &impl ToString) -> Self {
-        Self::Text(Some(value.to_string()))
-    }
-
-    /// A position, sequence or count; saturates at the largest BIGINT.
-    pub fn count(value: u64) -> Self {
-        Self::Int(Some(i64::try_from(value).unwrap_or(i64::MAX)))
-    }
-
-    pub(crate) const fn kind(&self) -> ColumnKind {
-        match self {
-            Self::Text(_) => ColumnKind::Text,
-            Self::Int(_) => ColumnKind::Int,
-        }
     }
 }
 
@@ -174,65 +107,15 @@ impl CellReader {
         Self { table, cells: cells.into_iter(), next: 0 }
     }
 
-    /// The next cell, which is a text.
-    pub fn text(&mut self) -> Result<String, DamagedRow> {
-        self.optional_text()?.ok_or_else(|| self.damaged())
-    }
-
-    /// The next cell, which is a text or null.
-    pub fn optional_text(&mut self) -> Result<Option<String>, DamagedRow> {
-        match self.take() {
-            Some(CellValue::Text(value)) => Ok(value),
-            _ => Err(self.damaged()),
-        }
-    }
-
-    /// The next cell, which is an integer.
-    pub fn int(&mut self) -> Result<i64, DamagedRow> {
-        self.optional_int()?.ok_or_else(|| self.damaged())
-    }
-
-    /// The next cell, which is an integer or null.
-    pub fn optional_int(&mut self) -> Result<Option<i64>, DamagedRow> {
-        match self.take() {
-            Some(CellValue::Int(value)) => Ok(value),
-            _ => Err(self.damaged()),
-        }
-    }
-
-    /// A position, sequence or count.
-    pub fn count(&mut self) -> Result<u64, DamagedRow> {
-        u64::try_from(self.int()?).map_err(|_| self.damaged())
-    }
-
-    /// A text that stands for a value.
-    pub fn parse<T: FromStr>(&mut self) -> Result<T, DamagedRow> {
-        self.text()?.parse().map_err(|_| self.damaged())
-    }
-
-    /// The next cell as the value that its text stands for, or null.
-    pub fn optional_parse<T: FromStr>(&mut self) -> Result<Option<T>, DamagedRow> {
-        self.optional_text()?.map(|text| text.parse()).transpose().map_err(|_| self.damaged())
+    /// The next cell as a value of the column's type.
+    pub fn field<T: CellField>(&mut self) -> Result<T, DamagedRow> {
+        self.next += 1;
+        self.cells.next().and_then(T::from_cell).ok_or_else(|| self.damaged())
     }
 
     /// The cell that was taken last is not what it should be.
-    pub fn damaged(&self) -> DamagedRow {
+    fn damaged(&self) -> DamagedRow {
         let column = self.table.all_columns().nth(self.next.saturating_sub(1)).unwrap_or(self.table.key());
-        DamagedRow { table: self.table.name, column: column.name }
+        self.table.damaged(column.name)
     }
-
-    fn take(&mut self) -> Option<CellValue> {
-        self.next += 1;
-        self.cells.next()
-    }
-}
-
-/// A moment as a column of integers holds it, in microseconds.
-pub(crate) fn time(micros: i64) -> Time {
-    Time::from_micros(micros)
-}
-
-/// The cell of a moment that may be none, in microseconds.
-pub(crate) fn moment(time: Option<Time>) -> CellValue {
-    CellValue::Int(time.map(Time::micros))
 }

@@ -13,14 +13,16 @@ use wasend_eventlog::{Append, AppendRejection, AppendedRange, Db, DbOptions, Eve
 
 use crate::engine::batch::{self, DecodedEvent, NamedBatch};
 use crate::engine::build::ProjectionBuild;
+use crate::engine::cell::CellValue;
 use crate::engine::projection::{PoisonCause, Projection};
-use crate::engine::table::{CellReader, CellValue, TableRecord};
+use crate::engine::table::{CellReader, TableRecord};
 
 /// Tables in memory, as a fold has filled them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct MemoryTables(HashMap<&'static str, BTreeMap<CellValue, Vec<CellValue>>>);
 
 impl MemoryTables {
+    /// The record under this id.
     pub fn get<R: TableRecord>(&self, id: &str) -> Option<R> {
         self.all::<R>().into_iter().find(|record| record.id() == id)
     }
@@ -86,10 +88,12 @@ pub(crate) fn folded(
 pub(crate) struct StillClock(AtomicI64);
 
 impl StillClock {
+    /// A clock at one fixed moment of the year 2027.
     pub fn new() -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(1_800_000_000_000_000)))
     }
 
+    /// Moves the clock on.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
     }
@@ -118,6 +122,7 @@ pub(crate) enum EventDamage {
 }
 
 impl MemoryLog {
+    /// A log without events, whose reads succeed.
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             events: Mutex::default(),
@@ -221,6 +226,7 @@ pub(crate) struct TestDatabase {
 }
 
 impl TestDatabase {
+    /// A database of the engine that is dropped with it; on PostgreSQL it is made beside that of the test server's URL.
     pub async fn new(engine: TestEngine) -> Self {
         match engine {
             TestEngine::Sqlite => {

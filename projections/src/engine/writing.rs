@@ -8,10 +8,11 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Connection as _, Either, Executor as _, PgConnection, Sqlite, SqliteConnection};
 
 use crate::engine::batch_rows::{RawRow, TableChanges};
+use crate::engine::cell::{CellValue, ColumnKind};
 use crate::engine::loading::{json, json_rows};
 use crate::engine::rows::{TableShape, kinds};
 use crate::engine::sql::{EngineConnection, SqlTarget, bind_sqlite};
-use crate::engine::table::{CellValue, ColumnKind, SQLITE_ROWS_MAX};
+use crate::engine::table::SQLITE_ROWS_MAX;
 
 /// So many new rows at once are copied into PostgreSQL: fewer are not worth the second round trip.
 const COPY_ROWS_MIN: usize = 64;

@@ -59,8 +59,9 @@ async fn a_file_that_cannot_be_used_changes_nothing(engine: Engine) {
     let client = world.client();
     for (content, failure) in [
         ("\n\n", "EMPTY_FILE"),
-        ("phone,,name\n1,2,3\n", "EMPTY_HEADER"),
-        ("phone,name,Name\n1,2,3\n", "DUPLICATE_HEADER"),
+        ("pho\0ne,name\n1,2\n", "EMPTY_HEADER"),
+        ("attribute:city,city,phone\n1,2,3\n", "DUPLICATE_HEADER"),
+        ("%PDF-1.7\n", "FORMAT_UNKNOWN"),
         ("name,city\nAda,London\n", "NO_PHONE_COLUMN"),
     ] {
         let id = begin(&client, json!({"filename": "x.csv", "content": content})).await;
@@ -91,7 +92,7 @@ async fn every_limit_is_kept(engine: Engine) {
     let failing = [
         (format!("phone,name\n{}", rows(4)), "TOO_MANY_ROWS"),
         (format!("phone,{}\n", titles.join(",")), "TOO_MANY_COLUMNS"),
-        (format!("phone,name\n+16505551000,\"{}", "x\n".repeat(200_000)), "ROW_TOO_LONG"),
+        (format!("phone,name\n+16505551000,\"{}", "x ".repeat(200_000)), "ROW_TOO_LONG"),
     ];
     for (content, failure) in &failing {
         let id = begin(&client, json!({"filename": "x.csv", "content": content})).await;

@@ -149,6 +149,7 @@ impl Seed {
             "sendMessage" => message(),
             "sendMessages" => json!({"messages": [message(), message()]}),
             "cancelMessage" => json!({"id": self.made("sendMessage", message(), "message").await}),
+            "previewImport" => json!({"content": "phone\nnone\n"}),
             "importContacts" => json!({"filename": "more.csv", "content": "phone\nnone\n"}),
             "cancelImport" => json!({"id": self.import}),
             "issueApiKey" => json!({"scopes": ["READ"], "label": "Shop"}),

@@ -12,6 +12,7 @@ use crate::cli::CliFailure;
 /// How long a step may take before the demo gives up.
 pub const DEMO_STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// HTTP client of the demo, with one account's key.
 pub struct DemoClient {
     pub url: Url,
     key: Personal<String>,
@@ -19,6 +20,7 @@ pub struct DemoClient {
 }
 
 impl DemoClient {
+    /// A client of the server at `url`; each request may take [`DEMO_STEP_TIMEOUT`].
     pub fn new(url: Url, key: Personal<String>) -> Result<Self, CliFailure> {
         let http = reqwest::Client::builder().no_proxy().timeout(DEMO_STEP_TIMEOUT).build();
         Ok(Self { url, key, http: http.map_err(|error| CliFailure::because("no HTTP client", &error))? })
@@ -66,6 +68,7 @@ impl DemoClient {
         answer.text().await.map_err(|error| CliFailure::because("no text", &error))
     }
 
+    /// Subscribes over server-sent events.
     pub async fn watch(&self, subscription: &str) -> Result<StatusWatcher, CliFailure> {
         let url = self.url.join("graphql/stream").map_err(|error| CliFailure::because("no URL", &error))?;
         let request = self.http.post(url).bearer_auth(self.key.expose()).header("accept", "text/event-stream");

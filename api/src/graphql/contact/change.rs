@@ -71,6 +71,7 @@ struct ContactPayload {
     errors: Vec<UserError>,
 }
 
+/// Mutations of contacts.
 #[derive(Default)]
 pub struct ContactMutation;
 

@@ -1,18 +1,17 @@
 //! Finding and listing contacts.
 
 use async_graphql::{Context, ID, InputObject, Object, Result};
-use futures::FutureExt;
 use wasend_domain::account::KeyScope;
 use wasend_domain::{AccountId, GroupId, SubjectId};
 use wasend_projections::CellValue;
-use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
-use wasend_projections::pagination::{PageRequest, RowFilter, RowPage};
+use wasend_projections::contacts::{ContactRow, GroupRow};
+use wasend_projections::pagination::RowFilter;
 
 use super::ContactObject;
 use crate::auth::require;
 use crate::graphql::error::{invalid, unavailable};
 use crate::graphql::filter::{contact_of, updated_after};
-use crate::graphql::page::{OrderedRow, PageArguments, PageConnection, TotalCount, connect, connection, cost};
+use crate::graphql::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
 use crate::graphql::scalar::PositionScalar;
 use crate::graphql::state::GraphqlState;
 
@@ -33,10 +32,11 @@ struct ContactFilter {
     bsuid: Option<String>,
     group_id: Option<ID>,
     opted_out: Option<bool>,
-    /// Anything about the contact happened after this position. Not together with `groupId`.
+    /// Anything about the contact happened after this position.
     updated_after: Option<PositionScalar>,
 }
 
+/// Queries of contacts.
 #[derive(Default)]
 pub struct ContactQuery;
 
@@ -58,17 +58,11 @@ impl ContactQuery {
         let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
         let (filter, window) = (filter.unwrap_or_default(), PageArguments::new(first, after, last, before));
         let ids = filter.persons(state, actor.account_id).await?;
-        if filter.group_id.is_some() && filter.updated_after.is_some() {
-            return Err(invalid("updatedAfter and groupId exclude each other"));
-        }
+        let mut rows = RowFilter::of_account(&actor.account_id.to_string());
         if let Some(group) = filter.group_id {
-            return GroupMembers::of(state, actor.account_id, &group, ids, filter.opted_out)
-                .await?
-                .page(state, &window)
-                .await;
+            rows = members(state, actor.account_id, rows, &group).await?;
         }
-        let rows = RowFilter::of_account(&actor.account_id.to_string()).one_of("id", ids);
-        let rows = rows.and_if("opted_out", "=", filter.opted_out.map(i64::from));
+        let rows = rows.and_if("opted_out", "=", filter.opted_out.map(i64::from)).one_of("id", ids);
         let rows = updated_after(rows, state, "contact", filter.updated_after)?;
         connect(state, rows, &window, ContactObject).await
     }
@@ -93,6 +87,17 @@ impl ContactQuery {
     }
 }
 
+/// Narrows the list to the contacts of the account's group; to none where there is no such group.
+async fn members(state: &GraphqlState, account: AccountId, list: RowFilter, group: &ID) -> Result<RowFilter> {
+    // Who belonged to a group that was deleted still has the membership.
+    let group = match group.parse::<GroupId>() {
+        Ok(id) => state.loaders.row::<GroupRow>(account, &id.to_string()).await?,
+        Err(_) => None,
+    };
+    let group = group.map_or_else(String::new, |group| group.id);
+    ContactRow::in_group(&state.reads, list, &group).map_err(unavailable)
+}
+
 impl ContactFilter {
     /// The only contacts that may be listed, if the filter names persons.
     async fn persons(&self, state: &GraphqlState, account: AccountId) -> Result<Option<Vec<String>>> {
@@ -103,86 +108,5 @@ impl ContactFilter {
             ids = Some(found.filter(|_| known).into_iter().collect());
         }
         Ok(ids)
-    }
-}
-
-/// The contacts of one group: a join, which the lists of the read models do not know.
-#[derive(Clone)]
-struct GroupMembers {
-    account: String,
-    conditions: Vec<String>,
-    binds: Vec<CellValue>,
-}
-
-impl GroupMembers {
-    async fn of(
-        state: &GraphqlState,
-        account: AccountId,
-        group: &ID,
-        ids: Option<Vec<String>>,
-        opted_out: Option<bool>,
-    ) -> Result<Self> {
-        // Who belonged to a group that was deleted still has the membership.
-        let group = match group.parse::<GroupId>() {
-            Ok(id) => state.loaders.row::<GroupRow>(account, &id.to_string()).await?,
-            Err(_) => None,
-        };
-        let mut members = Self { account: account.to_string(), conditions: vec![], binds: vec![] };
-        let account = members.bind(CellValue::text(&account));
-        let group = members.bind(CellValue::from(group.map_or_else(String::new, |group| group.id)));
-        let memberships = state.reads.physical::<MembershipRow>().map_err(unavailable)?;
-        let of_group = format!("id IN (SELECT contact_id FROM {memberships} WHERE group_id = {group})");
-        members.conditions.extend([format!("account_id = {account}"), of_group]);
-        if let Some(opted_out) = opted_out {
-            let opted_out = members.bind(i64::from(opted_out).into());
-            members.conditions.push(format!("opted_out = {opted_out}"));
-        }
-        if let Some(ids) = ids {
-            let places: Vec<_> = ids.into_iter().map(|id| members.bind(id.into())).collect();
-            let places = if places.is_empty() { "NULL".to_owned() } else { places.join(", ") };
-            members.conditions.push(format!("id IN ({places})"));
-        }
-        Ok(members)
-    }
-
-    fn bind(&mut self, value: CellValue) -> String {
-        self.binds.push(value);
-        format!("${}", self.binds.len())
-    }
-
-    fn tail(&self) -> String {
-        format!("WHERE {}", self.conditions.join(" AND "))
-    }
-
-    async fn page(self, state: &GraphqlState, window: &PageArguments) -> Result<PageConnection<ContactObject>> {
-        let PageRequest { column, after, before, limit, from_end, .. } = window.page::<ContactRow>()?;
-        let (has_after, has_before) = (after.is_some(), before.is_some());
-        let mut cut = self.clone();
-        for (operator, cursor) in [(">", after), ("<", before)] {
-            if let Some(cursor) = cursor {
-                let place = cut.bind(cursor);
-                cut.conditions.push(format!("{column} {operator} {place}"));
-            }
-        }
-        let order = if from_end { "DESC" } else { "ASC" };
-        let tail = format!("{} ORDER BY {column} {order} LIMIT {}", cut.tail(), limit + 1);
-        let turn = state.reads.query_permit(&self.account).await;
-        let mut rows = state.reads.fetch::<ContactRow>(&tail, &cut.binds).await.map_err(unavailable)?;
-        drop(turn);
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        if from_end {
-            rows.reverse();
-        }
-        let (has_next, has_previous) = if from_end { (has_before, more) } else { (more, has_after) };
-        let total = TotalCount::new(move |reads| {
-            let members = self.clone();
-            async move {
-                let _turn = reads.query_permit(&members.account).await;
-                reads.count::<ContactRow>(&members.tail(), &members.binds).await
-            }
-            .boxed()
-        });
-        Ok(connection(RowPage { rows, has_next, has_previous }, total, ContactObject))
     }
 }

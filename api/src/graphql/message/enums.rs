@@ -28,6 +28,7 @@ pub enum MessageStatusEnum {
     Received,
 }
 
+/// Which way a message went, seen from the business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "Direction", remote = "message::MessageDirection")]
 pub enum DirectionEnum {

@@ -11,6 +11,7 @@ use crate::graphql::erasure::{ErasureObject, ShownValue, UnavailabilityObject, s
 use crate::graphql::scalar::{DateTime, PositionScalar};
 use crate::graphql::state::GraphqlState;
 
+/// GraphQL `StatusEntry` over its row.
 pub struct StatusEntry(pub StatusRow);
 
 /// One fact about a message.
@@ -50,6 +51,7 @@ impl StatusEntry {
     }
 }
 
+/// GraphQL `MessageError`: why a message failed.
 pub struct MessageError {
     code: Option<i64>,
     class: FailureClass,
@@ -58,6 +60,7 @@ pub struct MessageError {
 }
 
 impl MessageError {
+    /// The failure of a message; none while it has not failed.
     pub fn of(row: &MessageRow) -> Option<Self> {
         let failure = row.state.failure.as_ref()?;
         Some(Self { code: failure.code, class: FailureClass::of(&failure.class), detail: row.error_detail.clone() })

@@ -49,6 +49,7 @@ struct MessageFilter {
     updated_after: Option<PositionScalar>,
 }
 
+/// Queries of messages.
 #[derive(Default)]
 pub struct MessageQuery;
 

@@ -94,6 +94,7 @@ struct CancelMessagePayload {
     errors: Vec<UserError>,
 }
 
+/// Mutations that send and cancel messages.
 #[derive(Default)]
 pub struct MessageMutation;
 

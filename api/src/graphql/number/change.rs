@@ -69,6 +69,7 @@ struct NumberPayload {
     errors: Vec<UserError>,
 }
 
+/// Mutations of numbers.
 #[derive(Default)]
 pub struct NumberMutation;
 

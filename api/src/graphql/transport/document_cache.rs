@@ -25,6 +25,7 @@ impl Default for DocumentCache {
 }
 
 impl DocumentCache {
+    /// The parsed document of this text, where it is kept; it then counts as used just now.
     pub fn get(&self, text: &str) -> Option<ExecutableDocument> {
         // Longer ones are never kept, and would be hashed in vain.
         if text.len() > CACHED_DOCUMENT_BYTES_MAX {

@@ -11,10 +11,13 @@ use wasend_domain::account::KeyScope;
 
 use crate::auth::{ContextExt, require};
 
+/// Queries that answer, fail and panic.
 #[derive(Default)]
 pub struct FakeQuery;
+/// Mutations, one of which counts how often it ran.
 #[derive(Default)]
 pub struct FakeMutation(AtomicI32);
+/// Subscriptions that end, never answer, or flood.
 #[derive(Default)]
 pub struct FakeSubscriptions;
 
@@ -112,6 +115,7 @@ impl FakeSubscriptions {
     }
 }
 
+/// The schema, with a depth limit of 20.
 pub fn schema() -> Schema<FakeQuery, FakeMutation, FakeSubscriptions> {
     Schema::build(FakeQuery, FakeMutation::default(), FakeSubscriptions).limit_depth(20).finish()
 }

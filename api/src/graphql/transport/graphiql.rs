@@ -16,6 +16,7 @@ const REACT_DOM: &[u8] = include_bytes!("../../../assets/graphiql/react-dom.js.g
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; img-src 'self' data:; \
                       frame-ancestors 'none'";
 
+/// `GET /graphql` for browsers: GraphiQL under a content security policy.
 pub fn page() -> Response {
     let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::REFERRER_POLICY, "no-referrer")];
     (headers, Html(PAGE)).into_response()

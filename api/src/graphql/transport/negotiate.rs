@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 
+/// The media types that an answer can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseMedia {
     /// `application/graphql-response+json`
@@ -24,6 +25,7 @@ impl ResponseMedia {
         }
     }
 
+    /// The value of `Content-Type`, with the charset.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::ResponseJson => "application/graphql-response+json; charset=utf-8",

@@ -10,6 +10,7 @@ use super::{RequestRefusal, RequestedPosition};
 use crate::auth::RequestCaller;
 use crate::problem::ProblemCode;
 
+/// One operation as the client sent it: document, name, variables and extensions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequestParams {
     /// Empty until [`RequestParams::resolve_persisted`] where only a hash was sent.
@@ -95,6 +96,7 @@ impl RequestParams {
         Self { position, ..self }
     }
 
+    /// The request for async-graphql; an empty operation name is none.
     pub fn into_request(self) -> Request {
         let mut request = Request::new(self.query).variables(Variables::from_json(Value::Object(self.variables)));
         if let Some(position) = self.position {

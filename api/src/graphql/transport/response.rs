@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{RequestRefusal, negotiate::ResponseMedia};
 use crate::problem::ProblemCode;
 
+/// The answer to one operation, with faults of the server already withheld from the client.
 #[derive(Debug)]
 pub struct OperationResponse {
     data: Value,
@@ -65,6 +66,7 @@ struct ResponseBody<'a> {
 }
 
 impl OperationResponse {
+    /// The answer to show: unknown errors are logged and replaced, and at most [`ERRORS_MAX`] are told.
     pub fn of(response: Response) -> Self {
         let Response { mut data, mut errors, mut extensions, .. } = response;
         let withheld = errors.iter().filter(|error| is_withheld(error));
@@ -82,11 +84,13 @@ impl OperationResponse {
         Self { data, errors, extensions, refused }
     }
 
+    /// The answer to a request that was refused before it was executed.
     pub fn refusal(refusal: RequestRefusal) -> Self {
         let error = ServerError { locations: Vec::new(), ..refusal.code.server_error(refusal.message) };
         Self { data: Value::Null, errors: vec![error], extensions: BTreeMap::new(), refused: Some(refusal.code) }
     }
 
+    /// The answer to a document that is not GraphQL: GRAPHQL_PARSE_FAILED, with long lines of the document left out.
     pub fn unparsable(error: ServerError) -> Self {
         // The parser quotes the whole line, which may be the whole document.
         let lines: Vec<_> = error.message.lines().filter(|line| line.len() <= QUOTE_MAX).collect();
@@ -112,6 +116,7 @@ impl OperationResponse {
         self
     }
 
+    /// Whether nothing was executed.
     pub fn is_refused(&self) -> bool {
         self.refused.is_some()
     }
@@ -143,15 +148,18 @@ impl OperationResponse {
         }
     }
 
+    /// The code for which nothing was executed; none when the operation ran.
     pub fn refused(&self) -> Option<ProblemCode> {
         self.refused
     }
 
+    /// The body: `data` is left out when nothing was executed.
     pub fn json(&self) -> String {
         let data = self.refused.is_none().then_some(&self.data);
         serialise(&ResponseBody { errors: &self.errors, data, extensions: &self.extensions })
     }
 
+    /// The errors alone, as graphql-transport-ws's `error` message wants them.
     pub fn errors_json(&self) -> String {
         serialise(&self.errors)
     }

@@ -25,6 +25,7 @@ const PROTOCOL: &str = "graphql-transport-ws";
 /// Bytes that may wait in the socket's own buffer on top of one message.
 const WRITE_BUFFER: usize = 64 << 10;
 
+/// Whether the request asks to become a WebSocket.
 pub fn is_handshake(parts: &Parts) -> bool {
     let upgrade = parts.headers.get(header::UPGRADE).and_then(|value| value.to_str().ok());
     parts.method == Method::GET && upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))

@@ -8,12 +8,14 @@ use proptest::test_runner::{Config, TestRunner};
 use wasend_domain::{AnyEvent, RecordedEvent};
 
 use super::ledger::{
-    Balance, Balances, Entry, Fault, House, TALLY, Tallies, both, closed, deposit, expected, odd, options,
+    Balance, Balances, Entry, Fault, House, Tallies, Tally, both, closed, deposit, expected, odd, options,
     random_events,
 };
 use super::on_both;
 use crate::engine::testing::{EventDamage, MemoryLog, TestDatabase, TestEngine};
-use crate::{BatchKeys, BatchRows, BuildState, FoldError, Projection, Projector, StartError, Table, WaitTimedOut};
+use crate::{
+    BatchKeys, BatchRows, BuildState, FoldError, Projection, Projector, StartError, Table, TableRecord, WaitTimedOut,
+};
 
 on_both!(
     every_event_is_folded_once_across_restarts,
@@ -197,7 +199,7 @@ impl Projection for Changed {
         1
     }
     fn tables(&self) -> &'static [&'static Table] {
-        &[&TALLY]
+        &[Tally::TABLE]
     }
     fn keys(&self, _: &AnyEvent, _: &RecordedEvent, _: &mut BatchKeys) {}
     fn fold(&self, _: &AnyEvent, _: &RecordedEvent, _: &mut BatchRows) -> Result<(), FoldError> {

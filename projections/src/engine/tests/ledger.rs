@@ -8,100 +8,37 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wasend_domain::{AnyEvent, Position, RecordedEvent, group};
 
+use crate::engine::record::table_record;
 use crate::engine::testing::{MemoryLog, StillClock, TestDatabase};
-use crate::{
-    BatchKeys, BatchRows, CellReader, CellValue, Column, DamagedRow, FoldError, Projection, Projector,
-    ProjectorOptions, Table, TableRecord,
-};
+use crate::{BatchKeys, BatchRows, FoldError, Projection, Projector, ProjectorOptions, Table, TableRecord};
 
-pub const BALANCES: Table = Table {
-    name: "balances",
-    columns: &[
-        Column::int("total"),
-        Column::optional_text("note"),
-        Column::optional_int("last"),
-        Column::text("order"),
-    ],
-    indexes: &[&["total DESC", "id"], &["note"]],
-    append_only: false,
-};
-pub const ENTRIES: Table =
-    Table { name: "entries", columns: &[Column::int("amount")], indexes: &[], append_only: true };
-pub const TALLY: Table = Table { name: "tally", columns: &[Column::int("events")], indexes: &[], append_only: false };
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Balance {
-    pub id: String,
-    pub total: i64,
-    pub note: Option<String>,
-    pub last: Option<i64>,
-    pub order: String,
-}
-
-impl TableRecord for Balance {
-    const TABLE: &'static Table = &BALANCES;
-
-    fn id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        vec![self.id.into(), self.total.into(), self.note.into(), self.last.into(), self.order.into()]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        let id = cells.text()?;
-        Ok(Self {
-            id,
-            total: cells.int()?,
-            note: cells.optional_text()?,
-            last: cells.optional_int()?,
-            order: cells.text()?,
-        })
+table_record! {
+    /// What one holder has.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Balance in "balances" indexed by [["total DESC", "id"], ["note"]] {
+        key pub id: String,
+        pub total: i64,
+        pub note: Option<String>,
+        pub last: Option<i64>,
+        pub order: String,
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    pub position: Position,
-    pub amount: i64,
-}
-
-impl TableRecord for Entry {
-    const TABLE: &'static Table = &ENTRIES;
-
-    fn id(&self) -> String {
-        self.position.to_string()
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        vec![CellValue::count(self.position), self.amount.into()]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        Ok(Self { position: cells.count()?, amount: cells.int()? })
+table_record! {
+    /// One deposit.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Entry in "entries" indexed by [] {
+        position pub position: Position,
+        pub amount: i64,
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tally(pub i64);
-
-impl TableRecord for Tally {
-    const TABLE: &'static Table = &TALLY;
-
-    fn id(&self) -> String {
-        "all".to_owned()
-    }
-
-    fn into_cells(self) -> Vec<CellValue> {
-        let id = self.id();
-        vec![id.into(), self.0.into()]
-    }
-
-    fn from_cells(cells: &mut CellReader) -> Result<Self, DamagedRow> {
-        // The id is made of the others.
-        cells.text()?;
-        cells.int().map(Self)
+table_record! {
+    /// How many events there were.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Tally in "tally" indexed by [] {
+        key pub id: String,
+        pub events: i64,
     }
 }
 
@@ -151,7 +88,7 @@ impl Projection for Balances {
     }
 
     fn tables(&self) -> &'static [&'static Table] {
-        &[&BALANCES, &ENTRIES]
+        &[Balance::TABLE, Entry::TABLE]
     }
 
     fn keys(&self, _: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys) {
@@ -195,7 +132,7 @@ impl Projection for Tallies {
     }
 
     fn tables(&self) -> &'static [&'static Table] {
-        &[&TALLY]
+        &[Tally::TABLE]
     }
 
     fn keys(&self, _: &AnyEvent, _: &RecordedEvent, keys: &mut BatchKeys) {
@@ -203,8 +140,8 @@ impl Projection for Tallies {
     }
 
     fn fold(&self, _: &AnyEvent, _: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
-        let events = rows.get::<Tally>("all").map_or(0, |tally| tally.0);
-        rows.put(Tally(events + 1));
+        let events = rows.get::<Tally>("all").map_or(0, |tally| tally.events);
+        rows.put(Tally { id: "all".to_owned(), events: events + 1 });
         Ok(())
     }
 }
@@ -274,7 +211,7 @@ impl House {
     }
 
     pub async fn tally(&self) -> i64 {
-        self.projector.reads().get::<Tally>("all").await.unwrap().map_or(0, |tally| tally.0)
+        self.projector.reads().get::<Tally>("all").await.unwrap().map_or(0, |tally| tally.events)
     }
 
     /// Waits until a projection's status is as wanted.

@@ -3,7 +3,6 @@ use std::sync::atomic::Ordering;
 use axum::{
     body::Body,
     http::{Request, Response, StatusCode},
-    routing::post,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -40,7 +39,7 @@ async fn send(request: Request<Body>) -> Sent {
     let mut config = settings();
     config.graphql.body_limit = 20_000;
     config.graphql.max_batch = 2;
-    let router = router(shell(config, OneKey::new([KeyScope::Read])), post(async || "ok"), axum::Router::new());
+    let router = router(shell(config, OneKey::new([KeyScope::Read])), axum::Router::new());
     let response: Response<Body> = router.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -181,7 +180,7 @@ async fn a_key_is_checked_where_it_is_presented() {
 async fn keys_that_cannot_be_checked_are_not_wrong() {
     let key = OneKey::new([]);
     key.down.store(true, Ordering::SeqCst);
-    let router = router(shell(settings(), key), post(async || "ok"), axum::Router::new());
+    let router = router(shell(settings(), key), axum::Router::new());
     let request =
         Request::get("/graphql?query=%7Bhello%7D").header("authorization", format!("Bearer {}", OneKey::key()));
     let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
@@ -243,7 +242,7 @@ async fn what_costs_too_much_is_told_its_cost() {
     let mut config = settings();
     config.graphql.max_complexity = 100;
     let shell = shell(config, OneKey::new([KeyScope::Read]));
-    let router = router(shell, post(async || "ok"), axum::Router::new());
+    let router = router(shell, axum::Router::new());
     let wide: String = (0..60).map(|n| format!("a{n}: nested {{ hello }} ")).collect();
     let skipping = format!("query($a: Boolean = true) {{ hello @skip(if: $a) {wide} }}");
     for document in [format!("{{ {wide} }}"), skipping] {

@@ -25,6 +25,7 @@ type SocketSink = SplitSink<WebSocket, Message>;
 /// How long a client may take to answer a close frame.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
+/// One WebSocket and the operations that run on it.
 pub struct SocketConnection {
     shell: HttpState,
     identity: CallerIdentity,
@@ -79,6 +80,7 @@ impl From<axum::Error> for ConnectionEnd {
 }
 
 impl SocketConnection {
+    /// A connection whose `connection_init` has not come yet.
     pub fn new(shell: HttpState, identity: CallerIdentity) -> Self {
         let revoked = watch(&shell, &identity);
         Self {
@@ -93,6 +95,7 @@ impl SocketConnection {
         }
     }
 
+    /// Serves the socket until either side closes it, the key is revoked, or the server stops.
     pub async fn run(mut self, socket: WebSocket) {
         let speaks_ours = socket.protocol().is_some();
         let (mut sink, mut source) = socket.split();

@@ -62,22 +62,27 @@ fn id(message: &mut Map<String, Value>) -> Result<String, CloseReason> {
 pub mod server {
     use super::{OperationResponse, Value, json};
 
+    /// `connection_ack`: the answer to `connection_init`.
     pub fn connection_ack() -> String {
         json!({"type": "connection_ack"}).to_string()
     }
 
+    /// `pong`: the answer to a `ping`.
     pub fn pong() -> String {
         json!({"type": "pong"}).to_string()
     }
 
+    /// `complete`: the operation has ended.
     pub fn complete(id: &str) -> String {
         json!({"id": id, "type": "complete"}).to_string()
     }
 
+    /// `next`: one answer of the operation.
     pub fn next(id: &str, answer: &OperationResponse) -> String {
         with_payload(id, "next", &answer.json())
     }
 
+    /// `error`: the operation was refused, and has ended.
     pub fn error(id: &str, answer: &OperationResponse) -> String {
         with_payload(id, "error", &answer.errors_json())
     }
@@ -103,42 +108,52 @@ impl CloseReason {
         Self { code, reason }
     }
 
+    /// A message that the protocol does not know.
     pub fn invalid(why: &str) -> Self {
         Self::new(4400, why)
     }
 
+    /// An operation before `connection_init`.
     pub fn unauthorized() -> Self {
         Self::new(4401, "Unauthorized")
     }
 
+    /// The key of `connection_init` is wrong or was revoked.
     pub fn forbidden() -> Self {
         Self::new(4403, "Forbidden")
     }
 
+    /// The client does not offer `graphql-transport-ws`.
     pub fn subprotocol() -> Self {
         Self::new(4406, "Subprotocol not acceptable")
     }
 
+    /// `connection_init` did not come in time.
     pub fn init_timeout() -> Self {
         Self::new(4408, "Connection initialisation timeout")
     }
 
+    /// A `subscribe` under an id that is still running.
     pub fn duplicate(id: &str) -> Self {
         Self::new(4409, &format!("Subscriber for {id} already exists"))
     }
 
+    /// `connection_init` came twice.
     pub fn second_init() -> Self {
         Self::new(4429, "Too many initialisation requests")
     }
 
+    /// The key could not be checked; the client may try again.
     pub fn unavailable() -> Self {
         Self::new(4500, "Internal server error")
     }
 
+    /// The account has all the streams open that it may have.
     pub fn crowded() -> Self {
         Self::new(1013, "The account has as much open as it may")
     }
 
+    /// The server stops (RFC 6455, 7.4.1).
     pub fn going_away() -> Self {
         Self::new(1001, "Going away")
     }
@@ -153,6 +168,7 @@ impl CloseReason {
         Self::new(1007, "Not UTF-8")
     }
 
+    /// A message over the limit of bytes (RFC 6455, 7.4.1).
     pub fn too_large() -> Self {
         Self::new(1009, "Message too big")
     }

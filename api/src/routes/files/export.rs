@@ -13,7 +13,7 @@ use wasend_domain::{AccountId, ImportId, Opened, Sealed, SubjectId, UnavailableC
 use wasend_processors::importer::cell::escape_formula;
 use wasend_processors::importer::columns::{UNAVAILABLE, titles};
 use wasend_processors::importer::report::report;
-use wasend_projections::CellValue;
+use wasend_projections::TableRecord;
 use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
 use wasend_vault::Person;
 
@@ -21,6 +21,7 @@ use wasend_vault::Person;
 const EXPORT_ROWS_MAX: usize = 500;
 const FIXED: [&str; 5] = ["phone", "bsuid", "name", "opted_out", UNAVAILABLE];
 
+/// A CSV file piece by piece; ends with the first error.
 pub type ExportBytes = BoxStream<'static, Result<Piece, CommandError>>;
 
 /// One page after the other, until there is none.
@@ -89,6 +90,7 @@ struct ExportCursor {
     names: Option<Arc<Vec<String>>>,
 }
 
+/// The account's contacts as CSV, or those of one group; a page of [`EXPORT_ROWS_MAX`] rows is in memory at a time.
 pub fn contacts(commands: Arc<Commands>, account: AccountId, group: Option<String>) -> ExportBytes {
     let exporter = ContactExporter { commands, account, group };
     pages(ExportCursor { after: String::new(), names: None }, move |place| exporter.clone().page(place))
@@ -150,19 +152,14 @@ impl ContactExporter {
 
     /// The contacts of a page, and where the next one begins; none after the last.
     async fn contacts(&self, after: &str) -> Result<(Vec<ContactRow>, Option<String>), CommandError> {
-        const ALL: &str = "WHERE account_id = $1 AND listed > $2 ORDER BY listed LIMIT 500";
-        const MEMBERS: &str = "WHERE group_id = $1 AND id > $2 ORDER BY id LIMIT 500";
-        debug_assert_eq!(EXPORT_ROWS_MAX, 500, "the limit in both texts");
         let reads = &self.commands.reads;
         let Some(group) = &self.group else {
-            let binds = [CellValue::text(&self.account), after.into()];
-            let rows: Vec<ContactRow> = reads.fetch(ALL, &binds).await?;
+            let rows = ContactRow::page(reads, self.account, after, EXPORT_ROWS_MAX).await?;
             let next = rows.last().map(ContactRow::listed);
             return Ok((rows, next));
         };
-        let binds = [group.as_str().into(), after.into()];
-        let members: Vec<MembershipRow> = reads.fetch(MEMBERS, &binds).await?;
-        let next = members.last().map(|member| format!("{}/{}", member.group_id, member.contact_id));
+        let members = MembershipRow::of_group(reads, group, after, EXPORT_ROWS_MAX).await?;
+        let next = members.last().map(TableRecord::id);
         let ids: Vec<_> = members.into_iter().map(|member| member.contact_id).collect();
         let mut rows = reads.by_ids::<ContactRow>(&ids).await?;
         Ok((ids.iter().filter_map(|id| rows.remove(id)).collect(), next))
@@ -194,9 +191,7 @@ pub fn groups(commands: Arc<Commands>, account: AccountId) -> ExportBytes {
     pages(String::new(), move |after| {
         let commands = Arc::clone(&commands);
         async move {
-            const PAGE_OF_GROUPS: &str = "WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT 500";
-            let binds = [CellValue::text(&account), after.as_str().into()];
-            let groups: Vec<GroupRow> = commands.reads.fetch(PAGE_OF_GROUPS, &binds).await?;
+            let groups = GroupRow::page(&commands.reads, account, &after, EXPORT_ROWS_MAX).await?;
             let mut rows = Vec::with_capacity(groups.len() + 1);
             if after.is_empty() {
                 rows.push(["id", "name", "members"].map(str::to_owned).to_vec());

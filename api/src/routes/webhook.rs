@@ -1,62 +1,54 @@
 //! `/webhooks/whatsapp`: Meta is answered 200 once what it said is durable, and not before.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
-use wasend_commands::Commands;
+use axum::routing::get;
 use wasend_commands::webhook::{UpdateCounts, WebhookError};
 use wasend_whatsapp::signature::{self, SIGNATURE_HEADER};
 
-use crate::config;
-use crate::http::{AccountQuotas, body};
+use super::AppState;
+use crate::http::body;
 use crate::problem::{Problem, ProblemCode};
 
 /// How long the stores may take to keep what a webhook says.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
-#[derive(Clone)]
-struct WebhookState {
-    commands: Arc<Commands>,
-    http: Arc<config::HttpConfig>,
-    quotas: Arc<AccountQuotas>,
-}
-
 /// GET for the subscription handshake, POST for what Meta reports.
-pub fn routes(commands: Arc<Commands>, http: Arc<config::HttpConfig>, quotas: Arc<AccountQuotas>) -> MethodRouter {
-    get(subscribe).post(receive_webhook).with_state(WebhookState { commands, http, quotas })
+pub fn routes() -> Router<AppState> {
+    Router::new().route("/webhooks/whatsapp", get(subscribe).post(receive_webhook))
 }
 
-async fn subscribe(State(door): State<WebhookState>, RawQuery(query): RawQuery) -> Response {
-    let _turn = match door.quotas.handshake().await {
+async fn subscribe(State(state): State<AppState>, RawQuery(query): RawQuery) -> Response {
+    let _turn = match state.shell.quotas.handshake().await {
         Ok(turn) => turn,
         Err(problem) => return problem.into_response(),
     };
-    match door.commands.subscription_challenge(query.as_deref().unwrap_or_default()).await {
+    match state.commands.subscription_challenge(query.as_deref().unwrap_or_default()).await {
         Ok(Some(challenge)) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], challenge).into_response(),
         Ok(None) => Problem::new(ProblemCode::Forbidden, "no connected number has this verify token").into_response(),
         Err(_) => unavailable(),
     }
 }
 
-async fn receive_webhook(State(door): State<WebhookState>, headers: HeaderMap, request: Request) -> Response {
+async fn receive_webhook(State(state): State<AppState>, headers: HeaderMap, request: Request) -> Response {
     let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
     // What cannot be authentic is not even read.
     if !signature.is_some_and(signature::is_well_formed) {
         return unsigned();
     }
-    let (limit, mut charge) = (door.http.webhook_body_limit, door.quotas.webhook());
-    let raw = match body::read(&headers, request.into_body(), limit, door.http.body_timeout, &mut charge).await {
+    let (limit, mut charge) = (state.shell.http.webhook_body_limit, state.shell.quotas.webhook());
+    let raw = match body::read(&headers, request.into_body(), limit, state.shell.http.body_timeout, &mut charge).await {
         Ok(raw) => raw,
         Err(problem) => {
             let why = if problem.code == ProblemCode::PayloadTooLarge { "too_large" } else { "body" };
             return counted(why, problem.into_response());
         }
     };
-    let taken = tokio::time::timeout(WEBHOOK_TIMEOUT, door.commands.take_webhook(&raw, signature)).await;
+    let taken = tokio::time::timeout(WEBHOOK_TIMEOUT, state.commands.take_webhook(&raw, signature)).await;
     let Ok(taken) = taken else {
         tracing::error!("a webhook was given up: the stores took too long");
         return counted("unavailable", unavailable());

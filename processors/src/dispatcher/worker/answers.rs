@@ -2,12 +2,12 @@
 
 use wasend_commands::CommandError;
 
-use crate::context::{ThrottleScope, caller};
+use super::NumberWorker;
 use crate::dispatcher::call::{CallJob, EndedCall};
+use crate::dispatcher::context::{ThrottleScope, caller};
 use crate::dispatcher::identity_updates::IdentityUpdate;
 use crate::dispatcher::outcome_writer::EndedAttempt;
 use crate::dispatcher::response_policy::{AttemptFacts, SideEffect};
-use crate::dispatcher::worker::NumberWorker;
 
 /// Learns from the answer and has the outcome recorded.
 pub(crate) async fn handle_answer(worker: &mut NumberWorker, EndedCall { job, begun, result }: EndedCall) {
