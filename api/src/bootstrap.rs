@@ -7,6 +7,7 @@ mod connected_numbers;
 mod first_run;
 mod instance_lock;
 mod readiness;
+mod simulator_port;
 mod stores;
 
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ use wasend_whatsapp::{CloudApi, CloudApiOptions, MetaGateway};
 
 pub use api_key_store::ApiKeyStore;
 pub use clock::SystemClock;
-pub use first_run::{FirstRun, KeyHandover, next_steps, simulated_number, welcome};
+pub use first_run::{FirstRun, KeyHandover, first_number, later_steps, next_steps, simulated_number, welcome};
 use instance_lock::InstanceLock;
 pub use readiness::AppReadiness;
 use readiness::refuse_damaged_log;
@@ -81,7 +82,10 @@ impl App {
         let allowed = config.meta.allowed_base_urls.clone();
         let lines = Arc::new(SenderCredentials::new(reads.clone(), stores.vault.clone(), base_url, allowed));
         let simulator = match listener {
-            Some(listener) => Some(simulate(config, listener, &stores, &lines)?),
+            Some(listener) => {
+                simulator_port::keep(&config.storage.data_dir, &listener);
+                Some(simulate(config, listener, &stores, &lines)?)
+            }
             None => None,
         };
         let options = CloudApiOptions { total_timeout: config.meta.timeout, ..CloudApiOptions::default() };
@@ -160,7 +164,8 @@ async fn meta(config: &Config) -> Result<(Url, Option<TcpListener>), CliFailure>
         return Ok((url.clone(), None));
     }
     let cannot = |error: &dyn std::error::Error| CliFailure::because("the simulator cannot listen", error);
-    let listener = TcpListener::bind(config.simulator.listen.0).await.map_err(|error| cannot(&error))?;
+    let listener = simulator_port::bind(&config.storage.data_dir, config.simulator.listen.0).await;
+    let listener = listener.map_err(|error| cannot(&error))?;
     let address = listener.local_addr().map_err(|error| cannot(&error))?;
     Ok((simulator_url(address)?, Some(listener)))
 }

@@ -8,6 +8,7 @@ mod table;
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
+use axum::http::HeaderValue;
 use url::Url;
 
 pub use load::{ConfigError, ConfigErrors, ConfigSources, load};
@@ -41,6 +42,8 @@ pub struct HttpConfig {
     pub public_url: Option<Url>,
     /// A separate address for `/metrics`.
     pub metrics_listen: Option<ListenAddress>,
+    /// Origins of pages that may call the server from a browser; none unless they are named.
+    pub cors_origins: CorsOrigins,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     /// Bytes.
@@ -49,6 +52,15 @@ pub struct HttpConfig {
     pub body_timeout: Duration,
     pub write_timeout: Duration,
     pub shutdown_grace: Duration,
+}
+
+/// Whose pages may call the server from a browser.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum CorsOrigins {
+    #[default]
+    None,
+    Any,
+    Listed(Vec<HeaderValue>),
 }
 
 /// Where log, read models, vault and epoch keys are stored.

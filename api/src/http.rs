@@ -1,6 +1,7 @@
 //! The routes of GraphQL, health and metrics, and what surrounds every route.
 
 pub mod body;
+mod browser;
 mod connection_limit;
 pub mod fd_limit;
 pub mod guarded_body;
@@ -24,12 +25,14 @@ use axum::{
     routing::get,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     auth::KeyAuthenticator,
     config,
-    graphql::transport::{DocumentCache, GraphqlEngine, graphiql, http as graphql},
+    graphql::transport::{DocumentCache, GraphqlEngine, PersistedDocuments, graphiql, http as graphql},
+    own_writes::OwnWrites,
     problem::{Problem, ProblemCode},
 };
 
@@ -49,6 +52,8 @@ pub struct HttpState {
     pub life: ServerLifecycle,
     pub quotas: Arc<AccountQuotas>,
     pub documents: Arc<DocumentCache>,
+    pub persisted: Arc<PersistedDocuments>,
+    pub own_writes: Arc<OwnWrites>,
 }
 
 impl FromRef<HttpState> for Arc<dyn KeyAuthenticator> {
@@ -60,6 +65,7 @@ impl FromRef<HttpState> for Arc<dyn KeyAuthenticator> {
 /// Everything that listens at `listen`: its own routes, and `others` with their state.
 pub fn router(shell: HttpState, others: Router) -> Router {
     let metrics_here = shell.http.metrics_listen.is_none();
+    let cors = browser::cors_layer(&shell.http.cors_origins);
     let routes = Router::new()
         .route("/graphql", get(graphql::graphql).post(graphql::graphql))
         .route("/graphql/stream", get(graphql::stream).post(graphql::stream))
@@ -67,7 +73,8 @@ pub fn router(shell: HttpState, others: Router) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(ready::readyz));
     let routes = if metrics_here { routes.route("/metrics", get(local_metrics)) } else { routes };
-    surround(routes.with_state(shell).merge(others))
+    let routes = routes.with_state(shell).merge(others).layer(browser::compression_layer());
+    surround(routes).layer(option_layer(cors))
 }
 
 /// What listens at `metrics_listen`.

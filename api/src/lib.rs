@@ -10,6 +10,7 @@
 //! | [`graphql`] | GraphQL: the schema, and its transports over HTTP, WebSocket and SSE |
 //! | [`bootstrap`] | opens the stores and starts what runs |
 //! | [`routes`] | the paths beside GraphQL: webhook, files |
+//! | [`own_writes`] | reading one's own writes |
 //! | [`http`] | the server, its limits, health and metrics; what surrounds every route |
 
 pub mod auth;
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod graphql;
 pub mod http;
+pub mod own_writes;
 pub mod problem;
 pub mod routes;
 pub mod telemetry;

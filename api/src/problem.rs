@@ -29,6 +29,7 @@ pub enum ProblemCode {
     // Of the GraphQL operation.
     GraphqlParseFailed,
     GraphqlValidationFailed,
+    PersistedQueryNotFound,
     QueryTooComplex,
     BatchTooLarge,
     TooManySubscriptions,
@@ -65,11 +66,11 @@ const fn row(name: &'static str, status: u16, seen: CodeVisibility, doc: &'stati
 impl ProblemCode {
     /// Every code, in the order of the reference.
     #[rustfmt::skip]
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::BadRequest, Self::Unauthenticated, Self::Forbidden, Self::NotFound, Self::MethodNotAllowed,
         Self::NotAcceptable, Self::RequestTimeout, Self::PayloadTooLarge, Self::UnsupportedMediaType,
         Self::TooManyRequests,
-        Self::GraphqlParseFailed, Self::GraphqlValidationFailed, Self::QueryTooComplex, Self::BatchTooLarge,
+        Self::GraphqlParseFailed, Self::GraphqlValidationFailed, Self::PersistedQueryNotFound, Self::QueryTooComplex, Self::BatchTooLarge,
         Self::TooManySubscriptions, Self::PositionNotReached, Self::InvalidInput, Self::InvalidCursor,
         Self::InvalidPhone, Self::Unavailable, Self::Internal,
     ];
@@ -91,6 +92,7 @@ impl ProblemCode {
             Self::TooManyRequests => row("TOO_MANY_REQUESTS", 429, Everywhere, "Too much at once: the account's operations wait too long for their turn, or the address has too many connections. Repeat it after a while."),
             Self::GraphqlParseFailed => row("GRAPHQL_PARSE_FAILED", 400, GraphQl, "The document is not GraphQL."),
             Self::GraphqlValidationFailed => row("GRAPHQL_VALIDATION_FAILED", 400, GraphQl, "The document or its variables do not fit the schema."),
+            Self::PersistedQueryNotFound => row("PERSISTED_QUERY_NOT_FOUND", 404, GraphQl, "No document is kept under the hash: send the request again with its document, as clients of automatic persisted queries do by themselves."),
             Self::QueryTooComplex => row("QUERY_TOO_COMPLEX", 400, GraphQl, "The document has too many tokens, or the operation is nested too deep or too complex; ask for smaller pages or fewer fields."),
             Self::BatchTooLarge => row("BATCH_TOO_LARGE", 400, GraphQl, "The batch is empty, holds more operations than allowed, or batches are turned off."),
             Self::TooManySubscriptions => row("TOO_MANY_SUBSCRIPTIONS", 429, Everywhere, "The WebSocket already runs as many operations as it may, or the account has as much open as it may."),

@@ -106,7 +106,7 @@ fn written() -> Vec<AnyEvent> {
     all
 }
 
-fn messages(at: Time) -> [message::Event; 16] {
+fn messages(at: Time) -> [message::Event; 17] {
     let index = || BlindIndex::from_hex("ab".into());
     let line = UsageLine { category: PricingCategory::new("utility"), delivered: true, billable: true };
     let (number, contact, direction, day) = (id(), id(), MessageDirection::Outbound, at.day());
@@ -141,6 +141,17 @@ fn messages(at: Time) -> [message::Event; 16] {
             wamid: sealed(),
             wamid_index: index(),
             at,
+            sent_at: None,
+        },
+        message::Event::Received {
+            number,
+            contact,
+            kind: ContentKind::Text,
+            content: sealed(),
+            wamid: sealed(),
+            wamid_index: index(),
+            at,
+            sent_at: Some(at),
         },
     ]
 }

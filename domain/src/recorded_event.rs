@@ -71,6 +71,11 @@ impl EventMetadata {
         self.0.get(Self::ACTOR).map_or("", String::as_str)
     }
 
+    /// Whether a client gave the command, by its API key.
+    pub fn is_of_client(&self) -> bool {
+        self.actor().starts_with("key:")
+    }
+
     /// The fingerprint of a repeatable command; none of one that cannot be repeated.
     pub fn fingerprint(&self) -> Option<&str> {
         self.0.get(Self::FINGERPRINT).map(String::as_str)

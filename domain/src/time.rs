@@ -21,6 +21,13 @@ impl Time {
         Self(seconds.saturating_mul(1_000_000))
     }
 
+    /// Nothing for a moment that RFC 3339 cannot write: before the year 0 or after 9999.
+    pub fn if_writable(self) -> Option<Self> {
+        const YEAR_0_MICROS: i64 = -62_167_219_200_000_000;
+        const YEAR_10000_MICROS: i64 = 253_402_300_800_000_000;
+        (YEAR_0_MICROS..YEAR_10000_MICROS).contains(&self.0).then_some(self)
+    }
+
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub const fn micros(self) -> i64 {
         self.0
@@ -63,7 +70,8 @@ impl FromStr for Time {
 
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
         let moment = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidTime)?;
-        Ok(Self(moment.timestamp_micros()))
+        // An offset can move the last day of the last year into the next.
+        Self(moment.timestamp_micros()).if_writable().ok_or(InvalidTime)
     }
 }
 
@@ -100,7 +108,8 @@ impl FromStr for Day {
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
         let date: chrono::NaiveDate = text.parse().map_err(|_| InvalidTime)?;
         let midnight = date.and_hms_opt(0, 0, 0).ok_or(InvalidTime)?;
-        Ok(Time::from_seconds(midnight.and_utc().timestamp()).day())
+        let midnight = Time::from_seconds(midnight.and_utc().timestamp()).if_writable();
+        Ok(midnight.ok_or(InvalidTime)?.day())
     }
 }
 
@@ -120,6 +129,20 @@ mod tests {
         assert_eq!(time.day().to_string(), "2026-11-23");
         assert_eq!("2026-11-23".parse(), Ok(time.day()));
         assert_eq!("yesterday".parse::<Time>(), Err(InvalidTime));
+    }
+
+    #[test]
+    fn years_have_four_digits() {
+        for text in ["9999-12-31T23:59:59.999999Z", "0000-01-01T00:00:00.000000Z"] {
+            assert_eq!(text.parse::<Time>().unwrap().to_string(), text);
+        }
+        for text in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00", "+10000-01-01T00:00:00Z"] {
+            assert_eq!(text.parse::<Time>(), Err(InvalidTime), "{text}");
+        }
+        for text in ["+10000-01-01", "+262142-12-31", "-0001-01-01"] {
+            assert_eq!(text.parse::<Day>(), Err(InvalidTime), "{text}");
+        }
+        assert_eq!("9999-12-31".parse::<Day>().unwrap().to_string(), "9999-12-31");
     }
 
     #[test]

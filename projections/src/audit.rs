@@ -4,7 +4,8 @@ use wasend_domain::{AnyEvent, Position, RecordedEvent, Time};
 
 use crate::engine::record::table_record;
 use crate::feed::FeedRow;
-use crate::{BatchKeys, BatchRows, FoldError, Projection, Table, TableRecord};
+use crate::pagination::RowFilter;
+use crate::{BatchKeys, BatchRows, FoldError, Projection, ReadModels, StoreError, Table, TableRecord};
 
 table_record! {
     /// One entry: an event, without its content.
@@ -71,5 +72,17 @@ impl Projection for AuditProjection {
             recorded_at: recorded.recorded_at,
         });
         Ok(())
+    }
+}
+
+impl AuditRow {
+    /// Narrows a list of aggregates of a type, such as `message`, to those to which something happened after a position.
+    pub fn narrow_to_changed(
+        reads: &ReadModels,
+        list: RowFilter,
+        aggregate_type: &str,
+        position: u64,
+    ) -> Result<RowFilter, StoreError> {
+        Ok(list.changed_after(reads.physical::<Self>()?, aggregate_type, position))
     }
 }

@@ -269,7 +269,6 @@ fn first(change: &Change, recorded: &RecordedEvent) -> Option<MessageRow> {
 fn change_time(change: &Change) -> Option<(Time, Option<i64>)> {
     match change {
         Change::Accepted { at, .. }
-        | Change::Received { at, .. }
         | Change::Attempted { at, .. }
         | Change::Submitted { at, .. }
         | Change::Held { at }
@@ -280,6 +279,7 @@ fn change_time(change: &Change) -> Option<(Time, Option<i64>)> {
         | Change::Read { at }
         | Change::Expired { at }
         | Change::Cancelled { at, .. } => Some((*at, None)),
+        Change::Received { at, sent_at, .. } => Some((sent_at.unwrap_or(*at), None)),
         Change::Deferred { at, code, .. } | Change::Failed { at, code, .. } => Some((*at, *code)),
         Change::Priced(_) | Change::Counted { .. } => None,
     }
@@ -307,5 +307,29 @@ fn status(
         code,
         at,
         recorded_at: recorded.recorded_at,
+    }
+}
+
+impl StatusRow {
+    /// How many messages of a number Meta took since a moment, among the account's newest `most` facts.
+    pub async fn submitted_since(
+        reads: &ReadModels,
+        (account, number): (&str, &str),
+        since: Time,
+        most: u32,
+    ) -> Result<u64, StoreError> {
+        let facts = reads.physical::<Self>()?;
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT number_id, fact, recorded_at FROM {facts} WHERE account_id = $1 \
+             ORDER BY position DESC LIMIT {most}) AS newest \
+             WHERE number_id = $2 AND fact = 'MessageSubmitted' AND recorded_at >= $3"
+        );
+        reads.number(&sql, &[account.into(), number.into(), since.micros().into()]).await
+    }
+
+    /// The last fact about a message.
+    pub async fn last_of(reads: &ReadModels, message: &str) -> Result<Option<Self>, StoreError> {
+        const TAIL: &str = "WHERE message_id = $1 ORDER BY position DESC LIMIT 1";
+        Ok(reads.fetch(TAIL, &[message.into()]).await?.pop())
     }
 }

@@ -247,3 +247,21 @@ impl Projection for OutboxProjection {
         Ok(())
     }
 }
+
+impl OutboxRow {
+    /// How many messages of a number wait to be handed to Meta, counted up to `most`.
+    pub async fn waiting_of(reads: &ReadModels, number: &str, most: u32) -> Result<u64, StoreError> {
+        let outbox = reads.physical::<Self>()?;
+        let sql = format!(
+            "SELECT count(*) FROM \
+             (SELECT id FROM {outbox} WHERE todo = 'send' AND number_id = $1 LIMIT {most}) AS waiting"
+        );
+        reads.number(&sql, &[number.into()]).await
+    }
+
+    /// The message of a number that is tried next.
+    pub async fn next_to_send(reads: &ReadModels, number: &str) -> Result<Option<Self>, StoreError> {
+        const TAIL: &str = "WHERE todo = 'send' AND number_id = $1 ORDER BY due_at, id LIMIT 1";
+        Ok(reads.fetch(TAIL, &[number.into()]).await?.pop())
+    }
+}

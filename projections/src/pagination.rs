@@ -56,6 +56,17 @@ impl RowFilter {
         self
     }
 
+    /// Holds for rows whose aggregate of a type has an event after a position; `history` is the table of the audit trail.
+    pub(crate) fn changed_after(mut self, history: &str, aggregate_type: &str, position: u64) -> Self {
+        let account = self.bind(CellValue::from(self.account_id.as_str()));
+        let (aggregate_type, position) = (self.bind(aggregate_type.into()), self.bind(CellValue::count(position)));
+        self.conditions.push(format!(
+            "id IN (SELECT aggregate_id FROM {history} \
+             WHERE account_id = {account} AND position > {position} AND aggregate_type = {aggregate_type})"
+        ));
+        self
+    }
+
     fn bind(&mut self, value: CellValue) -> String {
         self.binds.push(value);
         format!("${}", self.binds.len())

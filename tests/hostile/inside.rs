@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use wasend::bootstrap::{ApiKeyStore, App, AppReadiness};
 use wasend::config::{self, Config, ConfigSources};
+use wasend::graphql::transport::SchemaEngine;
 use wasend::graphql::{GraphqlState, build_schema};
 use wasend::http::{AccountQuotas, HttpState, ServerLifecycle};
 use wasend::routes::{AppState, router};
@@ -110,9 +111,9 @@ fn build_router(app: &App, config: Config) -> Router {
     let (commands, projector) = (app.commands.clone(), app.projector.clone());
     let keys = Arc::new(ApiKeyStore::new(commands.reads.clone(), app.stores.vault.clone()));
     let (http, quotas) = (Arc::new(config.http), AccountQuotas::new(&config.limits));
-    let state = GraphqlState::new(commands.clone(), projector.clone());
+    let state = GraphqlState::new(commands.clone(), projector.clone(), app.stores.own_writes.clone());
     let shell = HttpState {
-        engine: Arc::new(build_schema(state, &config.graphql)),
+        engine: Arc::new(SchemaEngine::new(build_schema(state, &config.graphql))),
         authenticator: keys,
         readiness: Arc::new(AppReadiness { log: app.stores.log.clone(), vault: app.stores.vault.clone(), projector }),
         metrics: telemetry::metrics().expect("metrics start once"),
@@ -121,6 +122,8 @@ fn build_router(app: &App, config: Config) -> Router {
         life: ServerLifecycle::default(),
         quotas,
         documents: Arc::default(),
+        persisted: Arc::default(),
+        own_writes: app.stores.own_writes.clone(),
     };
     router(AppState { shell, commands })
 }

@@ -355,15 +355,14 @@ async fn a_request_about_an_unknown_person_is_answered(engine: Engine) {
     let client = world.client();
     let asked = request(&client, json!({"phone": PHONE})).await;
     assert_eq!(asked["errors"], json!([]), "{asked}");
-    let query =
-        "query($id: ID!) { privacyRequest(id: $id) { state heldNothing completedAt keyFingerprints suppressed } }";
+    let query = "query($id: ID!) { privacyRequest(id: $id) { state heldNothing endedAt keyFingerprints suppressed } }";
     let shown = until("the request is shown", || async {
         let shown = client.data(query, json!({"id": asked["request"]["id"]})).await["privacyRequest"].take();
         (shown["state"] == "COMPLETED").then_some(shown)
     })
     .await;
     assert_eq!((&shown["heldNothing"], &shown["keyFingerprints"]), (&json!(true), &json!([])), "{shown}");
-    assert!(shown["completedAt"].is_string(), "{shown}");
+    assert!(shown["endedAt"].is_string(), "{shown}");
     // What was written before the request makes no one known; what is written later does.
     let id = phone_number_id(&world).await;
     let now = wasend_domain::Clock::now(&wasend::bootstrap::SystemClock).micros() / 1_000_000;

@@ -36,9 +36,17 @@ async fn a_first_start_says_what_to_do_next(engine: Engine) {
     let output = tokio::process::Command::new("sh").args(["-c", send]).output().await.expect("a shell");
     assert!(String::from_utf8_lossy(&output.stdout).contains("ACCEPTED"), "{send}: {output:?}");
     std::fs::remove_file(&file).expect("it is removed");
+    let (number, simulator, key) = (world.number(), world.simulator.url().to_owned(), world.client().key);
     world.stop().await;
     let world = world.restart().await;
     assert!(!world.output().contains("wsk_") && !file.exists(), "the key is handed over once");
+    // The number and the examples come again, and what was written down of the simulator stays right.
+    let printed = world.output();
+    assert!(printed.contains(&format!("Number   {number}\n")), "{printed}");
+    assert_eq!(world.simulator.url(), simulator);
+    let send = printed[printed.rfind("curl ").expect("an example")..].split("\n\n").next().expect("an example");
+    let output = tokio::process::Command::new("sh").env("KEY", key).args(["-c", send]).output().await.expect("a shell");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("ACCEPTED"), "{send}: {output:?}");
 }
 
 async fn a_first_start_prints_the_key_where_that_is_wanted(engine: Engine) {

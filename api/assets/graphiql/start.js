@@ -66,12 +66,38 @@ const fetcher = (params, options) => {
   const stream = events(params, headers, stop.signal);
   return {
     [Symbol.asyncIterator]: () => ({
-      next: () => stream.next(),
+      // The reading that is broken off ends the stream: as an error it would take the place of what was received.
+      next: () => stream.next().catch((error) => {
+        if (stop.signal.aborted) return { done: true, value: undefined };
+        throw error;
+      }),
       return: () => { stop.abort(); return Promise.resolve({ done: true, value: undefined }); },
     }),
   };
 };
 
+// What the browser keeps of queries and their history holds no API key.
+const withoutKeys = (text) => String(text).replace(/wsk_[A-Za-z0-9_-]+/g, 'wsk_...');
+
+const storage = {
+  get length() { return localStorage.length; },
+  getItem: (name) => localStorage.getItem(name),
+  setItem: (name, value) => localStorage.setItem(name, withoutKeys(value)),
+  removeItem: (name) => localStorage.removeItem(name),
+  clear: () => localStorage.clear(),
+};
+
+// Earlier versions kept the headers of each query in the history.
+for (const [name, value] of Object.entries(localStorage)) {
+  if (name.startsWith('graphiql:')) storage.setItem(name, value);
+}
+
 ReactDOM.createRoot(document.getElementById('graphiql')).render(
-  React.createElement(GraphiQL, { fetcher, defaultQuery: EXAMPLE, defaultEditorToolsVisibility: 'headers' }),
+  React.createElement(GraphiQL, {
+    fetcher,
+    storage,
+    shouldPersistHeaders: false,
+    defaultQuery: EXAMPLE,
+    defaultEditorToolsVisibility: 'headers',
+  }),
 );

@@ -10,6 +10,7 @@ use url::Url;
 use wasend_commands::number::ConnectNumber;
 use wasend_commands::{Caller, CommandError};
 use wasend_domain::{AccountId, Actor, NumberId, Personal};
+use wasend_projections::numbers::NumberRow;
 
 use super::App;
 use crate::cli::CliFailure;
@@ -136,6 +137,30 @@ pub fn next_steps(welcome: &FirstRun, server: &Url, simulator: Option<&Url>, han
          GraphQL  {server}graphql   (GraphiQL in a browser; paste the key into its headers)\n\
          {}{next}",
         meta.unwrap_or_default()
+    )
+}
+
+/// What a later start says: a connected number and the examples later_steps, without a key. None where no number is connected,
+/// or a real Meta is configured, so that nothing is sent by mistake.
+pub async fn first_number(app: &App) -> Result<Option<NumberId>, CliFailure> {
+    if app.simulator.is_none() {
+        return Ok(None);
+    }
+    let first = "WHERE disconnected_at IS NULL ORDER BY connected_at, id LIMIT 1";
+    let numbers = app.commands.reads.fetch::<NumberRow>(first, &[]).await;
+    let numbers = numbers.map_err(|error| CliFailure::because("the read models cannot be asked", &error))?;
+    Ok(numbers.first().and_then(|number| number.id.parse().ok()))
+}
+
+/// What a later start says: the number and the examples again, without a key.
+pub fn later_steps(number: NumberId, server: &Url, simulator: Option<&Url>) -> String {
+    let meta = simulator.map(|url| format!("Meta     {url}   (built-in simulator: nothing leaves this machine)\n"));
+    format!(
+        "\nGraphQL  {server}graphql   (GraphiQL in a browser; paste your key into its headers)\n\
+         {}Number   {number}\n\
+         \nThe examples take your API key from KEY (another one: wasend account create).\n{}",
+        meta.unwrap_or_default(),
+        sending(server, "'\"$KEY\"'", number)
     )
 }
 

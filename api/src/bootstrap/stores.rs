@@ -11,6 +11,7 @@ use wasend_vault::{FileEpoch, StoreOptions, Vault, VaultOptions};
 use super::SystemClock;
 use crate::cli::CliFailure;
 use crate::config::StorageConfig;
+use crate::own_writes::{OwnWrites, RememberingLog};
 
 /// Unwrapped keys that memory holds: about 20 MB.
 const CACHED_KEYS: usize = 50_000;
@@ -26,6 +27,8 @@ pub struct OpenStores {
     /// Of the read models and the leases.
     pub models: Db,
     pub log: Arc<dyn EventLog>,
+    /// What clients wrote to the log through this process.
+    pub own_writes: Arc<OwnWrites>,
     pub vault: Arc<Vault>,
 }
 
@@ -56,7 +59,9 @@ impl OpenStores {
         let vault = vault.map_err(|error| CliFailure::because("the vault cannot be opened", &error))?;
         // It opens nothing before its store was compared with what the log says was erased.
         vault.suspend();
-        Ok(Self { clock, db, models, log: Arc::new(log), vault })
+        let own_writes = Arc::new(OwnWrites::default());
+        let log = Arc::new(RememberingLog::new(log, own_writes.clone()));
+        Ok(Self { clock, db, models, log, own_writes, vault })
     }
 
     /// Lets the vault open values for a command of the terminal, if its store holds nothing of what was erased.

@@ -13,6 +13,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
+use wasend_domain::NumberId;
 use wasend_processors::{
     DispatchOptions, ErasureOptions, ImportLimits, ImportOptions, ProcessorContext, ProcessorOptions, RetentionOptions,
     RetryWaits, RotationOptions, RunningProcessors, TimerOptions,
@@ -21,9 +22,14 @@ use wasend_processors::{
 use super::CliFailure;
 use crate::{
     auth::KeyAuthenticator,
-    bootstrap::{ApiKeyStore, App, AppReadiness, FirstRun, KeyHandover, next_steps, welcome},
+    bootstrap::{
+        ApiKeyStore, App, AppReadiness, FirstRun, KeyHandover, first_number, later_steps, next_steps, welcome,
+    },
     config::{self, Config, ListenAddress},
-    graphql::{GraphqlState, build_schema, transport::GraphqlEngine},
+    graphql::{
+        GraphqlState, build_schema,
+        transport::{GraphqlEngine, SchemaEngine},
+    },
     http::{self, AccountQuotas, HttpState, Readiness, ServerLifecycle, fd_limit, server},
     routes::{self, AppState},
     telemetry,
@@ -46,6 +52,8 @@ pub struct RunningServer {
     pub simulator: Option<Url>,
     /// What a first start opened.
     pub welcome: Option<FirstRun>,
+    /// A number with which a later start shows its examples.
+    pub known_number: Option<NumberId>,
     pub life: ServerLifecycle,
     /// Why nothing but `/healthz` and `/readyz` is served, if that is so.
     pub held: Option<String>,
@@ -61,7 +69,7 @@ pub async fn run(config: Config) -> Result<(), CliFailure> {
     telemetry::log(&config.log).map_err(|error| CliFailure::because("logging cannot start", &error))?;
     let public = config.http.public_url.clone().map(directory);
     let (directory_of_key, printed) = (config.storage.data_dir.clone(), config.print_first_key);
-    let RunningServer { url, simulator, welcome, life, held, doors } = start(config).await?;
+    let RunningServer { url, simulator, welcome, known_number, life, held, doors } = start(config).await?;
     // A script that starts it reads these lines; the last one says that it is ready.
     if let Some(simulator) = &simulator {
         println!("Simulator of Meta on {simulator}");
@@ -74,6 +82,9 @@ pub async fn run(config: Config) -> Result<(), CliFailure> {
             KeyHandover::file(&directory_of_key, welcome).map_err(|error| unwritten(&error))?
         };
         print!("{}", next_steps(welcome, public.as_ref().unwrap_or(&url), simulator.as_ref(), &handover));
+    }
+    if let Some(number) = known_number {
+        print!("{}", later_steps(number, public.as_ref().unwrap_or(&url), simulator.as_ref()));
     }
     match held {
         Some(why) => {
@@ -120,6 +131,7 @@ pub async fn start(config: Config) -> Result<RunningServer, CliFailure> {
     };
     app.wait_until_ready(&config).await?;
     let welcome = welcome(&app).await?;
+    let known_number = if welcome.is_none() { first_number(&app).await? } else { None };
     let simulator = app.simulator.as_ref().map(|simulator| simulator.control_url(".."));
     if let Some(running) = &app.simulator {
         let hook =
@@ -128,7 +140,7 @@ pub async fn start(config: Config) -> Result<RunningServer, CliFailure> {
     }
     let rooms = rooms(&config, app);
     let doors = run_server(&config, rooms, metrics, life.clone(), main, (metrics_listener, limits)).boxed();
-    Ok(RunningServer { url, simulator, welcome, life, held: None, doors })
+    Ok(RunningServer { url, simulator, welcome, known_number, life, held: None, doors })
 }
 
 /// What listens at `listen`, and what it answers with.
@@ -144,7 +156,15 @@ fn serve_failure(url: Url, life: ServerLifecycle, main: MainListener, why: Strin
     let doors = async move {
         drop(main.serving.await);
     };
-    RunningServer { url, simulator: None, welcome: None, life, held: Some(why), doors: doors.boxed() }
+    RunningServer {
+        url,
+        simulator: None,
+        welcome: None,
+        known_number: None,
+        life,
+        held: Some(why),
+        doors: doors.boxed(),
+    }
 }
 
 /// Starts the processors and builds the schema.
@@ -156,8 +176,8 @@ fn rooms(config: &Config, app: App) -> ServerParts {
         vault: app.stores.vault.clone(),
         projector: app.projector.clone(),
     });
-    let state = GraphqlState::new(app.commands.clone(), app.projector.clone());
-    let engine = Arc::new(build_schema(state, &config.graphql));
+    let state = GraphqlState::new(app.commands.clone(), app.projector.clone(), app.stores.own_writes.clone());
+    let engine = Arc::new(SchemaEngine::new(build_schema(state, &config.graphql)));
     let quotas = AccountQuotas::new(&config.limits);
     let context = ProcessorContext {
         commands: app.commands.clone(),
@@ -260,6 +280,8 @@ fn run_server(
         life: life.clone(),
         quotas: rooms.quotas,
         documents: Arc::default(),
+        persisted: Arc::default(),
+        own_writes: rooms.app.stores.own_writes.clone(),
     };
     let state = AppState { shell: shell.clone(), commands: rooms.app.commands.clone() };
     drop(main.router.send_replace(routes::router(state)));

@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use axum::http::HeaderValue;
 use url::Url;
 
-use super::{DatabaseUrl, ListenAddress, LogFormat};
+use super::{CorsOrigins, DatabaseUrl, ListenAddress, LogFormat};
 
 /// What is wrong with a value, as the end of a sentence that begins with the setting's name.
 pub type ParseResult<T> = Result<T, String>;
@@ -67,6 +68,29 @@ pub fn flag(text: &str) -> ParseResult<bool> {
         "false" | "no" | "off" | "0" => Ok(false),
         _ => Err("must be true or false".to_owned()),
     }
+}
+
+/// Origins of pages (RFC 6454): a scheme and a host, perhaps with a port, and no path.
+pub fn cors_origins(text: &str) -> ParseResult<CorsOrigins> {
+    let origins: Vec<_> = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).collect();
+    if origins.is_empty() {
+        return Ok(CorsOrigins::None);
+    }
+    if origins == ["*"] {
+        return Ok(CorsOrigins::Any);
+    }
+    let origin = |text: &str| {
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let origin = url.origin().ascii_serialization();
+        let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && !text.ends_with('/');
+        HeaderValue::from_str(&origin).ok().filter(|_| is_bare && url.username().is_empty())
+    };
+    let wrong = "must be origins such as https://app.example.com, separated by commas, or *";
+    origins
+        .into_iter()
+        .map(|text| origin(text).ok_or_else(|| wrong.to_owned()))
+        .collect::<Result<_, _>>()
+        .map(CorsOrigins::Listed)
 }
 
 /// A whole number within bounds.
@@ -201,6 +225,30 @@ mod tests {
         assert!(base_url("https://graph.facebook.com/").is_ok());
         for wrong in ["graph.facebook.com", "ftp://a", "https://u:p@a", "https://a?x=1", ""] {
             assert!(base_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_no_path() {
+        let listed = |origins: &[&str]| {
+            CorsOrigins::Listed(origins.iter().map(|origin| HeaderValue::from_str(origin).unwrap()).collect())
+        };
+        for (text, expected) in [
+            ("", Some(CorsOrigins::None)),
+            ("*", Some(CorsOrigins::Any)),
+            ("https://a.example", Some(listed(&["https://a.example"]))),
+            (
+                "https://A.example:443, http://localhost:3000",
+                Some(listed(&["https://a.example", "http://localhost:3000"])),
+            ),
+            ("https://a.example/", None),
+            ("https://a.example/app", None),
+            ("https://me@a.example", None),
+            ("https://a.example, *", None),
+            ("a.example", None),
+            ("null", None),
+        ] {
+            assert_eq!(cors_origins(text).ok(), expected, "{text}");
         }
     }
 

@@ -113,6 +113,13 @@ pub const SETTINGS: &[Setting] = &[
         |c, v| put_some(&mut c.http.metrics_listen, parse::listen(v)),
     ),
     row(
+        "cors_origins",
+        "WASEND_CORS_ORIGINS",
+        "",
+        "Origins, separated by commas, whose pages may call the server from a browser, such as `https://app.example.com`; `*` for all. An API key in a page is known to its readers.",
+        |c, v| put(&mut c.http.cors_origins, parse::cors_origins(v)),
+    ),
+    row(
         "max_connections",
         "WASEND_MAX_CONNECTIONS",
         "10000",
@@ -297,7 +304,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "graphql.max_complexity",
         "WASEND_GRAPHQL_MAX_COMPLEXITY",
-        "10000",
+        "40000",
         "Highest complexity of an operation: the number of its fields, each multiplied by the page sizes around it.",
         |c, v| put(&mut c.graphql.max_complexity, parse::number(v, 100, 10_000_000)),
     ),

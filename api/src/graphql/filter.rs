@@ -3,11 +3,13 @@
 use async_graphql::{ID, Result};
 use wasend_domain::phone::MessageRecipient;
 use wasend_domain::{AccountId, Id, SubjectId};
+use wasend_projections::audit::AuditRow;
 use wasend_projections::contacts::MergedContactRow;
 use wasend_projections::pagination::RowFilter;
 use wasend_vault::PersonIdentity;
 
 use super::error::{invalid, unavailable};
+use super::scalar::PositionScalar;
 use super::state::GraphqlState;
 use crate::problem::ProblemCode;
 
@@ -37,6 +39,17 @@ pub async fn contact_ids(state: &GraphqlState, account: AccountId, contact: Opti
     let mut ids = MergedContactRow::into_contact(&state.reads, &id).await.map_err(unavailable)?;
     ids.push(id);
     Ok(ids)
+}
+
+/// Lets rows through about which something happened after a position.
+pub fn updated_after(
+    filter: RowFilter,
+    state: &GraphqlState,
+    aggregate_type: &'static str,
+    position: Option<PositionScalar>,
+) -> Result<RowFilter> {
+    let Some(PositionScalar(position)) = position else { return Ok(filter) };
+    AuditRow::narrow_to_changed(&state.reads, filter, aggregate_type, position).map_err(unavailable)
 }
 
 /// The contact that has a phone number or BSUID.

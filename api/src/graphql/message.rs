@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, Object, Result};
 use wasend_domain::account::KeyScope;
 use wasend_domain::content::Wamid;
-use wasend_domain::message::DeliveryStatus;
+use wasend_domain::message::{DeliveryStatus, MessageDirection};
 use wasend_projections::messages::MessageRow;
 
 use super::contact::ContactObject;
@@ -148,6 +148,12 @@ impl MessageObject {
         self.row.origin().map(|origin| DateTime(origin.at))
     }
 
+    /// When WASend received it; null for an outbound message.
+    async fn received_at(&self) -> Option<DateTime> {
+        let received = self.row.origin().filter(|origin| origin.direction == MessageDirection::Inbound);
+        received.map(|origin| DateTime(origin.at))
+    }
+
     async fn submitted_at(&self) -> Option<DateTime> {
         self.row.submitted_at.map(DateTime)
     }
@@ -156,6 +162,7 @@ impl MessageObject {
         self.row.state.held_at.map(DateTime)
     }
 
+    /// By Meta's time: when it was on its way to the device, and for an inbound message when the person sent it.
     async fn sent_at(&self) -> Option<DateTime> {
         self.row.state.sent_at.map(DateTime)
     }

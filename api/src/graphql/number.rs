@@ -9,14 +9,16 @@ use wasend_projections::pagination::RowFilter;
 
 use super::account::label;
 use super::erasure::{ErasureObject, UnavailabilityObject};
-use super::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
+use super::page::{OrderedRow, PageArguments, PageConnection, connect, cost, times};
 use super::scalar::{DateTime, PositionScalar};
 use super::state::GraphqlState;
 use crate::auth::require;
 
 mod change;
+mod sending;
 
 pub use change::NumberMutation;
+use sending::NumberSending;
 
 /// GraphQL `Number` over its row; never holds credentials.
 pub struct NumberObject(pub NumberRow);
@@ -69,8 +71,15 @@ impl NumberObject {
         self.0.base_url.as_deref()
     }
 
+    /// The pace at which its messages are handed to Meta at most; `sending` tells the real one.
     async fn messages_per_second(&self) -> i64 {
         self.0.rate
+    }
+
+    /// How fast it sends now, and what its messages wait for. Needs the scope READ.
+    #[graphql(guard = "require(KeyScope::Read)", complexity = "times(10, child_complexity)")]
+    async fn sending(&self, ctx: &Context<'_>) -> Result<NumberSending> {
+        sending::of_number(GraphqlState::of(ctx), &self.0).await
     }
 
     async fn state(&self) -> NumberState {

@@ -9,7 +9,7 @@ pub struct PositionScalar(pub wasend_domain::Position);
 
 /// A place in the history of all events: 1 for the first, then without gaps. Written as a number; a decimal string is
 /// read as well, for clients whose numbers end at 2^53.
-#[Scalar(name = "Position")]
+#[Scalar(name = "Position", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259#section-6")]
 impl ScalarType for PositionScalar {
     fn parse(value: Value) -> InputValueResult<Self> {
         let number = match &value {
@@ -35,7 +35,7 @@ impl ScalarType for PositionScalar {
 pub struct DateTime(pub Time);
 
 /// A moment: RFC 3339, such as `2026-11-23T02:17:06.123456Z`. Answers are in UTC with microseconds.
-#[Scalar]
+#[Scalar(specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#section-5.6")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         Ok(Self(parsed(&value)?))
@@ -55,7 +55,7 @@ impl ScalarType for DateTime {
 pub struct DateScalar(pub Day);
 
 /// A day in UTC: `2026-11-23`.
-#[Scalar(name = "Date")]
+#[Scalar(name = "Date", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#section-5.6")]
 impl ScalarType for DateScalar {
     fn parse(value: Value) -> InputValueResult<Self> {
         Ok(Self(parsed(&value)?))
@@ -67,6 +67,30 @@ impl ScalarType for DateScalar {
 
     fn to_value(&self) -> Value {
         self.0.to_string().into()
+    }
+}
+
+/// A value in JSON, of any form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JsonScalar(Value);
+
+impl JsonScalar {
+    /// Reads JSON. A text that is none is a string.
+    pub fn of_text(text: String) -> Self {
+        let value = serde_json::from_str(&text).ok().and_then(|value| Value::from_json(value).ok());
+        Self(value.unwrap_or(Value::String(text)))
+    }
+}
+
+/// A value of JSON: an object, list, string, number, boolean or null, as it is and not as a text.
+#[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
+impl ScalarType for JsonScalar {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        Ok(Self(value))
+    }
+
+    fn to_value(&self) -> Value {
+        self.0.clone()
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::{Context, Result};
+use async_graphql::{Context, ErrorExtensions, Result};
 use wasend_commands::message::SendBatcher;
 use wasend_commands::{Caller, CommandEffect, CommandError, Commands};
-use wasend_domain::{Actor, Id};
+use wasend_domain::{AccountId, Actor, Id};
 use wasend_projections::{Projector, ReadModels};
 use wasend_vault::Vault;
 
@@ -14,11 +14,18 @@ use super::error::{UserError, outcome, unavailable};
 use super::feed::ChangeFeed;
 use super::loaders::{DataLoaders, OwnedRow};
 use super::scalar::PositionScalar;
+use super::transport::RequestedPosition;
 use crate::auth::{self, ContextExt};
+use crate::own_writes::OwnWrites;
 use crate::problem::ProblemCode;
 
+/// How long a mutation waits for a thing that it has made and that is not to be seen at all; within the time of an
+/// operation.
+const FIRST_SIGHT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a query waits for the position that it asks for.
 const QUERY_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a query waits for its account's own writes.
+const OWN_WRITES_WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a mutation waits until the read models show what it did, before it answers all the same.
 const MUTATION_WAIT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -31,16 +38,17 @@ pub struct GraphqlState {
     pub vault: Arc<Vault>,
     pub feed: ChangeFeed,
     pub loaders: DataLoaders,
+    pub own_writes: Arc<OwnWrites>,
 }
 
 impl GraphqlState {
     /// Starts the feed of the subscriptions as well, which ends with the state.
-    pub fn new(commands: Arc<Commands>, projector: Arc<Projector>) -> Self {
+    pub fn new(commands: Arc<Commands>, projector: Arc<Projector>, own_writes: Arc<OwnWrites>) -> Self {
         let (reads, vault) = (projector.reads().clone(), Arc::clone(&commands.vault));
         let feed = ChangeFeed::start(reads.clone(), projector.position());
         let loaders = DataLoaders::new(reads.clone(), Arc::clone(&vault));
         let intake = SendBatcher::new(Arc::clone(&commands));
-        Self { commands, intake, reads, projector, vault, feed, loaders }
+        Self { commands, intake, reads, projector, vault, feed, loaders, own_writes }
     }
 
     /// The state of the schema that executes the operation; [`build_schema`](super::build_schema) always puts it there.
@@ -48,14 +56,17 @@ impl GraphqlState {
         ctx.data_unchecked::<Arc<Self>>()
     }
 
-    /// Begins a query: waits until the read models have reached what it asks for.
+    /// Begins a query: waits until the read models have reached what it asks for, and else what its account has written
+    /// through this process.
     pub async fn begin_query<'a>(
         ctx: &'a Context<'_>,
         least: Option<PositionScalar>,
     ) -> Result<(&'a Arc<Self>, &'a auth::KeyHolder)> {
         let (state, actor) = (Self::of(ctx), ctx.actor()?);
-        if let Some(PositionScalar(least)) = least {
-            state.reach(least).await?;
+        let requested = ctx.data_opt::<RequestedPosition>().map(|RequestedPosition(position)| *position);
+        match least.map(|PositionScalar(least)| least).or(requested) {
+            Some(least) => state.reach(least).await?,
+            None => state.reach_own_writes(actor.account_id).await,
         }
         Ok((state, actor))
     }
@@ -71,6 +82,17 @@ impl GraphqlState {
     pub async fn reach(&self, position: wasend_domain::Position) -> Result<()> {
         let reached = self.projector.wait_for(position, QUERY_WAIT_TIMEOUT).await;
         reached.map_err(|late| ProblemCode::PositionNotReached.graphql(late.to_string()))
+    }
+
+    /// Waits for what the account has written through this process, but not for long: the query is answered all the same.
+    pub async fn reach_own_writes(&self, account: AccountId) {
+        let Some(written) = self.own_writes.awaited(account) else { return };
+        if *self.projector.position().borrow() < written
+            && self.projector.wait_for(written, OWN_WRITES_WAIT_TIMEOUT).await.is_err()
+        {
+            self.own_writes.give_up(account, written);
+            tracing::debug!(written, "a query was answered before the read models showed its account's last write");
+        }
     }
 
     /// Waits until the read models show a command's effect, but not for long.
@@ -91,10 +113,25 @@ impl GraphqlState {
             Err(errors) => return Ok(MutationOutcome { row: None, position: None, errors }),
         };
         self.wait_for_effect(done.position).await;
-        let row = self.reads.get::<R>(&done.value.to_string()).await.map_err(unavailable)?;
-        let row = row.filter(|row| row.account_id() == caller.account_id.to_string());
+        let find = async || {
+            let row = self.reads.get::<R>(&done.value.to_string()).await.map_err(unavailable)?;
+            Ok::<_, async_graphql::Error>(row.filter(|row| row.account_id() == caller.account_id.to_string()))
+        };
+        let mut row = find().await?;
+        if row.is_none() && self.projector.wait_for(done.position, FIRST_SIGHT_TIMEOUT).await.is_ok() {
+            row = find().await?;
+        }
+        if row.is_none() {
+            return Err(not_seen_yet(done.position));
+        }
         Ok(MutationOutcome { row, position: Some(PositionScalar(done.position)), errors: vec![] })
     }
+}
+
+/// It is done, and the read models are too far behind to show it: no payload with nothing in it says so.
+fn not_seen_yet(position: wasend_domain::Position) -> async_graphql::Error {
+    let message = format!("it is done at position {position}, and cannot be shown yet: ask for it with minPosition");
+    ProblemCode::PositionNotReached.graphql(message).extend_with(|_, extensions| extensions.set("position", position))
 }
 
 /// A payload before it has its names.

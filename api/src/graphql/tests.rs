@@ -13,6 +13,7 @@ use crate::auth::{KeyHolder, RequestCaller};
 use crate::bootstrap::App;
 use crate::config::{self, ConfigSources};
 
+mod cost;
 mod isolation;
 mod messages;
 mod people;
@@ -33,7 +34,7 @@ impl World {
         let flags = vec![("data_dir", data_dir), ("meta.base_url", "http://127.0.0.1:9/".to_owned())];
         let config = config::load(ConfigSources { flags, ..ConfigSources::default() }).unwrap();
         let app = App::open(&config).await.unwrap();
-        let state = GraphqlState::new(Arc::clone(&app.commands), Arc::clone(&app.projector));
+        let state = GraphqlState::new(Arc::clone(&app.commands), Arc::clone(&app.projector), Arc::default());
         Self { schema: build_schema(state, &config.graphql), app, _directory: directory }
     }
 

@@ -5,32 +5,43 @@
 //! | [`http`] | GraphQL over HTTP (draft of January 2025): <https://graphql.github.io/graphql-over-http/draft/> |
 //! | [`ws`] | graphql-transport-ws: <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md> |
 //! | [`sse`] | GraphQL over SSE, distinct connections: <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md> |
-//! | `params`, `document_scan`, `selection_limit`, `document_cache` | what is asked, how much that is before and after it is parsed, and what was parsed before |
+//! | `params`, `persisted` | what is asked, and documents that are asked for by their hash |
+//! | `document_scan`, `selection_limit`, `document_cache` | how much that is before and after it is parsed, and what was parsed before |
+//! | `variables`, `input_types`, `selection_rewrite` | defaults, types and conditions, decided before execution |
+//! | `cost` | how much an operation costs that costs too much |
+//! | `engine` | the port to the schema that executes |
 //! | `negotiate`, `response` | in which media type, and what is answered |
 //! | [`graphiql`] | the query editor's page |
 
+mod cost;
 mod document_cache;
 mod document_scan;
+mod engine;
 pub mod graphiql;
 pub mod http;
+mod input_types;
 mod negotiate;
 mod params;
+mod persisted;
 mod response;
 mod selection_limit;
+mod selection_rewrite;
 mod sse;
+mod variables;
 mod ws;
 
 #[cfg(test)]
 pub(crate) mod fake;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_graphql::parser::{
     parse_query,
     types::{ExecutableDocument, OperationType},
 };
-use async_graphql::{Executor, Request, Response};
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream, stream::BoxStream};
+use async_graphql::{Name, Request, Response};
+use futures::{StreamExt, stream, stream::BoxStream};
 
 use crate::{
     auth::CallerIdentity,
@@ -40,60 +51,78 @@ use crate::{
     telemetry::metric,
 };
 
+use cost::CostReport;
 pub use document_cache::DocumentCache;
+pub use engine::{GraphqlEngine, SchemaEngine};
 use params::RequestParams;
+pub use persisted::PersistedDocuments;
 use response::OperationResponse;
+use selection_rewrite::{decide, needs_decision, remove_key};
+use variables::{check_conditions, complete_variables, selected_operation};
 
 /// How long a query or a mutation may take. Longer than any does whose stores answer.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Whatever executes operations: any `async_graphql::Schema`, without its type.
-pub trait GraphqlEngine: Send + Sync {
-    /// A query or a mutation.
-    fn run(&self, request: Request) -> BoxFuture<'_, Response>;
-
-    /// A subscription; a query or a mutation gives a stream of one response.
-    fn open(&self, request: Request) -> BoxStream<'static, Response>;
-}
-
-impl<E: Executor> GraphqlEngine for E {
-    fn run(&self, request: Request) -> BoxFuture<'_, Response> {
-        Executor::execute(self, request).boxed()
-    }
-
-    fn open(&self, request: Request) -> BoxStream<'static, Response> {
-        Executor::execute_stream(self, request, None)
-    }
-}
+/// The position that a request's header asks every query in it to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestedPosition(pub wasend_domain::Position);
 
 /// A parsed operation and the caller that it runs for.
 struct PreparedOperation {
     request: Request,
     /// None when the request does not say which of the document's operations it means.
     kind: Option<OperationType>,
+    /// A key to be taken out of the answer.
+    placeholder: Option<Name>,
+    /// What to tell where it costs too much.
+    cost: CostReport,
 }
 
-/// `max_complexity` is that of the schema: what selects more things than it allows is not even measured, and
-/// what has too many tokens is not even parsed.
-fn prepare(
-    params: RequestParams,
+/// Parses an operation, completes its variables and decides its conditions. `max_complexity` is that of the schema: what
+/// selects more things than it allows is not even measured, and what has too many tokens is not even parsed.
+async fn prepare(
+    mut params: RequestParams,
     identity: &CallerIdentity,
     shell: &HttpState,
 ) -> Result<PreparedOperation, Box<OperationResponse>> {
+    let refused = |refusal| Box::new(OperationResponse::refusal(refusal));
+    let persisted = params.resolve_persisted(&identity.caller, &shell.persisted).map_err(refused)?;
     let mut request = params.into_request().data(identity.caller.clone());
     let document = match shell.documents.get(&request.query) {
         Some(document) => document,
         None => parse(&request, shell)?,
     };
-    let name = request.operation_name.as_ref();
-    let mut operations =
-        document.operations.iter().filter(|(known, _)| name.is_none_or(|n| known.is_some_and(|k| k == n)));
-    let kind = match (operations.next(), operations.next()) {
-        (Some((_, operation)), None) => Some(operation.node.ty),
-        _ => None,
+    if let Some(hash) = persisted
+        && let Some(look) = document_scan::scan_document(&request.query, shell.graphql.max_tokens)
+    {
+        shell.persisted.keep(&identity.caller, hash, look, &request.query);
+    }
+    let failed = |errors| Box::new(OperationResponse::of(Response::from_errors(errors)));
+    let Some(operation) = selected_operation(&document, request.operation_name.as_deref()) else {
+        request.set_parsed_query(document);
+        let cost = CostReport::unknown(&shell.graphql);
+        return Ok(PreparedOperation { request, kind: None, placeholder: None, cost });
     };
-    request.set_parsed_query(document);
-    Ok(PreparedOperation { request, kind })
+    let kind = Some(operation.node.ty);
+    let given = std::mem::take(&mut request.variables);
+    request.variables = complete_variables(shell.engine.input_types(), &operation.node, given).map_err(failed)?;
+    let cost = CostReport::of(&request, &shell.graphql);
+    if !needs_decision(&document, &operation.node, &request.variables) {
+        request.set_parsed_query(document);
+        return Ok(PreparedOperation { request, kind, placeholder: None, cost });
+    }
+    let mut whole = Request::new("").variables(request.variables.clone());
+    whole.operation_name.clone_from(&request.operation_name);
+    whole.set_parsed_query(document.clone());
+    shell.engine.validate(whole).await.map_err(failed)?;
+    check_conditions(&document, &operation.node).map_err(|error| failed(vec![*error]))?;
+    let decided = decide(&document, operation, &request);
+    if kind == Some(OperationType::Subscription) && decided.is_empty() {
+        let message = "a subscription must select a field, and this one skips all";
+        return Err(refused(RequestRefusal::new(ProblemCode::GraphqlValidationFailed, message)));
+    }
+    request.set_parsed_query(decided.document);
+    Ok(PreparedOperation { request, kind, placeholder: decided.placeholder, cost })
 }
 
 fn parse(request: &Request, shell: &HttpState) -> Result<ExecutableDocument, Box<OperationResponse>> {
@@ -128,29 +157,45 @@ impl PreparedOperation {
 
     async fn run(self, engine: &dyn GraphqlEngine) -> OperationResponse {
         let (kind, start) = (self.label(), Instant::now());
-        let answer = OperationResponse::of(in_time(engine.run(self.request)).await);
+        let mut response = in_time(engine.run(self.request)).await;
+        self.cost.explain(&mut response, engine).await;
+        let answer = written(response, self.placeholder.as_ref());
         metrics::histogram!(metric::GRAPHQL_OPERATION_SECONDS, "kind" => kind).record(start.elapsed().as_secs_f64());
         count(kind, &answer);
         answer
     }
 
     /// The answers of a subscription, counted as long as it runs.
-    fn open(self, engine: &dyn GraphqlEngine, transport: &'static str) -> BoxStream<'static, OperationResponse> {
+    fn open(self, engine: &Arc<dyn GraphqlEngine>, transport: &'static str) -> BoxStream<'static, OperationResponse> {
         let kind = self.label();
         let running = OpenStream::new(transport);
         let mut answers = engine.open(self.request);
         if self.kind != Some(OperationType::Subscription) {
-            answers = stream::once(in_time(async move { answers.next().await.unwrap_or_default() })).boxed();
+            let (engine, cost) = (Arc::clone(engine), self.cost);
+            let answer = async move {
+                let mut response = in_time(async { answers.next().await.unwrap_or_default() }).await;
+                cost.explain(&mut response, &*engine).await;
+                response
+            };
+            answers = stream::once(answer).boxed();
         }
+        let placeholder = self.placeholder;
         let answers = answers.map(move |response| {
             // Held by the stream, so that it ends with it.
             let _running = &running;
-            let answer = OperationResponse::of(response);
+            let answer = written(response, placeholder.as_ref());
             count(kind, &answer);
             answer
         });
         answers.boxed()
     }
+}
+
+fn written(mut response: Response, placeholder: Option<&Name>) -> OperationResponse {
+    if let Some(key) = placeholder {
+        remove_key(&mut response.data, key);
+    }
+    OperationResponse::of(response)
 }
 
 /// The answer of a query or a mutation. Where a store hangs, its client is told after a while, and may repeat.
@@ -201,3 +246,6 @@ impl RequestRefusal {
         Self { code, message: message.into() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,11 @@ use tower::ServiceExt;
 use wasend_domain::account::KeyScope;
 
 use super::*;
-use crate::{auth::fake::OneKey, config::Config, graphql::transport::fake};
+use crate::{
+    auth::fake::OneKey,
+    config::Config,
+    graphql::transport::{SchemaEngine, fake},
+};
 
 struct Checks(Vec<ReadinessCheck>);
 
@@ -34,7 +38,7 @@ pub fn settings() -> Config {
 /// The test schema behind one key with the scope READ.
 pub fn shell(config: Config, authenticator: Arc<OneKey>) -> HttpState {
     HttpState {
-        engine: Arc::new(fake::schema()),
+        engine: Arc::new(SchemaEngine::new(fake::schema())),
         authenticator,
         readiness: Arc::new(Checks(vec![ReadinessCheck::of("log", false)])),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
@@ -43,6 +47,8 @@ pub fn shell(config: Config, authenticator: Arc<OneKey>) -> HttpState {
         graphql: Arc::new(config.graphql),
         life: ServerLifecycle::default(),
         documents: Arc::default(),
+        persisted: Arc::default(),
+        own_writes: Arc::default(),
     }
 }
 
@@ -196,4 +202,64 @@ async fn a_request_has_so_many_headers_and_so_many_bytes_of_them() {
     let (status, closed) = answered(address, &path(70_000), "").await;
     // Some of it may not be read at all, and the answer then be lost with the connection.
     assert!(["414", "431", "none"].contains(&status.as_str()) && closed, "{status}");
+}
+
+async fn ask(config: Config, request: Request<Body>) -> axum::response::Response {
+    let router = router(shell(config, OneKey::new([])), axum::Router::new());
+    router.oneshot(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_needs_leave() {
+    let preflight = |origin: &str| {
+        let request = Request::options("/graphql").header("origin", origin);
+        let request = request.header("access-control-request-method", "POST");
+        request.header("access-control-request-headers", "authorization,content-type").body(Body::empty()).unwrap()
+    };
+    let with = |origins: &str| {
+        let mut config = settings();
+        config.http.cors_origins = match origins {
+            "" => crate::config::CorsOrigins::None,
+            "*" => crate::config::CorsOrigins::Any,
+            origin => crate::config::CorsOrigins::Listed(vec![origin.parse().unwrap()]),
+        };
+        config
+    };
+    let page = "https://app.example";
+    for (origins, origin, allowed) in
+        [("", page, None), ("*", page, Some("*")), (page, page, Some(page)), (page, "https://app.example.evil", None)]
+    {
+        let answer = ask(with(origins), preflight(origin)).await;
+        let told = answer.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap());
+        assert_eq!(told, allowed, "{origins} {origin}");
+        let query = Request::get("/graphql?query=%7Bhello%7D").header("origin", origin).body(Body::empty()).unwrap();
+        let answer = ask(with(origins), query).await;
+        let told = answer.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap());
+        assert_eq!((answer.status(), told), (StatusCode::OK, allowed), "{origins} {origin}");
+        assert!(!answer.headers().contains_key("access-control-allow-credentials"));
+    }
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_for_those_who_take_it() {
+    let text = "x".repeat(5_000);
+    let query = |accept: &str, media: &str, document: String| {
+        let body = serde_json::json!({"query": document}).to_string();
+        let request = Request::post("/graphql").header("content-type", "application/json");
+        request.header("accept-encoding", accept).header("accept", media).body(Body::from(body)).unwrap()
+    };
+    let echo = format!("{{ echo(text: \"{text}\") }}");
+    for (accept, media, document, coding) in [
+        ("gzip, br", "application/json", echo.clone(), Some("gzip")),
+        ("identity", "application/json", echo.clone(), None),
+        ("gzip", "application/json", "{ hello }".to_owned(), None),
+        ("gzip", "text/event-stream", echo, None),
+    ] {
+        let answer = ask(settings(), query(accept, media, document)).await;
+        let told = answer.headers().get("content-encoding").map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(told.as_deref(), coding, "{accept} {media}");
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        assert_eq!(body.starts_with(&[0x1f, 0x8b]), coding.is_some());
+        assert!(coding.is_none() || body.len() < 500, "{}", body.len());
+    }
 }

@@ -13,7 +13,7 @@ use wasend_projections::numbers::NumberRow;
 use wasend_vault::{NewPerson, PersonIdentity, VaultError};
 use wasend_whatsapp::{InboundMessage, MarketingPreference, PreferenceValue, is_bsuid};
 
-use super::{caller, moment};
+use super::caller;
 use crate::consent::ReportedConsent;
 use crate::{Caller, CommandError, Commands, RefusalCode};
 
@@ -215,8 +215,10 @@ impl Commands {
             Err(VaultError::Unavailable(_) | VaultError::UnknownSubject) => return Ok(InboundDecision::Unreadable),
             Err(error) => return Err(error.into()),
         };
-        let (kind, at) = (ContentKind::named(&message.kind), moment(message.timestamp, now));
-        let receive = Command::Receive { number, contact, kind, content, wamid, wamid_index, at };
+        let sent_at = message.timestamp.and_then(|seconds| Time::from_seconds(seconds).if_writable());
+        let kind = ContentKind::named(&message.kind);
+        // Usage and polls go by the moment of its arrival: Meta repeats for days, and its moment may lie anywhere.
+        let receive = Command::Receive { number, contact, kind, content, wamid, wamid_index, at: now, sent_at };
         Ok(InboundDecision::Command(Box::new(receive)))
     }
 

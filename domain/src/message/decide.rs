@@ -20,7 +20,10 @@ pub enum Command {
         content: Sealed<InboundContent>,
         wamid: Sealed<Wamid>,
         wamid_index: BlindIndex,
+        /// When it was received.
         at: Time,
+        /// When Meta says it was sent.
+        sent_at: Option<Time>,
     },
     /// Before each call to Meta; `attempt` counts from 1 and is refused unless it is the next.
     Attempt {
@@ -94,8 +97,9 @@ impl DecidingAggregate for Message {
             (Command::Accept { number, contact, kind, template, content, at }, None) => {
                 Ok(vec![Event::Accepted { number, contact, kind, template, content, at }])
             }
-            (Command::Receive { number, contact, kind, content, wamid, wamid_index, at }, None) => {
-                Ok(self.counted_with(vec![Event::Received { number, contact, kind, content, wamid, wamid_index, at }]))
+            (Command::Receive { number, contact, kind, content, wamid, wamid_index, at, sent_at }, None) => {
+                let received = Event::Received { number, contact, kind, content, wamid, wamid_index, at, sent_at };
+                Ok(self.counted_with(vec![received]))
             }
             (Command::Accept { .. } | Command::Receive { .. }, Some(_)) => Ok(vec![]),
             (_, None) => Err(Error::NotFound),

@@ -90,7 +90,11 @@ pub enum Event {
         content: Sealed<InboundContent>,
         wamid: Sealed<Wamid>,
         wamid_index: BlindIndex,
+        /// When it was received; before `sent_at` was recorded, when Meta says it was sent.
         at: Time,
+        /// When Meta says it was sent; not told, or recorded before, if none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_at: Option<Time>,
     },
 }
 
@@ -144,6 +148,10 @@ impl DomainEvent for Event {
     }
 
     fn event_version(&self) -> String {
-        "1".to_owned()
+        match self {
+            Self::Received { sent_at: Some(_), .. } => "2",
+            _ => "1",
+        }
+        .to_owned()
     }
 }

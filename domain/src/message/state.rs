@@ -114,7 +114,8 @@ impl Aggregate for Message {
             Event::Accepted { number, contact, kind, at, .. } => {
                 self.origin = Some(MessageOrigin { direction: MessageDirection::Outbound, number, contact, kind, at });
             }
-            Event::Received { number, contact, kind, wamid_index, at, .. } => {
+            Event::Received { number, contact, kind, wamid_index, at, sent_at, .. } => {
+                self.sent_at = sent_at;
                 self.origin = Some(MessageOrigin { direction: MessageDirection::Inbound, number, contact, kind, at });
                 self.wamid_index = Some(wamid_index);
             }

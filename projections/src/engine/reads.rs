@@ -59,7 +59,12 @@ impl ReadModels {
     /// How many rows of a table fulfil `tail` (a `WHERE`, or empty).
     pub async fn count<R: TableRecord>(&self, tail: &str, binds: &[CellValue]) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM {} AS {} {tail}", self.physical::<R>()?, R::TABLE.name);
-        let rows = self.cells(&sql, binds, &[ColumnKind::Int]).await?;
+        self.number(&sql, binds).await
+    }
+
+    /// The one number that a query gives; 0 for none.
+    pub(crate) async fn number(&self, sql: &str, binds: &[CellValue]) -> Result<u64, StoreError> {
+        let rows = self.cells(sql, binds, &[ColumnKind::Int]).await?;
         let count = rows.first().and_then(|row| row.first());
         Ok(if let Some(CellValue::Int(Some(count))) = count { u64::try_from(*count).unwrap_or(0) } else { 0 })
     }

@@ -10,7 +10,7 @@ use wasend_projections::pagination::RowFilter;
 use super::ContactObject;
 use crate::auth::require;
 use crate::graphql::error::{invalid, unavailable};
-use crate::graphql::filter::contact_of;
+use crate::graphql::filter::{contact_of, updated_after};
 use crate::graphql::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
 use crate::graphql::scalar::PositionScalar;
 use crate::graphql::state::GraphqlState;
@@ -32,6 +32,8 @@ struct ContactFilter {
     bsuid: Option<String>,
     group_id: Option<ID>,
     opted_out: Option<bool>,
+    /// Anything about the contact happened after this position.
+    updated_after: Option<PositionScalar>,
 }
 
 /// Queries of contacts.
@@ -61,6 +63,7 @@ impl ContactQuery {
             rows = members(state, actor.account_id, rows, &group).await?;
         }
         let rows = rows.and_if("opted_out", "=", filter.opted_out.map(i64::from)).one_of("id", ids);
+        let rows = updated_after(rows, state, "contact", filter.updated_after)?;
         connect(state, rows, &window, ContactObject).await
     }
 

@@ -8,6 +8,7 @@ use wasend_projections::messages::MessageRow;
 
 use crate::auth::{ContextExt, require};
 use crate::graphql::erasure::{ErasureObject, ShownValue, UnavailabilityObject, shown};
+use crate::graphql::scalar::JsonScalar;
 use crate::graphql::state::GraphqlState;
 
 /// What a message says: a text, a template with its variables, or what came in. All null once it is erased, and
@@ -22,9 +23,9 @@ pub struct MessageContent {
     /// Needs the scope READ.
     #[graphql(guard = "require(KeyScope::Read)")]
     template: Option<TemplateContent>,
-    /// An inbound message as Meta sent it: JSON. Needs the scope READ.
+    /// An inbound message as Meta sent it. Needs the scope READ.
     #[graphql(guard = "require(KeyScope::Read)")]
-    raw: Option<String>,
+    raw: Option<JsonScalar>,
     /// Set once the content is erased.
     erased: Option<ErasureObject>,
     /// Set while the content cannot be read although it was not erased.
@@ -60,7 +61,7 @@ pub async fn open_content(ctx: &Context<'_>, row: &MessageRow) -> Result<Message
 }
 
 fn received(InboundContent { text, raw }: InboundContent) -> MessageContent {
-    MessageContent { text, raw: Some(raw), ..MessageContent::default() }
+    MessageContent { text, raw: Some(JsonScalar::of_text(raw)), ..MessageContent::default() }
 }
 
 fn sent(content: OutboundContent) -> MessageContent {

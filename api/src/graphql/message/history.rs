@@ -5,7 +5,7 @@ use wasend_domain::account::KeyScope;
 use wasend_domain::content::ErrorText;
 use wasend_projections::messages::{MessageRow, StatusRow};
 
-use super::enums::MessageStatusEnum;
+use super::enums::{FailureClass, MessageStatusEnum};
 use crate::auth::{ContextExt, require};
 use crate::graphql::erasure::{ErasureObject, ShownValue, UnavailabilityObject, shown};
 use crate::graphql::scalar::{DateTime, PositionScalar};
@@ -54,7 +54,7 @@ impl StatusEntry {
 /// GraphQL `MessageError`: why a message failed.
 pub struct MessageError {
     code: Option<i64>,
-    class: String,
+    class: FailureClass,
     /// Sealed.
     detail: Option<String>,
 }
@@ -63,7 +63,7 @@ impl MessageError {
     /// The failure of a message; none while it has not failed.
     pub fn of(row: &MessageRow) -> Option<Self> {
         let failure = row.state.failure.as_ref()?;
-        Some(Self { code: failure.code, class: failure.class.clone(), detail: row.error_detail.clone() })
+        Some(Self { code: failure.code, class: FailureClass::of(&failure.class), detail: row.error_detail.clone() })
     }
 
     async fn text(&self, ctx: &Context<'_>) -> Result<ShownValue<String>> {
@@ -81,9 +81,9 @@ impl MessageError {
         self.code
     }
 
-    /// What kind of failure it is; `unreadable` if the message or its recipient could not be read and nothing was sent.
-    async fn class(&self) -> &str {
-        &self.class
+    /// What kind of failure it is, and so what to do about it.
+    async fn class(&self) -> FailureClass {
+        self.class
     }
 
     /// What Meta said about it. Needs the scope READ.

@@ -12,7 +12,7 @@ use wasend_projections::pagination::RowFilter;
 use super::MessageObject;
 use super::enums::{DirectionEnum, MessageStatusEnum};
 use crate::auth::require;
-use crate::graphql::filter::{by_id, by_text, contact_ids, contact_of};
+use crate::graphql::filter::{by_id, by_text, contact_ids, contact_of, updated_after};
 use crate::graphql::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
 use crate::graphql::scalar::{DateTime, PositionScalar};
 use crate::graphql::state::GraphqlState;
@@ -39,12 +39,14 @@ struct MessageFilter {
     direction: Option<DirectionEnum>,
     /// Whether the message needs attention by a person.
     unresolved: Option<bool>,
-    /// Accepted or received at this moment or later.
+    /// Accepted or received by WASend at this moment or later, whenever it was sent.
     accepted_after: Option<DateTime>,
-    /// Accepted or received before this moment.
+    /// Accepted or received by WASend before this moment.
     accepted_before: Option<DateTime>,
     /// The name of a template.
     template: Option<String>,
+    /// Anything about the message happened after this position.
+    updated_after: Option<PositionScalar>,
 }
 
 /// Queries of messages.
@@ -102,6 +104,7 @@ impl MessageFilter {
             .and_if("unresolved", "=", self.unresolved.map(i64::from))
             .and_if("accepted_at", ">=", self.accepted_after.map(|DateTime(time)| time.micros()))
             .and_if("accepted_at", "<", self.accepted_before.map(|DateTime(time)| time.micros()));
+        rows = updated_after(rows, state, "message", self.updated_after)?;
         by_text(rows, "template", self.template.as_deref())
     }
 }

@@ -8,6 +8,8 @@
 const WORD_MAX: usize = 512;
 /// More digits in a name may be a phone number.
 const DIGITS_MAX: usize = 4;
+/// More digits in a number may be a phone number.
+const NUMBER_DIGITS_MAX: usize = 6;
 /// Deepest nesting of brackets of any kind. The parser calls itself for each.
 const NESTING_MAX: usize = 200;
 
@@ -18,12 +20,15 @@ pub struct DocumentScan {
     /// It holds no text, number, comment or alias and no name with many digits: nothing that a client may have made of
     /// data about a person, rather than its developer of the schema.
     pub is_plain: bool,
+    /// It holds no text, no comment and no name or number with many digits, while it may hold small numbers and aliases.
+    pub is_without_texts: bool,
 }
 
 /// Looks at a document; none if it has more than `max` tokens, a monstrous one, or brackets too deep.
 pub fn scan_document(document: &str, max: usize) -> Option<DocumentScan> {
     let mut rest = document.as_bytes();
-    let (mut tokens, mut depth, mut arguments, mut is_plain) = (0_usize, 0_usize, 0_usize, true);
+    let (mut tokens, mut depth, mut arguments) = (0_usize, 0_usize, 0_usize);
+    let (mut is_plain, mut is_without_texts) = (true, true);
     while let Some(&first) = rest.first() {
         let length = match first {
             b' ' | b'\t' | b'\r' | b'\n' | b',' => {
@@ -31,18 +36,20 @@ pub fn scan_document(document: &str, max: usize) -> Option<DocumentScan> {
                 continue;
             }
             b'#' => {
-                is_plain = false;
+                (is_plain, is_without_texts) = (false, false);
                 rest = &rest[run(rest, |byte| byte != b'\n' && byte != b'\r')..];
                 continue;
             }
             b'"' => {
-                is_plain = false;
+                (is_plain, is_without_texts) = (false, false);
                 string(rest)
             }
             byte if is_word(byte) => {
                 let length = run(rest, is_word);
                 let digits = rest[..length].iter().filter(|byte| byte.is_ascii_digit()).count();
-                is_plain &= !byte.is_ascii_digit() && digits <= DIGITS_MAX;
+                let is_number = byte.is_ascii_digit();
+                is_plain &= !is_number && digits <= DIGITS_MAX;
+                is_without_texts &= digits <= if is_number { NUMBER_DIGITS_MAX } else { DIGITS_MAX };
                 length
             }
             b':' => {
@@ -68,7 +75,7 @@ pub fn scan_document(document: &str, max: usize) -> Option<DocumentScan> {
         }
         rest = &rest[length..];
     }
-    Some(DocumentScan { tokens, is_plain })
+    Some(DocumentScan { tokens, is_plain, is_without_texts })
 }
 
 const fn is_word(byte: u8) -> bool {

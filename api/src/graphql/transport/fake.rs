@@ -2,20 +2,37 @@
 
 #![expect(clippy::unused_async, reason = "the derive asks for async resolvers")]
 
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use async_graphql::{Context, Error, Object, Result, Schema, Subscription};
+use async_graphql::{Context, Error, InputObject, MaybeUndefined, Object, Result, Schema, SimpleObject, Subscription};
 use futures::{Stream, stream};
 use wasend_domain::account::KeyScope;
 
 use crate::auth::{ContextExt, require};
 
 /// Queries that answer, fail and panic.
+#[derive(Default)]
 pub struct FakeQuery;
-/// A mutation without effect.
-pub struct FakeMutation;
+/// Mutations, one of which counts how often it ran.
+#[derive(Default)]
+pub struct FakeMutation(AtomicI32);
 /// Subscriptions that end, never answer, or flood.
+#[derive(Default)]
 pub struct FakeSubscriptions;
+
+#[derive(InputObject)]
+pub struct FakeInput {
+    name: MaybeUndefined<String>,
+    tags: Option<Vec<Option<String>>>,
+}
+
+/// How often a mutation ran.
+#[derive(SimpleObject)]
+pub struct FakeTouched {
+    calls: i32,
+    again: bool,
+}
 
 #[Object(name = "Query")]
 impl FakeQuery {
@@ -48,12 +65,26 @@ impl FakeQuery {
     async fn nested(&self) -> FakeQuery {
         FakeQuery
     }
+
+    async fn list(&self) -> Vec<FakeQuery> {
+        vec![FakeQuery, FakeQuery]
+    }
+
+    /// What arrived of an argument and an input.
+    async fn arrived(&self, size: Option<i32>, input: Option<FakeInput>) -> String {
+        let input = input.map(|input| (input.name, input.tags));
+        format!("{size:?} {input:?}")
+    }
 }
 
 #[Object(name = "Mutation")]
 impl FakeMutation {
     async fn bump(&self, by: i32) -> i32 {
         by + 1
+    }
+
+    async fn touch(&self) -> FakeTouched {
+        FakeTouched { calls: self.0.fetch_add(1, Ordering::SeqCst) + 1, again: true }
     }
 }
 
@@ -86,5 +117,5 @@ impl FakeSubscriptions {
 
 /// The schema, with a depth limit of 20.
 pub fn schema() -> Schema<FakeQuery, FakeMutation, FakeSubscriptions> {
-    Schema::build(FakeQuery, FakeMutation, FakeSubscriptions).limit_depth(20).finish()
+    Schema::build(FakeQuery, FakeMutation::default(), FakeSubscriptions).limit_depth(20).finish()
 }

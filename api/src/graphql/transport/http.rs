@@ -4,12 +4,12 @@ use async_graphql::parser::types::OperationType;
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderValue, Method, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
     response::{IntoResponse, Response},
 };
 
 use super::{
-    OperationResponse, PreparedOperation, RequestRefusal, graphiql,
+    OperationResponse, PreparedOperation, RequestRefusal, RequestedPosition, graphiql,
     negotiate::{ResponseMedia, has_json_body, negotiate},
     params::{self, RequestParams},
     prepare, sse, ws,
@@ -30,6 +30,8 @@ const ANSWERS_OR_PAGE: [ResponseMedia; 4] =
     [ResponseMedia::ResponseJson, ResponseMedia::Json, ResponseMedia::EventStream, ResponseMedia::Html];
 /// Largest body without a key: introspection is all that it can ask for.
 const ANONYMOUS_BODY: usize = 64 << 10;
+/// In answers: up to where the account has written. In requests: what queries are to show.
+pub const POSITION: HeaderName = HeaderName::from_static("wasend-position");
 const STREAM: [ResponseMedia; 1] = [ResponseMedia::EventStream];
 
 /// GET and POST of `/graphql`: operations, the WebSocket, and a page for browsers.
@@ -41,7 +43,8 @@ pub async fn graphql(State(shell): State<HttpState>, request: Request) -> Respon
             Err(denied) => refuse(denied, ResponseMedia::Json),
         };
     }
-    let asks = parts.method == Method::POST || parts.uri.query().is_some_and(|query| query.contains("query="));
+    let asks = |query: &str| query.contains("query=") || query.contains("extensions=");
+    let asks = parts.method == Method::POST || parts.uri.query().is_some_and(asks);
     let offered: &[ResponseMedia] = if asks { &ANSWERS } else { &ANSWERS_OR_PAGE };
     answer(&shell, parts, body, offered).await
 }
@@ -73,20 +76,23 @@ async fn execute(
     media: ResponseMedia,
 ) -> Result<Response, RequestRefusal> {
     let identity = identify(shell, parts).await?;
+    let position = requested_position(&parts.headers)?;
     let mut charge = shell.quotas.body(&identity.caller);
-    let (mut operations, is_batch) = read(shell, parts, body, &identity, &mut charge).await?;
+    let (operations, is_batch) = read(shell, parts, body, &identity, &mut charge).await?;
+    let mut operations: Vec<_> = operations.into_iter().map(|params| params.at_position(position)).collect();
     if is_batch {
         if media == ResponseMedia::EventStream {
             return Err(RequestRefusal::new(ProblemCode::BadRequest, "a batch cannot be streamed; send one operation"));
         }
         let turn = acquire_permit(shell, &identity, media).await?;
-        return Ok(guard_body(batch(shell, operations, &identity, media).await, (turn, charge)));
+        let answer = batch(shell, operations, &identity, media).await;
+        return Ok(guard_body(with_position(answer, shell, &identity), (turn, charge)));
     }
     let Some(params) = operations.pop() else {
         return Err(RequestRefusal::new(ProblemCode::BadRequest, "the request holds no operation"));
     };
     let turn = acquire_permit(shell, &identity, media).await?;
-    let prepared = match prepare(params, &identity, shell) {
+    let prepared = match prepare(params, &identity, shell).await {
         Ok(prepared) => prepared,
         Err(answer) if media == ResponseMedia::EventStream => return Ok(guard_body(sse::only(&answer), turn)),
         Err(answer) => return Ok(write(&answer, media)),
@@ -98,7 +104,31 @@ async fn execute(
     if media == ResponseMedia::EventStream {
         return Ok(guard_body(sse::respond(shell, identity, prepared), turn));
     }
-    Ok(guard_body(write(&run(shell, prepared).await, media), (turn, charge)))
+    let mut answer = run(shell, prepared).await;
+    // With the older media type it stays an answer of 200, which its clients expect.
+    if media == ResponseMedia::ResponseJson && matches!(identity.caller, RequestCaller::Anonymous) {
+        answer = answer.refused_without_key();
+    }
+    let answer = write(&answer, media);
+    Ok(guard_body(with_position(answer, shell, &identity), (turn, charge)))
+}
+
+/// The position that queries are to show, from the request's header. Errors: BAD_REQUEST.
+fn requested_position(headers: &HeaderMap) -> Result<Option<RequestedPosition>, RequestRefusal> {
+    let Some(value) = headers.get(POSITION) else { return Ok(None) };
+    let position = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let position = position.filter(|position| i64::try_from(*position).is_ok());
+    let wrong = || RequestRefusal::new(ProblemCode::BadRequest, "WASend-Position must be a position: a whole number");
+    position.map(|position| Some(RequestedPosition(position))).ok_or_else(wrong)
+}
+
+/// Says up to where the caller's account has written through this server, for requests to others.
+fn with_position(mut response: Response, shell: &HttpState, identity: &CallerIdentity) -> Response {
+    let RequestCaller::Holder(holder) = &identity.caller else { return response };
+    if let Some(position) = shell.own_writes.last(holder.account_id) {
+        response.headers_mut().insert(POSITION, position.into());
+    }
+    response
 }
 
 /// What a request holds until its answer is sent, so that a client that does not read its answers can ask for no more
@@ -123,7 +153,7 @@ async fn batch(
 ) -> Response {
     let mut bodies = Vec::with_capacity(operations.len());
     for params in operations {
-        let answer = match prepare(params, identity, shell) {
+        let answer = match prepare(params, identity, shell).await {
             Ok(prepared) => run(shell, prepared).await,
             Err(answer) => *answer,
         };

@@ -5,16 +5,21 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 use wasend_whatsapp::json;
 
-use super::RequestRefusal;
+use super::persisted::{DocumentHash, PersistedDocuments};
+use super::{RequestRefusal, RequestedPosition};
+use crate::auth::RequestCaller;
 use crate::problem::ProblemCode;
 
 /// One operation as the client sent it: document, name, variables and extensions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequestParams {
+    /// Empty until [`RequestParams::resolve_persisted`] where only a hash was sent.
     query: String,
+    persisted: Option<DocumentHash>,
     operation_name: Option<String>,
     variables: Map<String, Value>,
     extensions: Map<String, Value>,
+    position: Option<RequestedPosition>,
 }
 
 fn bad(message: impl Into<String>) -> RequestRefusal {
@@ -27,8 +32,12 @@ impl RequestParams {
         let Value::Object(mut members) = value else {
             return Err(bad("a GraphQL request is a JSON object"));
         };
+        let extensions = object(members.remove("extensions"), "extensions")?;
+        let persisted = extensions.get("persistedQuery").filter(|extension| !extension.is_null());
+        let persisted = persisted.map(DocumentHash::of_extension).transpose()?;
         let query = match members.remove("query") {
             Some(Value::String(query)) => query,
+            None | Some(Value::Null) if persisted.is_some() => String::new(),
             Some(_) => return Err(bad("\"query\" must be a string")),
             None => return Err(bad("\"query\" is missing")),
         };
@@ -38,8 +47,23 @@ impl RequestParams {
             Some(_) => return Err(bad("\"operationName\" must be a string")),
         };
         let variables = object(members.remove("variables"), "variables")?;
-        let extensions = object(members.remove("extensions"), "extensions")?;
-        Ok(Self { query, operation_name, variables, extensions })
+        Ok(Self { query, persisted, operation_name, variables, extensions, position: None })
+    }
+
+    /// Takes the document of a hash that came without one. Gives the hash of one that came with it, to be kept. Errors:
+    /// PERSISTED_QUERY_NOT_FOUND, and BAD_REQUEST for a hash of another document.
+    pub fn resolve_persisted(
+        &mut self,
+        caller: &RequestCaller,
+        documents: &PersistedDocuments,
+    ) -> Result<Option<DocumentHash>, RequestRefusal> {
+        let Some(hash) = self.persisted else { return Ok(None) };
+        if self.query.is_empty() {
+            documents.find(caller, hash)?.as_ref().clone_into(&mut self.query);
+            return Ok(None);
+        }
+        PersistedDocuments::check(hash, &self.query)?;
+        Ok(Some(hash))
     }
 
     /// From a URL's query string; an empty parameter is as good as none, except `query`.
@@ -66,9 +90,18 @@ impl RequestParams {
         Self::from_json(Value::Object(members))
     }
 
+    /// Has every query show at least a position.
+    #[must_use]
+    pub fn at_position(self, position: Option<RequestedPosition>) -> Self {
+        Self { position, ..self }
+    }
+
     /// The request for async-graphql; an empty operation name is none.
     pub fn into_request(self) -> Request {
         let mut request = Request::new(self.query).variables(Variables::from_json(Value::Object(self.variables)));
+        if let Some(position) = self.position {
+            request = request.data(position);
+        }
         request.operation_name = self.operation_name.filter(|name| !name.is_empty());
         for (name, value) in self.extensions {
             // A JSON value always is a GraphQL value.
@@ -105,6 +138,8 @@ pub fn values(body: &[u8]) -> Result<usize, RequestRefusal> {
 
 /// The operations of one HTTP body: one, or a batch of at most `max`. The flag tells which.
 pub fn from_body(body: &[u8], max: usize) -> Result<(Vec<RequestParams>, bool), RequestRefusal> {
+    // Some programs put a byte order mark before what they write (RFC 8259, 8.1, lets a reader pass over it).
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let text = std::str::from_utf8(body).map_err(|_| bad("the body is not UTF-8"))?;
     let value: Value = serde_json::from_str(text).map_err(|error| bad(format!("the body is not JSON: {error}")))?;
     let Value::Array(items) = value else {
@@ -164,6 +199,7 @@ mod tests {
         for (n, max) in [(0, 2), (3, 2), (1, 1)] {
             assert_eq!(from_body(&batch(n), max).unwrap_err().code, ProblemCode::BatchTooLarge);
         }
+        assert_eq!(from_body(b"\xef\xbb\xbf{\"query\": \"{a}\"}", 2).unwrap().0.len(), 1);
         assert_eq!(from_body(b"\xff", 2).unwrap_err().code, ProblemCode::BadRequest);
         assert_eq!(from_body(b"{", 2).unwrap_err().code, ProblemCode::BadRequest);
     }

@@ -101,6 +101,21 @@ impl OperationResponse {
         Self::of(Response::from_errors(vec![described]))
     }
 
+    /// Makes an answer of which nothing is there, because no key was presented, an error of the whole request.
+    #[must_use]
+    pub fn refused_without_key(mut self) -> Self {
+        let name = ProblemCode::Unauthenticated;
+        let is_empty = match &self.data {
+            Value::Null => true,
+            Value::Object(fields) => fields.values().all(|value| *value == Value::Null),
+            _ => false,
+        };
+        if is_empty && !self.errors.is_empty() && self.errors.iter().all(|error| code(error) == name) {
+            self.refused = Some(name);
+        }
+        self
+    }
+
     /// Whether nothing was executed.
     pub fn is_refused(&self) -> bool {
         self.refused.is_some()
@@ -124,6 +139,7 @@ impl OperationResponse {
                 Some(
                     ProblemCode::GraphqlParseFailed
                     | ProblemCode::GraphqlValidationFailed
+                    | ProblemCode::PersistedQueryNotFound
                     | ProblemCode::QueryTooComplex,
                 ),
                 ResponseMedia::Json,

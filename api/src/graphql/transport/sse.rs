@@ -30,7 +30,7 @@ pub fn respond(shell: &HttpState, identity: CallerIdentity, prepared: PreparedOp
             () = stopping.cancelled_owned() => {}
         }
     });
-    let answers = prepared.open(&*shell.engine, "sse").map(|answer| next(&answer));
+    let answers = prepared.open(&shell.engine, "sse").map(|answer| next(&answer));
     write(answers.chain(stream::iter([COMPLETE.to_owned()])).take_until(end), keep_alive)
 }
 

@@ -168,6 +168,12 @@ async fn a_key_is_checked_where_it_is_presented() {
     assert!(wrong.headers.contains_key("www-authenticate"));
     let none = query(RESPONSE_JSON, "{ hello key }").await;
     assert_eq!((none.status, none.code().as_str()), (StatusCode::OK, "UNAUTHENTICATED"));
+    // Of which nothing is there.
+    let none = query(RESPONSE_JSON, "{ key again: key }").await;
+    assert_eq!((none.status, none.code().as_str()), (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"));
+    assert!(none.json().get("data").is_none() && none.headers.contains_key("www-authenticate"));
+    assert_eq!(none.headers["content-type"], format!("{RESPONSE_JSON}; charset=utf-8"));
+    assert_eq!(query(JSON, "{ key }").await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -223,4 +229,29 @@ async fn the_stream_path_streams_only() {
     };
     assert!(send(ask("*/*")).await.text.starts_with("event: next\ndata: {\"data\":{\"hello\":\"world\"}}"));
     assert_eq!(send(ask(JSON)).await.status, StatusCode::NOT_ACCEPTABLE);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_passed_over() {
+    let sent = send(posted(JSON, "\u{feff}{\"query\": \"{ hello }\"}")).await;
+    assert_eq!(sent.text, r#"{"data":{"hello":"world"}}"#);
+}
+
+#[tokio::test]
+async fn what_costs_too_much_is_told_its_cost() {
+    let mut config = settings();
+    config.graphql.max_complexity = 100;
+    let shell = shell(config, OneKey::new([KeyScope::Read]));
+    let router = router(shell, axum::Router::new());
+    let wide: String = (0..60).map(|n| format!("a{n}: nested {{ hello }} ")).collect();
+    let skipping = format!("query($a: Boolean = true) {{ hello @skip(if: $a) {wide} }}");
+    for document in [format!("{{ {wide} }}"), skipping] {
+        let body = json!({"query": document}).to_string();
+        let response = router.clone().oneshot(posted(RESPONSE_JSON, body)).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let answer: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX");
+        let message = answer["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains("100"), "{message}");
+    }
 }

@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::message::{ClientMessage, CloseReason, server};
 use crate::{
-    auth::{CallerIdentity, KeyDenied},
+    auth::{CallerIdentity, KeyDenied, RequestCaller},
     graphql::transport::{RequestRefusal, params::RequestParams, prepare, response::OperationResponse},
     http::{HttpState, quota::OperationPermit},
     problem::ProblemCode,
@@ -50,6 +50,8 @@ enum OperationStep {
 enum ConnectionEnd {
     /// The client is gone.
     Gone,
+    /// The client closes, and waits for the answer to its close frame.
+    Answer,
     Close(CloseReason),
 }
 
@@ -61,8 +63,19 @@ impl From<CloseReason> for ConnectionEnd {
 
 impl From<axum::Error> for ConnectionEnd {
     fn from(error: axum::Error) -> Self {
-        // The only word that axum passes on about a message above the limit.
-        if error.to_string().contains("too long") { Self::Close(CloseReason::too_large()) } else { Self::Gone }
+        // The only words that axum passes on about what the library refuses.
+        let error = error.to_string();
+        if error.contains("too long") {
+            Self::Close(CloseReason::too_large())
+        } else if error.contains("without closing handshake") {
+            Self::Gone
+        } else if error.contains("protocol error") {
+            Self::Close(CloseReason::malformed_frame())
+        } else if error.contains("UTF-8") {
+            Self::Close(CloseReason::malformed_text())
+        } else {
+            Self::Gone
+        }
     }
 }
 
@@ -88,9 +101,14 @@ impl SocketConnection {
         let (mut sink, mut source) = socket.split();
         let end =
             if speaks_ours { self.converse(&mut sink, &mut source).await } else { CloseReason::subprotocol().into() };
-        let ConnectionEnd::Close(closing) = end else { return };
         self.answers.clear();
-        if sink.send(Message::Close(Some(closing.into()))).await.is_ok() {
+        let must_wait = match end {
+            ConnectionEnd::Gone => false,
+            // The library answers the client's close frame while the socket is read on.
+            ConnectionEnd::Answer => true,
+            ConnectionEnd::Close(closing) => sink.send(Message::Close(Some(closing.into()))).await.is_ok(),
+        };
+        if must_wait {
             // Closing the socket under unread input would reset it, and the client would never see why.
             timeout(CLOSE_GRACE, async { while let Some(Ok(_)) = source.next().await {} }).await.ok();
         }
@@ -127,7 +145,7 @@ impl SocketConnection {
             Message::Text(text) => text,
             Message::Binary(_) => return Err(CloseReason::invalid("binary messages are not understood").into()),
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
-            Message::Close(_) => return Err(ConnectionEnd::Gone),
+            Message::Close(_) => return Err(ConnectionEnd::Answer),
         };
         match ClientMessage::parse(&text)? {
             ClientMessage::Pong => Ok(()),
@@ -162,6 +180,9 @@ impl SocketConnection {
             })?;
             self.revoked = watch(&self.shell, &self.identity);
         }
+        if matches!(self.identity.caller, RequestCaller::Anonymous) {
+            return Err(CloseReason::unauthorized());
+        }
         self.place = Some(self.shell.quotas.stream(&self.identity.caller).map_err(|_| CloseReason::crowded())?);
         self.is_acknowledged = true;
         Ok(())
@@ -188,14 +209,14 @@ impl SocketConnection {
                 return send_text(sink, server::error(&id, &OperationResponse::refusal(problem.into()))).await;
             }
         };
-        let prepared = match prepare(params, &self.identity, &self.shell) {
+        let prepared = match prepare(params, &self.identity, &self.shell).await {
             Ok(prepared) => prepared,
             Err(answer) => return send_text(sink, server::error(&id, &answer)).await,
         };
         let (cancel, cancelled) = oneshot::channel();
         let (answered, done) = (id.clone(), id.clone());
         let steps = prepared
-            .open(&*self.shell.engine, "ws")
+            .open(&self.shell.engine, "ws")
             .map(move |answer| {
                 // Held by the stream, so that it ends with it.
                 let _place = &place;

@@ -158,6 +158,16 @@ impl CloseReason {
         Self::new(1001, "Going away")
     }
 
+    /// RFC 6455, 7.4.1: an endpoint received what breaks the framing.
+    pub fn malformed_frame() -> Self {
+        Self::new(1002, "Protocol error")
+    }
+
+    /// RFC 6455, 7.4.1: a text message that is not UTF-8.
+    pub fn malformed_text() -> Self {
+        Self::new(1007, "Not UTF-8")
+    }
+
     /// A message over the limit of bytes (RFC 6455, 7.4.1).
     pub fn too_large() -> Self {
         Self::new(1009, "Message too big")
