@@ -43,7 +43,7 @@ pub async fn begin(vault: &Vault, account: AccountId, contacts: &[SubjectId], da
 
 /// Makes people known to the vault: German mobile numbers from the `first` on.
 pub async fn people(vault: &Vault, account: AccountId, first: usize, many: usize) -> anyhow::Result<Vec<SubjectId>> {
-    let person = |index| NewPerson { identities: vec![PersonIdentity::phone(phone(index))], name: None };
+    let person = |index| NewPerson { identities: vec![PersonIdentity::phone(phone(index))], ..NewPerson::default() };
     let people: Vec<_> = (first..first + many).map(person).collect();
     Ok(vault.subjects_for(account, &people).await?.into_iter().map(|(subject, _)| subject).collect())
 }

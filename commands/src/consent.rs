@@ -3,7 +3,7 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
-use wasend_domain::contact::{Command, ConsentChannel, ConsentChoice, Contact, ContactOrigin, Error};
+use wasend_domain::contact::{Command, ConsentChannel, ConsentChoice, ConsentScope, Contact, ContactOrigin, Error};
 use wasend_domain::inbox::{self, Inbox};
 use wasend_domain::{AccountId, SubjectId, Time};
 use wasend_eventlog::{CommandFailure, execute, execute_new};
@@ -62,20 +62,31 @@ pub(crate) struct ReportedConsent {
 impl ReportedConsent {
     /// The word with Meta's moment. Without a moment an opt-out counts from its receipt, and an opt-in, which may be
     /// older than any opt-out, does not count.
-    pub fn of(opted_out: bool, via: ConsentChannel, timestamp: Option<i64>, receipt: Time) -> Option<Self> {
+    pub fn of(
+        opted_out: bool,
+        scope: ConsentScope,
+        via: ConsentChannel,
+        timestamp: Option<i64>,
+        receipt: Time,
+    ) -> Option<Self> {
         let at = match timestamp {
             Some(seconds) => ConsentChoice::not_after(Time::from_seconds(seconds), receipt),
             None if opted_out => receipt,
             None => return None,
         };
         let future = timestamp.filter(|seconds| Time::from_seconds(*seconds) > receipt);
-        Some(Self { word: ConsentChoice { opted_out, via, at: Some(at) }, at, future })
+        Some(Self { word: ConsentChoice { opted_out, scope, via, at: Some(at) }, at, future })
     }
 
     /// The command that records the word for a contact.
     pub const fn command(self) -> Command {
-        let (via, at) = (self.word.via, self.at);
-        if self.word.opted_out { Command::OptOut { via, at } } else { Command::OptIn { via, at } }
+        let (via, scope, at) = (self.word.via, self.word.scope, self.at);
+        if self.word.opted_out { Command::OptOut { via, scope, at } } else { Command::OptIn { via, scope, at } }
+    }
+
+    /// What the word is about.
+    pub const fn scope(self) -> ConsentScope {
+        self.word.scope
     }
 
     /// Where it stands among other words.
@@ -90,8 +101,23 @@ impl Commands {
         &self,
         account: AccountId,
         identities: &[PersonIdentity],
+        scope: ConsentScope,
     ) -> Result<Option<Time>, CommandError> {
-        Ok(self.vault.suppressed(account, identities).await?.into_iter().flatten().max())
+        Ok(self.vault.suppressed(account, identities, scope).await?.into_iter().flatten().max())
+    }
+
+    /// The opt-outs that a contact has from the lists when it is made known.
+    pub(crate) async fn suppression_commands(
+        &self,
+        account: AccountId,
+        identities: &[PersonIdentity],
+    ) -> Result<Vec<Command>, CommandError> {
+        let mut commands = Vec::new();
+        for scope in [ConsentScope::All, ConsentScope::Marketing] {
+            let at = self.suppressed_at(account, identities, scope).await?;
+            commands.extend(at.map(|at| Command::OptOut { via: ConsentChannel::Suppression, scope, at }));
+        }
+        Ok(commands)
     }
 
     /// The keyword that an inbound message consists of.
@@ -103,7 +129,7 @@ impl Commands {
         } else {
             return None;
         };
-        ReportedConsent::of(opted_out, ConsentChannel::Keyword, timestamp, self.clock.now())
+        ReportedConsent::of(opted_out, ConsentScope::All, ConsentChannel::Keyword, timestamp, self.clock.now())
     }
 
     /// What an inbound message means for the contact: it is known from now on, and opts out or in with a keyword.
@@ -117,15 +143,13 @@ impl Commands {
         let mut commands = vec![];
         if !contact.created {
             commands.push(Command::Create { source: ContactOrigin::Inbound, attributes: None });
-            if let Some(at) = self.suppressed_at(caller.account_id, identities).await? {
-                commands.push(Command::OptOut { via: ConsentChannel::Suppression, at });
-            }
+            commands.extend(self.suppression_commands(caller.account_id, identities).await?);
         }
         commands.extend(keyword.map(ReportedConsent::command));
         Ok(commands)
     }
 
-    /// Meta refused a message to the contact because its person has opted out.
+    /// Meta refused a message to the contact because its person does not want marketing (error 131050).
     pub async fn refused_by_person(
         &self,
         caller: Caller,
@@ -134,7 +158,12 @@ impl Commands {
         at: Time,
     ) -> Result<(), CommandError> {
         let heard = ReportedConsent {
-            word: ConsentChoice { opted_out: true, via: ConsentChannel::Meta, at: Some(at) },
+            word: ConsentChoice {
+                opted_out: true,
+                scope: ConsentScope::Marketing,
+                via: ConsentChannel::Meta,
+                at: Some(at),
+            },
             at,
             future: None,
         };
@@ -156,10 +185,12 @@ impl Commands {
             return Ok(());
         }
         if !heard.word.opted_out {
-            self.vault.unsuppress_identities(caller.account_id, identities, heard.order()).await?;
+            let (account, scope) = (caller.account_id, heard.scope());
+            self.vault.unsuppress_identities(account, identities, scope, heard.order()).await?;
             return Ok(());
         }
-        if let Some(listing) = self.vault.suppress(caller.account_id, identities, heard.order()).await? {
+        let listing = self.vault.suppress(caller.account_id, identities, heard.scope(), heard.order()).await?;
+        if let Some(listing) = listing {
             let (context, command) = (Self::once(caller), inbox::Command::ListOptOut { at: self.clock.now() });
             execute_new::<Inbox>(&*self.log, &*self.clock, context, listing.uuid(), command)
                 .await
@@ -170,14 +201,15 @@ impl Commands {
         Ok(())
     }
 
-    /// Puts a person unknown to the account on the list of opt-outs.
+    /// Puts a person unknown to the account on the list of opt-outs of the scope.
     pub async fn opt_out_unknown(
         &self,
         caller: Caller,
         identities: &[PersonIdentity],
+        scope: ConsentScope,
         at: Time,
     ) -> Result<(), CommandError> {
-        let word = ConsentChoice { opted_out: true, via: ConsentChannel::Api, at: Some(at) };
+        let word = ConsentChoice { opted_out: true, scope, via: ConsentChannel::Api, at: Some(at) };
         self.record_reported_consent(caller, identities, ReportedConsent { word, at, future: None }).await
     }
 
@@ -187,14 +219,13 @@ impl Commands {
         identities: &[PersonIdentity],
         heard: ReportedConsent,
     ) -> Result<bool, CommandError> {
-        let bearers = self.vault.find_many(caller.account_id, identities).await?;
-        match bearers.into_iter().flatten().next() {
+        match self.person_of(caller, identities, Some(heard.at)).await? {
             Some(contact) => self.record_consent(caller, contact, heard).await,
             None => Ok(false),
         }
     }
 
-    /// False if there is no such contact, or it is erased.
+    /// False if there is no such contact, or it is erased. Of one that was merged, the contact that goes on hears it.
     pub(crate) async fn record_consent(
         &self,
         caller: Caller,
@@ -203,7 +234,9 @@ impl Commands {
     ) -> Result<bool, CommandError> {
         let context = match heard.future {
             Some(seconds) => {
-                let key = format!("{contact}\n{}\n{}\n{seconds}", heard.word.opted_out, heard.word.via.name());
+                let ConsentChoice { opted_out, scope, via, .. } = heard.word;
+                let scope = if scope.is_all() { "" } else { scope.name() };
+                let key = format!("{contact}\n{opted_out}\n{}\n{seconds}{scope}", via.name());
                 self.repeatable(caller, "consent", &key).await?
             }
             None => Self::once(caller),
@@ -213,10 +246,13 @@ impl Commands {
         match done {
             Ok(done) if !heard.word.opted_out && !done.repeated => {
                 // After it is recorded: while it is not, a message is refused, which is the safe side.
-                self.vault.unsuppress(caller.account_id, contact, heard.order()).await?;
+                self.vault.unsuppress(caller.account_id, contact, heard.scope(), heard.order()).await?;
                 Ok(true)
             }
             Ok(_) => Ok(true),
+            Err(CommandFailure::Refused(Error::Merged(into))) => {
+                Box::pin(self.record_consent(caller, into, heard)).await
+            }
             Err(CommandFailure::Refused(Error::Erased | Error::NotFound) | CommandFailure::NotFound) => Ok(false),
             Err(failure) => Err(CommandError::of(failure, "contact", crate::contact::code)),
         }

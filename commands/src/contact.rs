@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use wasend_domain::contact::{Command, ConsentChannel, Contact, ContactOrigin, ContactPart, Error};
+use wasend_domain::contact::{Command, ConsentChannel, ConsentScope, Contact, ContactOrigin, ContactPart, Error};
 use wasend_domain::content::{self, ContactAttributes};
 use wasend_domain::phone::{Bsuid, PhoneNumber};
 use wasend_domain::{AccountId, Personal, Sealed, SubjectId};
-use wasend_eventlog::{LoadedAggregate, StreamLookup, UnitOfWork, execute, load};
+use wasend_eventlog::{CommandFailure, LoadedAggregate, StreamLookup, UnitOfWork, execute, load};
 use wasend_vault::{NewPerson, PersonIdentity, VaultError};
 
 use crate::account::LABEL_MAX;
+use crate::identity::part;
 use crate::{Caller, CommandEffect, CommandError, Commands, Refusal, RefusalCode};
 
 /// Most custom attributes of a contact.
@@ -48,22 +49,26 @@ impl Commands {
                 Refusal::new("phone", RefusalCode::Required, "a contact needs a phone number or a BSUID").into()
             );
         }
-        let person = NewPerson { identities, name: name.clone() };
-        let (subject, new) = self.vault.subject_for(caller.account_id, &person).await?;
+        let person = NewPerson { identities, name: name.clone(), ..NewPerson::default() };
+        let (subject, new) = match self.person_of(caller, &person.identities, None).await? {
+            Some(known) => (known, false),
+            None => self.vault.subject_for(caller.account_id, &person).await?,
+        };
         let duplicate = || Refusal::new("phone", RefusalCode::Duplicate, "the account has this contact already");
         let mut contact = self.loaded_contact(caller, subject).await?;
         if contact.state.created && contact.state.erased.is_none() {
             return Err(duplicate().into());
         }
-        if !new && name.is_some() {
-            self.vault.update_profile(caller.account_id, subject, name.as_ref()).await?;
+        if !new {
+            self.vault.learn(caller.account_id, subject, &person.identities).await?;
+            if name.is_some() {
+                self.vault.update_profile(caller.account_id, subject, name.as_ref()).await?;
+            }
         }
         let attributes = self.seal_attributes(caller.account_id, subject, attributes).await?;
         let mut plan = UnitOfWork::new(Self::once(caller), self.clock.now());
         let mut commands = vec![Command::Create { source: ContactOrigin::Api, attributes }];
-        if let Some(at) = self.suppressed_at(caller.account_id, &person.identities).await? {
-            commands.push(Command::OptOut { via: ConsentChannel::Suppression, at });
-        }
+        commands.extend(self.suppression_commands(caller.account_id, &person.identities).await?);
         for command in commands {
             plan.decide(subject.uuid(), &mut contact, command)
                 .map_err(|failure| CommandError::of(failure, "phone", code))?;
@@ -75,7 +80,8 @@ impl Commands {
         }
     }
 
-    /// Changes what is given and leaves the rest as it is.
+    /// Changes what is given and leaves the rest as it is. A contact that has the number or BSUID already turns out to be
+    /// the same person, and both are merged.
     pub async fn update_contact(
         &self,
         caller: Caller,
@@ -83,22 +89,13 @@ impl Commands {
         input: ContactInput,
     ) -> Result<CommandEffect<SubjectId>, CommandError> {
         let CheckedContact { identities, name, attributes } = check(input)?;
-        let known = self.loaded_contact(caller, id).await?.state;
+        let (id, known) = self.resolved_contact(caller, id).await?;
+        let known = known.state;
         if !known.created || known.erased.is_some() {
             return Err(Refusal::not_found("id", "contact").into());
         }
-        let mut changed = Vec::new();
-        for identity in &identities {
-            let (field, part) = match identity {
-                PersonIdentity::Bsuid(_) => ("bsuid", ContactPart::Bsuid),
-                PersonIdentity::Phone(_) | PersonIdentity::WaId(_) => ("phone", ContactPart::Phone),
-            };
-            self.vault.add_alias(caller.account_id, id, identity).await.map_err(|error| match error {
-                VaultError::AliasTaken => Refusal::new(field, RefusalCode::Duplicate, "another contact has it").into(),
-                other => CommandError::from(other),
-            })?;
-            changed.push(part);
-        }
+        let mut changed: Vec<_> = identities.iter().map(part).collect();
+        let id = if identities.is_empty() { id } else { self.become_known_by(caller, id, &identities).await? };
         if name.is_some() {
             self.vault.update_profile(caller.account_id, id, name.as_ref()).await?;
             changed.push(ContactPart::Name);
@@ -110,14 +107,37 @@ impl Commands {
         self.contact(caller, id, Command::Update { changed, attributes }).await
     }
 
-    /// No further messages to the contact are accepted, and none that waits is sent.
+    /// The contact has the identities from now on, as the newest of their kinds; those of other contacts make these the
+    /// same person. The contact that goes on.
+    async fn become_known_by(
+        &self,
+        caller: Caller,
+        id: SubjectId,
+        identities: &[PersonIdentity],
+    ) -> Result<SubjectId, CommandError> {
+        let id = self.learn_identities(caller, id, identities, None).await?;
+        for identity in identities {
+            match self.vault.add_alias(caller.account_id, id, identity).await {
+                Ok(()) => {}
+                Err(VaultError::AliasTaken) => {
+                    let refusal = Refusal::new("id", RefusalCode::Busy, "the contacts are being changed by others");
+                    return Err(refusal.into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(id)
+    }
+
+    /// No further messages to the contact are accepted, or no further marketing, and none that waits is sent.
     pub async fn opt_out(
         &self,
         caller: Caller,
         id: SubjectId,
+        scope: ConsentScope,
         via: ConsentChannel,
     ) -> Result<CommandEffect<SubjectId>, CommandError> {
-        self.contact(caller, id, Command::OptOut { via, at: self.clock.now() }).await
+        self.contact(caller, id, Command::OptOut { via, scope, at: self.clock.now() }).await
     }
 
     /// Lets messages to the contact be accepted again. An opt-out that is later than this moment stands.
@@ -125,12 +145,13 @@ impl Commands {
         &self,
         caller: Caller,
         id: SubjectId,
+        scope: ConsentScope,
         via: ConsentChannel,
     ) -> Result<CommandEffect<SubjectId>, CommandError> {
         let at = self.clock.now();
-        let done = self.contact(caller, id, Command::OptIn { via, at }).await?;
+        let done = self.contact(caller, id, Command::OptIn { via, scope, at }).await?;
         // After it is recorded: while it is not, a message is refused, which is the safe side.
-        self.vault.unsuppress(caller.account_id, id, at).await?;
+        self.vault.unsuppress(caller.account_id, done.value, scope, at).await?;
         Ok(done)
     }
 
@@ -140,7 +161,11 @@ impl Commands {
         id: SubjectId,
         command: Command,
     ) -> Result<CommandEffect<SubjectId>, CommandError> {
-        let done = execute::<Contact>(&*self.log, &*self.clock, Self::once(caller), id.uuid(), command).await;
+        let context = Self::once(caller);
+        let done = execute::<Contact>(&*self.log, &*self.clock, context, id.uuid(), command.clone()).await;
+        if let Err(CommandFailure::Refused(Error::Merged(into))) = done {
+            return Box::pin(self.contact(caller, into, command)).await;
+        }
         let done = done.map_err(|failure| CommandError::of(failure, "id", code))?;
         Ok(CommandEffect { value: id, position: done.position })
     }
@@ -170,6 +195,7 @@ pub(crate) const fn code(error: Error) -> RefusalCode {
     match error {
         Error::NotFound => RefusalCode::NotFound,
         Error::Erased => RefusalCode::Erased,
+        Error::Merged(_) => RefusalCode::Busy,
         Error::Held(_) => RefusalCode::ErasureHeld,
     }
 }

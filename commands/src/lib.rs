@@ -28,6 +28,7 @@ mod consent;
 pub mod contact;
 pub mod group;
 pub mod holds;
+mod identity;
 pub mod import;
 pub mod message;
 pub mod number;

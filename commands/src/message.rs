@@ -2,6 +2,7 @@
 
 mod batch_message;
 mod idempotency;
+mod recipients;
 mod send;
 mod send_batcher;
 mod validate;

@@ -68,16 +68,20 @@ impl Commands {
         let reason = check(&input)?;
         let (regime, ground) = (input.regime, input.ground);
         for _ in 0..REQUEST_ATTEMPTS_MAX {
-            let NamedPerson { field, subject, identity, is_astray } = self.subject(caller, &input).await?;
-            let mut contact = self.loaded_contact(caller, subject).await?;
+            let Some(NamedPerson { field, subject, identity, is_astray }) = self.subject(caller, &input).await? else {
+                return self.answer_unknown(caller, &input, exception).await;
+            };
+            let (subject, mut contact) = self.resolved_contact(caller, subject).await?;
             if let Some(request) = contact.state.erased {
                 if exception.is_some() {
                     let message = format!("the contact is erased under the request {request}");
                     return Err(Refusal::new(field, RefusalCode::Erased, message).into());
                 }
                 // A store that was put back may hold the keys again.
-                if !self.vault.living(caller.account_id, subject).await?.is_empty() {
-                    self.reapply_erasure(caller.account_id, request, subject).await?;
+                for subject in std::iter::once(subject).chain(contact.state.absorbed.iter().copied()) {
+                    if !self.vault.living(caller.account_id, subject).await?.is_empty() {
+                        self.reapply_erasure(caller.account_id, request, subject).await?;
+                    }
                 }
                 return Ok(CommandEffect { value: request, position: contact.position });
             }
@@ -100,12 +104,19 @@ impl Commands {
             let mut plan = UnitOfWork::new(Self::once(caller), at);
             let opted_out_at = contact.state.opted_out_at();
             let mut request = LoadedAggregate::<PrivacyRequest>::default();
-            let mut commands = vec![Command::Receive { subject, regime, ground, reason, at }];
+            let absorbed: Vec<_> = contact.state.absorbed.iter().copied().collect();
+            let mut commands =
+                vec![Command::Receive { subject, absorbed: absorbed.clone(), regime, ground, reason, at }];
             commands.extend(exception.map(|exception| Command::Refuse { exception, at }));
             let about = match exception {
                 None => Some(contact::Command::Erase(id)),
                 Some(exception) => exception.holds().then_some(contact::Command::Hold(id)),
             };
+            for merged in absorbed.into_iter().filter(|_| exception.is_none()) {
+                let mut contact = self.loaded_contact(caller, merged).await?;
+                plan.decide(merged.uuid(), &mut contact, contact::Command::Erase(id))
+                    .map_err(|failure| CommandError::of(failure, field, crate::contact::code))?;
+            }
             if let Some(about) = about {
                 plan.decide(subject.uuid(), &mut contact, about)
                     .map_err(|failure| CommandError::of(failure, field, crate::contact::code))?;
@@ -123,6 +134,34 @@ impl Commands {
             }
         }
         Err(Refusal::new("subject", RefusalCode::Busy, "many others are changing the same contact").into())
+    }
+
+    /// The person has a right to an answer also where the account knows nothing of them: the request is recorded and
+    /// completed, about a subject that has no data. A webhook or file from before the request makes no one known.
+    async fn answer_unknown(
+        &self,
+        caller: Caller,
+        input: &ErasureInput,
+        exception: Option<LegalException>,
+    ) -> Result<CommandEffect<PrivacyRequestId>, CommandError> {
+        let (field, identity) = match Self::identity_of(input)? {
+            (field, Some(identity)) if exception.is_none() => (field, identity),
+            (field, _) => return Err(Refusal::not_found(field, "contact").into()),
+        };
+        let (id, at, subject) = (PrivacyRequestId::fresh(self.clock.now()), self.clock.now(), SubjectId::random());
+        self.vault.list_unreadable(caller.account_id, &identity, at, None).await?;
+        let mut plan = UnitOfWork::new(Self::once(caller), at);
+        let mut request = LoadedAggregate::<PrivacyRequest>::default();
+        let (regime, ground) = (input.regime, input.ground);
+        let receive = Command::Receive { subject, absorbed: vec![], regime, ground, reason: None, at };
+        for command in [receive, Command::CloseEmpty { at }] {
+            plan.decide(id.uuid(), &mut request, command)
+                .map_err(|failure| CommandError::of(failure, "ground", request_code))?;
+        }
+        match self.log.append(vec![plan.into_append()]).await?.pop() {
+            Some(Ok(done)) => Ok(CommandEffect { value: id, position: done.last }),
+            Some(Err(_)) | None => Err(Refusal::new(field, RefusalCode::Busy, "the request met another").into()),
+        }
     }
 
     /// Of a person whose entry cannot be read the vault knows no number when it erases them: the one that the request
@@ -153,7 +192,7 @@ impl Commands {
             let Some(subject) = request.state.subject else {
                 return Err(Refusal::not_found("id", "request").into());
             };
-            let mut contact = self.loaded_contact(caller, subject).await?;
+            let (subject, mut contact) = self.resolved_contact(caller, subject).await?;
             let at = self.clock.now();
             let mut plan = UnitOfWork::new(Self::once(caller), at);
             plan.decide(id.uuid(), &mut request, Command::LiftHold { at })
@@ -172,42 +211,44 @@ impl Commands {
     }
 
     /// The person that the input names, and by which of its fields; only people are found, not what the account has
-    /// itself. One that the index does not lead to is searched for among all entries of the account's directory.
-    async fn subject(&self, caller: Caller, input: &ErasureInput) -> Result<NamedPerson, CommandError> {
-        let (field, identity) = match (&input.phone, &input.bsuid, &input.contact_id) {
-            (Some(phone), None, None) => {
-                let phone = PhoneNumber::parse(phone.expose());
-                let phone = phone.map_err(|error| Refusal::new("subject.phone", RefusalCode::InvalidPhone, error))?;
-                ("subject.phone", PersonIdentity::phone(phone.as_str()))
-            }
-            (None, Some(bsuid), None) => {
-                let bsuid = bsuid.expose().parse::<Bsuid>();
-                let bsuid = bsuid.map_err(|error| Refusal::new("subject.bsuid", RefusalCode::Invalid, error))?;
-                ("subject.bsuid", PersonIdentity::bsuid(bsuid.as_str()))
-            }
-            (None, None, Some(id)) => {
-                let field = "subject.contactId";
-                let subject = self.person(caller, id).await?.ok_or_else(|| Refusal::not_found(field, "contact"))?;
-                return Ok(NamedPerson { field, subject, identity: None, is_astray: false });
-            }
-            (None, None, None) => {
-                return Err(Refusal::new("subject", RefusalCode::Required, "give phone, bsuid or contactId").into());
-            }
-            _ => {
-                return Err(Refusal::new(
-                    "subject",
-                    RefusalCode::Invalid,
-                    "phone, bsuid and contactId exclude each other",
-                )
-                .into());
-            }
+    /// itself. One that the index does not lead to is searched for among all entries of the account's directory. None if
+    /// the account knows no person of the number or BSUID.
+    async fn subject(&self, caller: Caller, input: &ErasureInput) -> Result<Option<NamedPerson>, CommandError> {
+        let (field, identity) = Self::identity_of(input)?;
+        let Some(identity) = identity else {
+            let id = input.contact_id.as_deref().unwrap_or_default();
+            let subject = self.person(caller, id).await?.ok_or_else(|| Refusal::not_found(field, "contact"))?;
+            return Ok(Some(NamedPerson { field, subject, identity: None, is_astray: false }));
         };
         let (found, is_astray) = match self.vault.find(caller.account_id, &identity).await? {
             None => (self.vault.search(caller.account_id, &identity).await?, true),
             found => (found, false),
         };
-        let subject = found.ok_or_else(|| Refusal::not_found(field, "contact"))?;
-        Ok(NamedPerson { field, subject, identity: Some(identity), is_astray })
+        Ok(found.map(|subject| NamedPerson { field, subject, identity: Some(identity), is_astray }))
+    }
+
+    /// The field that names the person, and the identity in it; none of an id.
+    fn identity_of(input: &ErasureInput) -> Result<(&'static str, Option<PersonIdentity>), CommandError> {
+        match (&input.phone, &input.bsuid, &input.contact_id) {
+            (Some(phone), None, None) => {
+                let phone = PhoneNumber::parse(phone.expose());
+                let phone = phone.map_err(|error| Refusal::new("subject.phone", RefusalCode::InvalidPhone, error))?;
+                Ok(("subject.phone", Some(PersonIdentity::phone(phone.as_str()))))
+            }
+            (None, Some(bsuid), None) => {
+                let bsuid = bsuid.expose().parse::<Bsuid>();
+                let bsuid = bsuid.map_err(|error| Refusal::new("subject.bsuid", RefusalCode::Invalid, error))?;
+                Ok(("subject.bsuid", Some(PersonIdentity::bsuid(bsuid.as_str()))))
+            }
+            (None, None, Some(_)) => Ok(("subject.contactId", None)),
+            (None, None, None) => {
+                Err(Refusal::new("subject", RefusalCode::Required, "give phone, bsuid or contactId").into())
+            }
+            _ => {
+                let message = "phone, bsuid and contactId exclude each other";
+                Err(Refusal::new("subject", RefusalCode::Invalid, message).into())
+            }
+        }
     }
 
     async fn person(&self, caller: Caller, id: &str) -> Result<Option<SubjectId>, CommandError> {

@@ -6,6 +6,7 @@ use wasend_domain::privacy::{Command, KeyDestruction, PrivacyRequest};
 use wasend_domain::{AccountId, Actor, PrivacyRequestId, SubjectId};
 use wasend_eventlog::{ExecutableAggregate, LoadedAggregate, StreamLookup, execute, load};
 use wasend_projections::privacy::PrivacyRequestRow;
+use wasend_vault::OptOutMoments;
 
 use crate::{Caller, CommandError, Commands};
 
@@ -28,8 +29,7 @@ impl Commands {
         subject: SubjectId,
     ) -> Result<bool, CommandError> {
         let vault = &self.vault;
-        let contact = self.present::<Contact>(account, subject.uuid()).await?;
-        let opted_out_at = contact.and_then(|contact| contact.state.opted_out_at());
+        let opted_out_at = self.opt_outs(account, subject).await?;
         let row = self.reads.get::<PrivacyRequestRow>(&request.to_string()).await?;
         let received_at = row.map_or_else(|| self.clock.now(), |row| row.received_at);
         let recorded = self.present::<PrivacyRequest>(account, request.uuid()).await?;
@@ -54,6 +54,23 @@ impl Commands {
             self.record_repeat(account, request, fingerprints, last).await?;
         }
         Ok(is_back)
+    }
+
+    /// The opt-outs of the person that the subject is, also of one that was merged.
+    pub async fn opt_outs(&self, account: AccountId, subject: SubjectId) -> Result<OptOutMoments, CommandError> {
+        let mut id = subject;
+        loop {
+            let Some(contact) = self.present::<Contact>(account, id.uuid()).await? else {
+                return Ok(OptOutMoments::default());
+            };
+            match contact.state.merged_into {
+                Some(into) => id = into,
+                None => {
+                    let state = contact.state;
+                    return Ok(OptOutMoments { all: state.opted_out_at(), marketing: state.marketing_opted_out_at() });
+                }
+            }
+        }
     }
 
     async fn record_repeat(

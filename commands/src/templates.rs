@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use wasend_domain::content::TemplateShape;
+use wasend_domain::content::{OutboundContent, TemplateShape};
 use wasend_domain::{Clock, Time};
 use wasend_projections::numbers::NumberRow;
 use wasend_whatsapp::{MetaGateway, TemplateDefinition};
@@ -22,7 +22,10 @@ const CACHED_TEMPLATES_MAX: usize = 10_000;
 /// What is known of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KnownTemplate {
-    Shape(TemplateShape),
+    Approved {
+        shape: TemplateShape,
+        is_marketing: bool,
+    },
     /// Meta has no approved template of this name and language.
     Absent,
     /// Meta could not be asked: the message is accepted, and Meta will judge it.
@@ -55,9 +58,22 @@ impl TemplateCatalog {
         let line = self.lines.line(number).await?;
         let Ok(definitions) = self.gateway.templates(&line, name).await else { return Ok(KnownTemplate::Unknown) };
         let definition = definitions.iter().find(|t| t.name == name && t.language == language && t.is_approved());
-        let known = definition.map_or(KnownTemplate::Absent, |definition| KnownTemplate::Shape(shape(definition)));
+        let known = definition.map_or(KnownTemplate::Absent, |definition| KnownTemplate::Approved {
+            shape: shape(definition),
+            is_marketing: is_marketing(definition),
+        });
         self.remember(key, known.clone());
         Ok(known)
+    }
+
+    /// Whether the content is marketing, or may be: a template of the category `MARKETING`, or of one that cannot be
+    /// asked for.
+    pub async fn is_marketing(&self, number: &NumberRow, content: &OutboundContent) -> Result<bool, CommandError> {
+        let OutboundContent::Template(template) = content else { return Ok(false) };
+        Ok(match self.shape(number, &template.name, &template.language).await? {
+            KnownTemplate::Approved { is_marketing, .. } => is_marketing,
+            KnownTemplate::Absent | KnownTemplate::Unknown => true,
+        })
     }
 
     fn remembered(&self, key: &TemplateKey) -> Option<KnownTemplate> {
@@ -74,6 +90,11 @@ impl TemplateCatalog {
         }
         seen.insert(key, (self.clock.now(), known));
     }
+}
+
+/// Meta names the category of every template; one without counts as marketing, so that no opt-out is passed over.
+fn is_marketing(definition: &TemplateDefinition) -> bool {
+    definition.category.as_deref().is_none_or(|category| category.eq_ignore_ascii_case("MARKETING"))
 }
 
 fn shape(definition: &TemplateDefinition) -> TemplateShape {

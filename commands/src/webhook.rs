@@ -2,6 +2,7 @@
 //! durable before Meta is answered, and everything may come again.
 
 mod inbound;
+mod learning;
 mod statuses;
 mod unrecognised;
 
@@ -13,6 +14,8 @@ use wasend_projections::numbers::NumberRow;
 use wasend_whatsapp::{WebhookChange, WebhookPayload, WebhookUpdate, signature};
 
 use crate::{Caller, CommandError, Commands};
+pub(crate) use inbound::identities_of;
+
 use inbound::InboundOutcome;
 use unrecognised::{KeptPieces, UnknownPiece};
 
@@ -40,6 +43,8 @@ pub struct UpdateCounts {
     pub statuses: usize,
     pub inbound: usize,
     pub preferences: usize,
+    /// Users who have another BSUID.
+    pub identities: usize,
     /// Statuses of messages to people who are erased, messages that they wrote before, and what is not understood and
     /// names them: counted here and kept nowhere.
     pub erased: usize,
@@ -153,6 +158,13 @@ impl Commands {
                 WebhookUpdate::Preference(preference) if self.prefer(number, preference).await? => {
                     taken.preferences += 1;
                 }
+                WebhookUpdate::Identity(identity) => {
+                    match self.change_identity(caller(number)?, identity).await? {
+                        Some(_) => taken.identities += 1,
+                        // Nothing is kept of a person who is unknown.
+                        None => taken.erased += 1,
+                    }
+                }
                 WebhookUpdate::Preference(_) | WebhookUpdate::Unknown(_) => {
                     unknown.push(UnknownPiece::new(
                         number,
@@ -211,6 +223,7 @@ fn raw(update: &WebhookUpdate) -> &str {
         WebhookUpdate::Status(status) => status.raw.get(),
         WebhookUpdate::Message(message) => message.raw.get(),
         WebhookUpdate::Preference(preference) => preference.raw.get(),
+        WebhookUpdate::Identity(identity) => identity.raw.get(),
         WebhookUpdate::Unknown(raw) => raw.get(),
     }
 }

@@ -1,6 +1,7 @@
 //! A contact: what was done to it. Who it is, the vault knows.
 
 mod consent;
+mod merge;
 
 use std::collections::BTreeSet;
 
@@ -8,9 +9,9 @@ use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::content::ContactAttributes;
-use crate::{DecidingAggregate, GroupId, PrivacyRequestId, Sealed, Time};
+use crate::{DecidingAggregate, GroupId, PrivacyRequestId, Sealed, SubjectId, Time};
 
-pub use consent::{ConsentChoice, ConsentUpcaster};
+pub use consent::{ConsentChoice, ConsentScope, ConsentUpcaster};
 
 /// A person that the account may write to, as its events leave it; who that is, only the vault knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,12 @@ pub struct Contact {
     /// Up to when what the person said is known: the order of the latest word on consent ([`ConsentChoice::order`]).
     #[serde(default)]
     pub consent_at: Option<Time>,
+    /// Marketing is refused, whatever `opted_out` says.
+    #[serde(default)]
+    pub marketing_opted_out: bool,
+    /// The order of the latest word on marketing.
+    #[serde(default)]
+    pub marketing_at: Option<Time>,
     pub groups: BTreeSet<GroupId>,
     /// The request under which its personal data is erased: nothing more happens to it.
     #[serde(default)]
@@ -27,6 +34,12 @@ pub struct Contact {
     /// The refused requests whose exceptions keep its personal data from being erased.
     #[serde(default)]
     pub holds: BTreeSet<PrivacyRequestId>,
+    /// The contact that it was merged into: that one goes on as the person, and nothing more happens to this one.
+    #[serde(default)]
+    pub merged_into: Option<SubjectId>,
+    /// The contacts that were merged into this one, directly or through another: one person under several keys.
+    #[serde(default)]
+    pub absorbed: BTreeSet<SubjectId>,
     /// As they were last set.
     pub attributes: Option<Sealed<ContactAttributes>>,
     /// How often it was changed: sealed values cannot be compared, so each change counts.
@@ -49,12 +62,21 @@ pub enum Command {
     /// A word on consent counts from its own moment, in whatever order words arrive.
     OptOut {
         via: ConsentChannel,
+        scope: ConsentScope,
         at: Time,
     },
     OptIn {
         via: ConsentChannel,
+        scope: ConsentScope,
         at: Time,
     },
+    /// The other contact, which absorbed these itself, turned out to be the same person.
+    Absorb {
+        contact: SubjectId,
+        absorbed: BTreeSet<SubjectId>,
+    },
+    /// It turned out to be the same person as the other contact, which goes on.
+    MergeInto(SubjectId),
     JoinGroup(GroupId),
     LeaveGroup(GroupId),
     /// Closes its history: from here on every command is refused, so that nothing of the person can be added.
@@ -95,6 +117,8 @@ pub enum ContactPart {
     Phone,
     Bsuid,
     Attributes,
+    /// The name that the person gave themselves in WhatsApp, or their user name there.
+    Profile,
 }
 
 /// The channel through which a choice was made.
@@ -108,6 +132,8 @@ pub enum ConsentChannel {
     Keyword,
     /// The number was on the list of those that had opted out before they were erased.
     Suppression,
+    /// A contact that was merged into this one had made the choice.
+    Merge,
 }
 
 impl ConsentChannel {
@@ -118,6 +144,7 @@ impl ConsentChannel {
             Self::Meta => "META",
             Self::Keyword => "KEYWORD",
             Self::Suppression => "SUPPRESSION",
+            Self::Merge => "MERGE",
         }
     }
 }
@@ -135,14 +162,27 @@ pub enum Event {
     },
     OptedOut {
         via: ConsentChannel,
+        /// What is not wanted any more; everything where it is absent.
+        #[serde(default, skip_serializing_if = "ConsentScope::is_all")]
+        scope: ConsentScope,
         /// When the choice was made. Absent in what version 1 wrote; [`ConsentUpcaster`] fills it in.
         #[serde(default)]
         at: Option<Time>,
     },
     OptedIn {
         via: ConsentChannel,
+        #[serde(default, skip_serializing_if = "ConsentScope::is_all")]
+        scope: ConsentScope,
         #[serde(default)]
         at: Option<Time>,
+    },
+    /// The other contact is the same person; what was its own is this one's.
+    Absorbed {
+        contact: SubjectId,
+    },
+    /// The person goes on as the other contact.
+    Merged {
+        into: SubjectId,
     },
     GroupJoined {
         group: GroupId,
@@ -170,6 +210,8 @@ impl DomainEvent for Event {
             Self::Updated { .. } => "ContactUpdated",
             Self::OptedOut { .. } => "ContactOptedOut",
             Self::OptedIn { .. } => "ContactOptedIn",
+            Self::Absorbed { .. } => "ContactAbsorbed",
+            Self::Merged { .. } => "ContactMerged",
             Self::GroupJoined { .. } => "ContactGroupJoined",
             Self::GroupLeft { .. } => "ContactGroupLeft",
             Self::Erased { .. } => "ContactErased",
@@ -195,6 +237,8 @@ pub enum Error {
     NotFound,
     #[error("the contact is erased")]
     Erased,
+    #[error("the contact was merged into {0}")]
+    Merged(SubjectId),
     #[error("the request {0} was refused and holds the contact's data until its hold is lifted")]
     Held(PrivacyRequestId),
 }
@@ -216,8 +260,10 @@ impl Aggregate for Contact {
                     self.attributes = attributes;
                 }
             }
-            Event::OptedOut { via, at } => self.apply_choice(ConsentChoice { opted_out: true, via, at }),
-            Event::OptedIn { via, at } => self.apply_choice(ConsentChoice { opted_out: false, via, at }),
+            Event::OptedOut { via, scope, at } => self.hear(ConsentChoice { opted_out: true, scope, via, at }),
+            Event::OptedIn { via, scope, at } => self.hear(ConsentChoice { opted_out: false, scope, via, at }),
+            Event::Absorbed { contact } => drop(self.absorbed.insert(contact)),
+            Event::Merged { into } => self.merged_into = Some(into),
             Event::GroupJoined { group } => drop(self.groups.insert(group)),
             Event::GroupLeft { group } => drop(self.groups.remove(&group)),
             Event::Erased { request } => self.erased = Some(request),
@@ -233,6 +279,9 @@ impl DecidingAggregate for Contact {
             // Also of a person that only the directory knows, as after a crash between the two.
             Command::Erase(request) => return self.erase(request),
             _ if self.erased.is_some() => return Err(Error::Erased),
+            Command::MergeInto(into) => return self.merge_into(into),
+            _ if let Some(into) = self.merged_into => return Err(Error::Merged(into)),
+            Command::Absorb { contact, absorbed } => return Ok(self.absorb(contact, absorbed)),
             Command::Hold(request) if self.holds.contains(&request) => return Ok(vec![]),
             Command::Hold(request) => return Ok(vec![Event::ErasureHeld { request }]),
             Command::LiftHold(request) if self.holds.contains(&request) => Event::ErasureHoldLifted { request },
@@ -241,8 +290,8 @@ impl DecidingAggregate for Contact {
             _ if !self.created => return Err(Error::NotFound),
             Command::Update { changed, .. } if changed.is_empty() => return Ok(vec![]),
             Command::Update { changed, attributes } => Event::Updated { changed, attributes },
-            Command::OptOut { via, at } => Event::OptedOut { via, at: Some(at) },
-            Command::OptIn { via, at } => Event::OptedIn { via, at: Some(at) },
+            Command::OptOut { via, scope, at } => Event::OptedOut { via, scope, at: Some(at) },
+            Command::OptIn { via, scope, at } => Event::OptedIn { via, scope, at: Some(at) },
             Command::JoinGroup(group) => Event::GroupJoined { group },
             Command::LeaveGroup(group) => Event::GroupLeft { group },
         };
@@ -256,7 +305,8 @@ impl Contact {
         if self.erased.is_some() {
             return Ok(vec![]);
         }
-        if let Some(hold) = self.holds.first() {
+        // The holds of one that was merged are those of the contact that goes on.
+        if let Some(hold) = self.holds.first().filter(|_| self.merged_into.is_none()) {
             return Err(Error::Held(*hold));
         }
         let left = self.groups.iter().map(|group| Event::GroupLeft { group: *group });
@@ -265,60 +315,4 @@ impl Contact {
 }
 
 #[cfg(test)]
-mod tests {
-    use cqrs_es::test::TestFramework;
-
-    use super::*;
-
-    fn given(events: Vec<Event>) -> cqrs_es::test::AggregateTestExecutor<Contact> {
-        TestFramework::<Contact>::with(()).given(events)
-    }
-
-    fn created() -> Event {
-        Event::Created { source: ContactOrigin::Api, attributes: None }
-    }
-
-    #[test]
-    fn an_erased_contact_leaves_its_groups_and_is_closed() {
-        let (group, request) = (GroupId::random(), PrivacyRequestId::random());
-        given(vec![created(), Event::GroupJoined { group }])
-            .when(Command::Erase(request))
-            .then_expect_events(vec![Event::GroupLeft { group }, Event::Erased { request }]);
-        let erased = vec![created(), Event::Erased { request }];
-        given(erased.clone()).when(Command::Erase(PrivacyRequestId::random())).then_expect_events(vec![]);
-        for command in [
-            Command::Create { source: ContactOrigin::Message, attributes: None },
-            Command::Update { changed: vec![ContactPart::Name], attributes: None },
-            Command::OptOut { via: ConsentChannel::Meta, at: Time::from_seconds(1) },
-            Command::OptIn { via: ConsentChannel::Api, at: Time::from_seconds(2) },
-            Command::JoinGroup(group),
-            Command::LeaveGroup(group),
-        ] {
-            given(erased.clone()).when(command).then_expect_error(Error::Erased);
-        }
-    }
-
-    #[test]
-    fn a_held_contact_is_erased_once_every_hold_is_lifted() {
-        let (one, two) = (PrivacyRequestId::random(), PrivacyRequestId::random());
-        let (first, second) = (one.min(two), one.max(two));
-        let held = vec![created(), Event::ErasureHeld { request: second }, Event::ErasureHeld { request: first }];
-        let erase = || Command::Erase(PrivacyRequestId::random());
-        given(held.clone()).when(erase()).then_expect_error(Error::Held(first));
-        given(held.clone()).when(Command::Hold(first)).then_expect_events(vec![]);
-        given(held.clone()).when(Command::LiftHold(PrivacyRequestId::random())).then_expect_events(vec![]);
-        let lifted = Event::ErasureHoldLifted { request: first };
-        given(held.clone()).when(Command::LiftHold(first)).then_expect_events(vec![lifted.clone()]);
-        let one_left = [held, vec![lifted]].concat();
-        given(one_left.clone()).when(erase()).then_expect_error(Error::Held(second));
-        let none_left = [one_left, vec![Event::ErasureHoldLifted { request: second }]].concat();
-        let request = PrivacyRequestId::random();
-        given(none_left).when(Command::Erase(request)).then_expect_events(vec![Event::Erased { request }]);
-    }
-
-    #[test]
-    fn a_person_that_only_the_directory_knows_is_erased_as_well() {
-        let request = PrivacyRequestId::random();
-        given(vec![]).when(Command::Erase(request)).then_expect_events(vec![Event::Erased { request }]);
-    }
-}
+mod tests;

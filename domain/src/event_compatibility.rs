@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::account::{self, KeyScope, KeySecret};
-use crate::contact::{self, ConsentChannel, ContactOrigin, ContactPart};
+use crate::contact::{self, ConsentChannel, ConsentScope, ContactOrigin, ContactPart};
 use crate::content::ContentKind;
 use crate::message::{self, CancelReason, MessageDirection, MessagePricing, PricingCategory, UsageLine};
 use crate::number::{self, MetaIds};
@@ -36,14 +36,19 @@ fn written() -> Vec<AnyEvent> {
     let contacts = [
         contact::Event::Created { source: ContactOrigin::Api, attributes: Some(sealed()) },
         contact::Event::Updated { changed: vec![ContactPart::Name, ContactPart::Attributes], attributes: None },
-        contact::Event::OptedOut { via: ConsentChannel::Keyword, at: Some(at) },
-        contact::Event::OptedIn { via: ConsentChannel::Meta, at: Some(at) },
+        contact::Event::OptedOut { via: ConsentChannel::Keyword, scope: ConsentScope::All, at: Some(at) },
+        contact::Event::OptedIn { via: ConsentChannel::Meta, scope: ConsentScope::All, at: Some(at) },
         contact::Event::GroupJoined { group: id() },
         contact::Event::GroupLeft { group: id() },
         contact::Event::Erased { request: id() },
         contact::Event::ErasureHeld { request: id() },
         contact::Event::ErasureHoldLifted { request: id() },
-        contact::Event::OptedOut { via: ConsentChannel::Suppression, at: Some(at) },
+        contact::Event::OptedOut { via: ConsentChannel::Suppression, scope: ConsentScope::All, at: Some(at) },
+        contact::Event::OptedOut { via: ConsentChannel::Merge, scope: ConsentScope::Marketing, at: Some(at) },
+        contact::Event::OptedIn { via: ConsentChannel::Meta, scope: ConsentScope::Marketing, at: Some(at) },
+        contact::Event::Absorbed { contact: id() },
+        contact::Event::Merged { into: id() },
+        contact::Event::Updated { changed: vec![ContactPart::Profile, ContactPart::Phone], attributes: None },
     ];
     let numbers = [
         number::Event::Connected { meta, display: sealed(), credentials: sealed(), base_url: None, rate: 80 },
@@ -73,7 +78,9 @@ fn written() -> Vec<AnyEvent> {
     let mark = |fingerprint: &str| KeyMark { id: "subject".into(), fingerprint: fingerprint.into() };
     let (regime, ground, reason) = (LegalRegime::Gdpr, LegalGround::WithdrawnConsent, Some(sealed()));
     let requests = [
-        privacy::Event::Received { subject: id(), regime, ground, reason, due_at: at, at },
+        privacy::Event::Received { subject: id(), absorbed: vec![], regime, ground, reason, due_at: at, at },
+        privacy::Event::Received { subject: id(), absorbed: vec![id()], regime, ground, reason: None, due_at: at, at },
+        privacy::Event::NothingHeld { at },
         privacy::Event::Refused { exception: LegalException::LegalClaims, at },
         privacy::Event::HoldLifted { at },
         privacy::Event::Executing { at },

@@ -151,6 +151,9 @@ pub struct KeyMark {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrivacyRequest {
     pub subject: Option<SubjectId>,
+    /// Contacts that had been merged into the subject's: the same person under further keys.
+    #[serde(default)]
+    pub absorbed: Vec<SubjectId>,
     pub state: RequestState,
     pub fence: Option<Vec<KeyMark>>,
     /// Why the directory could not tell by what the person was known.
@@ -180,6 +183,7 @@ pub struct KeyDestruction {
 pub enum Command {
     Receive {
         subject: SubjectId,
+        absorbed: Vec<SubjectId>,
         regime: LegalRegime,
         ground: LegalGround,
         reason: Option<Sealed<RequestReason>>,
@@ -188,6 +192,10 @@ pub enum Command {
     /// It is not carried out; only before it has begun.
     Refuse {
         exception: LegalException,
+        at: Time,
+    },
+    /// The account knows no such person: there is nothing to erase.
+    CloseEmpty {
         at: Time,
     },
     /// The exception applies no longer: the person may be erased.
@@ -229,6 +237,9 @@ pub enum Command {
 pub enum Event {
     Received {
         subject: SubjectId,
+        /// The same person under further keys.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        absorbed: Vec<SubjectId>,
         regime: LegalRegime,
         ground: LegalGround,
         reason: Option<Sealed<RequestReason>>,
@@ -237,6 +248,10 @@ pub enum Event {
     },
     Refused {
         exception: LegalException,
+        at: Time,
+    },
+    /// The request is answered: nothing was held of the person.
+    NothingHeld {
         at: Time,
     },
     /// The refusal's exception applies no longer.
@@ -278,6 +293,7 @@ impl DomainEvent for Event {
         match self {
             Self::Received { .. } => "ErasureReceived",
             Self::Refused { .. } => "ErasureRefused",
+            Self::NothingHeld { .. } => "ErasureNothingHeld",
             Self::HoldLifted { .. } => "ErasureHoldLifted",
             Self::Executing { .. } => "ErasureExecuting",
             Self::Fenced { .. } => "ErasureFenced",
@@ -312,8 +328,9 @@ impl Aggregate for PrivacyRequest {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Received { subject, .. } => self.subject = Some(subject),
+            Event::Received { subject, absorbed, .. } => (self.subject, self.absorbed) = (Some(subject), absorbed),
             Event::Refused { exception, .. } => (self.state, self.exception) = (RequestState::Refused, Some(exception)),
+            Event::NothingHeld { .. } => self.state = RequestState::Completed,
             Event::HoldLifted { at } => self.hold_lifted = Some(at),
             Event::Executing { .. } => self.state = RequestState::Executing,
             Event::Fenced { keys, unreadable, .. } => (self.fence, self.unreadable) = (Some(keys), unreadable),
@@ -327,16 +344,25 @@ impl Aggregate for PrivacyRequest {
     }
 }
 
+impl PrivacyRequest {
+    /// Every subject that the person is: the request's own, and those that were merged into it.
+    pub fn subjects(&self) -> Vec<SubjectId> {
+        self.subject.into_iter().chain(self.absorbed.iter().copied()).collect()
+    }
+}
+
 impl DecidingAggregate for PrivacyRequest {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         use RequestState::{Completed, Executing, Received, Refused};
         let event = match (command, self.state) {
             (Command::Receive { .. }, _) if self.subject.is_some() => return Ok(vec![]),
             (Command::Receive { regime, ground, .. }, _) if ground.regime() != regime => return Err(Error::Ground),
-            (Command::Receive { subject, regime, ground, reason, at }, _) => {
-                Event::Received { subject, regime, ground, reason, due_at: regime.due(at), at }
+            (Command::Receive { subject, absorbed, regime, ground, reason, at }, _) => {
+                Event::Received { subject, absorbed, regime, ground, reason, due_at: regime.due(at), at }
             }
             _ if self.subject.is_none() => return Err(Error::NotFound),
+            (Command::CloseEmpty { at }, Received) => Event::NothingHeld { at },
+            (Command::CloseEmpty { .. }, Completed) if self.fence.is_none() => return Ok(vec![]),
             (Command::Refuse { exception, at }, Received) => Event::Refused { exception, at },
             (Command::Refuse { .. }, Refused) | (Command::Begin { .. }, Executing) => return Ok(vec![]),
             (Command::LiftHold { .. }, Refused) if self.hold_lifted.is_some() => return Ok(vec![]),
@@ -356,7 +382,9 @@ impl DecidingAggregate for PrivacyRequest {
                 Event::Completed { suppressed, at }
             }
             (Command::EndEpoch { .. }, Completed) if self.epoch_destroyed.is_some() => return Ok(vec![]),
-            (Command::EndEpoch { epoch, at }, Completed) => Event::EpochDestroyed { epoch, at },
+            (Command::EndEpoch { epoch, at }, Completed) if self.destruction.is_some() => {
+                Event::EpochDestroyed { epoch, at }
+            }
             (Command::Repeat { destruction, .. }, _) if self.destruction == Some(destruction) => return Ok(vec![]),
             (Command::Repeat { fingerprints, destruction }, Executing | Completed) if self.destruction.is_some() => {
                 Event::Repeated { fingerprints, destruction }

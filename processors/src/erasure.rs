@@ -25,6 +25,7 @@ use wasend_eventlog::{LoadedAggregate, StreamLookup, execute, execute_all, load}
 use wasend_projections::outbox::{OutboxRow, OutboxTask};
 use wasend_projections::privacy::PrivacyRequestRow;
 use wasend_projections::{Leases, Projector};
+use wasend_vault::OptOutMoments;
 
 pub use comparison::ComparisonRefused;
 pub use reconcile::{ReconcileReport, compare, reconcile};
@@ -107,6 +108,8 @@ pub(crate) struct OpenRequest {
     pub account: AccountId,
     pub request: PrivacyRequestId,
     pub subject: SubjectId,
+    /// Every subject that the person is, the request's own first.
+    pub subjects: Vec<SubjectId>,
     pub received_at: Time,
 }
 
@@ -114,7 +117,8 @@ impl OpenRequest {
     /// The request of the row, none if its ids cannot be read.
     pub fn of(row: &PrivacyRequestRow) -> Option<Self> {
         let (account, subject) = (row.account_id.parse().ok()?, row.contact_id.parse().ok()?);
-        Some(Self { account, request: row.id.parse().ok()?, subject, received_at: row.received_at })
+        let subjects = row.contact_ids().map(|id| id.parse().ok()).collect::<Option<_>>()?;
+        Some(Self { account, request: row.id.parse().ok()?, subject, subjects, received_at: row.received_at })
     }
 
     /// What is shown in the place of what was erased.
@@ -199,13 +203,20 @@ impl ErasureWorker {
         }
         let Some(contact) = self.load::<Contact>(open, open.subject.uuid()).await? else { return Ok(()) };
         if request.fence.is_none() {
-            let opted_out_at = contact.state.opted_out_at();
-            let unreadable = vault.unlink(open.account, open.subject, open.received_at, opted_out_at).await?;
-            if !self.cancel_pending(open, contact.position).await? {
-                return Ok(());
+            let state = &contact.state;
+            let opted_out = OptOutMoments { all: state.opted_out_at(), marketing: state.marketing_opted_out_at() };
+            let (mut unreadable, mut keys) = (None, Vec::new());
+            for subject in &open.subjects {
+                let why = vault.unlink(open.account, *subject, open.received_at, opted_out).await?;
+                unreadable = unreadable.or(why);
             }
-            let marks = vault.marks(open.account, open.subject).await?;
-            let keys = marks.into_iter().map(|(id, fingerprint)| KeyMark { id, fingerprint }).collect();
+            for subject in &open.subjects {
+                if !self.cancel_pending(open, *subject, contact.position).await? {
+                    return Ok(());
+                }
+                let marks = vault.marks(open.account, *subject).await?;
+                keys.extend(marks.into_iter().map(|(id, fingerprint)| KeyMark { id, fingerprint }));
+            }
             request = self.record(open, Command::Fence { keys, unreadable, at: self.commands.clock.now() }).await?;
         }
         let destruction = match request.destruction {
@@ -229,8 +240,11 @@ impl ErasureWorker {
         let (vault, why) = (&self.commands.vault, open.why());
         // A log that was put back to before the fence is known by it.
         anchor::move_to_head(&self.commands).await?;
-        let fingerprints = vault.destroy_subject(open.account, open.subject, &KeyPurpose::ALL, &why).await?;
-        vault.remove_from_directory(open.account, open.subject).await?;
+        let mut fingerprints = Vec::new();
+        for subject in &open.subjects {
+            fingerprints.extend(vault.destroy_subject(open.account, *subject, &KeyPurpose::ALL, &why).await?);
+            vault.remove_from_directory(open.account, *subject).await?;
+        }
         let destruction = KeyDestruction { number: vault.last_destruction().await?, at: self.commands.clock.now() };
         self.record(open, Command::Destroyed { fingerprints, destruction }).await?;
         Ok(destruction)
@@ -238,12 +252,12 @@ impl ErasureWorker {
 
     /// Cancels what waits for the person. Whether nothing is under way any more: the contact is closed since `fence`,
     /// so once the list shows that position, nothing can come to it.
-    async fn cancel_pending(&self, open: &OpenRequest, fence: u64) -> Result<bool, CommandError> {
+    async fn cancel_pending(&self, open: &OpenRequest, subject: SubjectId, fence: u64) -> Result<bool, CommandError> {
         if self.projector.wait_for(fence, self.options.lease).await.is_err() {
             return Ok(false);
         }
         loop {
-            let rows = OutboxRow::unsettled(&self.commands.reads, open.subject, CANCELLED_BATCH_MAX).await?;
+            let rows = OutboxRow::unsettled(&self.commands.reads, subject, CANCELLED_BATCH_MAX).await?;
             let mut commands = Vec::new();
             let mut under_way = false;
             for row in &rows {

@@ -1,6 +1,6 @@
 //! Contacts, groups, and which contact belongs to which group. Who a contact is, the vault knows.
 
-use wasend_domain::contact::{ContactPart, Event as ContactEvent};
+use wasend_domain::contact::{ConsentChoice, Contact, ContactPart, Event as ContactEvent};
 use wasend_domain::group::Event as GroupEvent;
 use wasend_domain::{AccountId, AnyEvent, RecordedEvent, Time};
 
@@ -20,6 +20,10 @@ table_record! {
         /// When and through which channel it last opted out or in.
         pub choice_at: Option<Time>,
         pub choice_via: Option<String>,
+        pub marketing_opted_out: bool,
+        /// Where the latest words stand among others ([`ConsentChoice::order`]): on all messages, and on marketing.
+        pub consent_at: Option<Time>,
+        pub marketing_at: Option<Time>,
         /// Sealed `ContactAttributes`.
         pub attributes: Option<String>,
         pub created_at: Time,
@@ -54,7 +58,36 @@ table_record! {
     }
 }
 
+table_record! {
+    /// A contact that was merged, by its id. Its own row is gone.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct MergedContactRow in "merged_contacts" indexed by [["into_id", "id"]] {
+        key pub id: String,
+        pub account_id: String,
+        /// The contact that goes on as the person.
+        pub into_id: String,
+    }
+}
+
 impl ContactRow {
+    /// What the contact itself makes of the word.
+    fn hear(&mut self, word: ConsentChoice, recorded_at: Time) {
+        let mut contact = Contact {
+            opted_out: self.opted_out,
+            consent_at: self.consent_at,
+            marketing_opted_out: self.marketing_opted_out,
+            marketing_at: self.marketing_at,
+            ..Contact::default()
+        };
+        contact.hear(word);
+        if (contact.opted_out, contact.consent_at) != (self.opted_out, self.consent_at) {
+            self.choice_at = Some(word.at.unwrap_or(recorded_at));
+            self.choice_via = Some(word.via.name().to_owned());
+        }
+        (self.opted_out, self.consent_at) = (contact.opted_out, contact.consent_at);
+        (self.marketing_opted_out, self.marketing_at) = (contact.marketing_opted_out, contact.marketing_at);
+    }
+
     /// Its place in the list of contacts: by creation. The id alone is random and says nothing of it.
     pub fn listed(&self) -> String {
         format!("{:020}/{}", self.created_at.micros(), self.id)
@@ -65,9 +98,9 @@ fn membership(group: &str, contact: &str) -> String {
     format!("{group}/{contact}")
 }
 
-static TABLES: &[&Table] = &[ContactRow::TABLE, GroupRow::TABLE, MembershipRow::TABLE];
+static TABLES: &[&Table] = &[ContactRow::TABLE, GroupRow::TABLE, MembershipRow::TABLE, MergedContactRow::TABLE];
 
-/// The projection of the three tables.
+/// The projection of the four tables.
 pub struct ContactsProjection;
 
 impl Projection for ContactsProjection {
@@ -76,7 +109,7 @@ impl Projection for ContactsProjection {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static [&'static Table] {
@@ -90,6 +123,9 @@ impl Projection for ContactsProjection {
                 if let ContactEvent::GroupJoined { group } | ContactEvent::GroupLeft { group } = change {
                     keys.touch::<GroupRow>(group.to_string());
                     keys.touch::<MembershipRow>(membership(&group.to_string(), &id));
+                }
+                if let ContactEvent::Absorbed { contact } = change {
+                    keys.touch::<MergedContactRow>(contact.to_string());
                 }
                 keys.touch::<ContactRow>(id);
             }
@@ -117,6 +153,9 @@ fn contact(change: &ContactEvent, recorded: &RecordedEvent, rows: &mut BatchRows
             opted_out: false,
             choice_at: None,
             choice_via: None,
+            marketing_opted_out: false,
+            consent_at: None,
+            marketing_at: None,
             attributes: attributes.as_ref().map(|sealed| sealed.as_str().to_owned()),
             created_at: at,
             updated_at: at,
@@ -127,9 +166,17 @@ fn contact(change: &ContactEvent, recorded: &RecordedEvent, rows: &mut BatchRows
         // The requests themselves say which of them hold whose data.
         return Ok(());
     }
+    if let ContactEvent::Absorbed { contact } = change {
+        let account_id = recorded.account_id.to_string();
+        rows.put(MergedContactRow { id: contact.to_string(), account_id, into_id: id.clone() });
+    }
+    if let ContactEvent::Merged { .. } = change {
+        rows.delete::<ContactRow>(&id);
+        return Ok(());
+    }
     let known = rows.get::<ContactRow>(&id).cloned();
-    if known.is_none() && matches!(change, ContactEvent::Erased { .. }) {
-        // A person that only the directory knew.
+    if known.is_none() && matches!(change, ContactEvent::Erased { .. } | ContactEvent::Absorbed { .. }) {
+        // A person that only the directory knew, or that was merged.
         return Ok(());
     }
     let mut row = known.ok_or(FoldError("a contact begins with its creation"))?;
@@ -137,17 +184,21 @@ fn contact(change: &ContactEvent, recorded: &RecordedEvent, rows: &mut BatchRows
     match change {
         ContactEvent::Created { .. }
         | ContactEvent::Erased { .. }
+        | ContactEvent::Absorbed { .. }
+        | ContactEvent::Merged { .. }
         | ContactEvent::ErasureHeld { .. }
         | ContactEvent::ErasureHoldLifted { .. } => {}
         ContactEvent::Updated { changed, attributes } if changed.contains(&ContactPart::Attributes) => {
             row.attributes = attributes.as_ref().map(|sealed| sealed.as_str().to_owned());
         }
         ContactEvent::Updated { .. } => {}
-        // Only words that count are recorded, so each is the latest.
-        ContactEvent::OptedOut { via, at: said } | ContactEvent::OptedIn { via, at: said } => {
-            row.opted_out = matches!(change, ContactEvent::OptedOut { .. });
-            row.choice_at = Some(said.unwrap_or(at));
-            row.choice_via = Some(via.name().to_owned());
+        ContactEvent::OptedOut { via, scope, at: said } => {
+            let (opted_out, scope, via, at) = (true, *scope, *via, *said);
+            row.hear(ConsentChoice { opted_out, scope, via, at }, recorded.recorded_at);
+        }
+        ContactEvent::OptedIn { via, scope, at: said } => {
+            let (opted_out, scope, via, at) = (false, *scope, *via, *said);
+            row.hear(ConsentChoice { opted_out, scope, via, at }, recorded.recorded_at);
         }
         ContactEvent::GroupJoined { group } => {
             let group_id = group.to_string();
@@ -238,5 +289,13 @@ impl MembershipRow {
     pub async fn of_contacts(reads: &ReadModels, contacts: &[&str]) -> Result<Vec<Self>, StoreError> {
         let tail = format!("WHERE contact_id IN ({}) ORDER BY group_id", places(1, contacts.len()));
         reads.fetch(&tail, &contacts.iter().copied().map(CellValue::from).collect::<Vec<_>>()).await
+    }
+}
+
+impl MergedContactRow {
+    /// The ids of the contacts that were merged into this one, oldest first by id.
+    pub async fn into_contact(reads: &ReadModels, contact: &str) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<Self> = reads.fetch("WHERE into_id = $1 ORDER BY id", &[contact.into()]).await?;
+        Ok(rows.into_iter().map(|row| row.id).collect())
     }
 }

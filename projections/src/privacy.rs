@@ -42,10 +42,22 @@ table_record! {
         derived todo: String = Self::todo,
         /// When the hold of its refusal was lifted.
         pub hold_lifted_at: Option<Time>,
+        /// The ids of contacts that had been merged into the person's, separated by spaces.
+        pub absorbed: String,
     }
 }
 
 impl PrivacyRequestRow {
+    /// Every id that the person had, the contact's own first.
+    pub fn contact_ids(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.contact_id.as_str()).chain(self.absorbed.split_whitespace())
+    }
+
+    /// Whether nothing was held of the person, so that nothing was erased.
+    pub fn held_nothing(&self) -> bool {
+        self.state == RequestState::Completed && self.destruction.is_none()
+    }
+
     /// Whether it holds the data of the person it is about.
     pub fn holds(&self) -> bool {
         let exception = self.exception.as_deref();
@@ -57,6 +69,8 @@ impl PrivacyRequestRow {
     fn todo(&self) -> &'static str {
         match self.state {
             RequestState::Received | RequestState::Executing => "erase",
+            // Where nothing was held, no key was destroyed.
+            RequestState::Completed if self.destruction.is_none() => "",
             RequestState::Completed if self.epoch_destroyed_at.is_none() => "end_epoch",
             RequestState::Completed | RequestState::Refused => "",
         }
@@ -116,7 +130,7 @@ impl Projection for PrivacyRequestsProjection {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn tables(&self) -> &'static [&'static Table] {
@@ -133,7 +147,7 @@ impl Projection for PrivacyRequestsProjection {
     fn fold(&self, event: &AnyEvent, recorded: &RecordedEvent, rows: &mut BatchRows) -> Result<(), FoldError> {
         let AnyEvent::Privacy(change) = event else { return buckets::fold(event, recorded, rows) };
         let id = recorded.aggregate_id.to_string();
-        if let Change::Received { subject, regime, ground, reason, due_at, at } = change {
+        if let Change::Received { subject, absorbed, regime, ground, reason, due_at, at } = change {
             rows.put(PrivacyRequestRow {
                 id,
                 account_id: recorded.account_id.to_string(),
@@ -155,6 +169,7 @@ impl Projection for PrivacyRequestsProjection {
                 epoch: None,
                 epoch_destroyed_at: None,
                 hold_lifted_at: None,
+                absorbed: absorbed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
             });
             return Ok(());
         }
@@ -166,6 +181,7 @@ impl Projection for PrivacyRequestsProjection {
                 (row.state, row.ended_at) = (RequestState::Refused, Some(*at));
                 row.exception = Some(exception.name().to_owned());
             }
+            Change::NothingHeld { at } => (row.state, row.ended_at) = (RequestState::Completed, Some(*at)),
             Change::HoldLifted { at } => row.hold_lifted_at = Some(*at),
             Change::Executing { .. } => row.state = RequestState::Executing,
             Change::Fenced { at, .. } => row.fenced_at = Some(*at),

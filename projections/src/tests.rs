@@ -1,7 +1,7 @@
 //! The folds of the read models: given a history, these rows.
 
 use cqrs_es::DomainEvent;
-use wasend_domain::contact::{self, ConsentChannel, ContactOrigin};
+use wasend_domain::contact::{self, ConsentChannel, ConsentScope, ContactOrigin};
 use wasend_domain::content::ContentKind;
 use wasend_domain::message::{self, CancelReason, DeliveryStatus, MessageDirection, PricingCategory, UsageLine};
 use wasend_domain::{
@@ -129,7 +129,7 @@ fn a_group_counts_who_belongs_to_it() {
     let mut events = history(ID, vec![group::Event::Created { name: sealed("name") }], AnyEvent::Group);
     let joined = contact::Event::GroupJoined { group: group_id };
     let created = contact::Event::Created { source: ContactOrigin::Api, attributes: None };
-    let out = contact::Event::OptedOut { via: ConsentChannel::Api, at: None };
+    let out = contact::Event::OptedOut { via: ConsentChannel::Api, scope: ConsentScope::All, at: None };
     events.extend(history(OTHER, vec![created, joined, out], AnyEvent::Contact));
     let tables = folded(ContactsProjection, &events).unwrap();
     assert_eq!(tables.get::<GroupRow>(ID).map(|row| row.members), Some(1));

@@ -39,7 +39,7 @@ pub fn trial(inside: &Inside, data: &[u8]) {
 async fn seal(inside: &Inside, vault: &Vault) -> String {
     let day = inside.app.stores.clock.now().day();
     let phone = PersonIdentity::Phone(Personal::new("+16505551234".to_owned()));
-    let person = NewPerson { identities: vec![phone], name: None };
+    let person = NewPerson { identities: vec![phone], ..NewPerson::default() };
     let (subject, _) = vault.subject_for(inside.account, &person).await.expect("a subject");
     let value = Personal::new(Wamid(PLAINTEXT.to_owned()));
     let sealed = vault.seal(inside.account, subject, &value, day).await.expect("a seal");

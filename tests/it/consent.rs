@@ -14,6 +14,8 @@ stories!(
     words_in_any_order_and_repetition_end_in_the_same_consent,
     a_replayed_opt_in_does_not_undo_a_suppression,
     an_opt_out_of_a_person_who_is_not_known_is_kept,
+    the_api_keeps_the_opt_out_of_a_person_who_is_not_known,
+    marketing_that_waits_is_not_sent_to_a_person_who_stopped_it,
     a_moment_in_the_future_counts_from_its_receipt,
 );
 
@@ -79,9 +81,22 @@ async fn say(world: &World, id: &str, opted_out: bool, door: Door, at: i64) {
     post(world, id, &body(id, PHONE, &Word { opted_out, door, at }, &wamid)).await;
 }
 
+/// Which messages a person does not want.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Level {
+    All,
+    Marketing,
+}
+
 /// What an acceptance says, which looks at the log and the vault themselves.
-async fn is_opted_out(world: &World, phone: &str) -> bool {
-    let send = json!({"numberId": world.number(), "to": phone, "text": {"body": "Offer"}});
+async fn is_opted_out(world: &World, phone: &str, level: Level) -> bool {
+    let send = match level {
+        Level::All => json!({"numberId": world.number(), "to": phone, "text": {"body": "Hello"}}),
+        Level::Marketing => {
+            let template = json!({"name": "summer_sale", "language": "en_US", "parameters": [{"text": "Ada"}]});
+            json!({"numberId": world.number(), "to": phone, "template": template})
+        }
+    };
     let answer = world.client().send(send).await;
     let code = answer["errors"][0]["code"].as_str();
     assert!(matches!(code, None | Some("OPTED_OUT")), "{answer}");
@@ -89,7 +104,7 @@ async fn is_opted_out(world: &World, phone: &str) -> bool {
 }
 
 async fn contact(client: &Client, phone: &str) -> Value {
-    let query = "query($p: String) { contact(phone: $p) { optedOut optedOutVia } }";
+    let query = "query($p: String) { contact(phone: $p) { optedOut optedOutVia marketingOptedOut } }";
     client.data(query, json!({"p": phone})).await["contact"].take()
 }
 
@@ -129,11 +144,28 @@ async fn words_in_any_order_and_repetition_end_in_the_same_consent(engine: Engin
             };
             post(&world, &id, &body(&id, &phone, said, &format!("wamid.{case}.{arrival}"))).await;
         }
-        let last = words.iter().max_by_key(|word| (word.at, word.opted_out)).expect("a word").opted_out;
-        let expected = api.unwrap_or(last);
-        assert_eq!(is_opted_out(&world, &phone).await, expected, "{words:?} {api:?} {arrivals:?}");
-        until("it is shown", || async { (contact(&client, &phone).await["optedOut"] == expected).then_some(()) }).await;
+        let (all, marketing) = expected(&words, api);
+        assert_eq!(is_opted_out(&world, &phone, Level::All).await, all, "{words:?} {api:?} {arrivals:?}");
+        let refused = is_opted_out(&world, &phone, Level::Marketing).await;
+        assert_eq!(refused, marketing, "{words:?} {api:?} {arrivals:?}");
+        until("it is shown", || async {
+            let shown = contact(&client, &phone).await;
+            (shown["optedOut"] == all && shown["marketingOptedOut"] == marketing).then_some(())
+        })
+        .await;
     }
+}
+
+/// Whether no message is wanted, and whether no marketing is: by the latest word at each level. A word over the API is
+/// later than all others.
+fn expected(words: &[Word], api: Option<bool>) -> (bool, bool) {
+    let last = |concerns: fn(&Word) -> bool| {
+        let concerned = words.iter().filter(|word| concerns(word));
+        concerned.max_by_key(|word| (word.at, word.opted_out)).is_some_and(|word| word.opted_out)
+    };
+    let all = api.unwrap_or_else(|| last(|word| word.door == Door::Keyword));
+    let marketing = api != Some(false) && last(|word| word.door != Door::Keyword || !word.opted_out);
+    (all, all || marketing)
 }
 
 async fn a_replayed_opt_in_does_not_undo_a_suppression(engine: Engine) {
@@ -143,7 +175,7 @@ async fn a_replayed_opt_in_does_not_undo_a_suppression(engine: Engine) {
     post(&world, &id, &start).await;
     known(&client, PHONE).await;
     say(&world, &id, true, Door::Keyword, base + 50).await;
-    assert!(is_opted_out(&world, PHONE).await);
+    assert!(is_opted_out(&world, PHONE, Level::All).await);
     assert_eq!(erase(&client, PHONE).await["suppressed"], true);
     let events = world.run(&["events"]).await.lines().count();
     // The same again, and what was said before the opt-out and arrives only now.
@@ -153,11 +185,11 @@ async fn a_replayed_opt_in_does_not_undo_a_suppression(engine: Engine) {
     say(&world, &id, false, Door::Preference, base + 50).await;
     assert_eq!(world.run(&["events"]).await.lines().count(), events, "nothing is recorded");
     assert_eq!(contact(&client, PHONE).await, json!(null), "nobody is made known");
-    assert!(is_opted_out(&world, PHONE).await);
+    assert!(is_opted_out(&world, PHONE, Level::All).await);
     // Said after the opt-out, and late as well.
     say(&world, &id, false, Door::Keyword, base + 60).await;
     assert_eq!(contact(&client, PHONE).await, json!(null), "nobody is made known");
-    assert!(!is_opted_out(&world, PHONE).await);
+    assert!(!is_opted_out(&world, PHONE, Level::All).await);
 }
 
 async fn an_opt_out_of_a_person_who_is_not_known_is_kept(engine: Engine) {
@@ -166,19 +198,62 @@ async fn an_opt_out_of_a_person_who_is_not_known_is_kept(engine: Engine) {
     for door in [Door::Preference, Door::Status] {
         say(&world, &id, true, door, base + 10).await;
         assert_eq!(contact(&client, PHONE).await, json!(null));
-        assert!(is_opted_out(&world, PHONE).await, "{door:?}");
+        assert!(is_opted_out(&world, PHONE, Level::Marketing).await, "{door:?}");
         say(&world, &id, false, Door::Preference, base).await;
-        assert!(is_opted_out(&world, PHONE).await, "{door:?}");
+        assert!(is_opted_out(&world, PHONE, Level::Marketing).await, "{door:?}");
         let made = client
-            .mutate("createContact", json!({"phone": PHONE}), "contact { optedOut optedOutVia } errors { code }")
+            .mutate("createContact", json!({"phone": PHONE}), "contact { optedOut marketingOptedOut } errors { code }")
             .await;
-        assert_eq!(made["contact"], json!({"optedOut": true, "optedOutVia": "SUPPRESSION"}));
+        assert_eq!(made["contact"], json!({"optedOut": false, "marketingOptedOut": true}));
+        assert!(!is_opted_out(&world, PHONE, Level::All).await, "{door:?}");
         say(&world, &id, false, Door::Keyword, base + 5).await;
-        assert!(is_opted_out(&world, PHONE).await, "{door:?}");
+        assert!(is_opted_out(&world, PHONE, Level::Marketing).await, "{door:?}");
         say(&world, &id, false, Door::Keyword, base + 20).await;
-        assert!(!is_opted_out(&world, PHONE).await, "{door:?}");
+        assert!(!is_opted_out(&world, PHONE, Level::Marketing).await, "{door:?}");
         erase(&client, PHONE).await;
     }
+}
+
+async fn the_api_keeps_the_opt_out_of_a_person_who_is_not_known(engine: Engine) {
+    let world = World::start(engine).await;
+    let client = world.client();
+    let fields = "contact { id } position errors { code field }";
+    for (n, scope) in [(1, "ALL"), (2, "MARKETING")] {
+        let (phone, bsuid) = (format!("+1650555110{n}"), format!("US.1{n}"));
+        for input in [json!({"phone": phone, "scope": scope}), json!({"bsuid": bsuid, "scope": scope})] {
+            let done = client.mutate("optOut", input, fields).await;
+            assert_eq!(done, json!({"contact": null, "position": null, "errors": []}));
+        }
+        for to in [&phone, &bsuid] {
+            assert_eq!(is_opted_out(&world, to, Level::Marketing).await, true, "{to} {scope}");
+            assert_eq!(is_opted_out(&world, to, Level::All).await, scope == "ALL", "{to} {scope}");
+        }
+    }
+    let unknown = client.mutate("optIn", json!({"phone": "+16505551199"}), fields).await;
+    assert_eq!(unknown["errors"][0], json!({"code": "NOT_FOUND", "field": "phone"}));
+    for input in [json!({}), json!({"phone": "+16505551199", "bsuid": "US.9"}), json!({"bsuid": "9"})] {
+        let refused = client.mutate("optOut", input, fields).await;
+        assert_eq!(refused["errors"].as_array().map(Vec::len), Some(1), "{refused}");
+    }
+}
+
+async fn marketing_that_waits_is_not_sent_to_a_person_who_stopped_it(engine: Engine) {
+    let world = World::start(engine).await;
+    let (client, id) = (world.client(), world.phone_number_id().await);
+    client.mutate("createContact", json!({"phone": PHONE}), "errors { code }").await;
+    client.mutate("pauseNumber", json!({"id": world.number()}), "errors { code }").await;
+    let template = |name: &str, parameters: Value| {
+        json!({"numberId": world.number(), "to": PHONE,
+            "template": {"name": name, "language": "en_US", "parameters": parameters}})
+    };
+    let offer = client.send(template("summer_sale", json!([{"text": "Ada"}]))).await["message"]["id"].take();
+    let utility = client.send(template("hello_world", json!([]))).await["message"]["id"].take();
+    let reply = client.send_text(&world.number(), PHONE, "Here is your answer").await;
+    say(&world, &id, true, Door::Preference, now()).await;
+    client.mutate("resumeNumber", json!({"id": world.number()}), "errors { code }").await;
+    client.until_status(offer.as_str().expect("an id"), "CANCELLED").await;
+    client.until_status(utility.as_str().expect("an id"), "READ").await;
+    client.until_status(&reply, "READ").await;
 }
 
 async fn a_moment_in_the_future_counts_from_its_receipt(engine: Engine) {
@@ -187,16 +262,16 @@ async fn a_moment_in_the_future_counts_from_its_receipt(engine: Engine) {
     client.mutate("createContact", json!({"phone": PHONE}), "errors { code }").await;
     let far = now() + 1_000_000_000;
     say(&world, &id, true, Door::Preference, now() - 100).await;
-    assert!(is_opted_out(&world, PHONE).await);
+    assert!(is_opted_out(&world, PHONE, Level::Marketing).await);
     say(&world, &id, false, Door::Preference, far).await;
-    assert!(!is_opted_out(&world, PHONE).await);
+    assert!(!is_opted_out(&world, PHONE, Level::Marketing).await);
     // Meta's moments are whole seconds, and within one the opt-out wins.
     say(&world, &id, true, Door::Keyword, now()).await;
-    assert!(is_opted_out(&world, PHONE).await);
+    assert!(is_opted_out(&world, PHONE, Level::Marketing).await);
     let second = now();
     until("the second is over", || async { (now() > second + 1).then_some(()) }).await;
     say(&world, &id, false, Door::Preference, far).await;
-    assert!(is_opted_out(&world, PHONE).await, "the same word, repeated later");
+    assert!(is_opted_out(&world, PHONE, Level::Marketing).await, "the same word, repeated later");
     say(&world, &id, false, Door::Preference, now()).await;
-    assert!(!is_opted_out(&world, PHONE).await);
+    assert!(!is_opted_out(&world, PHONE, Level::Marketing).await);
 }

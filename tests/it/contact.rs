@@ -84,7 +84,9 @@ async fn what_people_tell_meta_they_prefer_is_heeded(engine: Engine) {
     let id = id["numbers"]["edges"][0]["node"]["phoneNumberId"].as_str().expect("digits").to_owned();
     client.mutate("createContact", json!({"phone": "+16505551234"}), "errors { code }").await;
     client.mutate("pauseNumber", json!({"id": world.number()}), "errors { code }").await;
-    let waiting = client.send_text(&world.number(), "+16505551234", "Offer").await;
+    let offer = json!({"numberId": world.number(), "to": "+16505551234",
+        "template": {"name": "summer_sale", "language": "en_US", "parameters": [{"text": "Ada"}]}});
+    let waiting = client.send(offer.clone()).await["message"]["id"].as_str().expect("an id").to_owned();
     for (n, (value, opted_out)) in (0..).zip([("stop", true), ("resume", false), ("stop", true)]) {
         let preference = json!({"wa_id": "16505551234", "detail": "User requested", "category": "marketing_messages",
             "value": value, "timestamp": 1_700_000_000 + n});
@@ -94,18 +96,22 @@ async fn what_people_tell_meta_they_prefer_is_heeded(engine: Engine) {
             "entry": [{"id": "1", "changes": [{"field": "user_preferences", "value": value}]}]});
         assert_eq!(world.simulator.raw(&id, &body.to_string()).await["webhook_status"], 200);
         until("it is shown", || async {
-            let query = "{ contact(phone: \"+16505551234\") { optedOut optedOutVia } }";
+            let query = "{ contact(phone: \"+16505551234\") { optedOut marketingOptedOut } }";
             let contact = client.data(query, json!({})).await["contact"].take();
-            (contact["optedOut"] == opted_out && (!opted_out || contact["optedOutVia"] == "META")).then_some(())
+            (contact == json!({"optedOut": false, "marketingOptedOut": opted_out})).then_some(())
         })
         .await;
-        let sent =
-            client.send(json!({"numberId": world.number(), "to": "+16505551234", "text": {"body": "Offer"}})).await;
+        let sent = client.send(offer.clone()).await;
         let code = sent["errors"][0]["code"].as_str();
         assert_eq!(code, opted_out.then_some("OPTED_OUT"), "when accepting");
     }
     client.mutate("resumeNumber", json!({"id": world.number()}), "errors { code }").await;
     client.until_status(&waiting, "CANCELLED").await;
+    until("what was accepted between them is withdrawn as well", || async {
+        let query = "{ messages(filter: {status: [ACCEPTED]}) { totalCount } }";
+        (client.data(query, json!({})).await["messages"]["totalCount"] == 0).then_some(())
+    })
+    .await;
     assert_eq!(world.simulator.messages().await["accepted"], 0, "and when sending");
 }
 

@@ -36,6 +36,7 @@ mod graphql;
 mod history;
 mod hostile;
 mod idempotency;
+mod identity;
 mod import;
 mod message;
 mod meta;

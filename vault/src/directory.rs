@@ -289,7 +289,11 @@ impl Vault {
     }
 
     /// The subject's entry, sealed and opened, to be changed.
-    async fn entry(&self, account: AccountId, subject: SubjectId) -> Result<(String, Person, KeyResolver), VaultError> {
+    pub(crate) async fn entry(
+        &self,
+        account: AccountId,
+        subject: SubjectId,
+    ) -> Result<(String, Person, KeyResolver), VaultError> {
         let (mut entries, ring) = self.entries(account, &[subject]).await?;
         let sealed = entries.remove(&subject);
         match (open_person(&ring, account, subject, sealed.as_ref()), sealed) {
@@ -345,7 +349,11 @@ pub(crate) fn entry_key(account: AccountId, subject: SubjectId) -> (SubjectId, K
     (subject, KeyName::Subject(account, subject, KeyPurpose::Messaging))
 }
 
-fn living_keys(ring: &KeyResolver, account: AccountId, subject: SubjectId) -> Result<[&RootKey; 2], VaultError> {
+pub(crate) fn living_keys(
+    ring: &KeyResolver,
+    account: AccountId,
+    subject: SubjectId,
+) -> Result<[&RootKey; 2], VaultError> {
     let root = ring.live(KeyName::Account(account), VaultError::UnknownAccount)?;
     Ok([root, ring.live(entry_key(account, subject).1, VaultError::UnknownSubject)?])
 }
@@ -354,7 +362,7 @@ fn place(account: AccountId, subject: SubjectId) -> SealBinding<'static> {
     SealBinding { account, subject, category: "directory", day: None, field: "directory.person" }
 }
 
-fn seal_person(
+pub(crate) fn seal_person(
     keys: [&RootKey; 2],
     account: AccountId,
     subject: SubjectId,

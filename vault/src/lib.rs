@@ -11,6 +11,7 @@
 //! | `seal`, `sealing`, `joint` | the sealed form of one value; sealing and opening values of the domain, also of several people |
 //! | `blind_index` | keyed hashes, by which personal values are found |
 //! | `person`, `directory` | who a subject is, and finding or creating it |
+//! | `identities` | what is learnt of a subject later: further identities, former ones, that two are one person |
 //! | `mending` | finding people that no alias leads to any more |
 //! | `crypto_shred`, `node_registry` | destruction of keys; how it reaches every node |
 //! | [`anchor`](LogAnchor) | which log the store belongs to, and how far that had come |
@@ -28,6 +29,7 @@ mod epoch;
 mod epochs;
 mod error;
 mod file_epoch;
+mod identities;
 mod joint;
 mod key;
 mod key_resolver;
@@ -47,8 +49,10 @@ pub use crypto_shred::BucketKey;
 pub use epoch::{EpochKey, NamedKey};
 pub use error::{EpochError, VaultError, VaultFailure, VaultSuspension};
 pub use file_epoch::FileEpoch;
+pub use identities::LearntIdentities;
 pub use joint::JointValue;
 pub use key::RootKey;
-pub use person::{NewPerson, Person, PersonIdentity};
+pub use person::{FormerIdentity, NewPerson, Person, PersonIdentity};
 pub use rotation::{EpochPhase, EpochStatus, KeyRotation, LaggingNode, RotationStep};
+pub use suppression::OptOutMoments;
 pub use vault::{StoreOptions, Vault, VaultOptions};

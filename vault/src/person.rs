@@ -3,8 +3,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wasend_domain::Personal;
 use wasend_domain::phone::PhoneNumber;
+use wasend_domain::{Personal, Time};
+
+/// What tells the BSUID of a parent portfolio from others (Meta's documentation of business-scoped user ids).
+const PARENT_MARK: &str = ".ENT.";
 
 /// By what Meta and we know a person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,6 +65,24 @@ impl PersonIdentity {
         }
     }
 
+    /// The same number as WhatsApp's id, or its id as a number; none of a BSUID.
+    pub(crate) fn counterpart(&self) -> Option<Self> {
+        match self {
+            Self::Phone(phone) => Some(Self::wa_id(phone.expose().trim_start_matches('+'))),
+            Self::WaId(digits) => Some(Self::phone(format!("+{}", digits.expose()))),
+            Self::Bsuid(_) => None,
+        }
+    }
+
+    /// Whether it is WhatsApp's id of a number that is among them.
+    pub(crate) fn is_spelling_of_any(&self, identities: &[Self]) -> bool {
+        let number = matches!(self, Self::WaId(_)).then(|| self.counterpart()).flatten();
+        number.is_some_and(|number| {
+            let canonical = number.canonical();
+            identities.iter().any(|known| matches!(known, Self::Phone(_)) && known.canonical() == canonical)
+        })
+    }
+
     fn spelled(&self) -> Option<PhoneNumber> {
         matches!(self, Self::Phone(_)).then(|| PhoneNumber::from_wa_id(self.value().expose()).ok()).flatten()
     }
@@ -71,7 +92,11 @@ impl PersonIdentity {
 #[derive(Debug, Clone, Default)]
 pub struct NewPerson {
     pub identities: Vec<PersonIdentity>,
+    /// The account's own name for the person.
     pub name: Option<Personal<String>>,
+    /// As the person is called in WhatsApp, and their user name there.
+    pub profile_name: Option<Personal<String>>,
+    pub username: Option<Personal<String>>,
 }
 
 /// A directory entry, opened. The last identity of a kind is the newest.
@@ -84,13 +109,37 @@ pub struct Person {
     pub bsuids: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wa_ids: Vec<String>,
+    /// The account's own name for the person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The name that the person gave themselves in WhatsApp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile_name: Option<String>,
+    /// The person's user name in WhatsApp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// What the person was known by, and is no longer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<FormerIdentity>,
+}
+
+/// An identity that a person gave up.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerIdentity {
+    pub value: String,
+    /// Until when it was theirs, in microseconds.
+    pub until: i64,
 }
 
 impl Person {
     pub(crate) fn new(new: &NewPerson) -> Self {
-        let mut person = Self { name: new.name.as_ref().map(|name| name.expose().clone()), ..Self::default() };
+        let given = |value: &Option<Personal<String>>| value.as_ref().map(|value| value.expose().clone());
+        let mut person = Self {
+            name: given(&new.name),
+            profile_name: given(&new.profile_name),
+            username: given(&new.username),
+            ..Self::default()
+        };
         for identity in &new.identities {
             person.add(identity);
         }
@@ -121,9 +170,25 @@ impl Person {
         self.phones.last().map(String::as_str)
     }
 
-    /// The newest BSUID.
+    /// The newest BSUID; a parent BSUID only where there is no other.
     pub fn bsuid(&self) -> Option<&str> {
-        self.bsuids.last().map(String::as_str)
+        let own = self.bsuids.iter().rfind(|bsuid| !bsuid.contains(PARENT_MARK));
+        own.or(self.bsuids.last()).map(String::as_str)
+    }
+
+    /// What the person was known by until the moment, each with that.
+    pub fn former_identities(&self) -> Vec<(PersonIdentity, Time)> {
+        let identity = |former: &FormerIdentity| {
+            let value = former.value.clone();
+            let is_bsuid = value.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
+            let identity = match value.strip_prefix('+') {
+                Some(_) => PersonIdentity::phone(value),
+                None if is_bsuid => PersonIdentity::bsuid(value),
+                None => PersonIdentity::wa_id(value),
+            };
+            (identity, Time::from_micros(former.until))
+        };
+        self.former.iter().map(identity).collect()
     }
 
     /// The newest WhatsApp id.
@@ -146,7 +211,7 @@ mod tests {
     fn the_newest_identity_of_a_kind_is_the_last_one_added() {
         let new = NewPerson {
             identities: vec![PersonIdentity::phone("+16505551234"), PersonIdentity::wa_id("16505551234")],
-            name: None,
+            ..NewPerson::default()
         };
         let mut person = Person::new(&new);
         person.add(&PersonIdentity::phone("+16505559999"));
@@ -160,6 +225,7 @@ mod tests {
         let new = NewPerson {
             identities: vec![PersonIdentity::phone("+16505551234")],
             name: Some(Personal::new("Ada".into())),
+            ..NewPerson::default()
         };
         let printed = format!("{new:?} {:?}", Person::new(&new));
         assert!(!printed.contains("650") && !printed.contains("Ada"), "{printed}");

@@ -4,6 +4,7 @@ mod anchor;
 mod creation;
 mod destruction;
 mod erasure;
+mod identities;
 mod lineage;
 mod lookup;
 mod mending;
@@ -27,6 +28,7 @@ use crate::error::VaultFailure;
 pub(crate) use anchor::PresenceCheck;
 pub(crate) use creation::{CreationBatch, NewKey, NewSubject};
 pub(crate) use erasure::ListedHashes;
+pub(crate) use identities::EntryChange;
 pub(crate) use lineage::LineageState;
 pub(crate) use lookup::RootKeyRow;
 pub(crate) use rotation::{EpochRow, EpochSwitch, NodeRow, OldKey};
@@ -69,6 +71,7 @@ impl VaultStore {
             (4, include_str!("../../migrations/sqlite-vault/0004_lineage.sql")),
             (5, include_str!("../../migrations/sqlite-vault/0005_log.sql")),
             (6, include_str!("../../migrations/sqlite-vault/0006_consent.sql")),
+            (7, include_str!("../../migrations/sqlite-vault/0007_identities.sql")),
         ])
         .run_direct(None, &mut *tx, false)
         .await?;
@@ -98,6 +101,7 @@ impl VaultStore {
             (4, include_str!("../../migrations/postgres-vault/0004_lineage.sql")),
             (5, include_str!("../../migrations/postgres-vault/0005_log.sql")),
             (6, include_str!("../../migrations/postgres-vault/0006_consent.sql")),
+            (7, include_str!("../../migrations/postgres-vault/0007_identities.sql")),
         ])
         .run(&pool)
         .await?;

@@ -3,24 +3,47 @@
 
 use std::collections::HashMap;
 
+use wasend_domain::contact::ConsentScope;
 use wasend_domain::{AccountId, BlindIndex, InboxId, Opened, SubjectId, Time, UnavailableCause};
 
 use crate::{
     directory::{PersonAliases, read_owners},
     error::VaultError,
-    person::PersonIdentity,
+    person::{Person, PersonIdentity},
     store::ListedHashes,
     vault::Vault,
 };
 
 /// The domains of the hashes, never changed once released.
 const SUPPRESSION: &str = "suppression";
+const MARKETING_SUPPRESSION: &str = "suppression.marketing";
 const ERASED: &str = "erased";
+
+/// Since when a person does not want messages, and since when no marketing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OptOutMoments {
+    pub all: Option<Time>,
+    pub marketing: Option<Time>,
+}
+
+impl From<Option<Time>> for OptOutMoments {
+    fn from(all: Option<Time>) -> Self {
+        Self { all, marketing: None }
+    }
+}
+
+const fn list(scope: ConsentScope) -> &'static str {
+    match scope {
+        ConsentScope::All => SUPPRESSION,
+        ConsentScope::Marketing => MARKETING_SUPPRESSION,
+    }
+}
 
 impl Vault {
     /// The first half of an erasure: no identity leads to the subject any more, and a person who comes with one is a new
-    /// one. That its identities were erased at `erased_at` is remembered for a short time. Who had opted out at
-    /// `opted_out_at` is on the list of opt-outs from the same moment on. Repeating it changes nothing.
+    /// one. That its identities were erased at `erased_at` is remembered for a short time, and of those that it had given up
+    /// until when they were its own. A person who had opted out is on the list of opt-outs from the same moment on.
+    /// Repeating it changes nothing.
     ///
     /// Of a subject whose entry cannot be read nothing is put on a list; then it is said why.
     pub async fn unlink(
@@ -28,13 +51,14 @@ impl Vault {
         account: AccountId,
         subject: SubjectId,
         erased_at: Time,
-        opted_out_at: Option<Time>,
+        opted_out: impl Into<OptOutMoments>,
     ) -> Result<Option<UnavailableCause>, VaultError> {
-        let (identities, entry) = match self.identity(account, subject).await? {
-            Opened::Value(person) => (person.into_exposed().identities(), None),
-            Opened::Erased(_) => (Vec::new(), None),
-            Opened::Unavailable(unavailable) => (Vec::new(), Some(unavailable.why)),
+        let (person, entry) = match self.identity(account, subject).await? {
+            Opened::Value(person) => (person.into_exposed(), None),
+            Opened::Erased(_) => (Person::default(), None),
+            Opened::Unavailable(unavailable) => (Person::default(), Some(unavailable.why)),
         };
+        let (identities, opted_out) = (person.identities(), opted_out.into());
         let (hashes, index) = match self.hashes_to_list(account, &identities).await {
             Ok(hashes) => (hashes, None),
             // What cannot be hashed is erased all the same, and cannot be looked up either.
@@ -42,7 +66,15 @@ impl Vault {
             Err(VaultError::UnknownAccount) => (PersonHashes::default(), Some(UnavailableCause::KeyMissing)),
             Err(error) => return Err(error),
         };
-        let suppressed = opted_out_at.map(|at| ListedHashes { hashes: &hashes.suppressed, at });
+        for (identity, until) in person.former_identities() {
+            let hashes = self.hashes(account, ERASED, &[identity]).await?.concat();
+            self.store.remember_erased(account, ListedHashes { hashes: &hashes, at: until.min(erased_at) }).await?;
+        }
+        if let Some(at) = opted_out.marketing {
+            let hashes = self.hashes(account, MARKETING_SUPPRESSION, &identities).await?.concat();
+            self.store.remember_suppressed(account, ListedHashes { hashes: &hashes, at }).await?;
+        }
+        let suppressed = opted_out.all.map(|at| ListedHashes { hashes: &hashes.suppressed, at });
         let erased = ListedHashes { hashes: &hashes.erased, at: erased_at };
         self.store.unlink(account, subject, erased, suppressed).await?;
         // A damaged row of the index names the subject no more, and holds the hash of the number all the same.
@@ -86,16 +118,17 @@ impl Vault {
         Ok(())
     }
 
-    /// When the owner of each of the identities opted out, for those that are on the list, in their order.
+    /// When the owner of each of the identities opted out, for those that are on the list of the scope, in their order.
     pub async fn suppressed(
         &self,
         account: AccountId,
         identities: &[PersonIdentity],
+        scope: ConsentScope,
     ) -> Result<Vec<Option<Time>>, VaultError> {
         if identities.is_empty() {
             return Ok(vec![]);
         }
-        let hashes = self.hashes(account, SUPPRESSION, identities).await?;
+        let hashes = self.hashes(account, list(scope), identities).await?;
         Ok(latest(&hashes, self.store.suppressed(account, &hashes.concat()).await?))
     }
 
@@ -106,9 +139,10 @@ impl Vault {
         &self,
         account: AccountId,
         identities: &[PersonIdentity],
+        scope: ConsentScope,
         opted_out_at: Time,
     ) -> Result<Option<InboxId>, VaultError> {
-        let hashes = self.hashes(account, SUPPRESSION, identities).await?.concat();
+        let hashes = self.hashes(account, list(scope), identities).await?.concat();
         let (listing, listed) = (InboxId::random(), ListedHashes { hashes: &hashes, at: opted_out_at });
         let is_new = self.store.suppress(account, listed, &listing.to_string(), &self.lineage).await?;
         Ok(is_new.then_some(listing))
@@ -119,21 +153,26 @@ impl Vault {
         &self,
         account: AccountId,
         subject: SubjectId,
+        scope: ConsentScope,
         opted_in_at: Time,
     ) -> Result<(), VaultError> {
         // For a person who cannot be read nothing is taken off.
         let Some(person) = self.identity(account, subject).await?.value() else { return Ok(()) };
-        self.unsuppress_identities(account, &person.expose().identities(), opted_in_at).await
+        self.unsuppress_identities(account, &person.expose().identities(), scope, opted_in_at).await
     }
 
-    /// The same for a person that the directory does not know.
+    /// The same for a person that the directory does not know. An opt-in to everything is one to marketing as well.
     pub async fn unsuppress_identities(
         &self,
         account: AccountId,
         identities: &[PersonIdentity],
+        scope: ConsentScope,
         opted_in_at: Time,
     ) -> Result<(), VaultError> {
-        let hashes = self.hashes(account, SUPPRESSION, identities).await?.concat();
+        let mut hashes = self.hashes(account, MARKETING_SUPPRESSION, identities).await?.concat();
+        if scope.is_all() {
+            hashes.extend(self.hashes(account, SUPPRESSION, identities).await?.concat());
+        }
         self.store.unsuppress(account, &hashes, opted_in_at).await?;
         Ok(())
     }

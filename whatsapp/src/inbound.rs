@@ -5,6 +5,7 @@ use std::{collections::HashMap, fmt};
 use serde_json::value::RawValue;
 
 use crate::{
+    identity_change::IdentityChange,
     json::{JsonObject, RawJson, unix_seconds},
     redacted::{PERSONAL, personal},
     statuses::StatusError,
@@ -19,6 +20,10 @@ pub struct InboundMessage {
     pub from: Option<String>,
     /// The sender's BSUID.
     pub from_user_id: Option<String>,
+    /// The sender's BSUID in the parent portfolio.
+    pub from_parent_user_id: Option<String>,
+    /// What a system message says of the sender's identities.
+    pub identity_change: Option<IdentityChange>,
     pub profile_name: Option<String>,
     pub username: Option<String>,
     /// Unix seconds; `None` if Meta's value is no moment.
@@ -48,8 +53,10 @@ pub(crate) struct SenderProfiles {
     by_user_id: HashMap<String, usize>,
 }
 
-struct SenderProfile {
-    user_id: Option<String>,
+pub(crate) struct SenderProfile {
+    pub wa_id: Option<String>,
+    pub user_id: Option<String>,
+    pub parent_user_id: Option<String>,
     name: Option<String>,
     username: Option<String>,
 }
@@ -61,18 +68,20 @@ impl SenderProfiles {
             let profile = contact.object("profile");
             let of_profile = |name| profile.as_ref().and_then(|profile| profile.filled(name));
             let user_id = contact.filled("user_id");
-            if let Some(wa_id) = contact.filled("wa_id") {
+            let (wa_id, parent_user_id) = (contact.filled("wa_id"), contact.filled("parent_user_id"));
+            if let Some(wa_id) = wa_id.clone() {
                 contacts.by_wa_id.entry(wa_id).or_insert(place);
             }
             if let Some(user_id) = user_id.clone() {
                 contacts.by_user_id.entry(user_id).or_insert(place);
             }
-            contacts.all.push(SenderProfile { user_id, name: of_profile("name"), username: of_profile("username") });
+            let (name, username) = (of_profile("name"), of_profile("username"));
+            contacts.all.push(SenderProfile { wa_id, user_id, parent_user_id, name, username });
         }
         contacts
     }
 
-    fn find(&self, from: Option<&str>, from_user_id: Option<&str>) -> Option<&SenderProfile> {
+    pub(crate) fn find(&self, from: Option<&str>, from_user_id: Option<&str>) -> Option<&SenderProfile> {
         let by_wa_id = from.and_then(|from| self.by_wa_id.get(from));
         let by_user_id = from_user_id.and_then(|user_id| self.by_user_id.get(user_id));
         self.all.get(*by_wa_id.into_iter().chain(by_user_id).min()?)
@@ -94,7 +103,11 @@ impl InboundMessage {
             profile_name: contact.and_then(|contact| contact.name.clone()),
             username: contact.and_then(|contact| contact.username.clone()),
             from_user_id: from_user_id.or_else(|| contact.and_then(|contact| contact.user_id.clone())),
-            from,
+            from_parent_user_id: message
+                .filled("from_parent_user_id")
+                .or_else(|| contact.and_then(|contact| contact.parent_user_id.clone())),
+            identity_change: (kind == "system").then(|| IdentityChange::of_system(&message, raw)).flatten(),
+            from: from.or_else(|| contact.and_then(|contact| contact.wa_id.clone())),
             timestamp: message.integer("timestamp").and_then(unix_seconds),
             text,
             payload,

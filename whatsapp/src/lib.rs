@@ -13,6 +13,7 @@
 //! | [`signature`] | webhook signatures and the subscription handshake |
 //! | [`webhook`] | a webhook's body, read without ever losing a part of it |
 //! | [`statuses`], [`inbound`], [`preferences`] | the three kinds of update that are understood |
+//! | [`identity_change`] | a user's new number or BSUID |
 //! | [`mentions`] | the identities of people in JSON of unknown form |
 //! | [`json`] | lenient reading of JSON that others wrote |
 //! | [`simulator`] | a stand-in for Meta over real HTTP, scripted to misbehave as Meta does |
@@ -21,6 +22,7 @@
 pub mod client;
 pub mod errors;
 pub mod gateway;
+pub mod identity_change;
 pub mod inbound;
 pub mod json;
 pub mod mentions;
@@ -41,6 +43,7 @@ pub use errors::{ErrorClass, classify};
 pub use gateway::{
     GraphError, MetaGateway, NotSent, SendFailure, SendReceipt, SenderLine, SubmissionStatus, UnknownOutcome,
 };
+pub use identity_change::IdentityChange;
 pub use inbound::InboundMessage;
 pub use json::RawJson;
 pub use mentions::MentionedIdentities;

@@ -23,6 +23,7 @@ pub enum PreferenceValue {
 pub struct MarketingPreference {
     pub wa_id: Option<String>,
     pub user_id: Option<String>,
+    pub parent_user_id: Option<String>,
     /// `marketing_messages`.
     pub category: String,
     pub value: PreferenceValue,
@@ -45,6 +46,7 @@ impl MarketingPreference {
         Some(Self {
             wa_id,
             user_id,
+            parent_user_id: preference.filled("parent_user_id"),
             category: preference.filled("category")?,
             value: match word.as_str() {
                 "stop" => PreferenceValue::Stop,

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     errors::{ErrorClass, classify},
+    inbound::{SenderProfile, SenderProfiles},
     json::{JsonObject, RawJson, unix_seconds},
     redacted::{PERSONAL, personal},
 };
@@ -36,6 +37,8 @@ pub struct StatusUpdate {
     pub recipient_id: Option<String>,
     /// The recipient's BSUID; absent on failures of messages to a phone.
     pub recipient_user_id: Option<String>,
+    /// The recipient's BSUID in the parent portfolio.
+    pub recipient_parent_user_id: Option<String>,
     pub biz_opaque_callback_data: Option<String>,
     pub pricing: Option<ReportedPricing>,
     /// Why a `failed` status failed.
@@ -68,14 +71,21 @@ pub struct StatusError {
 
 impl StatusUpdate {
     /// `None` for a status that names no message or has no word.
-    pub(crate) fn read(raw: &RawValue) -> Option<Self> {
+    pub(crate) fn read(raw: &RawValue, contacts: &SenderProfiles) -> Option<Self> {
         let status = JsonObject::read(raw)?;
+        let (recipient_id, recipient_user_id) = (status.filled("recipient_id"), status.filled("recipient_user_id"));
+        let contact = contacts.find(recipient_id.as_deref(), recipient_user_id.as_deref());
+        let of_contact =
+            |part: fn(&SenderProfile) -> &Option<String>| contact.and_then(|contact| part(contact).clone());
         Some(Self {
             wamid: status.filled("id")?,
             status: ReportedStatus::from_word(status.filled("status")?),
             timestamp: status.integer("timestamp").and_then(unix_seconds),
-            recipient_id: status.filled("recipient_id"),
-            recipient_user_id: status.filled("recipient_user_id"),
+            recipient_id: recipient_id.or_else(|| of_contact(|contact| &contact.wa_id)),
+            recipient_user_id: recipient_user_id.or_else(|| of_contact(|contact| &contact.user_id)),
+            recipient_parent_user_id: status
+                .filled("recipient_parent_user_id")
+                .or_else(|| of_contact(|contact| &contact.parent_user_id)),
             biz_opaque_callback_data: status.filled("biz_opaque_callback_data"),
             pricing: status.object("pricing").map(|pricing| ReportedPricing::read(&pricing)),
             errors: StatusError::read_all(&status),
@@ -160,7 +170,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Option<StatusUpdate> {
-        StatusUpdate::read(&serde_json::from_str::<Box<RawValue>>(json).unwrap())
+        StatusUpdate::read(&serde_json::from_str::<Box<RawValue>>(json).unwrap(), &SenderProfiles::default())
     }
 
     #[test]

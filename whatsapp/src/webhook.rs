@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::{
+    identity_change::IdentityChange,
     inbound::{InboundMessage, SenderProfiles},
     json::{self, JsonObject, RawJson, list},
     preferences::MarketingPreference,
@@ -54,6 +55,8 @@ pub enum WebhookUpdate {
     Status(Box<StatusUpdate>),
     Message(Box<InboundMessage>),
     Preference(Box<MarketingPreference>),
+    /// A user has another BSUID.
+    Identity(Box<IdentityChange>),
     /// JSON that is not understood: an element of a list, a member of a value, a change, an entry, or the whole body.
     Unknown(RawJson),
 }
@@ -115,7 +118,7 @@ impl WebhookChange {
             .and_then(|value| value.object("metadata"))
             .and_then(|metadata| metadata.filled("phone_number_id"));
         let contacts = value.as_ref().and_then(|value| value.get("contacts")).map(RawJson::from);
-        let understood = matches!(field.as_deref(), None | Some("messages" | "user_preferences"));
+        let understood = matches!(field.as_deref(), None | Some("messages" | "user_preferences" | "user_id_update"));
         let mut updates = value.filter(|_| understood).map(|value| read_value(&value)).unwrap_or_default();
         if updates.is_empty() {
             updates.push(WebhookUpdate::Unknown(raw.into()));
@@ -148,7 +151,7 @@ fn read_value(value: &JsonObject<'_>) -> Vec<WebhookUpdate> {
         if DESCRIBED.contains(&name) {
             continue;
         }
-        match list(raw).filter(|_| matches!(name, "statuses" | "messages" | "user_preferences")) {
+        match list(raw).filter(|_| matches!(name, "statuses" | "messages" | "user_preferences" | "user_id_update")) {
             Some(elements) => updates.extend(elements.into_iter().map(|element| {
                 read_element(name, element, &contacts).unwrap_or_else(|| WebhookUpdate::Unknown(element.into()))
             })),
@@ -160,8 +163,9 @@ fn read_value(value: &JsonObject<'_>) -> Vec<WebhookUpdate> {
 
 fn read_element(list: &str, raw: &RawValue, contacts: &SenderProfiles) -> Option<WebhookUpdate> {
     match list {
-        "statuses" => StatusUpdate::read(raw).map(|status| WebhookUpdate::Status(Box::new(status))),
+        "statuses" => StatusUpdate::read(raw, contacts).map(|status| WebhookUpdate::Status(Box::new(status))),
         "messages" => InboundMessage::read(raw, contacts).map(|message| WebhookUpdate::Message(Box::new(message))),
+        "user_id_update" => IdentityChange::of_update(raw).map(|change| WebhookUpdate::Identity(Box::new(change))),
         _ => MarketingPreference::read(raw).map(|preference| WebhookUpdate::Preference(Box::new(preference))),
     }
 }
@@ -191,6 +195,7 @@ mod tests {
             WebhookUpdate::Status(_) => 's',
             WebhookUpdate::Message(_) => 'm',
             WebhookUpdate::Preference(_) => 'p',
+            WebhookUpdate::Identity(_) => 'i',
             WebhookUpdate::Unknown(_) => '?',
         };
         updates(raw).iter().map(letter).collect()

@@ -5,10 +5,11 @@ use wasend_domain::account::KeyScope;
 use wasend_domain::contact;
 use wasend_domain::content::ContactAttributes;
 use wasend_domain::{Opened, Personal};
-use wasend_projections::contacts::ContactRow;
+use wasend_projections::contacts::{ContactRow, MergedContactRow};
 use wasend_vault::Person;
 
 use super::erasure::{ErasureObject, UnavailabilityObject, shown};
+use super::error::unavailable;
 use super::group::GroupObject;
 use super::page::times;
 use super::scalar::DateTime;
@@ -48,8 +49,10 @@ enum ConsentVia {
     Meta,
     /// A keyword in a message of the contact's.
     Keyword,
-    /// The number was on the list of those that had opted out before they were erased.
+    /// The number was on the list of those that had opted out before they were erased, or while they were unknown.
     Suppression,
+    /// A contact that was merged into it had opted out.
+    Merge,
 }
 
 /// One custom attribute of a contact.
@@ -82,7 +85,38 @@ impl ContactObject {
         Ok(person.and_then(|person| person.bsuid().map(str::to_owned)))
     }
 
-    /// Needs the scope READ.
+    /// Every number by which the contact is found, the newest last. Needs the scope READ.
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn phones(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        Ok(shown(self.person(ctx).await?).value.map(|person| person.phones).unwrap_or_default())
+    }
+
+    /// Every BSUID by which the contact is found, also of parent portfolios, the newest last. Needs the scope READ.
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn bsuids(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        Ok(shown(self.person(ctx).await?).value.map(|person| person.bsuids).unwrap_or_default())
+    }
+
+    /// The name that the person gave themselves in WhatsApp. Needs the scope READ.
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn profile_name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        Ok(shown(self.person(ctx).await?).value.and_then(|person| person.profile_name))
+    }
+
+    /// The person's user name in WhatsApp. Needs the scope READ.
+    #[graphql(guard = "require(KeyScope::Read)")]
+    async fn username(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        Ok(shown(self.person(ctx).await?).value.and_then(|person| person.username))
+    }
+
+    /// The ids of contacts that turned out to be the same person and were merged into this one. Each still leads here.
+    #[graphql(complexity = 10)]
+    async fn merged_ids(&self, ctx: &Context<'_>) -> Result<Vec<ID>> {
+        let ids = MergedContactRow::into_contact(&GraphqlState::of(ctx).reads, &self.0.id).await;
+        Ok(ids.map_err(unavailable)?.into_iter().map(ID).collect())
+    }
+
+    /// The account's own name for the contact. Needs the scope READ.
     #[graphql(guard = "require(KeyScope::Read)")]
     async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(shown(self.person(ctx).await?).value.and_then(|person| person.name))
@@ -121,6 +155,11 @@ impl ContactObject {
     /// No message to it is accepted.
     async fn opted_out(&self) -> bool {
         self.0.opted_out
+    }
+
+    /// No marketing to it is accepted: no template of the category MARKETING. Other messages are.
+    async fn marketing_opted_out(&self) -> bool {
+        self.0.opted_out || self.0.marketing_opted_out
     }
 
     async fn opted_out_at(&self) -> Option<DateTime> {
@@ -177,8 +216,8 @@ impl ContactObject {
     }
 
     fn via(&self) -> Option<ConsentVia> {
-        use contact::ConsentChannel::{Api, Keyword, Meta, Suppression};
+        use contact::ConsentChannel::{Api, Keyword, Merge, Meta, Suppression};
         let name = self.0.choice_via.as_deref()?;
-        [Api, Keyword, Meta, Suppression].into_iter().find(|via| via.name() == name).map(Into::into)
+        [Api, Keyword, Meta, Suppression, Merge].into_iter().find(|via| via.name() == name).map(Into::into)
     }
 }

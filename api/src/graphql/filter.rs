@@ -2,8 +2,9 @@
 
 use async_graphql::{ID, Result};
 use wasend_domain::phone::MessageRecipient;
-use wasend_domain::{AccountId, Id};
+use wasend_domain::{AccountId, Id, SubjectId};
 use wasend_projections::audit::AuditRow;
+use wasend_projections::contacts::MergedContactRow;
 use wasend_projections::pagination::RowFilter;
 use wasend_vault::PersonIdentity;
 
@@ -41,13 +42,22 @@ pub fn updated_after(
     AuditRow::narrow_to_changed(&state.reads, filter, aggregate_type, position).map_err(unavailable)
 }
 
+/// Every id that the contact's messages may carry: its own, and those of contacts that were merged into it. The id may be
+/// that of a merged contact itself.
+pub async fn contact_ids(state: &GraphqlState, account: AccountId, contact: Option<SubjectId>) -> Result<Vec<String>> {
+    let Some(id) = contact.map(|id| id.to_string()) else { return Ok(vec![]) };
+    let id = state.loaders.row::<MergedContactRow>(account, &id).await?.map_or(id, |merged| merged.into_id);
+    let mut ids = MergedContactRow::into_contact(&state.reads, &id).await.map_err(unavailable)?;
+    ids.push(id);
+    Ok(ids)
+}
+
 /// The contact that has a phone number or BSUID.
-pub async fn contact_of(state: &GraphqlState, account: AccountId, address: &str) -> Result<Option<String>> {
+pub async fn contact_of(state: &GraphqlState, account: AccountId, address: &str) -> Result<Option<SubjectId>> {
     let identity = match MessageRecipient::parse(address) {
         Ok(MessageRecipient::Phone(phone)) => PersonIdentity::phone(phone.as_str()),
         Ok(MessageRecipient::Bsuid(bsuid)) => PersonIdentity::bsuid(bsuid.as_str()),
         Err(error) => return Err(ProblemCode::InvalidPhone.graphql(error.to_string())),
     };
-    let found = state.vault.find(account, &identity).await.map_err(unavailable)?;
-    Ok(found.map(|subject| subject.to_string()))
+    state.vault.find(account, &identity).await.map_err(unavailable)
 }

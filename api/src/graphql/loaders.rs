@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_graphql::Result;
 use async_graphql::dataloader::{DataLoader, Loader};
 use wasend_domain::{AccountId, Opened, PersonalValue, Sealed, SubjectId, UnavailableCause, UnavailableValue};
-use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow};
+use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow, MergedContactRow};
 use wasend_projections::imports::ImportRow;
 use wasend_projections::messages::{MessageRow, StatusRow};
 use wasend_projections::numbers::NumberRow;
@@ -26,6 +26,11 @@ pub trait OwnedRow: TableRecord {
 }
 
 impl OwnedRow for ContactRow {
+    fn account_id(&self) -> &str {
+        &self.account_id
+    }
+}
+impl OwnedRow for MergedContactRow {
     fn account_id(&self) -> &str {
         &self.account_id
     }
@@ -143,6 +148,17 @@ impl DataLoaders {
     {
         let opened = self.0.load_one(LoadKey::<OpenedValue<T>>::new(account, sealed)).await;
         opened.map(found).map_err(LoadFailure::graphql)
+    }
+
+    /// The contact of the id, or the one that it was merged into.
+    pub async fn contact(&self, account: AccountId, id: &str) -> Result<Option<ContactRow>> {
+        if let Some(row) = self.row::<ContactRow>(account, id).await? {
+            return Ok(Some(row));
+        }
+        match self.row::<MergedContactRow>(account, id).await? {
+            Some(merged) => self.row::<ContactRow>(account, &merged.into_id).await,
+            None => Ok(None),
+        }
     }
 
     /// Who a contact is.

@@ -95,7 +95,8 @@ impl MessageObject {
     #[graphql(guard = "require(KeyScope::Read)")]
     async fn contact(&self, ctx: &Context<'_>) -> Result<Option<ContactObject>> {
         let Some(origin) = self.row.origin() else { return Ok(None) };
-        let contact = self.settled(ctx).await.loaders.row(ctx.actor()?.account_id, &origin.contact.to_string()).await?;
+        let (account, id) = (ctx.actor()?.account_id, origin.contact.to_string());
+        let contact = self.settled(ctx).await.loaders.contact(account, &id).await?;
         Ok(contact.map(ContactObject))
     }
 

@@ -182,6 +182,11 @@ impl PrivacyRequestObject {
         self.0.fingerprints.split_whitespace().collect()
     }
 
+    /// The account knew no person of the number or BSUID: there was nothing to erase, and the request is completed.
+    async fn held_nothing(&self) -> bool {
+        self.0.held_nothing()
+    }
+
     /// The person had opted out, and a keyed hash keeps the number from being written to. False where the vault could not
     /// read the number.
     async fn suppressed(&self) -> bool {

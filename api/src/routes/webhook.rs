@@ -85,11 +85,12 @@ fn counted(why: &'static str, response: Response) -> Response {
 }
 
 fn count(taken: UpdateCounts) {
-    let UpdateCounts { statuses, inbound, preferences, erased, kept } = taken;
+    let UpdateCounts { statuses, inbound, preferences, identities, erased, kept } = taken;
     let kinds = [
         ("status", statuses),
         ("inbound", inbound),
         ("preference", preferences),
+        ("identity", identities),
         ("erased", erased),
         ("unknown", kept),
     ];

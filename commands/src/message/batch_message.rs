@@ -9,6 +9,8 @@ pub(super) struct BatchMessage {
     /// Its place in what the client sent.
     pub index: usize,
     pub checked: CheckedMessage,
+    /// Whether it is marketing, or may be: Meta could not be asked for the template's category.
+    pub is_marketing: bool,
     /// What it may be repeated as.
     pub command: Option<RepeatableCommand>,
     /// The recipient, where it is known.

@@ -7,12 +7,10 @@ use uuid::Uuid;
 use wasend_domain::contact::{self, Contact, ContactOrigin};
 use wasend_domain::content::OutboundContent;
 use wasend_domain::message::{Command, Message};
-use wasend_domain::phone::MessageRecipient;
 use wasend_domain::{DataCategory, MessageId, Personal, Sealed};
-use wasend_eventlog::{Append, AppendRejection, LoadedAggregate, StreamLookup, UnitOfWork, load};
+use wasend_eventlog::{Append, AppendRejection, LoadedAggregate, UnitOfWork};
 use wasend_projections::messages::MessageRow;
 use wasend_projections::numbers::NumberRow;
-use wasend_vault::{NewPerson, PersonIdentity};
 
 use super::batch_message::BatchMessage;
 use super::validate::{MessageAddressee, check};
@@ -23,7 +21,7 @@ use crate::{Caller, CommandError, Commands, Refusal, RefusalCode};
 /// How often the messages that met a conflict are decided again.
 const SEND_ATTEMPTS_MAX: usize = 32;
 
-type SendResult = Result<AcceptedSend, CommandError>;
+pub(super) type SendResult = Result<AcceptedSend, CommandError>;
 
 impl Commands {
     /// Accepts up to 1,000 messages in one transaction; answers in their order, each on its own merits.
@@ -41,7 +39,9 @@ impl Commands {
         for (index, input) in inputs.iter().enumerate() {
             match check(input) {
                 Err(refusals) => answers[index] = Some(Err(CommandError::Refused(refusals))),
-                Ok(checked) => items.push(BatchMessage { index, checked, command: None, subject: None }),
+                Ok(checked) => {
+                    items.push(BatchMessage { index, checked, is_marketing: false, command: None, subject: None })
+                }
             }
         }
         self.name_repeatable(caller, &mut items).await?;
@@ -66,12 +66,12 @@ impl Commands {
         rows.retain(|_, row| row.account_id == caller.account_id.to_string());
         let is_held = self.holds.is_held(caller.account_id).await?;
         let mut kept = Vec::with_capacity(items.len());
-        for item in items.drain(..) {
+        for mut item in items.drain(..) {
             let refusal = if is_held {
                 let message = "sending is held: the vault was restored and may lack opt-outs";
                 Some(Refusal { field: None, code: RefusalCode::SendingHeld, message: message.to_owned() })
             } else {
-                self.check_number_and_content(rows.get(&item.checked.number.to_string()), &item.checked.content).await?
+                self.check_number_and_content(rows.get(&item.checked.number.to_string()), &mut item).await?
             };
             match refusal {
                 None => kept.push(item),
@@ -85,14 +85,15 @@ impl Commands {
     async fn check_number_and_content(
         &self,
         number: Option<&NumberRow>,
-        content: &OutboundContent,
+        item: &mut BatchMessage,
     ) -> Result<Option<Refusal>, CommandError> {
         let Some(number) = number else { return Ok(Some(Refusal::not_found("numberId", "number"))) };
         if number.disconnected_at.is_some() {
             let message = "the number is disconnected";
             return Ok(Some(Refusal::new("numberId", RefusalCode::NumberDisconnected, message)));
         }
-        let OutboundContent::Template(template) = content else { return Ok(None) };
+        let OutboundContent::Template(template) = &item.checked.content else { return Ok(None) };
+        item.is_marketing = true;
         let known = match self.templates.shape(number, &template.name, &template.language).await {
             // The number's credentials: nothing but what is sent from it is refused.
             Err(CommandError::Refused(refusals)) => return Ok(refusals.into_iter().next()),
@@ -104,7 +105,8 @@ impl Commands {
                 let message = "there is no approved template of this name and language";
                 Some(Refusal::new("template.name", RefusalCode::InvalidTemplate, message))
             }
-            KnownTemplate::Shape(shape) => {
+            KnownTemplate::Approved { shape, is_marketing } => {
+                item.is_marketing = is_marketing;
                 template.fits(&shape).err().map(|error| Refusal::content("template.parameters", &error))
             }
         })
@@ -121,97 +123,6 @@ impl Commands {
         self.answer_strangers(caller, items, answers).await?;
         self.create_subjects(caller, items, &mut contacts).await?;
         Ok(contacts)
-    }
-
-    /// Finds the recipients that are known, loads their contacts and refuses those that opted out.
-    async fn known_contacts(
-        &self,
-        caller: Caller,
-        items: &mut Vec<BatchMessage>,
-        answers: &mut [Option<SendResult>],
-    ) -> Result<HashMap<Uuid, LoadedAggregate<Contact>>, CommandError> {
-        let identities: Vec<_> = items.iter().filter_map(|item| identity(&item.checked.to)).collect();
-        let mut found = self.vault.find_many(caller.account_id, &identities).await?.into_iter();
-        for item in items.iter_mut() {
-            item.subject = match &item.checked.to {
-                MessageAddressee::Contact(id) => Some(*id),
-                MessageAddressee::Recipient(_) => found.next().flatten(),
-            };
-        }
-        let ids: Vec<_> = items.iter().filter_map(|item| item.subject).map(|subject| subject.uuid()).collect();
-        let contacts: HashMap<_, _> = load::<Contact>(&*self.log, caller.account_id, &ids)
-            .await?
-            .into_iter()
-            .filter_map(|(id, stream)| Some((id, StreamLookup::present(stream)?)))
-            .collect();
-        let mut kept = Vec::with_capacity(items.len());
-        for item in items.drain(..) {
-            let contact = item.subject.and_then(|subject| contacts.get(&subject.uuid()));
-            let by_id = matches!(item.checked.to, MessageAddressee::Contact(_));
-            let refusal = match contact {
-                Some(contact) if contact.state.erased.is_some() => {
-                    let field = if by_id { "contactId" } else { "to" };
-                    Some(Refusal::new(field, RefusalCode::Erased, "the recipient is being erased"))
-                }
-                None if by_id => Some(Refusal::not_found("contactId", "contact")),
-                Some(contact) if contact.state.opted_out => {
-                    let field = if by_id { "contactId" } else { "to" };
-                    Some(Refusal::new(field, RefusalCode::OptedOut, "the recipient has opted out"))
-                }
-                _ => None,
-            };
-            match refusal {
-                None => kept.push(item),
-                Some(refusal) => answers[item.index] = Some(self.refused_unless_repeated(caller, &item, refusal).await),
-            }
-        }
-        *items = kept;
-        self.refuse_suppressed(caller, items, answers).await?;
-        Ok(contacts)
-    }
-
-    /// Refuses the numbers of people who had opted out before they were erased.
-    async fn refuse_suppressed(
-        &self,
-        caller: Caller,
-        items: &mut Vec<BatchMessage>,
-        answers: &mut [Option<SendResult>],
-    ) -> Result<(), CommandError> {
-        let identities: Vec<_> = items.iter().filter_map(|item| identity(&item.checked.to)).collect();
-        let mut suppressed = self.vault.suppressed(caller.account_id, &identities).await?.into_iter();
-        let mut kept = Vec::with_capacity(items.len());
-        for item in items.drain(..) {
-            let named = matches!(item.checked.to, MessageAddressee::Recipient(_));
-            if named && suppressed.next().flatten().is_some() {
-                let refusal = Refusal::new("to", RefusalCode::OptedOut, "the recipient has opted out");
-                answers[item.index] = Some(self.refused_unless_repeated(caller, &item, refusal).await);
-            } else {
-                kept.push(item);
-            }
-        }
-        *items = kept;
-        Ok(())
-    }
-
-    /// Makes the recipients known that are not: one subject each, however often the batch names it.
-    async fn create_subjects(
-        &self,
-        caller: Caller,
-        items: &mut [BatchMessage],
-        contacts: &mut HashMap<Uuid, LoadedAggregate<Contact>>,
-    ) -> Result<(), CommandError> {
-        let new = |item: &BatchMessage| item.subject.is_none().then(|| identity(&item.checked.to)).flatten();
-        let person = |identity| NewPerson { identities: vec![identity], name: None };
-        let people: Vec<_> = items.iter().filter_map(new).map(person).collect();
-        let made = self.vault.subjects_for(caller.account_id, &people).await?;
-        let mut made = made.into_iter();
-        for item in items.iter_mut().filter(|item| item.subject.is_none()) {
-            item.subject = made.next().map(|(subject, _)| subject);
-        }
-        for subject in items.iter().filter_map(|item| item.subject) {
-            contacts.entry(subject.uuid()).or_default();
-        }
-        Ok(())
     }
 
     /// Seals and appends; those that met a conflict are decided again on the current state.
@@ -363,14 +274,6 @@ impl Commands {
             planned.push((Some(plan.into_append()), row));
         }
         Ok(planned)
-    }
-}
-
-fn identity(to: &MessageAddressee) -> Option<PersonIdentity> {
-    match to {
-        MessageAddressee::Recipient(MessageRecipient::Phone(phone)) => Some(PersonIdentity::phone(phone.as_str())),
-        MessageAddressee::Recipient(MessageRecipient::Bsuid(bsuid)) => Some(PersonIdentity::bsuid(bsuid.as_str())),
-        MessageAddressee::Contact(_) => None,
     }
 }
 

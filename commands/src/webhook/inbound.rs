@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use wasend_domain::contact::ConsentChannel;
+use wasend_domain::contact::{ConsentChannel, ConsentScope};
 use wasend_domain::content::{ContentKind, InboundContent, Wamid};
 use wasend_domain::message::{Command, Message};
 use wasend_domain::phone::PhoneNumber;
@@ -89,7 +89,7 @@ impl Commands {
     /// Records an inbound message, once however often Meta repeats it.
     async fn receive(&self, number: &NumberRow, message: &InboundMessage) -> Result<InboundOutcome, CommandError> {
         let caller = caller(number)?;
-        let identities = identities(message.from.as_deref(), message.from_user_id.as_deref());
+        let identities = sender(message);
         let Ok(number_id) = number.id.parse::<NumberId>() else { return Ok(InboundOutcome::Anonymous) };
         if identities.is_empty() {
             return Ok(InboundOutcome::Anonymous);
@@ -100,12 +100,19 @@ impl Commands {
         let keyword = self.keyword(said, message.timestamp);
         // The same wamid is the same message, whatever else the repetition says.
         let context = self.repeatable(caller, "receive", &message.wamid).await?;
-        let name = message.profile_name.clone().map(Personal::new);
-        let person = NewPerson { identities, name };
+        let [profile_name, username] =
+            [&message.profile_name, &message.username].map(|name| name.clone().map(Personal::new));
+        let person = NewPerson { identities, profile_name, username, name: None };
+        let at = message.timestamp.map(Time::from_seconds);
         for _ in 0..INBOUND_ATTEMPTS_MAX {
             // Looked up before the erasures: a person who is not found any more is among those.
-            let bearers = self.vault.find_many(caller.account_id, &person.identities).await?;
-            let bearer = bearers.into_iter().flatten().next();
+            let mut bearer = match &message.identity_change {
+                Some(change) => self.change_identity(caller, change).await?,
+                None => None,
+            };
+            if bearer.is_none() {
+                bearer = self.person_of(caller, &person.identities, at).await?;
+            }
             if self.is_from_before_erasure(caller, &person.identities, message.timestamp).await? {
                 if let Some(keyword) = keyword {
                     self.record_reported_consent(caller, &person.identities, keyword).await?;
@@ -121,6 +128,9 @@ impl Commands {
                 None => self.vault.subject_for(caller.account_id, &person).await?.0,
             };
             let mut known = self.loaded_contact(caller, contact).await?;
+            if known.state.merged_into.is_some() {
+                continue;
+            }
             if known.state.erased.is_some() {
                 // An erasure is unlinking this number: retried, after which the sender gets a new subject.
                 tokio::time::sleep(UNLINKING_RETRY_DELAY).await;
@@ -143,16 +153,19 @@ impl Commands {
                 plan.decide(contact.uuid(), &mut known, command)
                     .map_err(|failure| CommandError::of(failure, "from", crate::contact::code))?;
             }
-            let id = MessageId::fresh(self.clock.now());
+            let (id, opted_out) = (MessageId::fresh(self.clock.now()), known.state.opted_out);
             plan.decide(id.uuid(), &mut LoadedAggregate::<Message>::default(), receive)
                 .map_err(|failure| CommandError::of(failure, "message", |_| RefusalCode::Invalid))?;
             match self.log.append(vec![plan.into_append()]).await?.pop() {
                 Some(Err(AppendRejection::Conflict { .. })) => {}
                 // A repetition, recorded or not as the first one.
                 Some(Ok(_) | Err(AppendRejection::CommandReused)) | None => {
-                    if let Some(keyword) = keyword.filter(|_| !known.state.opted_out) {
-                        self.vault.unsuppress(caller.account_id, contact, keyword.order()).await?;
+                    if let Some(keyword) = keyword.filter(|_| !opted_out) {
+                        self.vault.unsuppress(caller.account_id, contact, keyword.scope(), keyword.order()).await?;
                     }
+                    let contact = self.learn_identities(caller, contact, &person.identities, at).await?;
+                    let (name, username) = (person.profile_name.as_ref(), person.username.as_ref());
+                    self.learn_profile(caller, contact, name, username).await?;
                     return Ok(InboundOutcome::Recorded);
                 }
             }
@@ -220,24 +233,47 @@ impl Commands {
             PreferenceValue::Resume => false,
             PreferenceValue::Other(_) => return Ok(false),
         };
-        let identities = identities(preference.wa_id.as_deref(), preference.user_id.as_deref());
-        let heard = ReportedConsent::of(opted_out, ConsentChannel::Meta, preference.timestamp, self.clock.now());
+        let user_ids = [preference.user_id.as_deref(), preference.parent_user_id.as_deref()];
+        let identities = identities_of(preference.wa_id.as_deref(), &user_ids);
+        let via = ConsentChannel::Meta;
+        let heard =
+            ReportedConsent::of(opted_out, ConsentScope::Marketing, via, preference.timestamp, self.clock.now());
         let Some(heard) = heard.filter(|_| !identities.is_empty()) else { return Ok(false) };
-        self.record_reported_consent(caller(number)?, &identities, heard).await?;
+        let (caller, at) = (caller(number)?, preference.timestamp.map(Time::from_seconds));
+        if let Some(contact) = self.person_of(caller, &identities, at).await? {
+            self.learn_identities(caller, contact, &identities, at).await?;
+        }
+        self.record_reported_consent(caller, &identities, heard).await?;
         Ok(true)
     }
 }
 
+/// By what the sender is known; after a change, by what they are known now.
+fn sender(message: &InboundMessage) -> Vec<PersonIdentity> {
+    match &message.identity_change {
+        Some(change) => {
+            let user_ids: Vec<_> = change.user_ids.iter().map(|id| Some(id.as_str())).collect();
+            identities_of(change.wa_id.as_deref(), &user_ids)
+        }
+        None => {
+            let user_ids = [message.from_user_id.as_deref(), message.from_parent_user_id.as_deref()];
+            identities_of(message.from.as_deref(), &user_ids)
+        }
+    }
+}
+
 /// By what the person may be known here. Meta has put a BSUID where a number was expected.
-pub(super) fn identities(wa_id: Option<&str>, user_id: Option<&str>) -> Vec<PersonIdentity> {
+pub(crate) fn identities_of(wa_id: Option<&str>, user_ids: &[Option<&str>]) -> Vec<PersonIdentity> {
     let mut identities = Vec::new();
     if let Some(phone) = wa_id.and_then(|wa_id| PhoneNumber::from_wa_id(wa_id).ok()) {
         identities.push(PersonIdentity::wa_id(phone.as_str().trim_start_matches('+')));
         identities.push(PersonIdentity::phone(phone.as_str()));
     }
-    for id in [user_id, wa_id].into_iter().flatten().filter(|id| is_bsuid(id)) {
-        identities.push(PersonIdentity::bsuid(id));
+    for id in user_ids.iter().copied().chain([wa_id]).flatten().filter(|id| is_bsuid(id)) {
+        let bsuid = PersonIdentity::bsuid(id);
+        if !identities.contains(&bsuid) {
+            identities.push(bsuid);
+        }
     }
-    identities.dedup();
     identities
 }

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use wasend_domain::contact::{ConsentChannel, Contact};
+use wasend_domain::contact::{ConsentChannel, ConsentScope, Contact};
 use wasend_domain::content::{ErrorText, Wamid};
 use wasend_domain::inbox::KeepReason;
 use wasend_domain::message::{Command, Message, MessagePricing, MetaSubmission, PricingCategory, StatusWord};
@@ -11,7 +11,7 @@ use wasend_projections::numbers::NumberRow;
 use wasend_vault::VaultError;
 use wasend_whatsapp::{ErrorClass, ReportedStatus, StatusUpdate};
 
-use super::inbound::identities;
+use super::identities_of;
 use super::{caller, moment};
 use crate::consent::ReportedConsent;
 use crate::{Caller, CommandError, Commands};
@@ -48,7 +48,7 @@ impl Commands {
             by_number.entry(&number.id).or_default().push((number, update));
         }
         let mut commands = Vec::new();
-        let mut opt_outs = Vec::new();
+        let (mut opt_outs, mut recipients) = (Vec::new(), Vec::new());
         for updates in by_number.into_values() {
             let (known, unknown) = self.match_messages(&updates).await?;
             let refused = known.iter().filter(|known| tells_of_opt_out(known.update));
@@ -57,6 +57,8 @@ impl Commands {
                 opt_outs.push((caller(stranger.number)?, None, stranger.update));
             }
             strangers.extend(unknown);
+            let told: Vec<_> = known.iter().map(|known| (known.contact, known.update)).collect();
+            recipients.extend(known.first().map(|known| (known.caller, told)));
             for known in self.drop_erased(known).await? {
                 let Some(known) = known else {
                     erased += 1;
@@ -76,6 +78,9 @@ impl Commands {
         for done in execute_all::<Message>(&*self.log, &*self.clock, commands).await {
             done.map_err(|failure| CommandError::of(failure, "status", |_| crate::RefusalCode::NotFound))?;
         }
+        for (caller, recipients) in recipients {
+            self.learn_recipients(caller, &recipients).await?;
+        }
         for (caller, contact, update) in opt_outs {
             self.hear_opt_out(caller, contact, update).await?;
         }
@@ -90,7 +95,8 @@ impl Commands {
         contact: Option<SubjectId>,
         update: &StatusUpdate,
     ) -> Result<(), CommandError> {
-        let Some(heard) = ReportedConsent::of(true, ConsentChannel::Meta, update.timestamp, self.clock.now()) else {
+        let (scope, via) = (ConsentScope::Marketing, ConsentChannel::Meta);
+        let Some(heard) = ReportedConsent::of(true, scope, via, update.timestamp, self.clock.now()) else {
             return Ok(());
         };
         if let Some(contact) = contact
@@ -98,7 +104,8 @@ impl Commands {
         {
             return Ok(());
         }
-        let recipient = identities(update.recipient_id.as_deref(), update.recipient_user_id.as_deref());
+        let user_ids = [update.recipient_user_id.as_deref(), update.recipient_parent_user_id.as_deref()];
+        let recipient = identities_of(update.recipient_id.as_deref(), &user_ids);
         self.record_reported_consent(caller, &recipient, heard).await
     }
 

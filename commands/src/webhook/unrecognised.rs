@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use wasend_domain::bucket::BucketContents;
+use wasend_domain::contact::ConsentScope;
 use wasend_domain::content::UnknownWebhook;
 use wasend_domain::inbox::{Command, Inbox, KeepReason};
 use wasend_domain::{AccountId, DataCategory, InboxId, Personal, SubjectId, Time};
@@ -13,7 +14,7 @@ use wasend_vault::{PersonIdentity, VaultError};
 use wasend_whatsapp::{MentionedIdentities, WebhookChange, WebhookUpdate};
 
 use super::caller;
-use super::inbound::identities;
+use super::inbound::identities_of;
 use crate::{Caller, CommandError, Commands, NO_CONTENT, RefusalCode};
 
 /// A piece that was not understood, as Meta wrote it, with the change that brought it and the number that it came for.
@@ -159,13 +160,13 @@ impl Commands {
     ) -> Result<HashMap<&'a str, NamedIdentity>, CommandError> {
         let mut wanted: Vec<(&str, PersonIdentity)> = Vec::with_capacity(texts.len() * 2);
         for text in texts {
-            wanted.extend(identities(Some(text), None).into_iter().map(|identity| (text.as_str(), identity)));
+            wanted.extend(identities_of(Some(text), &[]).into_iter().map(|identity| (text.as_str(), identity)));
         }
         let all: Vec<_> = wanted.iter().map(|(_, identity)| identity.clone()).collect();
         // Looked up before the erasures: a person who is not found any more is among those.
         let bearers = self.vault.find_many(account, &all).await?;
         let erased = self.vault.erased_at(account, &all, Time::from_micros(0)).await?;
-        let suppressed = self.vault.suppressed(account, &all).await?;
+        let suppressed = self.vault.suppressed(account, &all, ConsentScope::All).await?;
         let mut names: HashMap<&str, NamedIdentity> = HashMap::with_capacity(texts.len());
         for ((((text, _), bearer), erased_at), suppressed) in wanted.iter().zip(bearers).zip(erased).zip(suppressed) {
             let name = names.entry(text).or_default();

@@ -2,6 +2,7 @@
 //! which they arrive: webhooks come late, twice and out of order.
 
 use cqrs_es::persist::{EventUpcaster, SerializedEvent};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Command, ConsentChannel, Contact};
@@ -11,10 +12,38 @@ use crate::{EventMetadata, Time};
 pub(super) const VERSION: &str = "2";
 const SECOND_MICROS: i64 = 1_000_000;
 
+/// What a choice is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ConsentScope {
+    /// Every message.
+    #[default]
+    All,
+    /// Marketing: templates of Meta's category `MARKETING`. Utility, authentication and replies are not touched.
+    Marketing,
+}
+
+impl ConsentScope {
+    /// The name in the API; never changed once released.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "ALL",
+            Self::Marketing => "MARKETING",
+        }
+    }
+
+    /// Whether it is about every message.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+    pub const fn is_all(&self) -> bool {
+        matches!(self, Self::All)
+    }
+}
+
 /// One choice about being written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConsentChoice {
     pub opted_out: bool,
+    pub scope: ConsentScope,
     pub via: ConsentChannel,
     /// When the choice was made. Absent in an event of version 1 that was not upcast.
     pub at: Option<Time>,
@@ -35,8 +64,8 @@ impl ConsentChoice {
 
     /// The command that records the word; none without a moment.
     pub fn command(self) -> Option<Command> {
-        let (via, at) = (self.via, self.at?);
-        Some(if self.opted_out { Command::OptOut { via, at } } else { Command::OptIn { via, at } })
+        let (via, scope, at) = (self.via, self.scope, self.at?);
+        Some(if self.opted_out { Command::OptOut { via, scope, at } } else { Command::OptIn { via, scope, at } })
     }
 
     /// The moment that Meta gave a word, as it may count: none lies after the second of its receipt, so that a moment
@@ -48,30 +77,62 @@ impl ConsentChoice {
 }
 
 impl Contact {
-    /// Whether the word changes anything: it is later than, or at the same moment stricter than, what is known.
+    /// Whether the word changes anything: at a level that it is about, it is later than, or at the same moment stricter
+    /// than, what is known.
     pub fn heeds(&self, word: ConsentChoice) -> bool {
-        match word.order() {
-            Some(at) => (Some(at), word.opted_out) > (self.consent_at, self.opted_out),
-            None => word.opted_out != self.opted_out,
-        }
+        self.heeds_at_all(word) || self.heeds_at_marketing(word)
     }
 
-    pub(super) fn apply_choice(&mut self, word: ConsentChoice) {
-        if self.heeds(word) {
+    fn heeds_at_all(&self, word: ConsentChoice) -> bool {
+        word.scope.is_all() && counts(word, self.opted_out, self.consent_at)
+    }
+
+    /// An opt-in to everything is one to marketing as well.
+    fn heeds_at_marketing(&self, word: ConsentChoice) -> bool {
+        let concerns = word.scope == ConsentScope::Marketing || !word.opted_out;
+        concerns && counts(word, self.marketing_opted_out, self.marketing_at)
+    }
+
+    /// Takes the word in where it counts.
+    pub fn hear(&mut self, word: ConsentChoice) {
+        let (all, marketing) = (self.heeds_at_all(word), self.heeds_at_marketing(word));
+        if all {
             self.opted_out = word.opted_out;
             self.consent_at = word.order().or(self.consent_at);
         }
+        if marketing {
+            self.marketing_opted_out = word.opted_out;
+            self.marketing_at = word.order().or(self.marketing_at);
+        }
+    }
+
+    /// Whether marketing is not to be sent.
+    #[must_use]
+    pub const fn refuses_marketing(&self) -> bool {
+        self.opted_out || self.marketing_opted_out
     }
 
     /// Whether the contact would be opted out once it had heard the word.
     #[must_use]
     pub fn opted_out_after(&self, word: Option<ConsentChoice>) -> bool {
-        word.filter(|word| self.heeds(*word)).map_or(self.opted_out, |word| word.opted_out)
+        word.filter(|word| self.heeds_at_all(*word)).map_or(self.opted_out, |word| word.opted_out)
     }
 
     /// The order of the opt-out that is in force.
     pub fn opted_out_at(&self) -> Option<Time> {
         self.opted_out.then(|| self.consent_at.unwrap_or(Time::from_micros(0)))
+    }
+
+    /// The order of the opt-out from marketing that is in force.
+    pub fn marketing_opted_out_at(&self) -> Option<Time> {
+        self.marketing_opted_out.then(|| self.marketing_at.unwrap_or(Time::from_micros(0)))
+    }
+}
+
+fn counts(word: ConsentChoice, opted_out: bool, known: Option<Time>) -> bool {
+    match word.order() {
+        Some(at) => (Some(at), word.opted_out) > (known, opted_out),
+        None => word.opted_out != opted_out,
     }
 }
 
@@ -128,7 +189,13 @@ mod tests {
             (0..6_i64).prop_map(Time::from_seconds),
             (0..60_i64).prop_map(|n| Time::from_micros(n * 100_000)),
         ];
-        (any::<bool>(), via, at).prop_map(|(opted_out, via, at)| ConsentChoice { opted_out, via, at: Some(at) })
+        let scope = prop::sample::select(vec![ConsentScope::All, ConsentScope::Marketing]);
+        (any::<bool>(), scope, via, at).prop_map(|(opted_out, scope, via, at)| ConsentChoice {
+            opted_out,
+            scope,
+            via,
+            at: Some(at),
+        })
     }
 
     proptest! {
@@ -147,7 +214,11 @@ mod tests {
             for index in arrivals {
                 record_choice(&mut contact, words[index]);
             }
-            prop_assert_eq!(contact.opted_out, sorted.last().unwrap().opted_out);
+            let last = |concerns: fn(&ConsentChoice) -> bool| {
+                sorted.iter().rfind(|word| concerns(word)).is_some_and(|word| word.opted_out)
+            };
+            prop_assert_eq!(contact.opted_out, last(|word| word.scope.is_all()));
+            prop_assert_eq!(contact.marketing_opted_out, last(|word| !word.scope.is_all() || !word.opted_out));
             // What is recorded says the same again.
             let before = contact.clone();
             for word in words {
@@ -160,12 +231,49 @@ mod tests {
     #[test]
     fn an_opt_out_through_meta_wins_its_whole_second() {
         let at = |micros| Some(Time::from_micros(micros));
-        let stop = ConsentChoice { opted_out: true, via: ConsentChannel::Keyword, at: at(10_000_000) };
+        let stop = ConsentChoice {
+            opted_out: true,
+            scope: ConsentScope::All,
+            via: ConsentChannel::Keyword,
+            at: at(10_000_000),
+        };
         for (other, opted_out) in [
-            (ConsentChoice { opted_out: false, via: ConsentChannel::Meta, at: at(10_000_000) }, true),
-            (ConsentChoice { opted_out: false, via: ConsentChannel::Api, at: at(10_999_999) }, true),
-            (ConsentChoice { opted_out: false, via: ConsentChannel::Api, at: at(11_000_000) }, false),
-            (ConsentChoice { opted_out: false, via: ConsentChannel::Keyword, at: at(11_000_000) }, false),
+            (
+                ConsentChoice {
+                    opted_out: false,
+                    scope: ConsentScope::All,
+                    via: ConsentChannel::Meta,
+                    at: at(10_000_000),
+                },
+                true,
+            ),
+            (
+                ConsentChoice {
+                    opted_out: false,
+                    scope: ConsentScope::All,
+                    via: ConsentChannel::Api,
+                    at: at(10_999_999),
+                },
+                true,
+            ),
+            (
+                ConsentChoice {
+                    opted_out: false,
+                    scope: ConsentScope::All,
+                    via: ConsentChannel::Api,
+                    at: at(11_000_000),
+                },
+                false,
+            ),
+            (
+                ConsentChoice {
+                    opted_out: false,
+                    scope: ConsentScope::All,
+                    via: ConsentChannel::Keyword,
+                    at: at(11_000_000),
+                },
+                false,
+            ),
         ] {
             for words in [[stop, other], [other, stop]] {
                 let mut contact = created();
@@ -200,17 +308,28 @@ mod tests {
         let event = ConsentUpcaster.upcast(event);
         assert!(!ConsentUpcaster.can_upcast(&event.event_type, &event.event_version));
         let read: Event = serde_json::from_value(event.payload).unwrap();
-        assert_eq!(read, Event::OptedOut { via: ConsentChannel::Keyword, at: Some(Time::from_micros(12_500_000)) });
+        let at = Some(Time::from_micros(12_500_000));
+        assert_eq!(read, Event::OptedOut { via: ConsentChannel::Keyword, scope: ConsentScope::All, at });
         let mut contact = created();
         contact.apply(read);
         record_choice(
             &mut contact,
-            ConsentChoice { opted_out: false, via: ConsentChannel::Keyword, at: Some(Time::from_seconds(12)) },
+            ConsentChoice {
+                opted_out: false,
+                scope: ConsentScope::All,
+                via: ConsentChannel::Keyword,
+                at: Some(Time::from_seconds(12)),
+            },
         );
         assert!(contact.opted_out, "an older START does not undo it");
         record_choice(
             &mut contact,
-            ConsentChoice { opted_out: false, via: ConsentChannel::Keyword, at: Some(Time::from_seconds(13)) },
+            ConsentChoice {
+                opted_out: false,
+                scope: ConsentScope::All,
+                via: ConsentChannel::Keyword,
+                at: Some(Time::from_seconds(13)),
+            },
         );
         assert!(!contact.opted_out);
     }

@@ -14,6 +14,7 @@ fn way() -> Vec<Event> {
     vec![
         Event::Received {
             subject: SubjectId::random(),
+            absorbed: vec![],
             regime: LegalRegime::Ccpa,
             ground: LegalGround::ConsumerRequest,
             reason: None,
@@ -32,9 +33,10 @@ fn way() -> Vec<Event> {
 fn command(event: &Event) -> Command {
     match event.clone() {
         Event::Received { subject, regime, ground, reason, at, .. } => {
-            Command::Receive { subject, regime, ground, reason, at }
+            Command::Receive { subject, absorbed: vec![], regime, ground, reason, at }
         }
         Event::Refused { exception, at } => Command::Refuse { exception, at },
+        Event::NothingHeld { at } => Command::CloseEmpty { at },
         Event::HoldLifted { at } => Command::LiftHold { at },
         Event::Executing { at } => Command::Begin { at },
         Event::Fenced { keys, unreadable, at } => Command::Fence { keys, unreadable, at },
@@ -101,7 +103,14 @@ fn a_request_is_refused_before_it_begins_or_not_at_all() {
 fn a_ground_belongs_to_its_law() {
     for regime in LegalRegime::ALL {
         for ground in LegalGround::ALL {
-            let command = Command::Receive { subject: SubjectId::random(), regime, ground, reason: None, at: AT };
+            let command = Command::Receive {
+                subject: SubjectId::random(),
+                absorbed: vec![],
+                regime,
+                ground,
+                reason: None,
+                at: AT,
+            };
             let decided = PrivacyRequest::default().decide(command);
             assert_eq!(decided.is_ok(), (regime == LegalRegime::Ccpa) == (ground == LegalGround::ConsumerRequest));
         }
@@ -140,4 +149,17 @@ fn the_hold_of_a_refusal_is_lifted_once() {
         given(&way()[..step]).when(lift.clone()).then_expect_error(Error::NoHold);
     }
     given(&[]).when(lift).then_expect_error(Error::NotFound);
+}
+
+#[test]
+fn a_request_about_a_person_of_whom_nothing_is_held_is_answered_at_once() {
+    let received = way().remove(0);
+    let empty = Event::NothingHeld { at: AT };
+    given(&[received.clone()]).when(Command::CloseEmpty { at: AT }).then_expect_events(vec![empty.clone()]);
+    let answered = [received.clone(), empty];
+    given(&answered).when(Command::CloseEmpty { at: AT }).then_expect_events(vec![]);
+    let epoch = Command::EndEpoch { epoch: 3, at: AT };
+    given(&answered).when(epoch).then_expect_error(Error::NotNext(RequestState::Completed));
+    let begun = [received, Event::Executing { at: AT }];
+    given(&begun).when(Command::CloseEmpty { at: AT }).then_expect_error(Error::NotNext(RequestState::Executing));
 }

@@ -110,7 +110,7 @@ mod tests {
 
     fn person(phone: Option<&str>, bsuid: Option<&str>, wa_id: Option<&str>) -> Person {
         let list = |value: Option<&str>| value.into_iter().map(str::to_owned).collect();
-        Person { phones: list(phone), bsuids: list(bsuid), wa_ids: list(wa_id), name: None }
+        Person { phones: list(phone), bsuids: list(bsuid), wa_ids: list(wa_id), ..Person::default() }
     }
 
     fn addressed(person: &Person) -> Option<String> {

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use wasend_commands::{CommandError, Commands};
-use wasend_domain::contact::{Command, Contact, ContactPart, Error};
+use wasend_commands::{Caller, CommandError, Commands};
 use wasend_domain::phone::PhoneNumber;
 use wasend_domain::{AccountId, SubjectId};
-use wasend_eventlog::{CommandFailure, execute, load};
-use wasend_vault::{PersonIdentity, VaultError};
+use wasend_vault::PersonIdentity;
 use wasend_whatsapp::SendReceipt;
 
-use crate::context::once;
 use crate::dispatcher::DISPATCHER;
 use crate::dispatcher::call::CallJob;
 
@@ -49,36 +46,9 @@ pub(crate) async fn run(commands: Arc<Commands>, mut lessons: mpsc::Receiver<Ide
 }
 
 async fn learn(commands: &Commands, lesson: &IdentityUpdate) -> Result<(), CommandError> {
-    let IdentityUpdate { account, contact, identities } = lesson;
-    let known = load::<Contact>(&*commands.log, *account, &[contact.uuid()]).await?;
-    if known.into_values().any(|known| known.present().is_some_and(|contact| contact.state.erased.is_some())) {
-        return Ok(());
-    }
-    let mut changed = Vec::new();
-    for identity in identities {
-        match commands.vault.add_alias(*account, *contact, identity).await {
-            Ok(()) => changed.push(match identity {
-                PersonIdentity::Bsuid(_) => ContactPart::Bsuid,
-                PersonIdentity::Phone(_) | PersonIdentity::WaId(_) => ContactPart::Phone,
-            }),
-            Err(VaultError::AliasTaken) => {
-                tracing::info!(contact.id = %contact, "Meta knows the contact by an identity of another contact");
-            }
-            // It was erased while the message was on its way, or cannot be read any more.
-            Err(VaultError::Erased(_) | VaultError::UnknownSubject | VaultError::Unavailable(_)) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let command = Command::Update { changed, attributes: None };
-    let context = once(*account, DISPATCHER);
-    let done = execute::<Contact>(&*commands.log, &*commands.clock, context, contact.uuid(), command).await;
-    match done {
-        Ok(_) | Err(CommandFailure::Refused(Error::Erased)) => Ok(()),
-        Err(failure) => Err(CommandError::unavailable(failure)),
-    }
+    let caller = Caller { account_id: lesson.account, actor: DISPATCHER };
+    let contact = commands.resolve(caller, lesson.contact).await?;
+    commands.learn_identities(caller, contact, &lesson.identities, None).await.map(drop)
 }
 
 #[cfg(test)]

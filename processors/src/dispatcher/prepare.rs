@@ -3,14 +3,15 @@
 
 use std::collections::HashMap;
 
-use wasend_commands::{CommandError, Commands};
-use wasend_domain::contact::Contact;
+use wasend_commands::{Caller, CommandError, Commands};
+use wasend_domain::contact::{ConsentScope, Contact};
 use wasend_domain::content::OutboundContent;
 use wasend_domain::message::{CancelReason, Command, Error, Event, Message};
 use wasend_domain::{
     AccountId, MessageId, NumberId, Opened, Personal, Position, SubjectId, UnavailableCause, UnavailableValue,
 };
 use wasend_eventlog::{CommandFailure, StreamLookup, execute_all, load};
+use wasend_projections::numbers::NumberRow;
 use wasend_vault::{Person, PersonIdentity};
 
 use crate::context::once;
@@ -46,7 +47,7 @@ pub(crate) async fn prepare(
     account: AccountId,
     set: Vec<WaitingMessage>,
 ) -> Result<PreparedCalls, CommandError> {
-    let steps = steps(commands, account, &set).await?;
+    let steps = steps(commands, number, account, &set).await?;
     let mut prepared = PreparedCalls::default();
     let (mut attempts, mut cancels) = (Vec::new(), HashMap::<&str, (CancelReason, Vec<WaitingMessage>)>::new());
     for (waiting, step) in set.into_iter().zip(steps) {
@@ -149,29 +150,70 @@ fn missed(
     }
 }
 
-async fn steps(
+/// What is known of a message's recipient: of the contact that goes on, where that of the message was merged.
+struct RecipientState {
+    subject: SubjectId,
+    is_erased: bool,
+    is_opted_out: bool,
+    refuses_marketing: bool,
+}
+
+async fn recipients(
     commands: &Commands,
     account: AccountId,
     set: &[WaitingMessage],
-) -> Result<Vec<PreparedStep>, CommandError> {
-    let subjects: Vec<SubjectId> = set.iter().map(|waiting| waiting.contact).collect();
-    let ids: Vec<_> = subjects.iter().map(SubjectId::uuid).collect();
+) -> Result<Vec<RecipientState>, CommandError> {
+    let ids: Vec<_> = set.iter().map(|waiting| waiting.contact.uuid()).collect();
     let contacts = load::<Contact>(&*commands.log, account, &ids).await?;
+    let mut recipients = Vec::with_capacity(set.len());
+    for waiting in set {
+        let loaded = match contacts.get(&waiting.contact.uuid()) {
+            Some(StreamLookup::Present(contact)) => Some(&contact.state),
+            _ => None,
+        };
+        let is_erased = loaded.is_some_and(|contact| contact.erased.is_some());
+        let mut recipient = RecipientState {
+            subject: waiting.contact,
+            is_erased,
+            is_opted_out: loaded.is_some_and(|contact| contact.opted_out),
+            refuses_marketing: loaded.is_some_and(|contact| contact.marketing_opted_out),
+        };
+        if !is_erased && loaded.is_some_and(|contact| contact.merged_into.is_some()) {
+            let caller = Caller { account_id: account, actor: DISPATCHER };
+            let (subject, contact) = commands.resolved_contact(caller, waiting.contact).await?;
+            recipient = RecipientState {
+                subject,
+                is_erased: contact.state.erased.is_some(),
+                is_opted_out: contact.state.opted_out,
+                refuses_marketing: contact.state.marketing_opted_out,
+            };
+        }
+        recipients.push(recipient);
+    }
+    Ok(recipients)
+}
+
+async fn steps(
+    commands: &Commands,
+    number: NumberId,
+    account: AccountId,
+    set: &[WaitingMessage],
+) -> Result<Vec<PreparedStep>, CommandError> {
+    let recipients = recipients(commands, account, set).await?;
     let sealed: Vec<_> = set.iter().filter_map(|waiting| waiting.content.clone()).collect();
     let mut contents = commands.vault.open_many(account, &sealed).await?.into_iter();
+    let subjects: Vec<_> = recipients.iter().map(|recipient| recipient.subject).collect();
     let people = commands.vault.identities(account, &subjects).await?;
     let mut steps = Vec::with_capacity(set.len());
-    for (waiting, person) in set.iter().zip(people) {
+    for ((waiting, person), recipient) in set.iter().zip(people).zip(recipients) {
         let (why, subject) = (UnavailableCause::ValueDamaged, Some(waiting.contact));
         let content = waiting.content.as_ref().and_then(|_| contents.next());
         let content = content.unwrap_or(Opened::Unavailable(UnavailableValue { why, subject }));
-        let (erased, opted_out) = match contacts.get(&waiting.contact.uuid()) {
-            Some(StreamLookup::Present(contact)) => (contact.state.erased.is_some(), contact.state.opted_out),
-            _ => (false, false),
-        };
-        steps.push(if erased {
+        steps.push(if recipient.is_erased {
             PreparedStep::Cancel(CancelReason::Erased)
-        } else if opted_out {
+        } else if recipient.is_opted_out
+            || (recipient.refuses_marketing && is_marketing(commands, number, &content).await?)
+        {
             PreparedStep::Cancel(CancelReason::OptedOut)
         } else {
             prepare_step(waiting, content, person)
@@ -179,6 +221,19 @@ async fn steps(
     }
     cancel_suppressed(commands, account, &mut steps).await?;
     Ok(steps)
+}
+
+/// Whether the content is marketing, or may be; asked only for people who do not want it.
+async fn is_marketing(
+    commands: &Commands,
+    number: NumberId,
+    content: &Opened<OutboundContent>,
+) -> Result<bool, CommandError> {
+    let Opened::Value(content) = content else { return Ok(false) };
+    match commands.reads.get::<NumberRow>(&number.to_string()).await? {
+        Some(row) => commands.templates.is_marketing(&row, content.expose()).await,
+        None => Ok(true),
+    }
 }
 
 /// Withdraws what is for numbers of people who had opted out before they were erased, by whatever contact they are
@@ -194,7 +249,7 @@ async fn cancel_suppressed(
     };
     let phones: Vec<_> = steps.iter().enumerate().filter_map(|(index, step)| Some((index, phone(step)?))).collect();
     let identities: Vec<_> = phones.iter().map(|(_, identity)| identity.clone()).collect();
-    let suppressed = commands.vault.suppressed(account, &identities).await?;
+    let suppressed = commands.vault.suppressed(account, &identities, ConsentScope::All).await?;
     for ((index, _), _) in phones.into_iter().zip(suppressed).filter(|(_, suppressed)| suppressed.is_some()) {
         steps[index] = PreparedStep::Cancel(CancelReason::OptedOut);
     }

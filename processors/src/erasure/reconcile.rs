@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wasend_commands::{CommandError, Commands};
-use wasend_domain::{AccountId, Position};
+use wasend_domain::{AccountId, Position, SubjectId};
 use wasend_eventlog::{Db, EventLog};
 use wasend_projections::privacy::PrivacyRequestRow;
 use wasend_projections::{BuildState, ProjectionStatus, Projector, ReadModels};
@@ -57,8 +57,8 @@ pub async fn reconcile(commands: &Commands, projector: &Projector) -> Result<Rec
     }
     let mut after = String::new();
     while let Some(page) = next_page(reads, &mut after).await? {
-        for open in not_applied(vault, &page).await? {
-            done.repeated += u64::from(commands.reapply_erasure(open.account, open.request, open.subject).await?);
+        for (open, subject) in not_applied(vault, &page).await? {
+            done.repeated += u64::from(commands.reapply_erasure(open.account, open.request, subject).await?);
         }
     }
     done.repeated += retention::reapply(commands).await?;
@@ -146,11 +146,17 @@ async fn next_page(reads: &ReadModels, after: &mut String) -> Result<Option<Vec<
     Ok(Some(rows.iter().filter_map(|row| Some((OpenRequest::of(row)?, row.destruction.is_some()))).collect()))
 }
 
-/// Those of the requests whose keys the store does not show as destroyed.
-async fn not_applied<'a>(vault: &Vault, page: &'a [FencedRequest]) -> Result<Vec<&'a OpenRequest>, CommandError> {
-    let people: Vec<_> = page.iter().map(|(open, _)| (open.account, open.subject)).collect();
+/// The people of the requests whose keys the store does not show as destroyed, each under every subject of which that
+/// is so.
+async fn not_applied<'a>(
+    vault: &Vault,
+    page: &'a [FencedRequest],
+) -> Result<Vec<(&'a OpenRequest, SubjectId)>, CommandError> {
+    let subjects = page.iter().flat_map(|(open, _)| open.subjects.iter().map(move |subject| (open, *subject)));
+    let subjects: Vec<_> = subjects.collect();
+    let people: Vec<_> = subjects.iter().map(|(open, subject)| (open.account, *subject)).collect();
     let living: HashSet<_> = vault.not_destroyed(&people).await?.into_iter().collect();
-    Ok(page.iter().map(|(open, _)| open).filter(|open| living.contains(&(open.account, open.subject))).collect())
+    Ok(subjects.into_iter().filter(|(open, subject)| living.contains(&(open.account, *subject))).collect())
 }
 
 /// Who knows how far the read models are: the running engine, or their database.

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use wasend_commands::contact::ATTRIBUTES_MAX;
 use wasend_commands::{Caller, CommandError, Commands};
-use wasend_domain::contact::{self, ConsentChannel, ConsentChoice, Contact, ContactOrigin, ContactPart as Changed};
+use wasend_domain::contact::{
+    self, ConsentChannel, ConsentChoice, ConsentScope, Contact, ContactOrigin, ContactPart as Changed,
+};
 use wasend_domain::content::ContactAttributes;
 use wasend_domain::import::{Command, Import, ImportStart, MergeMode, RowCounters};
 use wasend_domain::phone::PhoneRegion;
@@ -235,7 +237,7 @@ impl ImportJob {
         let opted_out_after = contact.state.opted_out_after(opts_out);
         verdict.taken(index, parsed, opted_out_after);
         // An opt-out that is only said again moves its moment, and leaves the contact as it was.
-        let is_unchanged = commands.is_empty() && opted_out_after == opted_out;
+        let is_unchanged = commands.is_empty() && opted_out_after == opted_out && !known.learnt.contains(&index);
         commands.extend(opts_out.filter(|word| contact.state.heeds(*word)).and_then(ConsentChoice::command));
         match (exists, is_unchanged) {
             (false, _) => verdict.counters.created += 1,
@@ -261,7 +263,7 @@ impl ImportJob {
         let file = self.says_opted_out(parsed).then_some((self.start.at, ConsentChannel::Api));
         let list = known.suppressed.get(&index).map(|at| (*at, ConsentChannel::Suppression));
         let (at, via) = [list, file].into_iter().flatten().max_by_key(|(at, _)| *at)?;
-        Some(ConsentChoice { opted_out: true, via, at: Some(at) })
+        Some(ConsentChoice { opted_out: true, scope: ConsentScope::All, via, at: Some(at) })
     }
 
     /// Whether the row, or any other of the file about the same person, says that the person does not want messages.
@@ -272,7 +274,12 @@ impl ImportJob {
     /// The row is put aside, and says that its person does not want messages: that counts all the same. Who is known
     /// neither to the account nor by an earlier row is put on the list of opt-outs.
     fn heed_opt_out(&self, index: usize, known: &KnownContacts, verdict: &mut ChunkDecision) {
-        let choice = ConsentChoice { opted_out: true, via: ConsentChannel::Api, at: Some(self.start.at) };
+        let choice = ConsentChoice {
+            opted_out: true,
+            scope: ConsentScope::All,
+            via: ConsentChannel::Api,
+            at: Some(self.start.at),
+        };
         let Some(Ok(subject)) = known.subjects[index] else {
             verdict.unknown_opt_outs.push(index);
             return;
@@ -331,7 +338,7 @@ impl ImportJob {
         let caller = Caller { account_id: self.account, actor: IMPORTER };
         for row in verdict.unknown_opt_outs.iter().map(|index| &chunk.rows[*index]) {
             let identities = row.parsed.as_ref().map_or_else(|_| row.opted_out.clone(), ParsedRow::identities);
-            self.commands.opt_out_unknown(caller, &identities, self.start.at).await?;
+            self.commands.opt_out_unknown(caller, &identities, ConsentScope::All, self.start.at).await?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasend_domain::contact::ConsentChannel;
+use wasend_domain::contact::{ConsentChannel, ConsentScope};
 use wasend_domain::message::{DeliveryStatus, Message};
 use wasend_domain::{Clock, Personal};
 use wasend_processors::{DispatchOptions, Processor};
@@ -135,7 +135,7 @@ async fn what_is_never_delivered_expires(world: &World) {
 async fn who_opts_out_before_the_call_gets_nothing(world: &World) {
     let contact = world.contact(ADA).await;
     let message = world.send(ADA).await;
-    world.commands.opt_out(world.caller, contact, ConsentChannel::Api).await.unwrap();
+    world.commands.opt_out(world.caller, contact, ConsentScope::All, ConsentChannel::Api).await.unwrap();
     let dispatcher = world.dispatcher(options());
     world.until_status(message, DeliveryStatus::Cancelled).await;
     assert_eq!(world.taken(message), 0);

@@ -11,7 +11,7 @@ use wasend_commands::import::ImportContacts;
 use wasend_commands::message::{ContentDraft, SendBatcher, SendMessage, SendTarget, TextDraft};
 use wasend_commands::privacy::ErasureInput;
 use wasend_commands::{CommandError, RefusalCode};
-use wasend_domain::contact::ConsentChannel;
+use wasend_domain::contact::{ConsentChannel, ConsentScope};
 use wasend_domain::content::{InboundContent, OutboundContent};
 use wasend_domain::import::{MergeMode, NumberNotation};
 use wasend_domain::message::{DeliveryStatus, MessageDirection};
@@ -118,7 +118,7 @@ async fn act(world: &World, act: Act, phone: &str, old: SubjectId, request: Priv
             assert_eq!(again.value, request, "the same request");
         }
         Act::OptOut => {
-            let done = commands.opt_out(caller, old, ConsentChannel::Api).await;
+            let done = commands.opt_out(caller, old, ConsentScope::All, ConsentChannel::Api).await;
             assert!(matches!(done.err().map(refused), None | Some(RefusalCode::Erased)));
         }
         Act::Rebuild => {

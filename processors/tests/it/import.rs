@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use wasend_commands::Caller;
 use wasend_commands::contact::ContactInput;
 use wasend_commands::import::ImportContacts;
-use wasend_domain::contact::ConsentChannel;
+use wasend_domain::contact::{ConsentChannel, ConsentScope};
 use wasend_domain::import::{Import, MergeMode, NumberNotation, RowCounters, RunEnd};
 use wasend_domain::{ImportId, Personal};
 use wasend_eventlog::{StreamLookup, load};
@@ -185,9 +185,9 @@ async fn acquainted(world: &World) -> Caller {
     };
     commands.create_contact(caller, known(0, Some("Name 1"))).await.unwrap();
     let out = commands.create_contact(caller, known(4, None)).await.unwrap();
-    commands.opt_out(caller, out.value, ConsentChannel::Api).await.unwrap();
+    commands.opt_out(caller, out.value, ConsentScope::All, ConsentChannel::Api).await.unwrap();
     for person in [1, 5] {
-        let person = NewPerson { identities: vec![PersonIdentity::phone(PEOPLE[person].0)], name: None };
+        let person = NewPerson { identities: vec![PersonIdentity::phone(PEOPLE[person].0)], ..NewPerson::default() };
         commands.vault.subject_for(account, &person).await.unwrap();
     }
     let erased = commands.vault.find(account, &PersonIdentity::phone(PEOPLE[1].0)).await.unwrap().unwrap();

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use wasend_commands::contact::ContactInput;
 use wasend_commands::import::ImportContacts;
 use wasend_commands::privacy::ErasureInput;
-use wasend_domain::contact::{ConsentChannel, Contact};
+use wasend_domain::contact::{ConsentChannel, ConsentScope, Contact};
 use wasend_domain::import::{MergeMode, NumberNotation, RowCounters};
 use wasend_domain::privacy::{LegalGround, LegalRegime, PrivacyRequest, RequestState};
 use wasend_domain::{EventId, EventMetadata, ImportId, Personal, StreamId, SubjectId};
@@ -112,7 +112,7 @@ async fn an_import_skips_the_people_who_were_erased_since_its_file_was_received(
     }
     // A row that repeats an erased person's is about that person as well.
     file += &["+16505550001,,Again\n", OTHER, ",,Other\n"].concat();
-    world.commands.opt_out(world.caller, contacts[0], ConsentChannel::Api).await.unwrap();
+    world.commands.opt_out(world.caller, contacts[0], ConsentScope::All, ConsentChannel::Api).await.unwrap();
     let (dry, real) = (begin(world, &file, true).await, begin(world, &file, false).await);
     for contact in &contacts {
         erase(world, *contact).await;
@@ -203,6 +203,6 @@ async fn an_opt_out_of_version_1_counts_from_its_record(world: &World) {
     log.append(vec![append]).await.unwrap().pop().unwrap().unwrap();
     world.inbound(&phone[1..], &["START".to_owned()]).await;
     assert!(is_opted_out(world, contact).await, "an older START, arriving late");
-    world.commands.opt_in(world.caller, contact, ConsentChannel::Api).await.unwrap();
+    world.commands.opt_in(world.caller, contact, ConsentScope::All, ConsentChannel::Api).await.unwrap();
     assert!(!is_opted_out(world, contact).await);
 }

@@ -6,6 +6,7 @@ use wasend_domain::{AccountId, Erased, EventId, SubjectId};
 use super::{
     VaultStore,
     creation::NewKey,
+    identities::DELETE_FORMER,
     lineage::TAG,
     sql::{BOUND_ROWS_MAX, COUNT_DESTRUCTION, DELETE_ALIASES, SqlValue, with_list},
 };
@@ -60,6 +61,7 @@ impl VaultStore {
         let cells = || vec![account.to_string().into(), subject.to_string().into()];
         let mut tx = self.begin().await?;
         tx.execute(DELETE_ALIASES, cells()).await?;
+        tx.execute(DELETE_FORMER, cells()).await?;
         let removed = tx.execute(DELETE_SUBJECT, cells()).await? > 0;
         tx.commit().await?;
         Ok(removed)

@@ -7,6 +7,7 @@ use wasend_domain::{AccountId, BlindIndex, SubjectId, Time};
 use super::{
     VaultStore,
     anchor::INSERT_LISTED,
+    identities::DELETE_FORMER,
     sql::{BOUND_ROWS_MAX, DELETE_ALIASES, SqlValue, with_list},
 };
 use crate::{error::VaultFailure, lineage::StoreLineage};
@@ -53,7 +54,9 @@ impl VaultStore {
         if let Some(suppressed) = suppressed {
             tx.insert(INSERT_SUPPRESSIONS, suppressed.rows(account)).await?;
         }
-        tx.execute(DELETE_ALIASES, vec![account.to_string().into(), subject.to_string().into()]).await?;
+        for text in [DELETE_ALIASES, DELETE_FORMER] {
+            tx.execute(text, vec![account.to_string().into(), subject.to_string().into()]).await?;
+        }
         tx.commit().await
     }
 

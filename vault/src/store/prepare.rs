@@ -3,7 +3,8 @@
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr, Statement};
 
 use super::{
-    VaultStore, anchor, creation, destruction, erasure, lineage, lookup, mending, rotation, sql, sql::with_list,
+    VaultStore, anchor, creation, destruction, erasure, identities, lineage, lookup, mending, rotation, sql,
+    sql::with_list,
 };
 
 fn texts() -> Vec<String> {
@@ -42,6 +43,13 @@ fn texts() -> Vec<String> {
         erasure::DESTRUCTIONS.to_owned(),
         sql::COUNT_DESTRUCTION.to_owned(),
         with_list(erasure::DESTROYED, 1, 2),
+        identities::MOVE_ALIASES.to_owned(),
+        identities::COPY_FORMER.to_owned(),
+        identities::DELETE_FORMER.to_owned(),
+        with_list(identities::DROP_ALIASES, 3, 2),
+        rows(identities::INSERT_FORMER, 4),
+        with_list(identities::FORMER, 3, 2),
+        with_list(identities::CREATED, 2, 2),
         mending::PEOPLE_AFTER.to_owned(),
         mending::HOLD_ENTRY.to_owned(),
         mending::POINT_ALIAS.to_owned(),

@@ -4,6 +4,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
+use wasend_domain::contact::ConsentScope;
 use wasend_domain::{AccountId, Opened, Personal, SubjectId, Time, UnavailableCause};
 use wasend_vault::{NewPerson, Person, PersonIdentity, Vault, VaultError};
 
@@ -57,7 +58,7 @@ async fn subjects_with_several_identities_race_without_losing_or_sharing_any() {
                 let vault = if n % 2 == 0 { one.clone() } else { two.clone() };
                 let (a, b) = (n % 7, (n * 3 + 1) % 7);
                 let identities = vec![PersonIdentity::phone(format!("+{a}")), PersonIdentity::bsuid(format!("US.{b}"))];
-                let person = NewPerson { identities, name: None };
+                let person = NewPerson { identities, ..NewPerson::default() };
                 tokio::spawn(async move { (a, b, vault.subject_for(account, &person).await.unwrap().0) })
             })
             .collect();
@@ -111,7 +112,7 @@ async fn the_spellings_of_a_number_are_one_subjects_whoever_comes_first() {
             let at = Time::from_seconds(7);
             one.unlink(account, bearer, at, Some(at)).await.unwrap();
             let numbers = spellings.each_ref().map(PersonIdentity::phone);
-            let listed = one.suppressed(account, &numbers).await.unwrap();
+            let listed = one.suppressed(account, &numbers, ConsentScope::All).await.unwrap();
             assert_eq!(listed, [Some(at), Some(at)]);
             assert_eq!(one.erased_since(account, &numbers, at).await.unwrap(), [true, true]);
             let later = Time::from_micros(at.micros() + 1);
@@ -200,14 +201,17 @@ async fn a_subject_is_found_by_each_identity_and_changed() {
         let new = NewPerson {
             identities: vec![PersonIdentity::phone("+16505551234"), PersonIdentity::bsuid("US.123")],
             name: Some(Personal::new("Ada".into())),
+            ..NewPerson::default()
         };
         let (ada, created) = vault.subject_for(account, &new).await.unwrap();
         assert!(created);
         for identity in &new.identities {
             assert_eq!(vault.find(account, identity).await.unwrap(), Some(ada));
         }
-        let by_other =
-            NewPerson { identities: vec![PersonIdentity::wa_id("?"), PersonIdentity::bsuid("US.123")], name: None };
+        let by_other = NewPerson {
+            identities: vec![PersonIdentity::wa_id("?"), PersonIdentity::bsuid("US.123")],
+            ..NewPerson::default()
+        };
         assert_eq!(vault.subject_for(account, &by_other).await.unwrap(), (ada, false));
         assert_eq!(vault.find(account, &PersonIdentity::phone("US.123")).await.unwrap(), None, "kinds are kept apart");
 

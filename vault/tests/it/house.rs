@@ -150,7 +150,7 @@ pub fn body(text: &str) -> Personal<Body> {
 }
 
 pub fn person(phone: &str) -> NewPerson {
-    NewPerson { identities: vec![PersonIdentity::phone(phone)], name: None }
+    NewPerson { identities: vec![PersonIdentity::phone(phone)], ..NewPerson::default() }
 }
 
 pub async fn subject(vault: &Vault, account: AccountId, phone: &str) -> SubjectId {

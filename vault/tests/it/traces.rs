@@ -49,6 +49,7 @@ async fn nothing_personal_stands_in_the_files() {
                 PersonIdentity::wa_id("16505559182"),
             ],
             name: Some(Personal::new("Zephyrina".into())),
+            ..NewPerson::default()
         };
         let subject = vault.subject_for(account, &new).await.unwrap().0;
         vault.update_profile(account, subject, Some(&Personal::new("Quintessa".into()))).await.unwrap();

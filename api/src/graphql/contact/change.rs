@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use wasend_commands::contact::ContactInput;
 use wasend_commands::{Caller, CommandEffect, CommandError, Refusal, RefusalCode};
 use wasend_domain::account::KeyScope;
-use wasend_domain::contact::ConsentChannel;
-use wasend_domain::phone::PhoneNumber;
+use wasend_domain::contact::{self, ConsentChannel};
+use wasend_domain::phone::{Bsuid, PhoneNumber};
 use wasend_domain::{Personal, SubjectId};
 use wasend_projections::contacts::ContactRow;
 use wasend_vault::PersonIdentity;
@@ -50,18 +50,45 @@ struct UpdateContactInput {
     attributes: Option<Vec<AttributeInput>>,
 }
 
-/// The contact by its id, or by its phone number in international form.
+/// What an opt-out is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "contact::ConsentScope")]
+enum ConsentScope {
+    /// Every message.
+    All,
+    /// Marketing: templates of the category MARKETING.
+    Marketing,
+}
+
+/// The contact by its id, or by its phone number in international form or its BSUID. The opt-out of a person whom the
+/// account does not know is kept as well.
 #[derive(InputObject)]
 struct OptOutInput {
     contact_id: Option<ID>,
     phone: Option<String>,
+    bsuid: Option<String>,
+    #[graphql(default_with = "ConsentScope::All")]
+    scope: ConsentScope,
 }
 
-/// The contact by its id, or by its phone number in international form.
+/// The contact by its id, or by its phone number in international form or its BSUID.
 #[derive(InputObject)]
 struct OptInInput {
     contact_id: Option<ID>,
     phone: Option<String>,
+    bsuid: Option<String>,
+    /// `ALL` lets marketing through again as well.
+    #[graphql(default_with = "ConsentScope::All")]
+    scope: ConsentScope,
+}
+
+/// Two contacts that are one person.
+#[derive(InputObject)]
+struct MergeContactsInput {
+    /// The contact that goes on as the person.
+    into: ID,
+    /// The contact that is merged into it.
+    from: ID,
 }
 
 #[derive(SimpleObject)]
@@ -105,13 +132,23 @@ impl ContactMutation {
         payload(state, caller, done).await
     }
 
-    /// No further message to the contact is accepted, and none that waits is sent.
+    /// No further message to the contact is accepted, or no further marketing, and none that waits is sent. Of a person
+    /// unknown to the account the answer has neither a contact nor errors, and messages to them are refused.
     #[graphql(guard = "require(KeyScope::Send)")]
     async fn opt_out(&self, ctx: &Context<'_>, input: OptOutInput) -> Result<ContactPayload> {
         let (state, caller) = GraphqlState::begin_mutation(ctx)?;
-        let done = match named(state, caller, input.contact_id, input.phone).await {
-            Ok((id, field)) => {
-                state.commands.opt_out(caller, id, ConsentChannel::Api).await.map_err(|error| absent(error, field))
+        let scope = input.scope.into();
+        let done = match named(state, caller, input.contact_id, input.phone, input.bsuid).await {
+            Ok(NamedContact::Known(id, field)) => {
+                let done = state.commands.opt_out(caller, id, scope, ConsentChannel::Api).await;
+                done.map_err(|error| absent(error, field))
+            }
+            Ok(NamedContact::Unknown(identity, _)) => {
+                let now = state.commands.clock.now();
+                match state.commands.opt_out_unknown(caller, &[identity], scope, now).await {
+                    Ok(()) => return Ok(ContactPayload { contact: None, position: None, errors: vec![] }),
+                    Err(error) => Err(error),
+                }
             }
             Err(error) => Err(error),
         };
@@ -122,10 +159,28 @@ impl ContactMutation {
     #[graphql(guard = "require(KeyScope::Send)")]
     async fn opt_in(&self, ctx: &Context<'_>, input: OptInInput) -> Result<ContactPayload> {
         let (state, caller) = GraphqlState::begin_mutation(ctx)?;
-        let done = match named(state, caller, input.contact_id, input.phone).await {
-            Ok((id, field)) => {
-                state.commands.opt_in(caller, id, ConsentChannel::Api).await.map_err(|error| absent(error, field))
+        let scope = input.scope.into();
+        let done = match named(state, caller, input.contact_id, input.phone, input.bsuid).await {
+            Ok(NamedContact::Known(id, field)) => {
+                let done = state.commands.opt_in(caller, id, scope, ConsentChannel::Api).await;
+                done.map_err(|error| absent(error, field))
             }
+            Ok(NamedContact::Unknown(_, field)) => Err(Refusal::not_found(field, "contact").into()),
+            Err(error) => Err(error),
+        };
+        payload(state, caller, done).await
+    }
+
+    /// Two contacts are one person: `into` goes on, the id of `from` leads to it, and messages, groups and identities are
+    /// those of both. The stricter consent wins; `into` keeps its name and attributes, and takes over what it has none of.
+    /// It cannot be undone.
+    #[graphql(guard = "require(KeyScope::Send)")]
+    async fn merge_contacts(&self, ctx: &Context<'_>, input: MergeContactsInput) -> Result<ContactPayload> {
+        let (state, caller) = GraphqlState::begin_mutation(ctx)?;
+        let ids = error::id("into", "contact", &input.into)
+            .and_then(|into| Ok((into, error::id("from", "contact", &input.from)?)));
+        let done = match ids {
+            Ok((into, from)) => state.commands.merge_contacts(caller, into, from).await,
             Err(error) => Err(error),
         };
         payload(state, caller, done).await
@@ -154,26 +209,47 @@ fn by_name(given: Vec<AttributeInput>) -> Result<Personal<BTreeMap<String, Strin
     Ok(Personal::new(attributes))
 }
 
-/// Which contact an input names, and by which of its fields.
+/// The contact that an input names, and by which of its fields.
+enum NamedContact {
+    Known(SubjectId, &'static str),
+    /// The account knows no person of this identity.
+    Unknown(PersonIdentity, &'static str),
+}
+
 async fn named(
     state: &GraphqlState,
     caller: Caller,
     id: Option<ID>,
     phone: Option<String>,
-) -> Result<(SubjectId, &'static str), CommandError> {
-    match (id, phone) {
-        (Some(id), None) => Ok((error::id("contactId", "contact", &id)?, "contactId")),
-        (None, Some(phone)) => {
+    bsuid: Option<String>,
+) -> Result<NamedContact, CommandError> {
+    let (identity, field) = match (id, phone, bsuid) {
+        (Some(id), None, None) => {
+            return Ok(NamedContact::Known(error::id("contactId", "contact", &id)?, "contactId"));
+        }
+        (None, Some(phone), None) => {
             let phone = PhoneNumber::parse(&phone);
             let phone = phone.map_err(|error| Refusal::new("phone", RefusalCode::InvalidPhone, error))?;
-            let found = state.vault.find(caller.account_id, &PersonIdentity::phone(phone.as_str())).await?;
-            Ok((found.ok_or_else(|| Refusal::not_found("phone", "contact"))?, "phone"))
+            (PersonIdentity::phone(phone.as_str()), "phone")
         }
-        (None, None) => Err(Refusal::new("contactId", RefusalCode::Required, "give either contactId or phone").into()),
-        (Some(_), Some(_)) => {
-            Err(Refusal::new("phone", RefusalCode::Invalid, "contactId and phone exclude each other").into())
+        (None, None, Some(bsuid)) => {
+            let bsuid = bsuid.parse::<Bsuid>();
+            let bsuid = bsuid.map_err(|error| Refusal::new("bsuid", RefusalCode::Invalid, error))?;
+            (PersonIdentity::bsuid(bsuid.as_str()), "bsuid")
         }
-    }
+        (None, None, None) => {
+            let message = "give contactId, phone or bsuid";
+            return Err(Refusal::new("contactId", RefusalCode::Required, message).into());
+        }
+        _ => {
+            let message = "contactId, phone and bsuid exclude each other";
+            return Err(Refusal::new("phone", RefusalCode::Invalid, message).into());
+        }
+    };
+    Ok(match state.vault.find(caller.account_id, &identity).await? {
+        Some(subject) => NamedContact::Known(subject, field),
+        None => NamedContact::Unknown(identity, field),
+    })
 }
 
 fn absent(error: CommandError, field: &str) -> CommandError {

@@ -67,7 +67,8 @@ impl ContactQuery {
         connect(state, rows, &window, ContactObject).await
     }
 
-    /// By its id, or by its phone number in international form.
+    /// By its id, or by its phone number in international form. The id of a contact that was merged gives the contact that
+    /// goes on as the person.
     #[graphql(guard = "require(KeyScope::Read)")]
     async fn contact(
         &self,
@@ -79,11 +80,11 @@ impl ContactQuery {
         let (state, actor) = GraphqlState::begin_query(ctx, min_position).await?;
         let id = match (id, phone) {
             (Some(id), None) => id.parse::<SubjectId>().ok().map(|id| id.to_string()),
-            (None, Some(phone)) => contact_of(state, actor.account_id, &phone).await?,
+            (None, Some(phone)) => contact_of(state, actor.account_id, &phone).await?.map(|id| id.to_string()),
             _ => return Err(invalid("give either id or phone")),
         };
         let Some(id) = id else { return Ok(None) };
-        Ok(state.loaders.row(actor.account_id, &id).await?.map(ContactObject))
+        Ok(state.loaders.contact(actor.account_id, &id).await?.map(ContactObject))
     }
 }
 
@@ -103,7 +104,7 @@ impl ContactFilter {
     async fn persons(&self, state: &GraphqlState, account: AccountId) -> Result<Option<Vec<String>>> {
         let mut ids: Option<Vec<String>> = None;
         for address in [&self.phone, &self.bsuid].into_iter().flatten() {
-            let found = contact_of(state, account, address).await?;
+            let found = contact_of(state, account, address).await?.map(|id| id.to_string());
             let known = ids.as_ref().is_none_or(|ids| found.as_ref().is_some_and(|id| ids.contains(id)));
             ids = Some(found.filter(|_| known).into_iter().collect());
         }

@@ -12,7 +12,7 @@ use wasend_projections::pagination::RowFilter;
 use super::MessageObject;
 use super::enums::{DirectionEnum, MessageStatusEnum};
 use crate::auth::require;
-use crate::graphql::filter::{by_id, by_text, contact_of, updated_after};
+use crate::graphql::filter::{by_id, by_text, contact_ids, contact_of, updated_after};
 use crate::graphql::page::{OrderedRow, PageArguments, PageConnection, connect, cost};
 use crate::graphql::scalar::{DateTime, PositionScalar};
 use crate::graphql::state::GraphqlState;
@@ -90,9 +90,12 @@ impl MessageFilter {
     async fn rows(self, state: &GraphqlState, account: AccountId) -> Result<RowFilter> {
         let mut rows = RowFilter::of_account(&account.to_string());
         rows = by_id::<kind::NumberTag>(rows, "number_id", self.number_id.as_ref());
-        rows = by_id::<kind::SubjectTag>(rows, "contact_id", self.contact_id.as_ref());
+        if let Some(id) = &self.contact_id {
+            rows = rows.one_of("contact_id", Some(contact_ids(state, account, id.parse().ok()).await?));
+        }
         if let Some(to) = &self.to {
-            rows = rows.one_of("contact_id", Some(contact_of(state, account, to).await?.into_iter().collect()));
+            rows = rows
+                .one_of("contact_id", Some(contact_ids(state, account, contact_of(state, account, to).await?).await?));
         }
         let status = |status: MessageStatusEnum| DeliveryStatus::from(status).name().to_owned();
         rows = rows

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
-use wasend_commands::CommandError;
-use wasend_domain::contact::Contact;
+use wasend_commands::{Caller, CommandError};
+use wasend_domain::contact::{ConsentScope, Contact};
 use wasend_domain::import::MergeMode;
 use wasend_domain::{Opened, SubjectId, Time, UnavailableCause};
 use wasend_eventlog::{LoadedAggregate, StreamLookup, load};
@@ -12,7 +12,7 @@ use wasend_vault::PersonIdentity;
 
 use super::super::reading::RowChunk;
 use super::super::row::{ParsedRow, RowError};
-use super::ImportJob;
+use super::{IMPORTER, ImportJob};
 
 /// The contacts of a chunk, as they are.
 pub(crate) struct KnownContacts {
@@ -27,6 +27,8 @@ pub(crate) struct KnownContacts {
     pub suppressed: HashMap<usize, Time>,
     /// Rows of people who were erased after the file was received.
     pub erased: HashSet<usize>,
+    /// Rows that told a further number or id of a known contact.
+    pub learnt: HashSet<usize>,
     /// The subjects of people unknown before, by their rows.
     pub made: HashMap<usize, SubjectId>,
 }
@@ -45,12 +47,67 @@ impl ImportJob {
         chunk: &RowChunk,
         repeats: &HashMap<usize, u64>,
     ) -> Result<KnownContacts, CommandError> {
+        let learnt = self.learn_identities(chunk, repeats).await?;
         loop {
             let mut known = self.known(chunk, repeats).await?;
+            known.learnt.clone_from(&learnt);
             if self.start.dry_run || known.is_closing() || self.make_new(chunk, repeats, &mut known).await? {
                 return Ok(known);
             }
         }
+    }
+
+    /// Keeps what rows tell of known contacts besides that by which they are known; which rows did. Two contacts of one
+    /// row turn out to be one person, and are merged. Only an import that updates contacts does so.
+    async fn learn_identities(
+        &self,
+        chunk: &RowChunk,
+        repeats: &HashMap<usize, u64>,
+    ) -> Result<HashSet<usize>, CommandError> {
+        let mut learnt = HashSet::new();
+        if self.start.dry_run || self.start.mode != MergeMode::Update {
+            return Ok(learnt);
+        }
+        let rows = chunk.rows.iter().enumerate().filter(|(index, _)| !repeats.contains_key(index));
+        let several = rows.filter_map(|(index, row)| {
+            let identities = row.parsed.as_ref().ok()?.identities();
+            (identities.len() > 1).then_some((index, identities))
+        });
+        let several: Vec<_> = several.collect();
+        let all: Vec<_> = several.iter().flat_map(|(_, identities)| identities.clone()).collect();
+        let (account, vault) = (self.account, &self.commands.vault);
+        let erased = vault.erased_since(account, &all, self.received_at).await?;
+        let (mut bearers, mut erased) = (vault.find_many(account, &all).await?.into_iter(), erased.into_iter());
+        let caller = Caller { account_id: account, actor: IMPORTER };
+        for (index, identities) in several {
+            let bearers: Vec<_> = bearers.by_ref().take(identities.len()).collect();
+            let is_erased = erased.by_ref().take(identities.len()).fold(false, |any, one| any | one);
+            let Some(first) = bearers.iter().flatten().next().copied().filter(|_| !is_erased) else { continue };
+            if bearers.iter().any(|bearer| *bearer != Some(first)) {
+                let contact = self.commands.resolve(caller, first).await?;
+                self.commands.learn_identities(caller, contact, &identities, None).await?;
+                learnt.insert(index);
+            }
+        }
+        Ok(learnt)
+    }
+
+    /// Puts the contacts that go on in the place of those that were merged.
+    async fn follow_merges(
+        &self,
+        subjects: &mut [Option<Result<SubjectId, RowError>>],
+        contacts: &mut HashMap<Uuid, LoadedAggregate<Contact>>,
+    ) -> Result<(), CommandError> {
+        let caller = Caller { account_id: self.account, actor: IMPORTER };
+        for subject in subjects.iter_mut().filter_map(|slot| slot.as_mut()?.as_mut().ok()) {
+            if contacts.get(&subject.uuid()).is_some_and(|contact| contact.state.merged_into.is_some()) {
+                let (survivor, contact) = self.commands.resolved_contact(caller, *subject).await?;
+                contacts.insert(survivor.uuid(), contact);
+                *subject = survivor;
+            }
+        }
+        contacts.retain(|_, contact| contact.state.merged_into.is_none());
+        Ok(())
     }
 
     async fn known(&self, chunk: &RowChunk, repeats: &HashMap<usize, u64>) -> Result<KnownContacts, CommandError> {
@@ -85,13 +142,17 @@ impl ImportJob {
         known.dedup();
         let ids: Vec<_> = known.iter().map(SubjectId::uuid).collect();
         let found = if ids.is_empty() { HashMap::new() } else { load(&*self.commands.log, self.account, &ids).await? };
-        let contacts: HashMap<Uuid, LoadedAggregate<Contact>> =
+        let mut contacts: HashMap<Uuid, LoadedAggregate<Contact>> =
             found.into_iter().filter_map(|(id, stream)| Some((id, StreamLookup::present(stream)?))).collect();
+        self.follow_merges(&mut subjects, &mut contacts).await?;
+        let known: Vec<SubjectId> = subjects.iter().flatten().filter_map(|found| found.ok()).collect();
         let suppressed = self.suppressed(chunk, &subjects, &contacts).await?;
         let (names, attributes, unreadable, made) = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
+        let learnt = HashSet::new();
         // Looked up after the directory: a person that it does not know any more is among them.
         let erased = self.erased(chunk).await?;
-        let mut state = KnownContacts { subjects, contacts, names, attributes, unreadable, suppressed, erased, made };
+        let mut state =
+            KnownContacts { subjects, contacts, names, attributes, unreadable, suppressed, erased, learnt, made };
         self.open(&known, &mut state).await?;
         Ok(state)
     }
@@ -116,7 +177,7 @@ impl ImportJob {
                 identities.push(identity);
             }
         }
-        let marks = self.commands.vault.suppressed(self.account, &identities).await?;
+        let marks = self.commands.vault.suppressed(self.account, &identities, ConsentScope::All).await?;
         let mut suppressed = HashMap::new();
         for (index, at) in rows.into_iter().zip(marks).filter_map(|(index, mark)| Some((index, mark?))) {
             suppressed.entry(index).and_modify(|latest: &mut Time| *latest = at.max(*latest)).or_insert(at);

@@ -47,5 +47,5 @@ impl ImportJob {
 }
 
 fn person(parsed: &ParsedRow) -> NewPerson {
-    NewPerson { identities: parsed.identities(), name: parsed.name.clone().map(Personal::new) }
+    NewPerson { identities: parsed.identities(), name: parsed.name.clone().map(Personal::new), ..NewPerson::default() }
 }
