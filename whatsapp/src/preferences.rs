@@ -64,6 +64,7 @@ impl fmt::Debug for MarketingPreference {
         f.debug_struct("Preference")
             .field("wa_id", &personal(self.wa_id.as_ref()))
             .field("user_id", &personal(self.user_id.as_ref()))
+            .field("parent_user_id", &personal(self.parent_user_id.as_ref()))
             .field("category", &self.category)
             .field("value", &self.value)
             .field("timestamp", &self.timestamp)

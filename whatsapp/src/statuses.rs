@@ -145,6 +145,7 @@ impl fmt::Debug for StatusUpdate {
             .field("timestamp", &self.timestamp)
             .field("recipient_id", &personal(self.recipient_id.as_ref()))
             .field("recipient_user_id", &personal(self.recipient_user_id.as_ref()))
+            .field("recipient_parent_user_id", &personal(self.recipient_parent_user_id.as_ref()))
             .field("biz_opaque_callback_data", &personal(self.biz_opaque_callback_data.as_ref()))
             .field("pricing", &self.pricing)
             .field("errors", &self.errors)

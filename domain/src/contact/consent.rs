@@ -33,7 +33,6 @@ impl ConsentScope {
     }
 
     /// Whether it is about every message.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
     pub const fn is_all(&self) -> bool {
         matches!(self, Self::All)
     }

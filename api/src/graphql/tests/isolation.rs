@@ -117,9 +117,11 @@ async fn an_operation_that_asks_for_too_much_is_refused() {
     let world = World::new().await;
     let client = world.account().await;
     let wide = "fragment f on Contact { groups { id name memberCount createdAt updatedAt erased { since why } } }
-        { contacts(first: 100) { nodes { ...f } edges { node { ...f } } } more: contacts(first: 100) { nodes { ...f } } }";
+        { a: contacts(first: 100) { nodes { ...f } } b: contacts(first: 100) { nodes { ...f } }
+          c: contacts(first: 100) { nodes { ...f } } d: contacts(first: 100) { nodes { ...f } }
+          e: contacts(first: 100) { nodes { ...f } } f: contacts(first: 100) { nodes { ...f } } }";
     let answer = client.run(wide, json!({})).await;
-    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("complex"), "{answer}");
+    assert!(answer["errors"][0]["message"].as_str().unwrap_or_default().contains("complex"), "{answer}");
     client.ask("{ contacts(first: 50) { nodes { id phone name groups { id name } } } }", json!({})).await;
     world.close().await;
 }

@@ -86,7 +86,7 @@ impl InputTypes {
         let is_right = match (name.as_str(), &mut *value, self.0.get(name.as_str())) {
             ("Int", Value::Number(number), _) => as_int(number).map(|whole| *number = whole.into()).is_some(),
             ("Float", Value::Number(_), _) => true,
-            ("String", Value::String(_), _) | ("Boolean", Value::Boolean(_), _) | ("ID", Value::String(_), _) => true,
+            ("String" | "ID", Value::String(_), _) | ("Boolean", Value::Boolean(_), _) => true,
             ("ID", Value::Number(number), _) => number.is_i64() || number.is_u64(),
             ("Int" | "Float" | "String" | "Boolean" | "ID", _, _) => false,
             (_, Value::String(text), Some(InputKind::Enum(values))) => values.contains(text.as_str()),
