@@ -265,7 +265,8 @@ pub enum MessageRecipient {
 impl MessageRecipient {
     /// A BSUID if it looks like one, else a phone number.
     pub fn parse(text: &str) -> Result<Self, InvalidPhone> {
-        match text.trim().parse() {
+        let shown: String = text.chars().filter(|c| !is_invisible_mark(*c)).collect();
+        match shown.trim().parse() {
             Ok(bsuid) => Ok(Self::Bsuid(bsuid)),
             Err(InvalidBsuid) => PhoneNumber::parse(text).map(Self::Phone),
         }

@@ -112,7 +112,15 @@ async fn a_message_is_sent(client: &DemoClient, number: &str, storage: &StorageC
 }
 
 async fn contacts_are_imported(client: &DemoClient) -> Result<(), CliFailure> {
-    println!("\n8. A file of contacts is imported: mutation importContacts, mode UPDATE.");
+    println!("\n8. A file of contacts is looked at: mutation previewImport. Nothing is written.");
+    let seen = client.ask(PREVIEW, json!({"input": {"content": PEOPLE}})).await?["previewImport"]["preview"].take();
+    println!("   {}", seen["layout"]);
+    let rows = seen["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
+    rows.iter().for_each(|row| println!("   {row}"));
+    check(seen["layout"]["columns"][0]["field"] == "PHONE", "the column of the numbers is recognised")?;
+    check(rows.iter().any(|row| row["outcome"] == "KNOWN"), "the recipient of the message is known")?;
+
+    println!("\n   It is imported: mutation importContacts, mode UPDATE.");
     let input = json!({"filename": "people.csv", "content": PEOPLE, "mode": "UPDATE"});
     let id = client.ask(IMPORT, json!({"input": input})).await?["importContacts"]["import"]["id"].take();
     let ended = client.until(IMPORTED, json!({"id": id}), |answer| answer["import"]["state"] == "DONE").await?;
@@ -192,6 +200,8 @@ const USAGE: &str = "query($day: Date!, $at: Position) { usage(period: {from: $d
 const AUDIT: &str = "query($id: String) { auditTrail(first: 50, filter: {aggregateId: $id}) \
     { edges { node { position eventType actor } } } }";
 const MESSAGE: &str = "query($id: ID!) { message(id: $id) { status content { text } } }";
+const PREVIEW: &str = "mutation($input: PreviewImportInput!) { previewImport(input: $input) { preview { \
+    layout { encoding delimiter columns { header field } } rows { line outcome phone name fault { code } } } } }";
 const IMPORT: &str = "mutation($input: ImportContactsInput!) { importContacts(input: $input) \
     { import { id } errors { code field message } } }";
 const IMPORTED: &str = "query($id: ID!) { import(id: $id) \

@@ -6,7 +6,7 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 /// Bytes that are looked at, from the first one on that is not ASCII; titles and names tell an encoding within far less.
 const EXAMINED_BYTES: usize = 1 << 20;
 /// In UTF-16 the digits and signs of a file of contacts have a zero byte each; so many in a thousand have at least.
-const ZEROS_PER_MILLE: u64 = 100;
+const ZEROS_PER_MILLE: u64 = 250;
 
 /// Reads bytes and says which encoding they are in: that of a mark at their beginning, UTF-8 (also with single faults),
 /// UTF-16 without its mark, or the 8-bit or East Asian encoding that fits best.

@@ -1,11 +1,43 @@
 //! What people write around a number, and how it is taken away.
 
+use std::borrow::Cow;
+
 use super::InvalidPhone;
 
 /// Longest text that is looked at, in characters: E.164 has 15 digits, the rest is punctuation.
 const TEXT_CHARS_MAX: usize = 96;
 /// Digits that a first number has at least where a cell holds several: what is shorter is an area code.
 const WHOLE_NUMBER_DIGITS: usize = 7;
+/// Words before an extension.
+const EXTENSION: [&str; 27] = [
+    "x",
+    "ext",
+    "extn",
+    "extension",
+    "extensión",
+    "int",
+    "interno",
+    "anexo",
+    "durchwahl",
+    "dw",
+    "nst",
+    "nebenstelle",
+    "app",
+    "poste",
+    "ramal",
+    "toestel",
+    "wew",
+    "dahili",
+    "доб",
+    "вн",
+    "تحويلة",
+    "ตอ",
+    "内線",
+    "分机",
+    "分機",
+    "내선",
+    "#",
+];
 /// The zeros of the scripts whose digits stand in order (Unicode 16, category Nd, without the mathematical ones).
 const ZEROS: [char; 39] = [
     '\u{660}',
@@ -57,6 +89,10 @@ pub(super) fn plain_number(text: &str) -> Result<String, InvalidPhone> {
     }
     let seen: String = text.chars().filter(|c| !is_invisible_mark(*c)).map(plain_char).collect();
     let number = without_address(seen.trim());
+    let number = number.as_ref();
+    if has_extension(number) {
+        return Err(InvalidPhone::Extension);
+    }
     if number.contains(['/', ';', ',', '\n', '\r', '|']) || number.contains(":::") {
         return single(number);
     }
@@ -70,8 +106,7 @@ pub(super) fn has_extension(text: &str) -> bool {
         return false;
     };
     let words: String = lower[number.len()..].chars().filter(|c| c.is_alphabetic() || *c == '#').collect();
-    let is_word = ["x", "ext", "extn", "extension", "int", "anexo", "durchwahl", "dw", "app", "poste", "доб", "#"]
-        .contains(&words.as_str());
+    let is_word = EXTENSION.contains(&words.as_str());
     number.chars().filter(char::is_ascii_digit).count() >= WHOLE_NUMBER_DIGITS
         && is_word
         && rest.chars().any(|c| c.is_ascii_digit())
@@ -91,21 +126,32 @@ fn plain_char(c: char) -> char {
     digit.unwrap_or(c)
 }
 
-/// The number inside a scheme, a link to a chat or the id of one. All of these are in international form.
-fn without_address(text: &str) -> &str {
-    const BEFORE: [&str; 7] = [
+/// The number inside a scheme, a link to a chat or the id of one. In those of WhatsApp it has its country code, with `+` or
+/// without ("How to use click to chat", WhatsApp Help Center).
+fn without_address(text: &str) -> Cow<'_, str> {
+    const BEFORE: [&str; 6] = [
+        "whatsapp://send?phone=",
         "whatsapp:",
-        "https://wa.me/",
-        "http://wa.me/",
         "wa.me/",
-        "https://api.whatsapp.com/send?phone=",
-        "https://api.whatsapp.com/send/?phone=",
-        "tel:",
+        "api.whatsapp.com/send?phone=",
+        "api.whatsapp.com/send/?phone=",
+        "web.whatsapp.com/send?phone=",
     ];
     const AFTER: [&str; 2] = ["@s.whatsapp.net", "@c.us"];
-    let starts = |before: &&&str| text.get(..before.len()).is_some_and(|head| head.eq_ignore_ascii_case(before));
-    let text = BEFORE.iter().find(starts).map_or(text, |before| &text[before.len()..]);
-    AFTER.iter().find_map(|after| text.strip_suffix(after)).unwrap_or(text).trim()
+    let bare = ["https://", "http://"].iter().find_map(|scheme| without_prefix(text, scheme)).unwrap_or(text);
+    let linked = BEFORE.iter().find_map(|before| without_prefix(bare, before));
+    let inner = linked.map(|linked| linked.split(['?', '&']).next().unwrap_or_default());
+    let inner = inner.or_else(|| AFTER.iter().find_map(|after| text.strip_suffix(after)));
+    let Some(number) = inner.map(|inner| inner.trim().trim_end_matches('/')) else {
+        return Cow::Borrowed(without_prefix(text, "tel:").unwrap_or(text).trim());
+    };
+    let number = number.strip_prefix("%2B").unwrap_or(number);
+    let is_bare = number.starts_with(|c: char| c.is_ascii_digit()) && !number.starts_with('0');
+    if is_bare { Cow::Owned(format!("+{number}")) } else { Cow::Borrowed(number) }
+}
+
+fn without_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    text.get(..prefix.len()).filter(|head| head.eq_ignore_ascii_case(prefix)).map(|head| &text[head.len()..])
 }
 
 /// The one number of a text with a sign that parts numbers; a short first part is an area code (`0664/1234567`).

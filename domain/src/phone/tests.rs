@@ -53,7 +53,15 @@ fn what_surrounds_a_number_is_left_away() {
         "+16505551234.00",
         "+16505551234,0",
         "whatsapp:+16505551234",
+        "whatsapp:16505551234",
         "https://wa.me/+16505551234",
+        "https://wa.me/16505551234",
+        "wa.me/16505551234/",
+        "https://wa.me/16505551234?text=Hello%20there",
+        "https://api.whatsapp.com/send?phone=16505551234&text=Hi",
+        "whatsapp://send?phone=%2B16505551234",
+        "16505551234@s.whatsapp.net",
+        "16505551234@c.us",
         "\u{202a}+1 650\u{a0}555\u{2009}1234\u{202c}",
         "+1 650 555\u{ad}1234\u{200b}",
         "+१६५०५५५१२३४",
@@ -63,6 +71,9 @@ fn what_surrounds_a_number_is_left_away() {
     ] {
         assert_eq!(PhoneNumber::parse(text).map(String::from), Ok("+16505551234".to_owned()), "{text}");
     }
+    // A link is international, whatever the region.
+    let german = PhoneNumber::parse_in("https://wa.me/16505551234", "DE".parse().ok());
+    assert_eq!(german.map(String::from), Ok("+16505551234".to_owned()));
     for text in ["16505551234@s.whatsapp.net", "16505551234", "https://wa.me/16505551234", "+1 650 555 1234"] {
         assert_eq!(PhoneNumber::parse_wa_id(text).map(String::from), Ok("+16505551234".to_owned()), "{text}");
     }
@@ -85,7 +96,15 @@ fn no_digits_of_two_numbers_make_a_third() {
     assert_eq!(PhoneNumber::parse_in("0660 1234568/69", at), Err(InvalidPhone::Several));
     assert_eq!(PhoneNumber::parse_in("0660/1234568", at).map(String::from), Ok("+436601234568".to_owned()));
     assert_eq!(PhoneNumber::parse("+4915112345621.5"), Err(InvalidPhone::Unreadable));
-    for text in ["+1 650 555 1234 x12", "+1 650 555 1234 ext. 12", "+49 30 1234567 Durchwahl 8", "+16505551234#5"] {
+    for text in [
+        "+1 650 555 1234 x12",
+        "+1 650 555 1234 ext. 12",
+        "+49 30 1234567 Durchwahl 8",
+        "+16505551234#5",
+        "tel:+1-650-555-1234;ext=12",
+        "+55 11 3456-7890 ramal 5",
+        "+81 3-1234-5678 内線12",
+    ] {
         assert_eq!(PhoneNumber::parse(text), Err(InvalidPhone::Extension), "{text}");
     }
 }
@@ -134,6 +153,7 @@ fn a_landline_is_never_rewritten() {
 #[test]
 fn tells_a_bsuid_from_a_number() {
     assert!(matches!(MessageRecipient::parse("US.13491208655302741918"), Ok(MessageRecipient::Bsuid(_))));
+    assert!(matches!(MessageRecipient::parse("\u{200e}US.134\u{200b} "), Ok(MessageRecipient::Bsuid(_))));
     assert!(matches!(MessageRecipient::parse("US.ENT.11815799212886844830"), Ok(MessageRecipient::Bsuid(_))));
     assert!(matches!(MessageRecipient::parse("+16505551234"), Ok(MessageRecipient::Phone(_))));
     assert!(MessageRecipient::parse("us.134").is_err());

@@ -337,8 +337,7 @@ impl ImportJob {
     async fn list_opt_outs(&self, chunk: &RowChunk, verdict: &ChunkDecision) -> Result<(), CommandError> {
         let caller = Caller { account_id: self.account, actor: IMPORTER };
         for row in verdict.unknown_opt_outs.iter().map(|index| &chunk.rows[*index]) {
-            let identities = row.parsed.as_ref().map_or_else(|_| row.opted_out.clone(), ParsedRow::identities);
-            self.commands.opt_out_unknown(caller, &identities, ConsentScope::All, self.start.at).await?;
+            self.commands.opt_out_unknown(caller, &row.people(), ConsentScope::All, self.start.at).await?;
         }
         Ok(())
     }

@@ -20,6 +20,9 @@ pub const ATTRIBUTE: &str = "attribute:";
 /// Title of the column in which an export says why a contact could not be read; an import passes over it.
 pub const UNAVAILABLE: &str = "wasend_unavailable";
 
+/// Titles of an export of ours that are no attributes.
+const FIXED: [&str; 4] = ["phone", "bsuid", "name", "opted_out"];
+
 /// What the columns of a file hold, and how its numbers are read.
 #[derive(Clone)]
 pub(crate) struct RowColumns {
@@ -123,7 +126,12 @@ impl ColumnChoice {
     }
 
     fn by_title(&mut self) {
-        let meanings: Vec<TitleMeaning> = self.titles.iter().map(|title| meaning_of(title)).collect();
+        // In an export of ours every title but the fixed ones is an attribute's.
+        let is_ours = self.titles.iter().any(|title| normal(title) == UNAVAILABLE);
+        let of = |title: &String| {
+            if is_ours && !FIXED.contains(&title.as_str()) { TitleMeaning::Unknown } else { meaning_of(title) }
+        };
+        let meanings: Vec<TitleMeaning> = self.titles.iter().map(of).collect();
         self.find_phones(&meanings);
         for (place, meaning) in meanings.iter().enumerate() {
             let field = match meaning {
@@ -277,7 +285,11 @@ fn normal(title: &str) -> String {
     if title.starts_with(ATTRIBUTE) {
         return title.to_owned();
     }
-    title.to_lowercase().replace([' ', '-', '.', '\u{a0}'], "_")
+    let shown = title.chars().filter(|c| !is_invisible_mark(*c));
+    shown
+        .flat_map(char::to_lowercase)
+        .map(|c| if c.is_whitespace() || matches!(c, '-' | '.') { '_' } else { c })
+        .collect()
 }
 
 #[cfg(test)]

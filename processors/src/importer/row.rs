@@ -173,6 +173,12 @@ impl FileRow {
         }
     }
 
+    /// All identities that the row gives of its person, by which the directory is asked and which it is told. Of a row that
+    /// cannot be taken only an opt-out counts.
+    pub(crate) fn people(&self) -> Vec<PersonIdentity> {
+        self.parsed.as_ref().map_or_else(|_| self.opted_out.clone(), ParsedRow::identities)
+    }
+
     /// The people that the row says are opted out.
     pub(crate) fn opted_out_keys(&self) -> Vec<PersonKey> {
         match &self.parsed {

@@ -33,6 +33,9 @@ pub(crate) enum TitleMeaning {
     /// The whole name, or a part of it where other columns hold the other part.
     NameOrGivenName,
     NameOrFamilyName,
+    /// In English, where `Name` beside it is the whole.
+    FirstName,
+    /// In other languages, where `Name` beside it is the family's.
     GivenName,
     MiddleName,
     FamilyName,
@@ -54,6 +57,7 @@ pub(crate) fn meaning(title: &str) -> TitleMeaning {
         _ if is(OPTED_OUT) => TitleMeaning::OptedOut,
         _ if is(FULL_NAME) => TitleMeaning::FullName,
         _ if is(OTHERWISE_FULL) => TitleMeaning::NameOrGivenName,
+        "first name" | "firstname" | "given name" | "givenname" | "forename" => TitleMeaning::FirstName,
         _ if is(GIVEN_NAME) => TitleMeaning::GivenName,
         _ if is(MIDDLE_NAME) => TitleMeaning::MiddleName,
         _ if is(FAMILY_NAME) => TitleMeaning::FamilyName,
@@ -72,12 +76,12 @@ pub(crate) fn label_rank(label: &str) -> Option<PhoneRank> {
 /// Every word must be about phones: `Phone Type` and `WhatsApp consent` are none.
 fn phone_rank(words: &[String]) -> Option<PhoneRank> {
     let any = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
-    let known = [WHATSAPP, MOBILE, PHONE, LANDLINE, NUMBER, QUALIFIER];
+    let known = [WHATSAPP, MOBILE, PHONE, LANDLINE, NUMBER, QUALIFIER, OWNER];
     let is_known = |word: &String| known.iter().any(|list| list.contains(&word.as_str())) || is_count(word);
     if words.is_empty() || !words.iter().all(is_known) {
         return None;
     }
-    let (is_phone, is_number) = (any(PHONE), any(NUMBER) && !any(LANDLINE));
+    let (is_phone, is_number) = (any(PHONE), any(NUMBER) && !any(LANDLINE) && !any(OWNER));
     match () {
         () if any(WHATSAPP) => Some(PhoneRank::WhatsApp),
         () if any(MOBILE) => Some(PhoneRank::Mobile),
@@ -153,7 +157,7 @@ mod tests {
                  Telefonnummer|Telefon-Nr.|Rufnummer|Teléfono|Número de teléfono|Téléphone|N° de téléphone|Telefone|Telefono|\
                  Numero di telefono|Telefoonnummer|Numer telefonu|Телефон|Номер телефона|Τηλέφωνο|Τηλεφωνο|\
                  رقم الهاتف|هاتف|تلفن|טלפון|מספר טלפון|फ़ोन नंबर|ফোন নম্বর|โทรศัพท์|เบอร์โทรศัพท์|電話番号|電話|电话|电话号码|联系电话|\
-                 전화번호|연락처|Số điện thoại|SĐT|Nomor Telepon|Primary Phone|Phone\u{a0}Number|\u{200e}Phone",
+                 전화번호|연락처|Số điện thoại|SĐT|Nomor Telepon|Primary Phone|Customer Phone|billing_phone|Default Address Phone|Ph No.|Phone\u{a0}Number|\u{200e}Phone",
                 PhoneRank::Phone,
             ),
             ("Home Phone|Business Phone 2|Work Phone|Other Phone|Festnetz-Telefon|Teléfono fijo", PhoneRank::Landline),
@@ -184,6 +188,8 @@ mod tests {
             "No",
             "Contact",
             "Customer",
+            "Customer number",
+            "Member No.",
             "Home",
             "N",
             "#",
@@ -204,7 +210,8 @@ mod tests {
                 "Full Name|full_name|contact_name|Nombre completo|氏名|Имя и фамилия|ФИО|الاسم|이름",
                 TitleMeaning::FullName,
             ),
-            ("First Name|Given Name|Vorname|Prénom|Voornaam|Imię", TitleMeaning::GivenName),
+            ("Vorname|Prénom|Voornaam|Imię", TitleMeaning::GivenName),
+            ("First Name|Given Name|first_name", TitleMeaning::FirstName),
             (
                 "Last Name|Family Name|Surname|Nachname|Apellido|Apellidos|Cognome|Фамилия|Soyad",
                 TitleMeaning::FamilyName,
@@ -231,7 +238,7 @@ mod tests {
 
     #[test]
     fn every_word_is_as_titles_are_read() {
-        for list in [WHATSAPP, MOBILE, PHONE, LANDLINE, NUMBER, QUALIFIER, CONTACT, FAX] {
+        for list in [WHATSAPP, MOBILE, PHONE, LANDLINE, NUMBER, QUALIFIER, CONTACT, FAX, OWNER] {
             for word in list {
                 assert_eq!(words_of(word), [*word], "{word}");
             }

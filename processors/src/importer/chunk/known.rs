@@ -115,12 +115,10 @@ impl ImportJob {
         let mut identities = Vec::with_capacity(chunk.rows.len());
         let mut owners = Vec::with_capacity(chunk.rows.len());
         for (index, row) in chunk.rows.iter().enumerate() {
-            let own = match &row.parsed {
-                Ok(_) if repeats.contains_key(&index) => continue,
-                Ok(parsed) => parsed.identities(),
-                // Of a row that cannot be taken only an opt-out counts.
-                Err(_) => row.opted_out.clone(),
-            };
+            if row.parsed.is_ok() && repeats.contains_key(&index) {
+                continue;
+            }
+            let own = row.people();
             owners.extend(own.iter().map(|_| index));
             identities.extend(own);
         }

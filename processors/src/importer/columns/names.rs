@@ -16,7 +16,8 @@ pub(super) fn choose(meanings: &[TitleMeaning], fields: &mut [Option<ColumnTarge
     let free = |wanted: TitleMeaning| {
         meanings.iter().zip(fields.iter()).position(|(meaning, field)| *meaning == wanted && field.is_none())
     };
-    let given = free(TitleMeaning::GivenName);
+    let english = free(TitleMeaning::FirstName);
+    let given = english.or_else(|| free(TitleMeaning::GivenName));
     let family = free(TitleMeaning::FamilyName);
     let either_given = free(TitleMeaning::NameOrGivenName);
     let either_family = free(TitleMeaning::NameOrFamilyName);
@@ -27,6 +28,7 @@ pub(super) fn choose(meanings: &[TitleMeaning], fields: &mut [Option<ColumnTarge
             Some(whole) => (Some(whole), None, None),
             None => (None, Some(given), Some(family)),
         },
+        (None, Some(_), None) if english.is_some() && either_family.is_some() => (either_family, None, None),
         (None, Some(given), None) => (None, Some(given), either_family),
         (None, None, Some(family)) => match (either_given, either_family) {
             (None, Some(whole)) => (Some(whole), None, None),

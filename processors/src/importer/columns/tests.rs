@@ -120,4 +120,27 @@ fn an_exports_titles_are_taken_as_they_were_meant() {
     let header: Vec<&str> = titles.iter().map(String::as_str).collect();
     let found = of(&header, &[]).unwrap_or_default();
     assert!(found[4..] == attributes.map(ColumnTarget::Attribute));
+    // One of before titles were told apart marks none of its attributes.
+    let old = ["phone", "bsuid", "name", "opted_out", "Mobile", "First Name", "unsubscribed", UNAVAILABLE];
+    let found = of(&old, &[]).unwrap_or_default();
+    assert!(found[0] == ColumnTarget::Phone && found[2] == ColumnTarget::Name);
+    assert!(found[4..7] == ["Mobile", "First Name", "unsubscribed"].map(attribute));
+}
+
+#[test]
+fn names_are_put_together_where_no_column_holds_them_whole() {
+    let name = |header: &[&str]| {
+        let fields = of(header, &[]).unwrap_or_default();
+        let parts = [ColumnTarget::Name, ColumnTarget::FirstName, ColumnTarget::MiddleName, ColumnTarget::LastName];
+        parts.map(|part| fields.iter().position(|field| *field == part))
+    };
+    assert_eq!(name(&["phone", "First Name", "Last Name"]), [None, Some(1), None, Some(2)]);
+    assert_eq!(name(&["phone", "First Name", "Middle Name", "Last Name"]), [None, Some(1), Some(2), Some(3)]);
+    assert_eq!(name(&["phone", "Name", "Given Name", "Family Name"]), [Some(1), None, None, None]);
+    assert_eq!(name(&["phone", "Name", "First Name"]), [Some(1), None, None, None]);
+    assert_eq!(name(&["phone", "Name", "Vorname"]), [None, Some(2), None, Some(1)]);
+    assert_eq!(name(&["phone", "Nom", "Prénom"]), [None, Some(2), None, Some(1)]);
+    assert_eq!(name(&["phone", "Nombre", "Apellidos"]), [None, Some(1), None, Some(2)]);
+    assert_eq!(name(&["phone", "Nombre"]), [Some(1), None, None, None]);
+    assert_eq!(name(&["phone", "Full Name", "First Name", "Last Name"]), [Some(1), None, None, None]);
 }

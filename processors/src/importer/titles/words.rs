@@ -10,7 +10,7 @@ pub(super) const WHATSAPP: &[&str] = &[
 /// Words for a mobile phone and its number.
 #[rustfmt::skip]
 pub(super) const MOBILE: &[&str] = &[
-    "mobile", "mobil", "mobilephone", "mobilenumber", "mobileno", "cell", "cellphone", "cellnumber", "cellular",
+    "mobile", "mobil", "mob", "mobno", "mobilephone", "mobilenumber", "mobileno", "cell", "cellphone", "cellnumber", "cellular",
     "handy", "handynummer", "handynr", "mobilnummer", "mobilfunk", "mobilfunknummer", "mobiltelefon", "mobilnr",
     "mobiltelefonnummer", "movil", "celular", "celulares", "telemovel", "cellulare", "portable", "mobiel", "mobiele",
     "mobielnummer", "gsm", "gsmnummer", "matkapuhelin", "matkapuhelinnumero", "komorka", "komorkowy", "komorkowa",
@@ -24,7 +24,7 @@ pub(super) const MOBILE: &[&str] = &[
 /// Words for a phone and its number.
 #[rustfmt::skip]
 pub(super) const PHONE: &[&str] = &[
-    "phone", "phones", "phonenumber", "phoneno", "phonenum", "tel", "telephone", "telephonenumber", "telefon",
+    "phone", "phones", "ph", "phno", "phonenumber", "phoneno", "phonenum", "tel", "telephone", "telephonenumber", "telefon",
     "telefone", "telefono", "telefoon", "telefoonnummer", "telefonnummer", "telefonnr", "telefonszam", "telnr",
     "telno", "telnummer", "rufnummer", "fon", "msisdn", "puhelin", "puhelinnumero", "telefonu", "telefonni", "e164",
     "телефон", "телефона", "телефоны", "тел", "τηλέφωνο", "τηλεφωνο", "هاتف", "الهاتف", "تليفون", "التليفون", "تلفن",
@@ -79,7 +79,7 @@ pub(super) const OTHERWISE_FULL: &[&str] = &[
 /// Titles of a given name.
 #[rustfmt::skip]
 pub(super) const GIVEN_NAME: &[&str] = &[
-    "first name", "firstname", "given name", "givenname", "forename", "vorname", "prenom", "voornaam", "imie",
+    "vorname", "prenom", "voornaam", "imie",
     "fornavn", "fornamn", "etunimi", "primer nombre", "nombres", "primeiro nome", "الاسم الأول", "שם פרטי",
     "पहला नाम",
 ];
@@ -114,3 +114,10 @@ pub(super) const CONTACT: &[&str] = &["contact", "contacto", "kontakt", "contato
 
 /// Words for what no person answers.
 pub(super) const FAX: &[&str] = &["fax", "telefax", "pager", "факс", "فاكس", "传真", "팩스"];
+
+/// Words for the person whose phone it is; a number beside them is no phone's.
+#[rustfmt::skip]
+pub(super) const OWNER: &[&str] = &[
+    "customer", "client", "cliente", "clientes", "kunde", "kunden", "user", "member", "guest", "billing", "shipping",
+    "delivery", "address", "recipient", "lead", "buyer", "student", "patient", "subscriber",
+];
