@@ -19,7 +19,7 @@ stories!(
 );
 
 /// Texts that hold no personal data, by their places. A new text is either personal, with a guard, or comes here.
-const PLAIN: [(&str, &str); 29] = [
+const PLAIN: [(&str, &str); 41] = [
     ("ApiKey", "hint"), // of the random secret; keys are for ADMIN alone
     ("AuditEvent", "actor"),
     ("AuditEvent", "aggregateType"),
@@ -29,6 +29,18 @@ const PLAIN: [(&str, &str); 29] = [
     ("Attribute", "value"), // below Contact.attributes
     ("Erasure", "why"),
     ("Import", "failure"),
+    ("ImportLayout", "delimiter"), // below Import.layout and ImportPreview.layout
+    ("ImportLayout", "encoding"),
+    ("ImportLayout", "sheet"),
+    ("ImportLayoutColumn", "attribute"),
+    ("ImportLayoutColumn", "header"),
+    ("ImportPreview", "failure"),
+    ("ImportPreviewRow", "bsuid"), // below ImportPreview.rows
+    ("ImportPreviewRow", "cells"),
+    ("ImportPreviewRow", "name"),
+    ("ImportPreviewRow", "phone"),
+    ("ImportRowFault", "code"),
+    ("ImportRowFault", "reason"),
     ("IssueApiKeyPayload", "secret"), // shown to who issues it
     ("Message", "category"),
     ("Message", "template"),

@@ -70,18 +70,11 @@ pub(crate) fn parse(cells: &[String], columns: &RowColumns) -> Result<ParsedRow,
     for (attribute, value) in number.others {
         parsed.attributes.insert(attribute, kept(&value, ATTRIBUTE_VALUE_MAX)?);
     }
-    check(parsed)
-}
-
-fn check(mut parsed: ParsedRow) -> Result<ParsedRow, RowError> {
     if parsed.phone.is_none() && parsed.bsuid.is_none() {
         return Err(RowError::PhoneMissing);
     }
     if parsed.attributes.len() > ATTRIBUTES_MAX {
         return Err(RowError::TooManyAttributes);
-    }
-    if parsed.phone.as_ref().is_some_and(|phone| !phone.is_valid()) {
-        parsed.warnings.push(RowError::PhoneNotValid);
     }
     Ok(parsed)
 }
@@ -134,6 +127,7 @@ fn number(cells: &[String], columns: &RowColumns) -> Result<RowNumber, RowError>
             Err(error) => drop(wrong.get_or_insert(error)),
         }
     }
+    let is_valid = valid.is_some();
     let Some((taken, phone)) = valid.or(possible) else { return wrong.map_or_else(|| Ok(RowNumber::default()), Err) };
     let mut others: Vec<(String, String)> = Vec::new();
     for (_, (column, text)) in asked.iter().enumerate().filter(|(index, _)| *index != taken) {
@@ -143,7 +137,9 @@ fn number(cells: &[String], columns: &RowColumns) -> Result<RowNumber, RowError>
         }
     }
     let is_other = asked[taken].0.place != asked[0].0.place && wrong.is_some();
-    let warnings = is_other.then_some(RowError::PhoneOtherColumn).into_iter().collect();
+    let mut warnings = Vec::new();
+    warnings.extend(is_other.then_some(RowError::PhoneOtherColumn));
+    warnings.extend((!is_valid).then_some(RowError::PhoneNotValid));
     Ok(RowNumber { phone: Some(phone), others, warnings })
 }
 

@@ -72,9 +72,12 @@ struct ImportPreviewRow {
 /// What a file is, and what would become of its first 20 rows.
 #[derive(SimpleObject)]
 struct ImportPreview {
-    /// How the file is read; null where it cannot be.
+    /// How the file is read; null where it cannot be. Needs the scope READ.
+    #[graphql(guard = "require(KeyScope::Read)")]
     layout: Option<ImportLayout>,
-    rows: Vec<ImportPreviewRow>,
+    /// Needs the scope READ.
+    #[graphql(guard = "require(KeyScope::Read)")]
+    rows: Option<Vec<ImportPreviewRow>>,
     /// Why the file could not be imported, such as `NO_PHONE_COLUMN`.
     failure: Option<&'static str>,
     /// What `numbersAre` should be, where most numbers cannot be read as they are.
@@ -117,7 +120,7 @@ impl From<FilePreview> for ImportPreview {
     fn from(preview: FilePreview) -> Self {
         Self {
             layout: preview.layout.map(ImportLayout::from),
-            rows: preview.rows.into_iter().map(ImportPreviewRow::from).collect(),
+            rows: Some(preview.rows.into_iter().map(ImportPreviewRow::from).collect()),
             failure: preview.failure.map(wasend_domain::import::FileError::name),
             proposed_numbers_are: preview.proposed_numbers.map(ImportNumbers::from),
         }
