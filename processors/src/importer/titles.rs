@@ -8,7 +8,7 @@ use wasend_domain::phone::is_invisible_mark;
 
 use words::{
     CONTACT, FAMILY_NAME, FAX, FULL_NAME, GIVEN_NAME, LANDLINE, MIDDLE_NAME, MOBILE, NUMBER, OPTED_OUT, OTHERWISE_FULL,
-    PHONE, QUALIFIER, WHATSAPP,
+    OWNER, PHONE, QUALIFIER, WHATSAPP,
 };
 
 /// Which of several columns with numbers is asked first.
