@@ -139,6 +139,8 @@ fn number(cells: &[String], columns: &RowColumns) -> Result<RowNumber, RowError>
     let is_other = asked[taken].0.place != asked[0].0.place && wrong.is_some();
     let mut warnings = Vec::new();
     warnings.extend(is_other.then_some(RowError::PhoneOtherColumn));
+    let of_cell = asked.iter().filter(|(column, _)| column.place == asked[taken].0.place).count();
+    warnings.extend((of_cell > 1).then_some(RowError::PhoneFurther));
     warnings.extend((!is_valid).then_some(RowError::PhoneNotValid));
     Ok(RowNumber { phone: Some(phone), others, warnings })
 }

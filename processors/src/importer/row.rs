@@ -80,6 +80,8 @@ pub enum RowError {
     CharacterReplaced,
     /// The number of the column that is asked first cannot be used.
     PhoneOtherColumn,
+    /// The cell of the number holds others.
+    PhoneFurther,
     /// A quotation mark that begins a cell of the row is never closed.
     QuoteOpen,
     /// A card of an address book that cannot be read.
@@ -117,6 +119,7 @@ impl RowError {
             Self::OptOutUnclear => "OPT_OUT_UNCLEAR",
             Self::CharacterReplaced => "CHARACTER_REPLACED",
             Self::PhoneOtherColumn => "PHONE_OTHER_COLUMN",
+            Self::PhoneFurther => "PHONE_FURTHER",
             Self::QuoteOpen => "QUOTE_OPEN",
             Self::CardUnreadable => "CARD_UNREADABLE",
             Self::Erased => "ERASED",
@@ -147,6 +150,9 @@ impl RowError {
             Self::PhoneNotValid => "imported, but the number fits no numbering plan".to_owned(),
             Self::CharacterReplaced => {
                 "imported, but a byte of the row belongs to no character of the file's encoding".to_owned()
+            }
+            Self::PhoneFurther => {
+                "imported with one number of the cell; the others are kept as an attribute".to_owned()
             }
             Self::PhoneOtherColumn => {
                 "imported with the number of another column, because that of the first cannot be used".to_owned()

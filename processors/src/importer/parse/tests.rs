@@ -92,6 +92,9 @@ fn exports_of_google_are_read_with_every_number() {
     let row = told(&old, &["Ada King", "Ada", "King", "Mobile", "+16505551201 ::: +16505551202 ::: +16505551203"]);
     assert_eq!((row.0.as_str(), row.1.as_str()), ("+16505551201", "Ada King"));
     assert!(row.2.contains("Phone 1 - Value=+16505551202 ::: +16505551203"), "{}", row.2);
+    let row = read_row(&["phone"], &["+16505551201 ::: +16505551202"]).unwrap();
+    assert_eq!(row.warnings, [RowError::PhoneFurther], "a further number is told of");
+    assert_eq!(row.attributes.get("phone").map(String::as_str), Some("+16505551202"));
     let fax = read_row(&old, &["Ada", "", "", "Work Fax", "+16505551201"]);
     assert_eq!(fax.err(), Some(RowError::PhoneMissing));
 }
