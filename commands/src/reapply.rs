@@ -63,13 +63,11 @@ impl Commands {
             let Some(contact) = self.present::<Contact>(account, id.uuid()).await? else {
                 return Ok(OptOutMoments::default());
             };
-            match contact.state.merged_into {
-                Some(into) => id = into,
-                None => {
-                    let state = contact.state;
-                    return Ok(OptOutMoments { all: state.opted_out_at(), marketing: state.marketing_opted_out_at() });
-                }
-            }
+            let Some(into) = contact.state.merged_into else {
+                let state = contact.state;
+                return Ok(OptOutMoments { all: state.opted_out_at(), marketing: state.marketing_opted_out_at() });
+            };
+            id = into;
         }
     }
 

@@ -47,6 +47,8 @@ pub enum UploadPart {
     Report,
     /// Of an import: which contacts a chunk is about to change.
     Intent,
+    /// Of an import: the lines of a chunk, by its first line, that tell a further number or id of a known contact.
+    Learnt,
 }
 
 impl UploadPart {
@@ -55,6 +57,7 @@ impl UploadPart {
             Self::Frame => "frame",
             Self::Report => "report",
             Self::Intent => "intent",
+            Self::Learnt => "learnt",
         }
     }
 }

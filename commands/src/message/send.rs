@@ -40,7 +40,7 @@ impl Commands {
             match check(input) {
                 Err(refusals) => answers[index] = Some(Err(CommandError::Refused(refusals))),
                 Ok(checked) => {
-                    items.push(BatchMessage { index, checked, is_marketing: false, command: None, subject: None })
+                    items.push(BatchMessage { index, checked, is_marketing: false, command: None, subject: None });
                 }
             }
         }

@@ -250,16 +250,12 @@ impl Commands {
 
 /// By what the sender is known; after a change, by what they are known now.
 fn sender(message: &InboundMessage) -> Vec<PersonIdentity> {
-    match &message.identity_change {
-        Some(change) => {
-            let user_ids: Vec<_> = change.user_ids.iter().map(|id| Some(id.as_str())).collect();
-            identities_of(change.wa_id.as_deref(), &user_ids)
-        }
-        None => {
-            let user_ids = [message.from_user_id.as_deref(), message.from_parent_user_id.as_deref()];
-            identities_of(message.from.as_deref(), &user_ids)
-        }
+    if let Some(change) = &message.identity_change {
+        let user_ids: Vec<_> = change.user_ids.iter().map(|id| Some(id.as_str())).collect();
+        return identities_of(change.wa_id.as_deref(), &user_ids);
     }
+    let user_ids = [message.from_user_id.as_deref(), message.from_parent_user_id.as_deref()];
+    identities_of(message.from.as_deref(), &user_ids)
 }
 
 /// By what the person may be known here. Meta has put a BSUID where a number was expected.

@@ -57,8 +57,10 @@ async fn sweep(run: &ImportRun) -> Result<(), CommandError> {
             forget(commands, &upload, "the import has ended").await?;
         }
     }
-    for owner in commands.uploads.older(UploadPart::Intent, earlier(now, run.options.reports)).await? {
-        commands.uploads.delete_parts(&owner, UploadPart::Intent).await?;
+    for part in [UploadPart::Intent, UploadPart::Learnt] {
+        for owner in commands.uploads.older(part, earlier(now, run.options.reports)).await? {
+            commands.uploads.delete_parts(&owner, part).await?;
+        }
     }
     for owner in commands.uploads.older(UploadPart::Report, earlier(now, run.options.reports)).await? {
         if let Some(row) = commands.reads.get::<ImportRow>(&owner).await?

@@ -1,6 +1,6 @@
 //! What is known of a chunk's people before anything is decided: looked up as a set.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 use wasend_commands::{Caller, CommandError};
@@ -8,6 +8,7 @@ use wasend_domain::contact::{ConsentScope, Contact};
 use wasend_domain::import::MergeMode;
 use wasend_domain::{Opened, SubjectId, Time, UnavailableCause};
 use wasend_eventlog::{LoadedAggregate, StreamLookup, load};
+use wasend_projections::uploads::UploadPart;
 use wasend_vault::PersonIdentity;
 
 use super::super::reading::RowChunk;
@@ -74,22 +75,51 @@ impl ImportJob {
             (identities.len() > 1).then_some((index, identities))
         });
         let several: Vec<_> = several.collect();
+        if several.is_empty() {
+            return Ok(learnt);
+        }
         let all: Vec<_> = several.iter().flat_map(|(_, identities)| identities.clone()).collect();
         let (account, vault) = (self.account, &self.commands.vault);
         let erased = vault.erased_since(account, &all, self.received_at).await?;
         let (mut bearers, mut erased) = (vault.find_many(account, &all).await?.into_iter(), erased.into_iter());
-        let caller = Caller { account_id: account, actor: IMPORTER };
+        let mut news = Vec::new();
         for (index, identities) in several {
             let bearers: Vec<_> = bearers.by_ref().take(identities.len()).collect();
             let is_erased = erased.by_ref().take(identities.len()).fold(false, |any, one| any | one);
-            let Some(first) = bearers.iter().flatten().next().copied().filter(|_| !is_erased) else { continue };
-            if bearers.iter().any(|bearer| *bearer != Some(first)) {
-                let contact = self.commands.resolve(caller, first).await?;
-                self.commands.learn_identities(caller, contact, &identities, None).await?;
-                learnt.insert(index);
+            let first = bearers.iter().flatten().next().copied().filter(|_| !is_erased);
+            if let Some(first) = first.filter(|first| bearers.iter().any(|bearer| *bearer != Some(*first))) {
+                news.push((index, first, identities));
             }
         }
+        let lines = self.note_learnt(chunk, news.iter().map(|(index, ..)| chunk.rows[*index].line)).await?;
+        let caller = Caller { account_id: account, actor: IMPORTER };
+        for (_, first, identities) in news {
+            let contact = self.commands.resolve(caller, first).await?;
+            self.commands.learn_identities(caller, contact, &identities, None).await?;
+        }
+        learnt.extend((0..chunk.rows.len()).filter(|index| lines.contains(&chunk.rows[*index].line)));
         Ok(learnt)
+    }
+
+    /// Notes which lines tell of further identities before these are kept: a node that goes on after another died finds
+    /// them kept already. All lines of the chunk that were ever noted.
+    async fn note_learnt(
+        &self,
+        chunk: &RowChunk,
+        news: impl Iterator<Item = u64>,
+    ) -> Result<BTreeSet<u64>, CommandError> {
+        let Some(first) = chunk.rows.first().map(|row| row.line) else { return Ok(BTreeSet::new()) };
+        let uploads = &self.commands.uploads;
+        let parts = uploads.parts(&self.id, UploadPart::Learnt, first, 1).await?;
+        let noted = parts.into_iter().find(|(part, _)| *part == first).map(|(_, lines)| lines).unwrap_or_default();
+        let mut lines: BTreeSet<u64> = noted.split(',').filter_map(|line| line.parse().ok()).collect();
+        let before = lines.len();
+        lines.extend(news);
+        if lines.len() > before {
+            let text = lines.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+            uploads.put(&self.id, UploadPart::Learnt, first, &[&text], self.commands.clock.now()).await?;
+        }
+        Ok(lines)
     }
 
     /// Puts the contacts that go on in the place of those that were merged.
