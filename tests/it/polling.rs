@@ -1,8 +1,8 @@
 //! Clients that ask again and again: what came late, what changed since a position, and what a number does meanwhile.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
+use wasend::bootstrap::SystemClock;
+use wasend_domain::Clock;
 use wasend_tests::{Engine, World, until};
 
 stories!(
@@ -12,8 +12,7 @@ stories!(
 );
 
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_secs()).expect("before the end")
+    SystemClock.now().micros() / 1_000_000
 }
 
 /// A message of a person, sent when its timestamp says.
