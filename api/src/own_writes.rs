@@ -66,6 +66,7 @@ pub struct RememberingLog<L> {
 }
 
 impl<L> RememberingLog<L> {
+    /// The log whose appends are noted in `writes`.
     pub fn new(log: L, writes: Arc<OwnWrites>) -> Self {
         Self { log, writes }
     }

@@ -10,7 +10,6 @@ use wasend_eventlog::{CommandFailure, LoadedAggregate, StreamLookup, UnitOfWork,
 use wasend_vault::{NewPerson, PersonIdentity, VaultError};
 
 use crate::account::LABEL_MAX;
-use crate::identity::part;
 use crate::{Caller, CommandEffect, CommandError, Commands, Refusal, RefusalCode};
 
 /// Most custom attributes of a contact.
@@ -50,11 +49,15 @@ impl Commands {
             );
         }
         let person = NewPerson { identities, name: name.clone(), ..NewPerson::default() };
-        let (subject, new) = match self.person_of(caller, &person.identities, None).await? {
-            Some(known) => (known, false),
-            None => self.vault.subject_for(caller.account_id, &person).await?,
-        };
         let duplicate = || Refusal::new("phone", RefusalCode::Duplicate, "the account has this contact already");
+        // Of each identity: a refused command merges nothing.
+        for bearer in self.vault.find_many(caller.account_id, &person.identities).await?.into_iter().flatten() {
+            let (_, known) = self.resolved_contact(caller, bearer).await?;
+            if known.state.created && known.state.erased.is_none() {
+                return Err(duplicate().into());
+            }
+        }
+        let (subject, new) = self.vault.subject_for(caller.account_id, &person).await?;
         let mut contact = self.loaded_contact(caller, subject).await?;
         if contact.state.created && contact.state.erased.is_none() {
             return Err(duplicate().into());
@@ -187,6 +190,14 @@ impl Commands {
     ) -> Result<Option<Sealed<ContactAttributes>>, CommandError> {
         let Some(attributes) = attributes else { return Ok(None) };
         Ok(Some(self.vault.seal(account, subject, &attributes, self.clock.now().day()).await?))
+    }
+}
+
+/// The part of a contact that an identity is.
+pub(crate) const fn part(identity: &PersonIdentity) -> ContactPart {
+    match identity {
+        PersonIdentity::Bsuid(_) => ContactPart::Bsuid,
+        PersonIdentity::Phone(_) | PersonIdentity::WaId(_) => ContactPart::Phone,
     }
 }
 

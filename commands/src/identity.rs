@@ -13,7 +13,7 @@ use wasend_eventlog::{AppendRejection, CommandFailure, LoadedAggregate, UnitOfWo
 use wasend_vault::{PersonIdentity, VaultError};
 use wasend_whatsapp::IdentityChange;
 
-use crate::contact::{ATTRIBUTES_MAX, code};
+use crate::contact::{ATTRIBUTES_MAX, code, part};
 use crate::webhook::identities_of;
 use crate::{Caller, CommandEffect, CommandError, Commands, Refusal, RefusalCode};
 
@@ -318,11 +318,4 @@ impl Commands {
 enum IdentityError {
     #[error("a contact was merged more than {CHAIN_MAX} times over")]
     Chain,
-}
-
-pub(crate) const fn part(identity: &PersonIdentity) -> ContactPart {
-    match identity {
-        PersonIdentity::Bsuid(_) => ContactPart::Bsuid,
-        PersonIdentity::Phone(_) | PersonIdentity::WaId(_) => ContactPart::Phone,
-    }
 }

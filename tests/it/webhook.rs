@@ -106,7 +106,7 @@ async fn users_write_in(engine: Engine) {
     let message = json!({"phone_number_id": id, "from": "4915112345678", "name": "Grace", "text": "Hallo, Grüße!", "escape_unicode": true});
     let posted = world.simulator.inbound(message).await;
     assert_eq!(posted["webhook_status"], 200, "{posted} {}", world.output());
-    let query = "{ messages(filter: {direction: INBOUND}) { totalCount edges { node { status direction kind content { text } contact { phone name } } } } }";
+    let query = "{ messages(filter: {direction: INBOUND}) { totalCount edges { node { status direction kind content { text } contact { phone profileName } } } } }";
     let found = until("it is there", || async {
         let found = client.data(query, json!({})).await["messages"].take();
         found["edges"][0]["node"].is_object().then_some(found)
@@ -115,7 +115,7 @@ async fn users_write_in(engine: Engine) {
     let node = &found["edges"][0]["node"];
     assert_eq!(
         *node,
-        json!({"status": "RECEIVED", "direction": "INBOUND", "kind": "TEXT", "content": {"text": "Hallo, Grüße!"}, "contact": {"phone": "+4915112345678", "name": "Grace"}})
+        json!({"status": "RECEIVED", "direction": "INBOUND", "kind": "TEXT", "content": {"text": "Hallo, Grüße!"}, "contact": {"phone": "+4915112345678", "profileName": "Grace"}})
     );
     // Meta repeats: the same message, once.
     let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": "messages", "value": {
@@ -140,11 +140,11 @@ async fn users_write_in(engine: Engine) {
     until("the contact is there", || async {
         let found = client
             .data(
-                "{ contacts(filter: {bsuid: \"US.13491208655302741918\"}) { edges { node { phone name } } } }",
+                "{ contacts(filter: {bsuid: \"US.13491208655302741918\"}) { edges { node { phone profileName } } } }",
                 json!({}),
             )
             .await;
-        (found["contacts"]["edges"] == json!([{"node": {"phone": null, "name": "Hidden"}}])).then_some(())
+        (found["contacts"]["edges"] == json!([{"node": {"phone": null, "profileName": "Hidden"}}])).then_some(())
     })
     .await;
 }

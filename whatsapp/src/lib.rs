@@ -17,6 +17,7 @@
 //! | [`mentions`] | the identities of people in JSON of unknown form |
 //! | [`json`] | lenient reading of JSON that others wrote |
 //! | [`simulator`] | a stand-in for Meta over real HTTP, scripted to misbehave as Meta does |
+//! | `sender_profiles` | the people that a change names beside its updates |
 //! | `redacted` | what replaces a hidden value in `Debug` |
 
 pub mod client;
@@ -37,6 +38,7 @@ pub mod webhook;
 
 mod answer;
 mod redacted;
+mod sender_profiles;
 
 pub use client::{CloudApi, CloudApiOptions};
 pub use errors::{ErrorClass, classify};

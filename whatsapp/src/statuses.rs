@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 
 use crate::{
     errors::{ErrorClass, classify},
-    inbound::{SenderProfile, SenderProfiles},
     json::{JsonObject, RawJson, unix_seconds},
     redacted::{PERSONAL, personal},
+    sender_profiles::{SenderProfile, SenderProfiles},
 };
 
 /// What Meta reports of a message.

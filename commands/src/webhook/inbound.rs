@@ -103,16 +103,9 @@ impl Commands {
         let [profile_name, username] =
             [&message.profile_name, &message.username].map(|name| name.clone().map(Personal::new));
         let person = NewPerson { identities, profile_name, username, name: None };
-        let at = message.timestamp.map(Time::from_seconds);
         for _ in 0..INBOUND_ATTEMPTS_MAX {
             // Looked up before the erasures: a person who is not found any more is among those.
-            let mut bearer = match &message.identity_change {
-                Some(change) => self.change_identity(caller, change).await?,
-                None => None,
-            };
-            if bearer.is_none() {
-                bearer = self.person_of(caller, &person.identities, at).await?;
-            }
+            let bearer = self.bearer_of(caller, message, &person.identities).await?;
             if self.is_from_before_erasure(caller, &person.identities, message.timestamp).await? {
                 if let Some(keyword) = keyword {
                     self.record_reported_consent(caller, &person.identities, keyword).await?;
@@ -163,15 +156,42 @@ impl Commands {
                     if let Some(keyword) = keyword.filter(|_| !opted_out) {
                         self.vault.unsuppress(caller.account_id, contact, keyword.scope(), keyword.order()).await?;
                     }
-                    let contact = self.learn_identities(caller, contact, &person.identities, at).await?;
-                    let (name, username) = (person.profile_name.as_ref(), person.username.as_ref());
-                    self.learn_profile(caller, contact, name, username).await?;
+                    self.learn_person(caller, contact, &person, message.timestamp).await?;
                     return Ok(InboundOutcome::Recorded);
                 }
             }
         }
         // Meta repeats what is not taken.
         Err(CommandError::unavailable(InboundRefusal(RefusalCode::Busy)))
+    }
+
+    /// The contact of the sender, none if the account knows no such person. What a system message says of a change is
+    /// taken in first.
+    async fn bearer_of(
+        &self,
+        caller: Caller,
+        message: &InboundMessage,
+        identities: &[PersonIdentity],
+    ) -> Result<Option<SubjectId>, CommandError> {
+        if let Some(change) = &message.identity_change
+            && let Some(contact) = self.change_identity(caller, change).await?
+        {
+            return Ok(Some(contact));
+        }
+        self.person_of(caller, identities, message.timestamp.map(Time::from_seconds)).await
+    }
+
+    /// Keeps what the message tells of its sender.
+    async fn learn_person(
+        &self,
+        caller: Caller,
+        contact: SubjectId,
+        person: &NewPerson,
+        timestamp: Option<i64>,
+    ) -> Result<(), CommandError> {
+        let at = timestamp.map(Time::from_seconds);
+        let contact = self.learn_identities(caller, contact, &person.identities, at).await?;
+        self.learn_profile(caller, contact, person.profile_name.as_ref(), person.username.as_ref()).await
     }
 
     /// Whether the message was certainly written before one of its writer's identities was erased.

@@ -155,7 +155,7 @@ fn the_hold_of_a_refusal_is_lifted_once() {
 fn a_request_about_a_person_of_whom_nothing_is_held_is_answered_at_once() {
     let received = way().remove(0);
     let empty = Event::NothingHeld { at: AT };
-    given(&[received.clone()]).when(Command::CloseEmpty { at: AT }).then_expect_events(vec![empty.clone()]);
+    given(std::slice::from_ref(&received)).when(Command::CloseEmpty { at: AT }).then_expect_events(vec![empty.clone()]);
     let answered = [received.clone(), empty];
     given(&answered).when(Command::CloseEmpty { at: AT }).then_expect_events(vec![]);
     let epoch = Command::EndEpoch { epoch: 3, at: AT };

@@ -198,3 +198,40 @@ impl<T: CellField> CellField for Option<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn survives<T: CellField + Clone + PartialEq + fmt::Debug>(value: &T) {
+        let cell = value.clone().into_cell();
+        assert_eq!(cell.kind(), T::KIND, "{value:?}");
+        assert_eq!(T::from_cell(cell).as_ref(), Some(value));
+    }
+
+    #[test]
+    fn every_type_reads_what_it_writes() {
+        survives(&"text".to_owned());
+        survives(&-1_i64);
+        survives(&7_u64);
+        survives(&u32::MAX);
+        survives(&true);
+        survives(&Time::from_micros(-5));
+        survives(&Day::from_number(20_000));
+        survives(&None::<String>);
+        survives(&Some("text".to_owned()));
+        survives(&None::<Time>);
+        survives(&Some(Time::from_micros(3)));
+    }
+
+    #[test]
+    fn a_cell_that_the_type_does_not_write_is_no_value() {
+        assert_eq!(String::from_cell(CellValue::Text(None)), None);
+        assert_eq!(String::from_cell(CellValue::from(1)), None);
+        assert_eq!(i64::from_cell(CellValue::from("1")), None);
+        assert_eq!(u64::from_cell(CellValue::from(-1)), None);
+        assert_eq!(u32::from_cell(CellValue::from(1 << 32)), None);
+        assert_eq!(Option::<i64>::from_cell(CellValue::Text(None)), None);
+        assert_eq!(Option::<String>::from_cell(CellValue::Int(None)), None);
+    }
+}

@@ -40,6 +40,7 @@ where
     M: ObjectType + Default + 'static,
     S: SubscriptionType + Default + 'static,
 {
+    /// The engine over a schema; what its input types are is read from the SDL.
     pub fn new(schema: Schema<Q, M, S>) -> Self {
         let validator = Schema::build(Q::default(), M::default(), S::default()).extension(ValidationOnly).finish();
         let input_types = InputTypes::of_sdl(&schema.sdl());

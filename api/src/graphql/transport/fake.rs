@@ -21,6 +21,7 @@ pub struct FakeMutation(AtomicI32);
 #[derive(Default)]
 pub struct FakeSubscriptions;
 
+/// An input with absent, null and nested values.
 #[derive(InputObject)]
 pub struct FakeInput {
     name: MaybeUndefined<String>,
