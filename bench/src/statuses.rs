@@ -76,8 +76,11 @@ async fn measure(bench: &Bench, engine: Engine, messages: u64) -> anyhow::Result
     Ok(())
 }
 
-/// Messages that Meta took and has said nothing about yet: their wamids and our ids.
-async fn sent(server: &Server, messages: u64) -> anyhow::Result<Vec<(String, String)>> {
+/// A message that Meta took: its wamid, our id, and the recipient's number without its plus sign.
+type SentMessage = (String, String, String);
+
+/// Messages that Meta took and has said nothing about yet.
+async fn sent(server: &Server, messages: u64) -> anyhow::Result<Vec<SentMessage>> {
     server.world.simulator.script("*", json!([{"type": "skip_all"}]), None).await;
     let connection = Connection::open(&server.url()?).await?;
     let mut caller = Caller::new(server, connection, &People::new());
@@ -96,28 +99,31 @@ async fn sent(server: &Server, messages: u64) -> anyhow::Result<Vec<(String, Str
     let summary: Value = client.http.get(url).send().await?.json().await?;
     let accepted = summary["messages"].as_array().context("the simulator tells what it accepted")?;
     let text = |message: &Value, name: &str| message[name].as_str().map(str::to_owned);
-    let ids = accepted.iter().map(|message| text(message, "wamid").zip(text(message, "biz_opaque_callback_data")));
-    ids.collect::<Option<_>>().context("every message has its ids")
+    let message = |message: &Value| {
+        let to = text(message, "to")?.trim_start_matches('+').to_owned();
+        Some((text(message, "wamid")?, text(message, "biz_opaque_callback_data")?, to))
+    };
+    accepted.iter().map(message).collect::<Option<_>>().context("every message has its ids")
 }
 
 /// Of a webhook, and how many updates it holds.
 type Body = (String, u64);
 
 /// One status of each message, so many in one body.
-fn bodies(sent: &[(String, String)], word: &str, updates: usize) -> Vec<Body> {
+fn bodies(sent: &[SentMessage], word: &str, updates: usize) -> Vec<Body> {
     let now = (SystemClock.now().micros() / 1_000_000).to_string();
-    let change = |(wamid, message): &(String, String)| {
+    let change = |(wamid, message, to): &SentMessage| {
         json!({"field": "messages", "value": {
             "messaging_product": "whatsapp",
             "metadata": {"display_phone_number": "15550783881", "phone_number_id": PHONE_NUMBER_ID},
             "statuses": [{
-                "id": wamid, "status": word, "timestamp": now, "recipient_id": "4915112345678",
+                "id": wamid, "status": word, "timestamp": now, "recipient_id": to,
                 "biz_opaque_callback_data": message,
                 "pricing": {"billable": true, "pricing_model": "PMP", "type": "regular", "category": "utility"},
             }],
         }})
     };
-    let body = |sent: &[(String, String)]| {
+    let body = |sent: &[SentMessage]| {
         let changes: Vec<Value> = sent.iter().map(change).collect();
         let body = json!({"object": "whatsapp_business_account", "entry": [{"id": WABA_ID, "changes": changes}]});
         (body.to_string(), sent.len() as u64)

@@ -21,20 +21,26 @@ impl Commands {
         for ((contact, update), identities) in statuses.iter().zip(&recipients) {
             let bearers: Vec<_> = found.by_ref().take(identities.len()).collect();
             if !is_known(*contact, identities, &bearers) {
-                self.learn_recipient(caller, *contact, identities, update).await?;
+                self.learn_recipient(caller, *contact, identities, &bearers, update).await?;
             }
         }
         Ok(())
     }
 
+    /// A status that names none of the contact's identities may speak of another person: from it only what no other
+    /// contact bears is kept, and it merges no contacts.
     async fn learn_recipient(
         &self,
         caller: Caller,
         contact: SubjectId,
         identities: &[PersonIdentity],
+        bearers: &[Option<SubjectId>],
         update: &StatusUpdate,
     ) -> Result<(), CommandError> {
         let contact = self.resolve(caller, contact).await?;
+        if !bearers.contains(&Some(contact)) && bearers.iter().any(Option::is_some) {
+            return Ok(());
+        }
         let Opened::Value(person) = self.vault.identity(caller.account_id, contact).await? else { return Ok(()) };
         // WhatsApp's own spelling is no further number of a person whose number is known.
         let has_number = person.expose().phone().is_some();

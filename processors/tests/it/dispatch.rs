@@ -203,7 +203,7 @@ async fn a_refusal_is_kept_sealed_and_a_stop_of_marketing_is_heeded(world: &Worl
     )
     .await
     .unwrap();
-    assert!(found.remove(&contact.uuid()).unwrap().present().unwrap().state.opted_out);
+    assert!(found.remove(&contact.uuid()).unwrap().present().unwrap().state.marketing_opted_out);
     dispatcher.shutdown(GRACE).await;
 }
 
