@@ -8,6 +8,7 @@ use wasend_domain::inbox::{self, Inbox};
 use wasend_domain::{AccountId, SubjectId, Time};
 use wasend_eventlog::{CommandFailure, execute, execute_new};
 use wasend_vault::PersonIdentity;
+use wasend_whatsapp::InboundMessage;
 
 use crate::{Caller, CommandError, Commands, RefusalCode};
 
@@ -41,6 +42,22 @@ impl ConsentKeywords {
 
 /// Longest message that is compared with the words, in bytes.
 const KEYWORD_BYTES_MAX: usize = 200;
+
+/// Meta's quick reply with which a person stops marketing messages, "Stop promotions", and translations of it; folded.
+/// Such a tap is about marketing alone.
+const MARKETING_BUTTONS: [&str; 7] = [
+    "stop promotions",
+    "werbung stoppen",
+    "marketing abbestellen",
+    "detener promociones",
+    "parar promocoes",
+    "arreter les promotions",
+    "interrompi promozioni",
+];
+
+fn is_marketing_button(text: &str) -> bool {
+    text.len() <= KEYWORD_BYTES_MAX && MARKETING_BUTTONS.contains(&folded(text).as_str())
+}
 
 /// One spelling of a word: without case, accents, and the punctuation and emoji around it.
 fn folded(text: &str) -> String {
@@ -120,16 +137,22 @@ impl Commands {
         Ok(commands)
     }
 
-    /// The keyword that an inbound message consists of.
-    pub(crate) fn keyword(&self, text: Option<&str>, timestamp: Option<i64>) -> Option<ReportedConsent> {
-        let opted_out = if self.keywords.is_stop(text) {
-            true
-        } else if self.keywords.is_start(text) {
-            false
+    /// The word on consent that an inbound message consists of: a keyword that a person typed, or that is the text of a
+    /// template's quick reply; or Meta's button against marketing, which goes before the keywords.
+    pub(crate) fn keyword(&self, message: &InboundMessage) -> Option<ReportedConsent> {
+        // A tap on another button, a row of a list, a caption or a form is an answer to the business's question.
+        let is_button = message.kind == "button";
+        let said = message.text.as_deref().filter(|_| is_button || message.kind == "text");
+        let (opted_out, scope) = if is_button && said.is_some_and(is_marketing_button) {
+            (true, ConsentScope::Marketing)
+        } else if self.keywords.is_stop(said) {
+            (true, ConsentScope::All)
+        } else if self.keywords.is_start(said) {
+            (false, ConsentScope::All)
         } else {
             return None;
         };
-        ReportedConsent::of(opted_out, ConsentScope::All, ConsentChannel::Keyword, timestamp, self.clock.now())
+        ReportedConsent::of(opted_out, scope, ConsentChannel::Keyword, message.timestamp, self.clock.now())
     }
 
     /// What an inbound message means for the contact: it is known from now on, and opts out or in with a keyword.
@@ -274,5 +297,16 @@ mod tests {
             assert!(!words.is_stop(text), "{text:?}");
         }
         assert!(words.is_start(Some("Start")) && !ConsentKeywords::default().is_stop(Some("")));
+    }
+
+    #[test]
+    fn the_button_against_marketing_is_known_in_translations() {
+        for text in ["Stop promotions", "Werbung stoppen", "Parar promoções", "Arrêter les promotions"] {
+            assert!(is_marketing_button(text), "{text}");
+        }
+        for text in ["Stop", "Promotions", "Please stop promotions", ""] {
+            assert!(!is_marketing_button(text), "{text}");
+        }
+        assert!(MARKETING_BUTTONS.iter().all(|text| folded(text) == *text), "they are folded");
     }
 }

@@ -17,6 +17,7 @@ stories!(
     the_api_keeps_the_opt_out_of_a_person_who_is_not_known,
     marketing_that_waits_is_not_sent_to_a_person_who_stopped_it,
     a_moment_in_the_future_counts_from_its_receipt,
+    the_button_against_marketing_stops_marketing_alone,
 );
 
 const PHONE: &str = "+16505554321";
@@ -274,4 +275,29 @@ async fn a_moment_in_the_future_counts_from_its_receipt(engine: Engine) {
     assert!(is_opted_out(&world, PHONE, Level::Marketing).await, "the same word, repeated later");
     say(&world, &id, false, Door::Preference, now()).await;
     assert!(!is_opted_out(&world, PHONE, Level::Marketing).await);
+}
+
+async fn the_button_against_marketing_stops_marketing_alone(engine: Engine) {
+    let world = World::start(engine).await;
+    let (client, id) = (world.client(), world.phone_number_id().await);
+    client.mutate("createContact", json!({"phone": PHONE}), "errors { code }").await;
+    let said = |kind: &str, content: Value| {
+        let mut message = json!({"from": &PHONE[1..], "id": format!("wamid.{}", uuid::Uuid::new_v4()),
+            "timestamp": now().to_string(), "type": kind});
+        message[kind] = content;
+        webhook(&id, "messages", "messages", &message)
+    };
+    // Typed, it is no word on consent.
+    post(&world, &id, &said("text", json!({"body": "Parar promoções"}))).await;
+    assert!(!is_opted_out(&world, PHONE, Level::Marketing).await);
+    for text in ["Parar promoções", "Stop promotions"] {
+        post(&world, &id, &said("button", json!({"payload": text, "text": text}))).await;
+        assert!(is_opted_out(&world, PHONE, Level::Marketing).await, "{text}");
+        assert!(!is_opted_out(&world, PHONE, Level::All).await, "{text}");
+    }
+    until("it is shown", || async {
+        let shown = contact(&client, PHONE).await;
+        (shown["optedOut"] == false && shown["marketingOptedOut"] == true).then_some(())
+    })
+    .await;
 }

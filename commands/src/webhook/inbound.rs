@@ -94,10 +94,7 @@ impl Commands {
         if identities.is_empty() {
             return Ok(InboundOutcome::Anonymous);
         }
-        // What a person typed, or a template's quick reply. A tap on another button, a row of a list, a caption or a form is
-        // an answer to the business's question.
-        let said = message.text.as_deref().filter(|_| matches!(message.kind.as_str(), "text" | "button"));
-        let keyword = self.keyword(said, message.timestamp);
+        let keyword = self.keyword(message);
         // The same wamid is the same message, whatever else the repetition says.
         let context = self.repeatable(caller, "receive", &message.wamid).await?;
         let [profile_name, username] =
