@@ -1,7 +1,7 @@
 //! The vault's store and key files, as a thief or a backup sees them.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -116,8 +116,10 @@ impl Backup {
         };
         for side in ["-wal", "-shm"] {
             let path = format!("{}{side}", file(world).display());
-            if Path::new(&path).exists() {
-                std::fs::remove_file(path).expect("it is removed");
+            match std::fs::remove_file(path) {
+                // The last process that closes the store removes them itself.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                removed => removed.expect("it is removed"),
             }
         }
         std::fs::write(file(world), bytes).expect("it is written");

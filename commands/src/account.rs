@@ -73,7 +73,7 @@ impl Commands {
         Ok(CommandEffect { value: key, position })
     }
 
-    async fn account(&self, caller: Caller, field: &str, command: Command) -> Result<u64, CommandError> {
+    pub(crate) async fn account(&self, caller: Caller, field: &str, command: Command) -> Result<u64, CommandError> {
         let (context, id) = (Self::once(caller), caller.account_id.uuid());
         let done = execute::<Account>(&*self.log, &*self.clock, context, id, command).await;
         done.map(|done| done.position).map_err(|failure| CommandError::of(failure, field, code))

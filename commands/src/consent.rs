@@ -3,14 +3,16 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
+use wasend_domain::account::{self, Account, AccountKeywords};
 use wasend_domain::contact::{Command, ConsentChannel, ConsentChoice, ConsentScope, Contact, ContactOrigin, Error};
+use wasend_domain::content;
 use wasend_domain::inbox::{self, Inbox};
 use wasend_domain::{AccountId, SubjectId, Time};
-use wasend_eventlog::{CommandFailure, execute, execute_new};
+use wasend_eventlog::{CommandFailure, StreamLookup, execute, execute_new, load};
 use wasend_vault::PersonIdentity;
 use wasend_whatsapp::InboundMessage;
 
-use crate::{Caller, CommandError, Commands, RefusalCode};
+use crate::{Caller, CommandEffect, CommandError, Commands, Refusal, RefusalCode};
 
 /// Words with which people opt out and in; each is the whole message. Case, accents and the punctuation and emoji
 /// around it do not matter.
@@ -27,6 +29,25 @@ impl ConsentKeywords {
         Self { stop: all(stop), start: all(start) }
     }
 
+    /// These words with the account's own in the place of those that it has.
+    fn with(&self, own: &AccountKeywords) -> Self {
+        let list = |words: &Option<Vec<String>>, server: &Vec<String>| match words {
+            Some(words) => words.iter().map(|word| folded(word)).collect(),
+            None => server.clone(),
+        };
+        Self { stop: list(&own.stop, &self.stop), start: list(&own.start, &self.start) }
+    }
+
+    /// The words that opt out, folded.
+    pub fn stop(&self) -> &[String] {
+        &self.stop
+    }
+
+    /// The words that opt in, folded.
+    pub fn start(&self) -> &[String] {
+        &self.start
+    }
+
     pub(crate) fn is_stop(&self, text: Option<&str>) -> bool {
         Self::has(&self.stop, text)
     }
@@ -40,6 +61,25 @@ impl ConsentKeywords {
     }
 }
 
+fn check_words(field: &str, words: &[String]) -> Result<(), CommandError> {
+    if words.len() > KEYWORDS_MAX {
+        let message = format_args!("at most {KEYWORDS_MAX} words");
+        return Err(Refusal::new(field, RefusalCode::TooMany, message).into());
+    }
+    for (index, word) in words.iter().enumerate() {
+        let field = format!("{field}.{index}");
+        content::text(word, KEYWORD_CHARS_MAX).map_err(|error| Refusal::content(&field, &error))?;
+        if folded(word).is_empty() {
+            return Err(Refusal::new(&field, RefusalCode::Invalid, "a word needs a letter or a digit").into());
+        }
+    }
+    Ok(())
+}
+
+/// Most words in a list of an account.
+pub const KEYWORDS_MAX: usize = 200;
+/// Longest word of an account, in characters: so that each fits into what is compared.
+pub const KEYWORD_CHARS_MAX: usize = 40;
 /// Longest message that is compared with the words, in bytes.
 const KEYWORD_BYTES_MAX: usize = 200;
 
@@ -139,20 +179,59 @@ impl Commands {
 
     /// The word on consent that an inbound message consists of: a keyword that a person typed, or that is the text of a
     /// template's quick reply; or Meta's button against marketing, which goes before the keywords.
-    pub(crate) fn keyword(&self, message: &InboundMessage) -> Option<ReportedConsent> {
+    pub(crate) async fn keyword(
+        &self,
+        caller: Caller,
+        message: &InboundMessage,
+    ) -> Result<Option<ReportedConsent>, CommandError> {
         // A tap on another button, a row of a list, a caption or a form is an answer to the business's question.
         let is_button = message.kind == "button";
         let said = message.text.as_deref().filter(|_| is_button || message.kind == "text");
+        let said = said.filter(|text| text.len() <= KEYWORD_BYTES_MAX);
+        if said.is_none() {
+            return Ok(None);
+        }
+        let own = self.account_keywords(caller.account_id).await?;
+        let keywords = self.keywords.with(&own);
         let (opted_out, scope) = if is_button && said.is_some_and(is_marketing_button) {
             (true, ConsentScope::Marketing)
-        } else if self.keywords.is_stop(said) {
+        } else if keywords.is_stop(said) {
             (true, ConsentScope::All)
-        } else if self.keywords.is_start(said) {
+        } else if keywords.is_start(said) {
             (false, ConsentScope::All)
         } else {
-            return None;
+            return Ok(None);
         };
-        ReportedConsent::of(opted_out, scope, ConsentChannel::Keyword, message.timestamp, self.clock.now())
+        let via = ConsentChannel::Keyword;
+        Ok(ReportedConsent::of(opted_out, scope, via, message.timestamp, self.clock.now()))
+    }
+
+    /// The account's own words, read from its history: what is set counts for the next message.
+    async fn account_keywords(&self, account: AccountId) -> Result<AccountKeywords, CommandError> {
+        let mut found = load::<Account>(&*self.log, account, &[account.uuid()]).await?;
+        let known = found.remove(&account.uuid()).and_then(StreamLookup::present);
+        Ok(known.map(|known| known.state.keywords).unwrap_or_default())
+    }
+
+    /// Gives the account words of its own with which people opt out and in; a list that is absent is the server's again.
+    /// At most 200 words each, of 1 to 40 characters; none in both lists.
+    pub async fn set_keywords(
+        &self,
+        caller: Caller,
+        keywords: AccountKeywords,
+    ) -> Result<CommandEffect<AccountId>, CommandError> {
+        for (field, words) in [("stop", &keywords.stop), ("start", &keywords.start)] {
+            check_words(field, words.as_deref().unwrap_or_default())?;
+        }
+        let stop: Vec<_> = keywords.stop.iter().flatten().map(|word| folded(word)).collect();
+        for (index, word) in keywords.start.iter().flatten().enumerate() {
+            if stop.contains(&folded(word)) {
+                let field = format!("start.{index}");
+                return Err(Refusal::new(&field, RefusalCode::Duplicate, "the word is in both lists").into());
+            }
+        }
+        let position = self.account(caller, "stop", account::Command::SetKeywords(keywords)).await?;
+        Ok(CommandEffect { value: caller.account_id, position })
     }
 
     /// What an inbound message means for the contact: it is known from now on, and opts out or in with a keyword.

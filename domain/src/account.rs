@@ -57,6 +57,16 @@ pub struct Account {
     pub keys: BTreeMap<KeyId, AccountKey>,
     /// Since sending is held, of how many people the vault's store knows nothing any more.
     pub sending_held: Option<u64>,
+    /// The account's own words of consent, in the place of the server's.
+    #[serde(default)]
+    pub keywords: AccountKeywords,
+}
+
+/// Words with which people opt out and in. A list that is absent is the server's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountKeywords {
+    pub stop: Option<Vec<String>>,
+    pub start: Option<Vec<String>>,
 }
 
 /// An API key of the account; of its secret only a keyed hash is kept.
@@ -95,6 +105,8 @@ pub enum Command {
     ResumeSending {
         at: Time,
     },
+    /// Words of its own, or the server's again.
+    SetKeywords(AccountKeywords),
 }
 
 /// What is kept of a key's secret.
@@ -135,6 +147,8 @@ pub enum Event {
     SendingResumed {
         at: Time,
     },
+    /// From now on people opt out and in with these words.
+    KeywordsSet(AccountKeywords),
 }
 
 impl DomainEvent for Event {
@@ -146,6 +160,7 @@ impl DomainEvent for Event {
             Self::KeyRevoked { .. } => "KeyRevoked",
             Self::SendingHeld { .. } => "SendingHeld",
             Self::SendingResumed { .. } => "SendingResumed",
+            Self::KeywordsSet(_) => "ConsentKeywordsSet",
         }
         .to_owned()
     }
@@ -190,6 +205,7 @@ impl Aggregate for Account {
             }
             Event::SendingHeld { lost_people, .. } => self.sending_held = Some(lost_people),
             Event::SendingResumed { .. } => self.sending_held = None,
+            Event::KeywordsSet(keywords) => self.keywords = keywords,
         }
     }
 }
@@ -216,6 +232,7 @@ impl DecidingAggregate for Account {
             }
             Command::HoldSending { lost_people, at } => Ok(self.news([Event::SendingHeld { lost_people, at }])),
             Command::ResumeSending { .. } if self.sending_held.is_none() => Ok(vec![]),
+            Command::SetKeywords(keywords) => Ok(self.news([Event::KeywordsSet(keywords)])),
             Command::ResumeSending { at } => Ok(self.news([Event::SendingResumed { at }])),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::account::{self, KeyScope, KeySecret};
+use crate::account::{self, AccountKeywords, KeyScope, KeySecret};
 use crate::contact::{self, ConsentChannel, ConsentScope, ContactOrigin, ContactPart};
 use crate::content::ContentKind;
 use crate::message::{self, CancelReason, MessageDirection, MessagePricing, PricingCategory, UsageLine};
@@ -65,6 +65,7 @@ fn written() -> Vec<AnyEvent> {
         account::Event::KeyRevoked { key: id() },
         account::Event::SendingHeld { lost_people: 3, at },
         account::Event::SendingResumed { at },
+        account::Event::KeywordsSet(AccountKeywords { stop: Some(vec!["ENOUGH".into()]), start: None }),
     ];
     let groups =
         [group::Event::Created { name: sealed() }, group::Event::Renamed { name: sealed() }, group::Event::Deleted {}];

@@ -1,6 +1,6 @@
 //! Accounts and their API keys.
 
-use wasend_domain::account::{Event as Change, KeyScope};
+use wasend_domain::account::{AccountKeywords, Event as Change, KeyScope};
 use wasend_domain::{AnyEvent, RecordedEvent, Time};
 
 use crate::engine::cell::CellField;
@@ -24,6 +24,8 @@ table_record! {
         pub sending_held_at: Option<Time>,
         /// People that the vault's store does not know any more, when sending was held last.
         pub lost_people: u64,
+        /// The account's own `AccountKeywords` as JSON; absent while they are the server's.
+        pub keywords: Option<String>,
     }
 }
 
@@ -85,7 +87,7 @@ impl Projection for AccountsProjection {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn tables(&self) -> &'static [&'static Table] {
@@ -95,7 +97,10 @@ impl Projection for AccountsProjection {
     fn keys(&self, event: &AnyEvent, recorded: &RecordedEvent, keys: &mut BatchKeys) {
         let AnyEvent::Account(change) = event else { return };
         match change {
-            Change::Opened { .. } | Change::SendingHeld { .. } | Change::SendingResumed { .. } => {
+            Change::Opened { .. }
+            | Change::SendingHeld { .. }
+            | Change::SendingResumed { .. }
+            | Change::KeywordsSet(_) => {
                 keys.touch::<AccountRow>(recorded.aggregate_id.to_string());
             }
             Change::KeyIssued { key, .. } | Change::KeyRotated { key, .. } | Change::KeyRevoked { key } => {
@@ -115,6 +120,7 @@ impl Projection for AccountsProjection {
                 opened_at: at,
                 sending_held_at: None,
                 lost_people: 0,
+                keywords: None,
             }),
             Change::SendingHeld { lost_people, at } => {
                 let row = account(rows, recorded)?;
@@ -123,6 +129,12 @@ impl Projection for AccountsProjection {
             Change::SendingResumed { .. } => {
                 let row = account(rows, recorded)?;
                 rows.put(AccountRow { sending_held_at: None, ..row });
+            }
+            Change::KeywordsSet(keywords) => {
+                let row = account(rows, recorded)?;
+                let is_default = *keywords == AccountKeywords::default();
+                let text = serde_json::to_string(keywords).map_err(|_| FoldError("keywords are JSON"))?;
+                rows.put(AccountRow { keywords: (!is_default).then_some(text), ..row });
             }
             Change::KeyIssued { key, secret, scopes, label } => rows.put(ApiKeyRow {
                 id: key.to_string(),

@@ -18,6 +18,7 @@ stories!(
     marketing_that_waits_is_not_sent_to_a_person_who_stopped_it,
     a_moment_in_the_future_counts_from_its_receipt,
     the_button_against_marketing_stops_marketing_alone,
+    an_account_has_words_of_its_own,
 );
 
 const PHONE: &str = "+16505554321";
@@ -300,4 +301,38 @@ async fn the_button_against_marketing_stops_marketing_alone(engine: Engine) {
         (shown["optedOut"] == false && shown["marketingOptedOut"] == true).then_some(())
     })
     .await;
+}
+
+async fn an_account_has_words_of_its_own(engine: Engine) {
+    let world = World::start(engine).await;
+    let (client, id) = (world.client(), world.phone_number_id().await);
+    let says = async |phone: &str, text: &str| {
+        let message = json!({"from": phone[1..], "id": format!("wamid.{}", uuid::Uuid::new_v4()),
+            "timestamp": now().to_string(), "type": "text", "text": {"body": text}});
+        post(&world, &id, &webhook(&id, "messages", "messages", &message)).await;
+        is_opted_out(&world, phone, Level::All).await
+    };
+    let fields = "account { consentKeywords { stop start isDefault } } errors { code field }";
+    let set = client.mutate("setConsentKeywords", json!({"stop": ["Enough", "Basta!"]}), fields).await;
+    let shown = &set["account"]["consentKeywords"];
+    assert_eq!((&shown["stop"], &shown["isDefault"]), (&json!(["Enough", "Basta!"]), &json!(false)), "{set}");
+    assert!(says("+16505551401", "BASTA").await, "a word of the account's own");
+    assert!(!says("+16505551402", "STOP").await, "no longer a word");
+    assert!(!says("+16505551401", "start").await, "the other list is still the server's");
+    let (other, _) = world.another_account().await;
+    let query = "{ account { consentKeywords { isDefault } } }";
+    assert_eq!(other.data(query, json!({})).await["account"]["consentKeywords"]["isDefault"], true);
+    for (input, code, field) in [
+        (json!({"stop": ["go"], "start": ["GO!"]}), "DUPLICATE", "start.0"),
+        (json!({"stop": ["ok", "!!"]}), "INVALID", "stop.1"),
+        (json!({"start": [""]}), "REQUIRED", "start.0"),
+        (json!({"stop": vec!["word"; 201]}), "TOO_MANY", "stop"),
+        (json!({"stop": ["x".repeat(41)]}), "TOO_LONG", "stop.0"),
+    ] {
+        let refused = client.mutate("setConsentKeywords", input, fields).await;
+        assert_eq!(refused["errors"][0], json!({"code": code, "field": field}), "{refused}");
+    }
+    let back = client.mutate("setConsentKeywords", json!({}), fields).await;
+    assert_eq!(back["account"]["consentKeywords"]["isDefault"], true);
+    assert!(says("+16505551403", "Stop.").await);
 }

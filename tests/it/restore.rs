@@ -131,7 +131,9 @@ async fn an_opt_out_of_a_person_who_was_no_contact_holds_sending(engine: Engine)
     for _ in 0..2 {
         assert_eq!(world.simulator.raw(&id, &body).await["webhook_status"], 200);
     }
-    assert_eq!(refusal(&world, PHONE).await, "OPTED_OUT");
+    let template = json!({"name": "summer_sale", "language": "en_US", "parameters": [{"text": "Ada"}]});
+    let offer = json!({"numberId": world.number(), "to": PHONE, "template": template});
+    assert_eq!(world.client().send(offer).await["errors"][0]["code"], "OPTED_OUT");
     world.kill().await;
     world = world.restart().await;
     assert_eq!(hold(&world.client()).await, json!(null), "a crash loses nothing");

@@ -10,12 +10,13 @@ use std::time::Duration;
 use async_graphql::Result;
 use async_graphql::dataloader::{DataLoader, Loader};
 use wasend_domain::{AccountId, Opened, PersonalValue, Sealed, SubjectId, UnavailableCause, UnavailableValue};
+use wasend_projections::accounts::{AccountRow, ApiKeyRow};
 use wasend_projections::contacts::{ContactRow, GroupRow, MembershipRow, MergedContactRow};
 use wasend_projections::imports::ImportRow;
 use wasend_projections::messages::{MessageRow, StatusRow};
 use wasend_projections::numbers::NumberRow;
 use wasend_projections::privacy::PrivacyRequestRow;
-use wasend_projections::{ReadModels, TableRecord, accounts::ApiKeyRow};
+use wasend_projections::{ReadModels, TableRecord};
 use wasend_vault::{Person, Vault};
 
 use crate::problem::ProblemCode;
@@ -28,6 +29,11 @@ pub trait OwnedRow: TableRecord {
 impl OwnedRow for ContactRow {
     fn account_id(&self) -> &str {
         &self.account_id
+    }
+}
+impl OwnedRow for AccountRow {
+    fn account_id(&self) -> &str {
+        &self.id
     }
 }
 impl OwnedRow for MergedContactRow {

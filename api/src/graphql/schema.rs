@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
 
-use super::account::AccountQuery;
+use super::account::{AccountMutation, AccountQuery};
 use super::audit::AuditQuery;
 use super::contact::{ContactMutation, ContactQuery};
 use super::group::{GroupMutation, GroupQuery};
@@ -41,6 +41,7 @@ pub struct QueryRoot(
 pub struct MutationRoot(
     KeyMutation,
     NumberMutation,
+    AccountMutation,
     ContactMutation,
     GroupMutation,
     MessageMutation,

@@ -94,7 +94,7 @@ impl Commands {
         if identities.is_empty() {
             return Ok(InboundOutcome::Anonymous);
         }
-        let keyword = self.keyword(message);
+        let keyword = self.keyword(caller, message).await?;
         // The same wamid is the same message, whatever else the repetition says.
         let context = self.repeatable(caller, "receive", &message.wamid).await?;
         let [profile_name, username] =

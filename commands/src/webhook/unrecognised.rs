@@ -166,7 +166,11 @@ impl Commands {
         // Looked up before the erasures: a person who is not found any more is among those.
         let bearers = self.vault.find_many(account, &all).await?;
         let erased = self.vault.erased_at(account, &all, Time::from_micros(0)).await?;
-        let suppressed = self.vault.suppressed(account, &all, ConsentScope::All).await?;
+        let mut suppressed = self.vault.suppressed(account, &all, ConsentScope::All).await?;
+        let of_marketing = self.vault.suppressed(account, &all, ConsentScope::Marketing).await?;
+        for (all, marketing) in suppressed.iter_mut().zip(of_marketing) {
+            *all = all.or(marketing);
+        }
         let mut names: HashMap<&str, NamedIdentity> = HashMap::with_capacity(texts.len());
         for ((((text, _), bearer), erased_at), suppressed) in wanted.iter().zip(bearers).zip(erased).zip(suppressed) {
             let name = names.entry(text).or_default();

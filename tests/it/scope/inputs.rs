@@ -142,6 +142,8 @@ impl Seed {
             }
             "updateContact" => json!({"id": self.contact, "name": "Ada"}),
             "optIn" | "optOut" => json!({"contactId": self.somebody().await}),
+            "mergeContacts" => json!({"into": self.somebody().await, "from": self.somebody().await}),
+            "setConsentKeywords" => json!({"stop": ["ENOUGH"]}),
             "createGroup" => json!({"name": "Family"}),
             "renameGroup" => json!({"id": self.group, "name": "Friends"}),
             "deleteGroup" => json!({"id": self.a_group().await}),
