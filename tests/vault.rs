@@ -1,7 +1,7 @@
 //! The vault's store and key files, as a thief or a backup sees them.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
