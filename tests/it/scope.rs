@@ -19,14 +19,16 @@ stories!(
 );
 
 /// Texts that hold no personal data, by their places. A new text is either personal, with a guard, or comes here.
-const PLAIN: [(&str, &str); 40] = [
+const PLAIN: [(&str, &str); 42] = [
     ("ApiKey", "hint"), // of the random secret; keys are for ADMIN alone
     ("AuditEvent", "actor"),
     ("AuditEvent", "aggregateType"),
     ("AuditEvent", "commandId"),
     ("AuditEvent", "eventType"),
-    ("Attribute", "name"),  // below Contact.attributes
-    ("Attribute", "value"), // below Contact.attributes
+    ("Attribute", "name"),           // below Contact.attributes
+    ("Attribute", "value"),          // below Contact.attributes
+    ("ConsentKeywordLists", "stop"), // the account's words, not a person's
+    ("ConsentKeywordLists", "start"),
     ("Erasure", "why"),
     ("Import", "failure"),
     ("ImportLayout", "delimiter"), // below Import.layout and ImportPreview.layout
