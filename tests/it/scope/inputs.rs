@@ -70,7 +70,7 @@ impl Seed {
         let template =
             json!({"name": "order_update", "language": "en_US", "parameters": [{"text": "7"}, {"text": "2"}]});
         client.send(json!({"numberId": number, "to": PHONE, "template": template})).await;
-        let inbound = json!({"phone_number_id": world.phone_number_id().await, "from": PHONE.trim_start_matches('+'), "name": "Ada", "text": "Hi"});
+        let inbound = json!({"phone_number_id": world.phone_number_id().await, "from": PHONE.trim_start_matches('+'), "name": "Ada", "username": "ada", "text": "Hi"});
         world.simulator.inbound(inbound).await;
         world.simulator.script("+16505557701", json!([{"type": "failed", "code": 131_026}]), None).await;
         let failed = client.send_text(number, "+16505557701", "Hello").await;
